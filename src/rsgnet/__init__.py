@@ -1,0 +1,1 @@
+"""RSGNet: multi-person 2D pose for crowded scenes."""

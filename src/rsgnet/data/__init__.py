@@ -1,0 +1,1 @@
+"""Data sets: reading annotations, cutting training crops, labelling them, and making crowds."""

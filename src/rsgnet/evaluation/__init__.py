@@ -1,0 +1,1 @@
+"""Official scores and what stands behind them."""

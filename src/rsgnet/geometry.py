@@ -1,0 +1,107 @@
+"""Boxes and the affine map between a picture and a crop of it.
+
+Pictures have their origin at the top left, x to the right, y down. A coordinate names a pixel by its index; whether a
+pixel's centre lies at its index (`pixel_centre=0`, the released code's convention) or half a pixel further
+(`pixel_centre=0.5`, exact under scaling and mirroring) is said where it matters.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def xywh_to_xyxy(boxes_xywh: ArrayLike) -> Floats:
+    """(..., 4) boxes as left, top, width, height to left, top, right, bottom."""
+    boxes = np.asarray(boxes_xywh, np.float64)
+    return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
+
+
+def xyxy_to_xywh(boxes_xyxy: ArrayLike) -> Floats:
+    """(..., 4) boxes as left, top, right, bottom to left, top, width, height."""
+    boxes = np.asarray(boxes_xyxy, np.float64)
+    return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def box_iou(first_xyxy: ArrayLike, second_xyxy: ArrayLike) -> Floats:
+    """(N, M) intersection over union of (N, 4) and (M, 4) boxes; 0 where both are empty."""
+    first = np.asarray(first_xyxy, np.float64).reshape(-1, 1, 4)
+    second = np.asarray(second_xyxy, np.float64).reshape(1, -1, 4)
+    overlap_wh = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
+    overlap = overlap_wh.clip(min=0).prod(-1)
+    union = (first[..., 2:] - first[..., :2]).prod(-1) + (second[..., 2:] - second[..., :2]).prod(-1) - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def crop_region(box_xywh: ArrayLike, size_wh: tuple[int, int], padding: float = 1.25) -> tuple[Floats, Floats]:
+    """The region of the picture that is cropped for one box: the box widened to the crop's shape, then padded.
+
+    Args:
+        box_xywh: (..., 4) left, top, width, height in picture pixels.
+        size_wh: Width and height of the crop in pixels; only their ratio counts.
+        padding: By how much the widened box grows ("padding 1.25").
+
+    Returns:
+        (..., 2) centre and (..., 2) width and height of the region, in picture pixels.
+    """
+    box = np.asarray(box_xywh, np.float64)
+    aspect = size_wh[0] / size_wh[1]
+    width, height = box[..., 2], box[..., 3]
+    region = np.stack([np.maximum(width, height * aspect), np.maximum(height, width / aspect)], axis=-1)
+    return box[..., :2] + box[..., 2:] / 2, region * padding
+
+
+def crop_affine(
+    centre_xy: ArrayLike,
+    region_wh: ArrayLike,
+    size_wh: tuple[int, int],
+    rotation_deg: float = 0.0,
+    pixel_centre: float = 0.0,
+) -> Floats:
+    """The affine map from picture pixels to crop pixels.
+
+    The region's centre lands on the crop's centre and its width fills the crop's width.
+
+    Args:
+        centre_xy: (2,) centre of the region in the picture.
+        region_wh: (2,) its width and height; the width sets the scale.
+        size_wh: Width and height of the crop.
+        rotation_deg: By how much the region is rotated in the picture, clockwise as seen (y points down).
+        pixel_centre: Where in a pixel its centre lies: 0 (as the released code) or 0.5 (exact).
+
+    Returns:
+        (2, 3) matrix M with crop_xy = M @ (x, y, 1).
+    """
+    scale = size_wh[0] / float(np.asarray(region_wh)[0])
+    angle = np.deg2rad(rotation_deg)
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    linear = np.array([[cos, sin], [-sin, cos]])
+    shift = np.asarray(size_wh) / 2 - pixel_centre - linear @ (np.asarray(centre_xy, np.float64) - pixel_centre)
+    return np.concatenate([linear, shift[:, None]], axis=1)
+
+
+def invert_affine(matrix: ArrayLike) -> Floats:
+    """(..., 2, 3) the inverse of (..., 2, 3) affine maps."""
+    matrix = np.asarray(matrix, np.float64)
+    linear = np.linalg.inv(matrix[..., :2])
+    return np.concatenate([linear, -linear @ matrix[..., 2:]], axis=-1)
+
+
+def apply_affine(matrix: ArrayLike, points_xy: ArrayLike) -> Floats:
+    """(..., P, 2) points mapped by (..., 2, 3) affine maps."""
+    matrix, points = np.asarray(matrix, np.float64), np.asarray(points_xy, np.float64)
+    mapped: Floats = points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
+    return mapped
+
+
+def flip_affine(width: int) -> Floats:
+    """(2, 3) the map that mirrors a picture of that width left to right, in pixel indices."""
+    return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]])
+
+
+def compose_affine(outer: ArrayLike, inner: ArrayLike) -> Floats:
+    """(2, 3) the map that applies `inner` first, then `outer`."""
+    outer, inner = np.asarray(outer, np.float64), np.asarray(inner, np.float64)
+    return np.concatenate([outer[:, :2] @ inner[:, :2], apply_affine(outer, inner[:, 2][None])[0][:, None]], axis=1)

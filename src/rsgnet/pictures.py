@@ -1,0 +1,140 @@
+"""Reading pictures that nobody vouches for: any mode, any orientation, bounded size, one clear error."""
+
+from __future__ import annotations
+
+import warnings
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from rsgnet.errors import PictureError
+from rsgnet.geometry import Floats, invert_affine
+
+Picture = NDArray[np.uint8]
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"})
+MAX_PIXELS = 100_000_000
+
+
+def read_picture(path: str | PathLike[str], max_pixels: int = MAX_PIXELS) -> Picture:
+    """Reads a picture file as people see it: EXIF orientation applied, any mode brought to 8-bit RGB.
+
+    Args:
+        path: The file.
+        max_pixels: Pictures with more pixels than this are refused before they are decoded.
+
+    Returns:
+        (height, width, 3) RGB.
+
+    Raises:
+        PictureError: The file is missing, empty, truncated, not a picture, or over the limit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise PictureError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise PictureError(f"{path}: the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own limit is lower than ours and speaks of attacks
+            with Image.open(path) as image:
+                if image.width * image.height > max_pixels:
+                    raise PictureError(
+                        f"{path}: {image.width}x{image.height} is over the limit of {max_pixels} pixels; "
+                        "scale it down or raise the limit"
+                    )
+                return rgb_array(ImageOps.exif_transpose(image))
+    except PictureError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"{path}: too large to decode safely ({error}); scale it down") from error
+    except Exception as error:  # a hostile file can make a decoder raise anything
+        raise PictureError(f"{path}: not a picture that can be read ({error}); is it truncated?") from error
+
+
+def rgb_array(image: Image.Image) -> Picture:
+    """(height, width, 3) 8-bit RGB of a PIL image of any mode; 16-bit and float greys are scaled, alpha is laid on white."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        grey = np.asarray(image, np.float64)
+        top = 65535.0 if image.mode != "F" or grey.max(initial=0) > 255 else (255.0 if grey.max(initial=0) > 1 else 1.0)
+        grey8 = np.nan_to_num(grey * (255.0 / top)).clip(0, 255).round().astype(np.uint8)
+        return np.repeat(grey8[..., None], 3, axis=-1)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.array(image.convert("RGB"))
+
+
+def as_picture(picture: object, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Brings a path, a PIL image, an RGB array or a (3, H, W) tensor to an 8-bit RGB array.
+
+    Args:
+        picture: A path; a PIL image; a numpy array (H, W, 3) or (H, W), uint8, or floats in 0..1, channels RGB;
+            or a torch tensor (3, H, W) of the same ranges.
+        max_pixels: The limit for files.
+
+    Returns:
+        (height, width, 3) RGB.
+
+    Raises:
+        PictureError: The shape, type or range is none of these.
+    """
+    if isinstance(picture, (str, PathLike)):
+        return read_picture(picture, max_pixels)
+    if isinstance(picture, Image.Image):
+        return rgb_array(ImageOps.exif_transpose(picture))
+    if type(picture).__module__.partition(".")[0] == "torch":
+        array = picture.detach().cpu().numpy()  # type: ignore[attr-defined]
+        if array.ndim != 3 or array.shape[0] != 3:
+            raise PictureError(f"a tensor picture has shape (3, H, W), this one {tuple(array.shape)}")
+        array = array.transpose(1, 2, 0)
+    elif isinstance(picture, np.ndarray):
+        array = picture
+    else:
+        raise PictureError(f"a picture is a path, PIL image, numpy array or tensor, not {type(picture).__name__}")
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, axis=-1)
+    if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
+        raise PictureError(f"an array picture has shape (H, W, 3) in RGB, this one {array.shape}")
+    if np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+            raise PictureError("a float picture holds finite values in 0..1; for 0..255 pass uint8")
+        array = (array * 255).round().astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise PictureError(f"an array picture is uint8 or float, this one {array.dtype}")
+    return np.ascontiguousarray(array)
+
+
+def warp(picture: Picture, matrix: Floats, size_wh: tuple[int, int]) -> Picture:
+    """Cuts a crop out of a picture by an affine map, bilinear, black outside the picture.
+
+    Where the crop is less than half the picture's scale the picture is box-averaged first, so that large photos do not
+    alias.
+
+    Args:
+        picture: (H, W, 3) RGB.
+        matrix: (2, 3) the map from picture pixel indices to crop pixel indices.
+        size_wh: Width and height of the crop.
+
+    Returns:
+        (height, width, 3) RGB crop.
+    """
+    image = Image.fromarray(picture)
+    inverse = invert_affine(matrix)
+    # Pillow counts from the corners of pixels, the maps here from their indices.
+    inverse[:, 2] += 0.5 - inverse[:, :2] @ [0.5, 0.5]
+    factor = int(np.sqrt(abs(np.linalg.det(inverse[:, :2]))))
+    if factor >= 2:
+        corners = np.array([[0, 0], [size_wh[0], 0], [0, size_wh[1]], size_wh], np.float64)
+        seen = corners @ inverse[:, :2].T + inverse[:, 2]
+        low = np.clip(np.floor(seen.min(0)) - factor, 0, image.size).astype(int)
+        high = np.clip(np.ceil(seen.max(0)) + factor, 0, image.size).astype(int)
+        if (high <= low).any():
+            return np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
+        image = image.reduce(factor, (int(low[0]), int(low[1]), int(high[0]), int(high[1])))
+        inverse = np.concatenate([inverse[:, :2], (inverse[:, 2] - low)[:, None]], axis=1) / factor
+    crop = image.transform(size_wh, Image.Transform.AFFINE, inverse.ravel().tolist(), Image.Resampling.BILINEAR)
+    return np.asarray(crop)

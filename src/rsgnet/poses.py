@@ -1,0 +1,176 @@
+"""Poses: the one value that leaves the pipeline, and how alike two poses are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rsgnet.draw import draw_poses
+from rsgnet.errors import RSGNetError
+from rsgnet.geometry import Floats, xyxy_to_xywh
+from rsgnet.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+def oks(
+    first: ArrayLike, second: ArrayLike, areas: ArrayLike, sigmas: ArrayLike, counted: ArrayLike | None = None
+) -> Floats:
+    """Object keypoint similarity of each pose with each other.
+
+    Args:
+        first: (N, K, 2) keypoints.
+        second: (M, K, 2) keypoints.
+        areas: (N,), (M,) reshaped to (1, M), or (N, M) areas in squared pixels that set the scale.
+        sigmas: (K,) falloffs.
+        counted: (N, K) or (N, M, K) which keypoints count; all where None.
+
+    Returns:
+        (N, M) in 0..1; 0 where no keypoint counts.
+    """
+    one, two = np.asarray(first, np.float64)[:, None], np.asarray(second, np.float64)[None]
+    scale = np.asarray(areas, np.float64)
+    scale = scale[:, None] if scale.ndim == 1 else scale
+    variances = (2 * np.asarray(sigmas, np.float64)) ** 2
+    errors = ((one - two) ** 2).sum(-1) / variances / (scale[..., None] + np.spacing(1)) / 2
+    similarity = np.exp(-errors)
+    if counted is None:
+        return similarity.mean(-1)
+    weight = np.asarray(counted, bool)
+    weight = np.broadcast_to(weight if weight.ndim == 3 else weight[:, None], similarity.shape)
+    total = weight.sum(-1)
+    return np.divide((similarity * weight).sum(-1), total, out=np.zeros(total.shape), where=total > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """The people of one picture.
+
+    Attributes:
+        skeleton: The keypoints' names, order and edges.
+        keypoints_xy: (N, K, 2) places in picture pixels.
+        scores: (N, K) how sure the network is of each, the height of its heatmap.
+        boxes_xyxy: (N, 4) the boxes that the poses were sought in, in picture pixels.
+        box_scores: (N,) the detector's scores of them.
+        pose_scores: (N,) box score times the mean score of the keypoints above the threshold.
+        size_wh: Width and height of the picture.
+        file_name: The picture's file name, "" where it has none.
+        image_id: The picture's id in an annotation file, None where it has none.
+        picture: (H, W, 3) the RGB picture itself where it is kept, for `draw`.
+
+    Raises:
+        RSGNetError: The shapes do not agree.
+    """
+
+    skeleton: Skeleton
+    keypoints_xy: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    boxes_xyxy: NDArray[np.float32]
+    box_scores: NDArray[np.float32]
+    pose_scores: NDArray[np.float32]
+    size_wh: tuple[int, int]
+    file_name: str = ""
+    image_id: int | None = None
+    picture: NDArray[np.uint8] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        people, count = len(self.keypoints_xy), len(self.skeleton)
+        expected = {
+            "keypoints_xy": (people, count, 2),
+            "scores": (people, count),
+            "boxes_xyxy": (people, 4),
+            "box_scores": (people,),
+            "pose_scores": (people,),
+        }
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise RSGNetError(f"Poses.{name} must have shape {shape}, not {getattr(self, name).shape}")
+
+    def __len__(self) -> int:
+        return len(self.keypoints_xy)
+
+    def __getitem__(self, people: Any) -> Poses:
+        """The people that an index, slice, list or mask selects."""
+        rows = np.atleast_1d(np.arange(len(self))[people])
+        return replace(
+            self,
+            keypoints_xy=self.keypoints_xy[rows],
+            scores=self.scores[rows],
+            boxes_xyxy=self.boxes_xyxy[rows],
+            box_scores=self.box_scores[rows],
+            pose_scores=self.pose_scores[rows],
+        )
+
+    def to_skeleton(self, skeleton: Skeleton) -> Poses:
+        """The same poses in another skeleton's order; a keypoint that this one lacks raises.
+
+        Raises:
+            RSGNetError: `skeleton` has a keypoint that these poses do not.
+        """
+        index = skeleton.indices_in(self.skeleton)
+        if (index < 0).any():
+            missing = [name for name, found in zip(skeleton.keypoints, index, strict=True) if found < 0]
+            raise RSGNetError(
+                f"{self.skeleton.name} poses have no {', '.join(missing)}, which {skeleton.name} asks for"
+            )
+        return replace(self, skeleton=skeleton, keypoints_xy=self.keypoints_xy[:, index], scores=self.scores[:, index])
+
+    def to_coco(self) -> list[dict[str, Any]]:
+        """One COCO keypoint result a person; the third of each keypoint's numbers is its score."""
+        boxes = xyxy_to_xywh(self.boxes_xyxy)
+        results = []
+        for person in range(len(self)):
+            triples = np.column_stack([self.keypoints_xy[person], self.scores[person]])
+            result: dict[str, Any] = {
+                "file_name": self.file_name,
+                "category_id": 1,
+                "keypoints": [round(float(value), 4) for value in triples.ravel()],
+                "score": float(self.pose_scores[person]),
+                "bbox": [round(float(value), 4) for value in boxes[person]],
+                "box_score": float(self.box_scores[person]),
+            }
+            if self.image_id is not None:
+                result["image_id"] = self.image_id
+            results.append(result)
+        return results
+
+    def to_json(self) -> str:
+        """The COCO results as JSON text."""
+        return json.dumps(self.to_coco())
+
+    def to_supervision(self) -> Any:
+        """The poses as `supervision.KeyPoints`.
+
+        Raises:
+            RSGNetError: supervision is not installed.
+        """
+        try:
+            import supervision  # noqa: PLC0415
+        except ImportError as error:
+            raise RSGNetError("to_supervision needs supervision: pip install 'rsgnet[supervision]'") from error
+        return supervision.KeyPoints(
+            xy=self.keypoints_xy,
+            keypoint_confidence=self.scores,
+            detection_confidence=self.pose_scores,
+            class_id=np.zeros(len(self), int),
+        )
+
+    def draw(self, picture: NDArray[np.uint8] | None = None, threshold: float = 0.2) -> Image.Image:
+        """The picture with the poses over it.
+
+        Args:
+            picture: (H, W, 3) RGB to draw on; the picture the poses came from where None.
+            threshold: Keypoints that score less are not drawn.
+
+        Raises:
+            RSGNetError: No picture was given or kept.
+        """
+        canvas = self.picture if picture is None else picture
+        if canvas is None:
+            raise RSGNetError("these poses do not keep their picture; pass it: poses.draw(picture)")
+        return draw_poses(canvas, self.keypoints_xy, self.scores, self.skeleton.edges, threshold)
