@@ -1,1 +1,68 @@
-"""RSGNet: multi-person 2D pose for crowded scenes."""
+"""RSGNet: multi-person 2D pose for crowded scenes.
+
+    import rsgnet
+    poses = rsgnet.PoseEstimator("nano")("crowd.jpg")
+    poses.draw().save("overlay.jpg")
+
+The names below are loaded when they are first asked for; none of them needs PyTorch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rsgnet.errors import AnnotationError, PictureError, RSGNetError, WeightsError
+    from rsgnet.inference.boxes import Boxes, Photo
+    from rsgnet.inference.detector import open_detector
+    from rsgnet.inference.estimator import PoseEstimator
+    from rsgnet.pictures import read_picture
+    from rsgnet.poses import Poses
+    from rsgnet.skeletons import COCO17, CROWDPOSE14, Skeleton
+
+__all__ = [
+    "COCO17",
+    "CROWDPOSE14",
+    "AnnotationError",
+    "Boxes",
+    "Photo",
+    "PictureError",
+    "PoseEstimator",
+    "Poses",
+    "RSGNetError",
+    "Skeleton",
+    "WeightsError",
+    "open_detector",
+    "read_picture",
+]
+
+_HOMES = {
+    "COCO17": "skeletons",
+    "CROWDPOSE14": "skeletons",
+    "AnnotationError": "errors",
+    "Boxes": "inference.boxes",
+    "Photo": "inference.boxes",
+    "PictureError": "errors",
+    "PoseEstimator": "inference.estimator",
+    "Poses": "poses",
+    "RSGNetError": "errors",
+    "Skeleton": "skeletons",
+    "WeightsError": "errors",
+    "open_detector": "inference.detector",
+    "read_picture": "pictures",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("rsgnet")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rsgnet' has no attribute {name!r}")
+    return getattr(import_module(f"rsgnet.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

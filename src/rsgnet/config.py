@@ -240,6 +240,16 @@ def from_json(kind: type[Config], text: str | bytes, origin: str) -> Config:
     return config
 
 
+def network_config(text: str | bytes, origin: str) -> PoseConfig | DetectorConfig:
+    """Reads the config of a pose network or of a detector, whichever it is.
+
+    Raises:
+        RSGNetError: The text is neither; `origin` is named as its source.
+    """
+    kind = PoseConfig if b'"crop"' in (text.encode() if isinstance(text, str) else text) else DetectorConfig
+    return from_json(kind, text, origin)
+
+
 def with_settings(config: Config, settings: Iterable[str]) -> Config:
     """A config changed by settings such as `training.batch_size=64`.
 

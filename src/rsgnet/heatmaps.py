@@ -39,7 +39,7 @@ def encode(keypoints_xy: Any, shape_hw: tuple[int, int], sigma: float) -> Any:
     rows = xp.arange(height, dtype=keypoints_xy.dtype, device=keypoints_xy.device)
     across = xp.exp(-((columns - keypoints_xy[..., 0, None]) ** 2) / (2 * sigma**2))
     down = xp.exp(-((rows - keypoints_xy[..., 1, None]) ** 2) / (2 * sigma**2))
-    return xp.nan_to_num(down[..., :, None] * across[..., None, :])
+    return xp.nan_to_num(down)[..., :, None] * xp.nan_to_num(across)[..., None, :]
 
 
 def decode(heatmaps: NDArray[np.float32], refinement: Refinement = "quarter") -> tuple[Floats, NDArray[np.float32]]:

@@ -85,7 +85,10 @@ def as_picture(picture: object, max_pixels: int = MAX_PIXELS) -> Picture:
     if isinstance(picture, (str, PathLike)):
         return read_picture(picture, max_pixels)
     if isinstance(picture, Image.Image):
-        return rgb_array(ImageOps.exif_transpose(picture))
+        try:
+            return rgb_array(ImageOps.exif_transpose(picture))
+        except Exception as error:  # PIL reads lazily, so a broken file shows only here
+            raise PictureError(f"a PIL picture cannot be decoded ({error}); is its file truncated?") from error
     if type(picture).__module__.partition(".")[0] == "torch":
         array = picture.detach().cpu().numpy()  # type: ignore[attr-defined]
         if array.ndim != 3 or array.shape[0] != 3:

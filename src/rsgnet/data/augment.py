@@ -1,0 +1,88 @@
+"""Random changes to training crops: where the crop is cut (Section "Training", HRNet's recipe) and its colours."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsgnet.config import AugmentConfig, CropConfig
+from rsgnet.geometry import Floats, compose_affine, crop_affine, crop_region, flip_affine
+from rsgnet.pictures import Picture
+from rsgnet.skeletons import Skeleton
+
+_LOWER_BODY = ("hip", "knee", "ankle")
+_HALF_BODY_OVER = 8  # people with more labelled keypoints than this may be cropped to half of the body
+_HALF_BODY_PADDING = 1.5
+
+
+def training_affine(
+    box_xywh: Floats,
+    keypoints: Floats,
+    skeleton: Skeleton,
+    crop: CropConfig,
+    augment: AugmentConfig,
+    random: np.random.Generator,
+) -> tuple[Floats, bool]:
+    """Where a training crop is cut.
+
+    Args:
+        box_xywh: (4,) the person's box in picture pixels.
+        keypoints: (K, 3) x, y, visibility.
+        skeleton: Names the keypoints, so that halves of the body can be told apart.
+        crop: Size and padding.
+        augment: The spreads.
+        random: Where the randomness comes from.
+
+    Returns:
+        (2, 3) the map from picture to crop pixels, and whether it mirrors.
+    """
+    box = box_xywh
+    if random.random() < augment.half_body:
+        box = half_body_box(box, keypoints, skeleton, random)
+    centre, region = crop_region(box, crop.size_wh, crop.padding)
+    spread = augment.scale
+    region = region * np.clip(1 + spread * random.standard_normal(), 1 - spread, 1 + spread)
+    centre = centre + region * random.uniform(-augment.shift, augment.shift, 2)
+    rotation = 0.0
+    if random.random() < 0.6:
+        limit = 2 * augment.rotation_deg
+        rotation = float(np.clip(augment.rotation_deg * random.standard_normal(), -limit, limit))
+    affine = crop_affine(centre, region, crop.size_wh, rotation, crop.pixel_centre)
+    flip = bool(random.random() < augment.flip)
+    return (compose_affine(flip_affine(crop.size_wh[0]), affine) if flip else affine), flip
+
+
+def half_body_box(box_xywh: Floats, keypoints: Floats, skeleton: Skeleton, random: np.random.Generator) -> Floats:
+    """(4,) a box about the upper or lower half of the body; the given box where too little is labelled."""
+    labelled = keypoints[:, 2] > 0
+    if labelled.sum() <= _HALF_BODY_OVER:
+        return box_xywh
+    lower = np.array([name.endswith(_LOWER_BODY) for name in skeleton.keypoints])
+    upper_half, lower_half = labelled & ~lower, labelled & lower
+    chosen = upper_half if random.random() < 0.7 else lower_half
+    if chosen.sum() <= 2:
+        chosen = lower_half if chosen is upper_half else upper_half
+    points = keypoints[chosen, :2]
+    if len(points) <= 2:
+        return box_xywh
+    size = np.maximum(np.ptp(points, axis=0), 1.0) * _HALF_BODY_PADDING
+    return np.concatenate([points.mean(0) - size / 2, size])
+
+
+def jitter_colour(picture: Picture, spread: float, random: np.random.Generator) -> Picture:
+    """A crop with brightness, contrast and saturation changed at random, each by a factor within 1 +- spread.
+
+    Args:
+        picture: (H, W, 3) RGB.
+        spread: 0 changes nothing.
+        random: Where the randomness comes from.
+    """
+    if spread <= 0:
+        return picture
+    brightness, contrast, saturation = random.uniform(1 - spread, 1 + spread, 3)
+    values = picture.astype(np.float32)
+    grey = values.mean(-1, keepdims=True)
+    middle = grey.mean()
+    changed = ((grey + (values - grey) * saturation) - middle) * contrast + middle * brightness
+    result: NDArray[np.uint8] = changed.clip(0, 255).astype(np.uint8)
+    return result

@@ -1,0 +1,99 @@
+"""Samples as frozen dataclasses of tensors: stacked into batches, moved between devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+from typing_extensions import Self
+
+from rsgnet.geometry import Floats
+from rsgnet.pictures import Picture, read_picture
+
+
+class TensorRecord:
+    """What every dataclass whose fields are all tensors can do."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def to(self, device: torch.device) -> Self:
+        """The same on another device."""
+        return type(self)(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+    @classmethod
+    def stack(cls, records: Sequence[Self]) -> Self:
+        """A batch: every field stacked along a new first dimension."""
+        return cls(
+            **{field.name: torch.stack([getattr(each, field.name) for each in records]) for field in fields(cls)}
+        )
+
+
+class Draw(NamedTuple):
+    """One draw from a data set: which entry, and the seed of its randomness."""
+
+    index: int
+    seed: int
+
+
+class SeededDraws(Sampler[Draw]):
+    """Random draws that depend on the seed and the epoch alone, so that a resumed run goes on as it would have.
+
+    Args:
+        weights: (N,) how often each entry is drawn, relative to the others.
+        count: Draws in an epoch.
+        seed: The run's seed.
+        rank: This process among `world`.
+        world: How many processes share the epoch.
+    """
+
+    def __init__(self, weights: Floats, count: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        self._shares = weights / weights.sum()
+        self._count = count
+        self._seed = seed
+        self._rank, self._world = rank, world
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch; the Trainer calls this."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._count // self._world
+
+    def __iter__(self) -> Iterator[Draw]:
+        random = np.random.default_rng((self._seed, self._epoch))
+        # Systematic sampling: every entry is drawn as often as its share says, give or take one.
+        steps = (np.arange(self._count) + random.random()) / self._count
+        indices = np.searchsorted(np.cumsum(self._shares), steps, side="right").clip(max=len(self._shares) - 1)
+        random.shuffle(indices)
+        seeds = random.integers(0, 2**31, self._count)
+        mine = slice(self._rank, len(self) * self._world, self._world)
+        for index, seed in zip(indices[mine], seeds[mine], strict=True):
+            yield Draw(int(index), int(seed))
+
+
+class PictureCache:
+    """Decoded pictures, kept up to a limit.
+
+    Args:
+        max_bytes: Pictures beyond this are decoded anew each time.
+    """
+
+    def __init__(self, max_bytes: int = 2 << 30) -> None:
+        self._pictures: dict[Path, Picture] = {}
+        self._bytes_left = max_bytes
+
+    def read(self, path: Path) -> Picture:
+        """(H, W, 3) the picture of that file."""
+        if path in self._pictures:
+            return self._pictures[path]
+        picture = read_picture(path)
+        if picture.nbytes <= self._bytes_left:
+            self._pictures[path] = picture
+            self._bytes_left -= picture.nbytes
+        return picture

@@ -1,0 +1,178 @@
+"""Training and validation crops out of annotated pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from rsgnet.config import PoseConfig
+from rsgnet.data.annotations import AnnotatedPicture, Annotations, Person, read_annotations
+from rsgnet.data.augment import jitter_colour, training_affine
+from rsgnet.data.batches import Draw, PictureCache, TensorRecord
+from rsgnet.errors import AnnotationError
+from rsgnet.geometry import Floats, apply_affine, crop_affine, crop_region
+from rsgnet.heatmaps import heatmap_affine
+from rsgnet.pictures import warp
+from rsgnet.skeletons import Skeleton, skeleton_named
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A data set to train on or to validate with.
+
+    Attributes:
+        annotations: The annotation file.
+        pictures: The folder that its file names are relative to.
+        weight: How often each of its people is drawn, relative to the other sources.
+        everyone_labelled: Whether people that it does not label are absent; where not, crops teach no background to the
+            candidate heatmaps.
+    """
+
+    annotations: Path
+    pictures: Path
+    weight: float = 1.0
+    everyone_labelled: bool = True
+
+
+@dataclass(frozen=True)
+class Sample(TensorRecord):
+    """One crop, or a batch of them with a leading dimension B.
+
+    Attributes:
+        crop: (H, W, 3) RGB, 0..255.
+        keypoints_xy: (P, K, 2) in heatmap pixels; person 0 is the box's own, the rest stand in the crop as well.
+        labelled: (P, K) whether each keypoint is labelled; false for people that pad the list.
+        background: (h, w) where the candidate heatmaps may be taught that there is nobody.
+        box_area: () area of the box's person in squared heatmap pixels, which sets the OKS scale.
+    """
+
+    crop: UInt8[Tensor, "*batch height width 3"]
+    keypoints_xy: Float[Tensor, "*batch people keypoints 2"]
+    labelled: Bool[Tensor, "*batch people keypoints"]
+    background: Bool[Tensor, "*batch h w"]
+    box_area: Float[Tensor, "*batch"]
+
+
+class _Entry(NamedTuple):
+    source: int
+    picture: AnnotatedPicture
+    person: Person
+
+
+class PoseDataset(Dataset[Sample]):
+    """Every labelled person of some data sets, as crops.
+
+    Args:
+        sources: The data sets; their skeletons may differ, each keypoint is matched by name.
+        config: Crop, skeleton, augmentation and limits.
+        augmented: Whether crops are changed at random, for training.
+
+    Raises:
+        AnnotationError: A file is broken, or there is nobody to train on.
+    """
+
+    def __init__(self, sources: Sequence[DataSource], config: PoseConfig, augmented: bool) -> None:
+        self.sources = tuple(sources)
+        self.config = config
+        self.augmented = augmented
+        self.skeleton: Skeleton = skeleton_named(config.model.skeleton)
+        annotations = [read_annotations(source.annotations) for source in self.sources]
+        self._index = [self.skeleton.indices_in(each.skeleton) for each in annotations]
+        self.entries = [
+            _Entry(source, picture, person)
+            for source, each in enumerate(annotations)
+            for picture, person in _trainable(each, max(config.training.min_keypoints, 1))
+        ]
+        if not self.entries:
+            names = ", ".join(str(source.annotations) for source in self.sources)
+            raise AnnotationError(f"{names}: nobody has {config.training.min_keypoints} labelled keypoints or more")
+        self._pictures = PictureCache()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def weights(self) -> Floats:
+        """(N,) how often each person is drawn, relative to the others."""
+        return np.array([self.sources[entry.source].weight for entry in self.entries])
+
+    def __getitem__(self, draw: Draw | int) -> Sample:
+        """The crop of one person; a bare index stands for a seed of 0."""
+        index, seed = draw if isinstance(draw, tuple) else (draw, 0)
+        entry = self.entries[index]
+        random = np.random.default_rng((self.config.training.seed, seed, index))
+        keypoints = self._keypoints(entry)
+        affine, flip = self._affine(entry, keypoints[0], random)
+        picture = self._pictures.read(self.sources[entry.source].pictures / entry.picture.file_name)
+        crop = warp(picture, affine, self.config.crop.size_wh)
+        if self.augmented:
+            crop = jitter_colour(crop, self.config.training.augment.colour, random)
+        to_heatmap = heatmap_affine(self.config.crop.stride, self.config.crop.pixel_centre)
+        places = apply_affine(to_heatmap, apply_affine(affine, keypoints[..., :2]))
+        labelled = keypoints[..., 2] > 0
+        if flip:
+            places, labelled = places[:, self.skeleton.flip_indices], labelled[:, self.skeleton.flip_indices]
+        shrink = abs(np.linalg.det(affine[:, :2])) / self.config.crop.stride**2
+        return Sample(
+            crop=torch.from_numpy(crop.copy()),
+            keypoints_xy=torch.from_numpy(places.astype(np.float32)),
+            labelled=torch.from_numpy(labelled),
+            background=torch.from_numpy(self._background(entry, affine)),
+            box_area=torch.tensor(max(entry.person.area, 1.0) * shrink, dtype=torch.float32),
+        )
+
+    def _affine(self, entry: _Entry, keypoints: Floats, random: np.random.Generator) -> tuple[Floats, bool]:
+        crop = self.config.crop
+        if self.augmented:
+            augment = self.config.training.augment
+            return training_affine(entry.person.box_xywh, keypoints, self.skeleton, crop, augment, random)
+        centre, region = crop_region(entry.person.box_xywh, crop.size_wh, crop.padding)
+        return crop_affine(centre, region, crop.size_wh, pixel_centre=crop.pixel_centre), False
+
+    def _keypoints(self, entry: _Entry) -> Floats:
+        """(P, K, 3) the box's person first, then the nearest others; padded with people without labels."""
+        others = [each for each in entry.picture.people if each is not entry.person and each.labelled]
+        middle = _middle(entry.person)
+        others.sort(key=lambda each: float(np.square(_middle(each) - middle).sum()))
+        people = [entry.person, *others][: self.config.training.max_people]
+        keypoints = np.zeros((self.config.training.max_people, len(self.skeleton), 3))
+        index = self._index[entry.source]
+        for row, person in enumerate(people):
+            keypoints[row, index >= 0] = person.keypoints[index[index >= 0]]
+        return keypoints
+
+    def _background(self, entry: _Entry, affine: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+        """(h, w) false where somebody may stand whose keypoints nobody labelled."""
+        crop = self.config.crop
+        if not self.sources[entry.source].everyone_labelled:
+            return np.zeros(crop.heatmap_shape_hw, np.bool_)
+        background = np.ones(crop.heatmap_shape_hw, np.bool_)
+        for person in entry.picture.people:
+            if person.labelled:
+                continue
+            left, top, width, height = person.box_xywh
+            corners = np.array([[left, top], [left + width, top], [left, top + height], [left + width, top + height]])
+            places = apply_affine(affine, corners) / crop.stride
+            low, high = np.floor(places.min(0)).clip(0).astype(int), np.ceil(places.max(0)).clip(0).astype(int)
+            background[low[1] : high[1], low[0] : high[0]] = False
+        return background
+
+
+def _trainable(annotations: Annotations, at_least: int) -> Iterator[tuple[AnnotatedPicture, Person]]:
+    for picture in annotations.pictures:
+        for person in picture.people:
+            if not person.is_crowd and person.labelled >= at_least and (person.box_xywh[2:] > 1).all():
+                yield picture, person
+
+
+def _middle(person: Person) -> Floats:
+    middle: Floats = person.box_xywh[:2] + person.box_xywh[2:] / 2
+    return middle

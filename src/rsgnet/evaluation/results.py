@@ -1,0 +1,180 @@
+"""COCO results lists, read into arrays and checked entry by entry against the truth they will be held to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsgnet.data.annotations import Annotations, load_json
+from rsgnet.errors import AnnotationError
+from rsgnet.geometry import Floats
+from rsgnet.skeletons import SKELETONS, Skeleton
+
+ResultsSource = str | Path | Sequence[Mapping[str, Any]]
+
+PERSON_CATEGORY = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Scored people, found in the pictures of a data set.
+
+    Attributes:
+        origin: The file they were read from, as errors name it.
+        image_ids: (N,) ids of the pictures they were found in.
+        scores: (N,) how sure each is; higher is surer.
+        values: (N, K, 3) keypoints as x, y, score, or (N, 4) boxes as left, top, width, height, in picture pixels.
+    """
+
+    origin: str
+    image_ids: NDArray[np.int64]
+    scores: Floats
+    values: Floats
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+def read_keypoint_results(results: ResultsSource, annotations: Annotations) -> Results:
+    """Reads a COCO keypoint results list.
+
+    Args:
+        results: The JSON file, or the list itself. Each entry has `keypoints` (x, y, score of each), `score`, and
+            `image_id` or, failing that, `file_name`; other keys are not looked at.
+        annotations: The truth, whose pictures and skeleton the entries must be of.
+
+    Returns:
+        The entries in their order, values (N, K, 3).
+
+    Raises:
+        AnnotationError: An entry has another number of keypoints, a value that is not finite, no score, an unknown
+            picture, another category than 1, or repeats an earlier one. The entry is named, counted from 0.
+    """
+    skeleton = annotations.skeleton
+    read = _read(results, annotations, lambda entry: _keypoints(entry, skeleton))
+    return Results(*read[:3], read[3].reshape(-1, len(skeleton), 3))
+
+
+def read_box_results(results: ResultsSource, annotations: Annotations) -> Results:
+    """Reads a COCO box results list.
+
+    Args:
+        results: The JSON file, or the list itself. Each entry has `bbox` (left, top, width, height), `score`, and
+            `image_id` or, failing that, `file_name`; other keys are not looked at.
+        annotations: The truth, whose pictures the entries must be of.
+
+    Returns:
+        The entries in their order, values (N, 4).
+
+    Raises:
+        AnnotationError: As `read_keypoint_results`.
+    """
+    read = _read(results, annotations, _box)
+    return Results(*read[:3], read[3].reshape(-1, 4))
+
+
+def _read(
+    results: ResultsSource, annotations: Annotations, values_of: Callable[[Mapping[str, Any]], Floats]
+) -> tuple[str, NDArray[np.int64], Floats, Floats]:
+    origin = str(results) if isinstance(results, (str, Path)) else "results"
+    entries = load_json(Path(results)) if isinstance(results, (str, Path)) else results
+    if not isinstance(entries, Sequence) or isinstance(entries, (str, bytes)):
+        raise AnnotationError(f"{origin}: not a COCO results list: expected a list, got {type(entries).__name__}")
+    pictures = _PictureIndex(annotations)
+    image_ids, scores, values = [], [], []
+    first_at: dict[tuple[int, float, bytes, str], int] = {}
+    for index, entry in enumerate(entries):
+        try:
+            if not isinstance(entry, Mapping):
+                raise AnnotationError(f"expected an object, got {type(entry).__name__}")
+            image_id, score, value = pictures.id_of(entry), _score(entry), values_of(entry)
+        except AnnotationError as error:
+            raise AnnotationError(f"{origin}: entry {index}: {error}") from error
+        # Two boxes may yield one pose, but not one box twice: then the list holds a run's results more than once.
+        identity = image_id, score, value.tobytes(), repr(entry.get("bbox"))
+        if first_at.setdefault(identity, index) != index:
+            raise AnnotationError(f"{origin}: entry {index}: repeats entry {first_at[identity]}; remove one of them")
+        image_ids.append(image_id)
+        scores.append(score)
+        values.append(value)
+    return origin, np.array(image_ids, np.int64), np.array(scores, np.float64), np.array(values, np.float64)
+
+
+class _PictureIndex:
+    """Finds a picture's id by what a result says of it."""
+
+    def __init__(self, annotations: Annotations) -> None:
+        self._path = annotations.path
+        self._ids = {picture.id for picture in annotations.pictures}
+        self._by_name: dict[str, set[int]] = {}
+        for picture in annotations.pictures:
+            for name in {picture.file_name, PurePosixPath(picture.file_name).name}:
+                self._by_name.setdefault(name, set()).add(picture.id)
+
+    def id_of(self, entry: Mapping[str, Any]) -> int:
+        image_id = entry.get("image_id")
+        if image_id is not None:
+            if not _is_number(image_id) or image_id not in self._ids:
+                raise AnnotationError(f"{self._path} has no picture of image_id {image_id!r}")
+            return int(image_id)
+        name = entry.get("file_name")
+        if not isinstance(name, str):
+            raise AnnotationError("neither image_id nor file_name says which picture it is of")
+        found = self._by_name.get(name) or self._by_name.get(PurePosixPath(name).name, set())
+        if len(found) != 1:
+            raise AnnotationError(
+                f"{self._path} has {len(found) or 'no'} pictures of file_name {name!r}; give image_id"
+            )
+        return next(iter(found))
+
+
+def _score(entry: Mapping[str, Any]) -> float:
+    if entry.get("category_id", PERSON_CATEGORY) != PERSON_CATEGORY:
+        raise AnnotationError(f"category_id {entry['category_id']!r} is not {PERSON_CATEGORY}, person; leave it out")
+    score = entry.get("score")
+    if not _is_number(score) or not np.isfinite(score):
+        raise AnnotationError(f"score must be a finite number, not {score!r}" if "score" in entry else "has no score")
+    return float(score)
+
+
+def _keypoints(entry: Mapping[str, Any], skeleton: Skeleton) -> Floats:
+    values = _numbers(entry, "keypoints")
+    if len(values) == 3 * len(skeleton):
+        return values
+    others = [other.name for other in SKELETONS.values() if 3 * len(other) == len(values)]
+    told = f" ({len(values) // 3} keypoints: {', '.join(others)})" if others else ""
+    raise AnnotationError(
+        f"has {len(values)} keypoint numbers{told}, the truth is {skeleton.name} and asks for {3 * len(skeleton)}; "
+        f"predict in {skeleton.name} or convert with Poses.to_skeleton"
+    )
+
+
+def _box(entry: Mapping[str, Any]) -> Floats:
+    values = _numbers(entry, "bbox")
+    if len(values) != 4 or min(values[2:]) < 0:
+        raise AnnotationError(f"bbox must be left, top, width and height, not {entry['bbox']!r}")
+    return values
+
+
+def _numbers(entry: Mapping[str, Any], key: str) -> Floats:
+    try:
+        values = np.asarray(entry[key], np.float64)
+    except KeyError as error:
+        raise AnnotationError(f"has no {key}") from error
+    except (TypeError, ValueError) as error:
+        raise AnnotationError(f"{key} must be a flat list of numbers ({error})") from error
+    if values.ndim != 1:
+        raise AnnotationError(f"{key} must be a flat list of numbers, not of shape {values.shape}")
+    if not np.isfinite(values).all():
+        place = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise AnnotationError(f"{key} must be finite numbers, number {place} is {values[place]}")
+    return values
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

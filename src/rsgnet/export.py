@@ -1,0 +1,120 @@
+"""Networks to ONNX: pixels in, heatmaps or boxes out, the configuration in the file's metadata.
+
+The graph takes 8-bit RGB and normalises it itself, so that every back end is fed alike.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from rsgnet.checkpoint import ONNX_FILE, build, load_weights, read_config
+from rsgnet.config import DetectorConfig, PoseConfig, to_json
+from rsgnet.files import replacing
+from rsgnet.model import PersonDetector, RSGNet
+from rsgnet.model.pixels import normalise
+
+METADATA_KEY = "rsgnet"
+_OPSET = 18
+
+
+class PoseGraph(nn.Module):
+    """What is exported of a pose network.
+
+    Args:
+        model: The network.
+        config: Its configuration.
+    """
+
+    def __init__(self, model: RSGNet, config: PoseConfig) -> None:
+        super().__init__()
+        self.model, self.crop = model, config.crop
+        related = config.model.relation != "none"
+        self.input_name = "crops"
+        self.output_names = ["target_heatmaps", "candidate_heatmaps"] if related else ["target_heatmaps"]
+        self.size_wh = config.crop.size_wh
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """(B, H, W, 3) uint8 RGB to (B, K, h, w) target heatmaps, and everyone's where the network has them."""
+        output = self.model(normalise(crops, self.crop.mean, self.crop.std))
+        if output.candidate_heatmaps is None:
+            return (output.target_heatmaps,)
+        return output.target_heatmaps, output.candidate_heatmaps
+
+
+class DetectorGraph(nn.Module):
+    """What is exported of a detector.
+
+    Args:
+        model: The network.
+        config: Its configuration.
+    """
+
+    def __init__(self, model: PersonDetector, config: DetectorConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+        self.input_name = "pictures"
+        self.output_names = ["boxes_xyxy", "scores"]
+        self.size_wh = config.size_wh
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        """(B, H, W, 3) uint8 RGB to (B, M, 4) boxes in input pixels and (B, M) scores, highest first."""
+        found = self.model(normalise(pictures, self.config.mean, self.config.std))
+        return self.model.find_boxes(found)
+
+
+def export_onnx(directory: Path) -> Path:
+    """Writes `model.onnx` beside the weights of a model directory.
+
+    Args:
+        directory: A model directory.
+
+    Returns:
+        The file.
+
+    Raises:
+        WeightsError: The directory holds no network, or weights that do not fit it.
+    """
+    config = read_config(directory)
+    model = build(config)
+    load_weights(model, directory)
+    path = directory / ONNX_FILE
+    with replacing(path) as beside:
+        write_onnx(model.eval(), config, beside)
+    return path
+
+
+def write_onnx(model: RSGNet | PersonDetector, config: PoseConfig | DetectorConfig, path: Path) -> None:
+    """Writes one network, in evaluation mode, as an ONNX file with a dynamic batch."""
+    graph: PoseGraph | DetectorGraph
+    if isinstance(config, PoseConfig):
+        assert isinstance(model, RSGNet)
+        graph = PoseGraph(model, config)
+    else:
+        assert isinstance(model, PersonDetector)
+        graph = DetectorGraph(model, config)
+    width, height = graph.size_wh
+    example = torch.zeros((2, height, width, 3), dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            graph.eval(),
+            (example,),
+            input_names=[graph.input_name],
+            output_names=graph.output_names,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, {METADATA_KEY: to_json(config)})
+    for node in proto.graph.node:
+        del node.metadata_props[:]  # the exporter's notes on where each node came from: paths and megabytes
+        node.doc_string = ""
+    onnx.save(proto, path)

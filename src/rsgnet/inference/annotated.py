@@ -1,0 +1,73 @@
+"""Running the line over an annotated data set, to be evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rsgnet.data.annotations import Annotations, load_json
+from rsgnet.errors import AnnotationError, RSGNetError
+from rsgnet.inference.detector_file import FileBoxes
+from rsgnet.inference.estimator import PoseEstimator
+from rsgnet.inference.predictions import Outcome
+from rsgnet.inference.sources import PictureFile
+
+
+def annotated_files(annotations: Annotations, pictures: Path) -> list[PictureFile]:
+    """The picture files of a data set.
+
+    Args:
+        annotations: The data set.
+        pictures: The folder that its file names are relative to.
+
+    Raises:
+        RSGNetError: The folder does not exist.
+    """
+    if not pictures.is_dir():
+        raise RSGNetError(f"--images {pictures}: no such folder")
+    return [PictureFile(pictures / picture.file_name, picture.file_name) for picture in annotations.pictures]
+
+
+def boxes_for(annotations: Annotations, boxes: str) -> FileBoxes:
+    """The boxes to evaluate with.
+
+    Args:
+        annotations: The data set.
+        boxes: "gt" for its own boxes, or a COCO results list or annotation file.
+    """
+    if boxes == "gt":
+        return FileBoxes.read(annotations.path)
+    return FileBoxes.read(Path(boxes), {picture.id: picture.file_name for picture in annotations.pictures})
+
+
+def predict_annotated(estimator: PoseEstimator, annotations: Annotations, pictures: Path) -> Iterator[Outcome]:
+    """Each picture of a data set with its poses, which carry the data set's `image_id`, or with its error."""
+    ids = {picture.file_name: picture.id for picture in annotations.pictures}
+    for file, outcome in estimator.stream(annotated_files(annotations, pictures)):
+        if isinstance(outcome, RSGNetError):
+            yield file, outcome
+        else:
+            yield file, replace(outcome, image_id=ids[file.file_name])
+
+
+def read_results(path: Path, annotations: Annotations) -> list[dict[str, Any]]:
+    """A COCO results list for a data set; results without `image_id` are given it by their `file_name`.
+
+    Raises:
+        AnnotationError: It is none, or a result belongs to no picture of the data set.
+    """
+    results = load_json(path)
+    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
+        raise AnnotationError(f"{path}: not COCO results: expected a list of objects")
+    ids = {picture.file_name: picture.id for picture in annotations.pictures}
+    completed = []
+    for index, result in enumerate(results):
+        image_id = result.get("image_id", ids.get(result.get("file_name", "")))
+        if image_id is None:
+            raise AnnotationError(
+                f"{path}: result {index} has neither an `image_id` nor a `file_name` that {annotations.path} lists"
+            )
+        completed.append({**result, "image_id": image_id})
+    return completed

@@ -1,0 +1,73 @@
+"""The demonstration: a crowd that is drawn on the spot, and the whole line run on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from rsgnet.data.crowds import simulate_crowd
+from rsgnet.errors import RSGNetError
+from rsgnet.files import replacing, write_text
+from rsgnet.inference.estimator import PoseEstimator
+from rsgnet.inference.predictions import Predictions, overlay_names, write_predictions
+from rsgnet.inference.sources import PictureFile, find_pictures
+from rsgnet.poses import Poses
+
+CROWD_FILE, TRUTH_FILE = "crowd.png", "crowd.json"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demonstration wrote.
+
+    Attributes:
+        predictions: The overlays and results.
+        crowd: The crowd that was drawn.
+        truth: Its annotations.
+        found: How many of the crowd the detector found; where none, the truth's boxes were used.
+    """
+
+    predictions: Predictions
+    crowd: Path
+    truth: Path
+    found: int
+
+
+def run_demo(
+    photos: Sequence[str], out: Path, report: Callable[[PictureFile, Poses | RSGNetError], None], seed: int = 0
+) -> Demo:
+    """Draws a crowd, runs the shipped weights on it and on any photos, and writes all of it.
+
+    Args:
+        photos: Files, folders and patterns, or none.
+        out: The folder to write into.
+        report: Told of each picture once it is written.
+        seed: Of the crowd.
+
+    Raises:
+        RSGNetError: A folder of photos holds none, or the weights are not installed.
+    """
+    estimator = PoseEstimator()
+    crowd, truth = _write_crowd(out, seed)
+    files = [crowd, *(find_pictures(photos, skip=out) if photos else [])]
+    overlays = overlay_names(files, out)
+    found = len(estimator(crowd.path))
+    first = estimator if found else PoseEstimator(estimator.runner, f"boxes:{truth}")
+    outcomes = chain(first.stream(files[:1]), estimator.stream(files[1:]))
+    return Demo(write_predictions(outcomes, out, overlays, report), crowd.path, truth, found)
+
+
+def _write_crowd(out: Path, seed: int) -> tuple[PictureFile, Path]:
+    scene = simulate_crowd(seed)
+    annotations: dict[str, Any] = dict(scene.annotations)
+    annotations["images"] = [{**image, "file_name": CROWD_FILE} for image in annotations["images"]]
+    with replacing(out / CROWD_FILE) as beside:
+        Image.fromarray(scene.picture).save(beside)
+    write_text(out / TRUTH_FILE, json.dumps(annotations))
+    return PictureFile(out / CROWD_FILE, CROWD_FILE), out / TRUTH_FILE

@@ -1,0 +1,66 @@
+"""Finding people: one small protocol, and what a detector may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from rsgnet.errors import RSGNetError
+from rsgnet.inference.boxes import Boxes, Photo
+from rsgnet.inference.detector_file import FileBoxes
+from rsgnet.inference.detector_onnx import open_onnx_detector
+from rsgnet.inference.detector_torchvision import TorchvisionDetector
+from rsgnet.inference.weights import DETECTOR_PREFIX, find_weights, shipped_names
+
+BOX_THRESHOLD = 0.3
+
+
+class Detector(Protocol):
+    """Finds the people in pictures. Anything with this method may stand for a detector."""
+
+    def detect(self, photos: Sequence[Photo]) -> list[Boxes]:
+        """The boxes of each picture, in the order of the pictures.
+
+        Raises:
+            RSGNetError: A picture cannot be served; the pictures are then asked for one by one.
+        """
+        ...
+
+
+class WholePicture:
+    """Takes the whole picture for one person, as for pictures that are crops already."""
+
+    def detect(self, photos: Sequence[Photo]) -> list[Boxes]:
+        """One box a picture: the picture."""
+        return [Boxes(np.array([[0.0, 0.0, *photo.size_wh]]), np.ones(1)) for photo in photos]
+
+
+def open_detector(spec: str, device: str = "auto", threshold: float = BOX_THRESHOLD) -> Detector:
+    """Opens the detector that a specification names.
+
+    Args:
+        spec: The name of a shipped one ("nano"), "onnx:PATH" (YOLOX, RTMDet or a detector of this package),
+            "torchvision" or "torchvision:MODEL" (Faster R-CNN), "boxes:PATH" (COCO JSON) or "full" (the whole picture
+            is one person).
+        device: "auto", "cpu" or "cuda", for those that are networks.
+        threshold: Boxes that a network scores less than this are dropped; boxes from a file are all taken.
+
+    Raises:
+        RSGNetError: It is none of these, or cannot be opened.
+    """
+    if spec == "full":
+        return WholePicture()
+    kind, colon, rest = spec.partition(":")
+    if kind == "boxes" and rest:
+        return FileBoxes.read(Path(rest))
+    if kind == "onnx" and rest:
+        return open_onnx_detector(find_weights(rest, DETECTOR_PREFIX), device, threshold)
+    if kind == "torchvision" and (rest or not colon):
+        return TorchvisionDetector(rest or "fasterrcnn_mobilenet_v3_large_fpn", device, threshold)
+    if spec in shipped_names(DETECTOR_PREFIX):
+        return open_onnx_detector(find_weights(spec, DETECTOR_PREFIX), device, threshold)
+    names = ", ".join(shipped_names(DETECTOR_PREFIX)) or "none shipped in this installation"
+    raise RSGNetError(f"no detector {spec!r}; expected {names}, onnx:PATH, torchvision, boxes:PATH or full")

@@ -1,0 +1,68 @@
+"""Detectors in ONNX files: the shipped one, YOLOX and RTMDet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rsgnet.config import DetectorConfig
+from rsgnet.inference.boxes import Boxes, Photo
+from rsgnet.inference.detector_layouts import Layout, layout_of
+from rsgnet.inference.letterbox import fit
+from rsgnet.inference.session import Session, embedded_config, open_session
+from rsgnet.inference.weights import WeightFiles, config_text, read_config
+
+
+def open_onnx_detector(files: WeightFiles, device: str, threshold: float) -> OnnxDetector:
+    """Opens a detector and recognises its layout.
+
+    Args:
+        files: A model directory of this package or a lone .onnx file.
+        device: "auto", "cpu" or "cuda".
+        threshold: Boxes that score less are dropped.
+
+    Raises:
+        WeightsError: The file is broken or no person detector of a known layout.
+    """
+    session = open_session(files.onnx, device)
+    text = config_text(files) or embedded_config(session)
+    config = None if text is None else read_config(DetectorConfig, text, files.origin)
+    layout, outputs = layout_of(session, config.size_wh if config else None, files.origin)
+    return OnnxDetector(session, layout, outputs, threshold, files.origin)
+
+
+class OnnxDetector:
+    """A person detector in ONNX Runtime."""
+
+    def __init__(
+        self, session: Session, layout: Layout, outputs: list[str], threshold: float, origin: Path | str = ""
+    ) -> None:
+        self.layout, self.threshold = layout, threshold
+        self._session, self._outputs, self._origin = session, outputs, origin
+        self._input: str = session.get_inputs()[0].name
+        fixed = session.get_inputs()[0].shape[0]
+        self._batch = fixed if isinstance(fixed, int) else layout.batch
+        self._fixed = isinstance(fixed, int)
+
+    def detect(self, photos: Sequence[Photo]) -> list[Boxes]:
+        """The people of each picture, surest first, clipped to the picture."""
+        found = []
+        for start in range(0, len(photos), self._batch):
+            found += self._detect(photos[start : start + self._batch])
+        return found
+
+    def _detect(self, photos: Sequence[Photo]) -> list[Boxes]:
+        fitted = [fit(photo.pixels, self.layout.size_wh, self.layout.fill) for photo in photos]
+        canvases = np.stack([canvas for canvas, _ in fitted])
+        if self._fixed and len(canvases) < self._batch:  # a network of a fixed batch wants it full
+            canvases = np.concatenate([canvases, np.repeat(canvases[-1:], self._batch - len(canvases), axis=0)])
+        outputs = self._session.run(self._outputs, {self._input: self.layout.tensor(canvases)})
+        found = []
+        for photo, (_, scale_xy), (boxes, scores) in zip(photos, fitted, self.layout.people(outputs), strict=False):
+            kept = scores >= self.threshold
+            order = np.argsort(-scores[kept], kind="stable")
+            inside = Boxes(boxes[kept][order] / np.tile(scale_xy, 2), scores[kept][order]).inside(photo.size_wh)
+            found.append(inside)
+        return found

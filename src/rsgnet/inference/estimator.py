@@ -1,0 +1,210 @@
+"""The whole line: pictures in, everyone's keypoints out.
+
+read -> detect -> crop -> network (and its mirror image) -> decode -> score -> suppress -> Poses
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsgnet.errors import RSGNetError
+from rsgnet.inference.boxes import Boxes, Photo
+from rsgnet.inference.crops import Crop, cut
+from rsgnet.inference.decode import average_flip, picture_keypoints, pose_scores
+from rsgnet.inference.detector import BOX_THRESHOLD, Detector, open_detector
+from rsgnet.inference.nms import oks_nms
+from rsgnet.inference.reading import in_chunks, read_ahead
+from rsgnet.inference.runner import Runner, open_runner
+from rsgnet.pictures import MAX_PIXELS
+from rsgnet.poses import Poses
+from rsgnet.skeletons import COCO17, Skeleton, skeleton_named
+
+Source = TypeVar("Source")
+_WORKERS = 4
+
+
+class PoseEstimator:
+    """Estimates the poses of everyone in pictures.
+
+        poses = PoseEstimator("nano")("crowd.jpg")
+        poses.draw().save("overlay.jpg")
+
+    Args:
+        weights: A shipped name ("nano"), a model directory or an .onnx file; or a runner of your own.
+        detector: How people are found: "nano" (shipped), "onnx:PATH", "torchvision", "boxes:PATH", "full"; or an object
+            with `detect(photos) -> list[Boxes]`.
+        device: "auto", "cpu" or "cuda".
+        backend: "onnx" (ONNX Runtime) or "torch" (PyTorch).
+        flip_test: Whether heatmaps are averaged with those of the mirrored crop; as the weights say where None.
+        batch_size: How many crops the network gets at once, of however many people and pictures.
+        skeleton: Which keypoints come out, by name or as a Skeleton; where None coco17 if the network predicts all of
+            it, else the network's own.
+        max_pixels: Picture files with more pixels than this are refused.
+        box_threshold: People whom a detector's network scores less than this are left out.
+
+    Raises:
+        RSGNetError: The weights or the detector cannot be opened, or an argument is none of the above.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | Runner = "nano",
+        detector: str | Detector = "nano",
+        *,
+        device: str = "auto",
+        backend: str = "onnx",
+        flip_test: bool | None = None,
+        batch_size: int = 32,
+        skeleton: str | Skeleton | None = None,
+        max_pixels: int = MAX_PIXELS,
+        box_threshold: float = BOX_THRESHOLD,
+    ) -> None:
+        if batch_size < 1 or max_pixels < 1:
+            raise RSGNetError(f"batch_size and max_pixels must be positive, not {batch_size} and {max_pixels}")
+        self.runner = open_runner(weights, backend, device) if isinstance(weights, (str, Path)) else weights
+        self.detector = open_detector(detector, device, box_threshold) if isinstance(detector, str) else detector
+        self.batch_size, self.max_pixels = batch_size, max_pixels
+        self.config = self.runner.config
+        self.flip_test = self.config.decode.flip_test if flip_test is None else flip_test
+        self._predicted = skeleton_named(self.config.model.skeleton)
+        self.skeleton = _output_skeleton(skeleton, self._predicted)
+        self._columns = self.skeleton.indices_in(self._predicted)
+
+    @overload
+    def __call__(self, pictures: list[Any] | tuple[Any, ...]) -> list[Poses]: ...
+    @overload
+    def __call__(self, pictures: Any) -> Poses: ...
+    def __call__(self, pictures: Any) -> Poses | list[Poses]:
+        """The poses in one picture, or in each of a list of pictures.
+
+        Args:
+            pictures: A path, a PIL image, an RGB array (H, W, 3) or a tensor (3, H, W); or a list or tuple of these.
+
+        Returns:
+            The people of the picture, surest first, with the picture kept for `draw`; a list for a list.
+
+        Raises:
+            PictureError: A picture cannot be read. `stream` goes on with the others instead.
+        """
+        several = isinstance(pictures, (list, tuple))
+        poses = []
+        for _, result in self.stream(pictures if several else [pictures]):
+            if isinstance(result, RSGNetError):
+                raise result
+            poses.append(result)
+        return poses if several else poses[0]
+
+    def stream(self, sources: Iterable[Source]) -> Iterator[tuple[Source, Poses | RSGNetError]]:
+        """Goes through any number of pictures in bounded memory.
+
+        Args:
+            sources: Pictures as in a call, or `PictureFile`s.
+
+        Yields:
+            Each source, in order, with its poses, or with the error that kept it from having any.
+        """
+        pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="rsgnet")
+        try:
+            for chunk in in_chunks(read_ahead(sources, pool, self.max_pixels)):
+                photos = [photo for _, photo in chunk if isinstance(photo, Photo)]
+                results = iter(self._estimate(photos, pool))
+                for source, photo in chunk:
+                    yield source, next(results) if isinstance(photo, Photo) else photo
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _estimate(self, photos: Sequence[Photo], pool: ThreadPoolExecutor) -> list[Poses | RSGNetError]:
+        """The poses of pictures whose crops are batched together."""
+        found = self._detect(photos)
+        jobs = [
+            (photo, box)
+            for photo, boxes in zip(photos, found, strict=True)
+            if isinstance(boxes, Boxes)
+            for box in boxes.boxes_xyxy
+        ]
+        people = self._people(jobs, pool)
+        results: list[Poses | RSGNetError] = []
+        for photo, boxes in zip(photos, found, strict=True):
+            own = (
+                boxes if isinstance(boxes, RSGNetError) else self._poses(photo, boxes, list(islice(people, len(boxes))))
+            )
+            results.append(own)
+        return results
+
+    def _detect(self, photos: Sequence[Photo]) -> list[Boxes | RSGNetError]:
+        if not photos:
+            return []
+        try:
+            found = self.detector.detect(photos)
+        except RSGNetError as error:
+            if len(photos) == 1:
+                return [error]
+            return [boxes for photo in photos for boxes in self._detect([photo])]
+        return [boxes.inside(photo.size_wh) for photo, boxes in zip(photos, found, strict=True)]
+
+    def _people(
+        self, jobs: Sequence[tuple[Photo, NDArray[np.float64]]], pool: ThreadPoolExecutor
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], float]]:
+        """(K, 2) keypoints, (K,) scores and area of each person."""
+        for start in range(0, len(jobs), self.batch_size):
+            batch = jobs[start : start + self.batch_size]
+            crops = list(pool.map(lambda job: cut(job[0].pixels, job[1], self.config.crop), batch))
+            places, scores = self._keypoints(crops)
+            yield from zip(places, scores, (crop.area for crop in crops), strict=True)
+
+    def _keypoints(self, crops: Sequence[Crop]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(B, K, 2) keypoints in picture pixels and (B, K) scores, in the skeleton that comes out."""
+        pixels = np.stack([crop.pixels for crop in crops])
+        heatmaps = self.runner(pixels)
+        crop = self.config.crop
+        if self.flip_test:
+            mirrored = self.runner(np.ascontiguousarray(pixels[:, :, ::-1]))
+            heatmaps = average_flip(heatmaps, mirrored, self._predicted.flip_indices, crop.pixel_centre)
+        affines = np.stack([crop.affine for crop in crops])
+        return picture_keypoints(heatmaps[:, self._columns], affines, crop, self.config.decode.refinement)
+
+    def _poses(
+        self,
+        photo: Photo,
+        boxes: Boxes,
+        people: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], float]],
+    ) -> Poses:
+        decode, count = self.config.decode, len(self.skeleton)
+        places = np.array([person[0] for person in people], np.float32).reshape(-1, count, 2)
+        scores = np.array([person[1] for person in people], np.float32).reshape(-1, count)
+        totals = pose_scores(boxes.scores, scores, decode.keypoint_threshold)
+        areas = np.array([person[2] for person in people])
+        kept = oks_nms(places, totals, areas, self.skeleton.sigmas, decode.nms_threshold)
+        return Poses(
+            skeleton=self.skeleton,
+            keypoints_xy=places[kept],
+            scores=scores[kept],
+            boxes_xyxy=boxes.boxes_xyxy[kept].astype(np.float32),
+            box_scores=boxes.scores[kept].astype(np.float32),
+            pose_scores=totals[kept].astype(np.float32),
+            size_wh=photo.size_wh,
+            file_name=photo.file_name,
+            image_id=boxes.image_id,
+            picture=photo.pixels,
+        )
+
+
+def _output_skeleton(wish: str | Skeleton | None, predicted: Skeleton) -> Skeleton:
+    if wish is None:
+        return COCO17 if (COCO17.indices_in(predicted) >= 0).all() else predicted
+    skeleton = skeleton_named(wish) if isinstance(wish, str) else wish
+    missing = [
+        name for name, found in zip(skeleton.keypoints, skeleton.indices_in(predicted), strict=True) if found < 0
+    ]
+    if missing:
+        raise RSGNetError(
+            f"these weights predict {predicted.name}, which has no {', '.join(missing)} for {skeleton.name}"
+        )
+    return skeleton

@@ -1,0 +1,110 @@
+"""Writing what the line gives: an overlay for each picture, and one poses.json for all."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rsgnet.errors import RSGNetError
+from rsgnet.files import replacing, write_text
+from rsgnet.inference.sources import PictureFile
+from rsgnet.poses import Poses
+
+RESULTS_FILE = "poses.json"
+_JPEG_LARGEST_SIDE = 65_500
+
+Outcome = tuple[PictureFile, Poses | RSGNetError]
+
+
+@dataclass
+class Predictions:
+    """What was written.
+
+    Attributes:
+        results: One COCO keypoint result a person.
+        pictures: How many pictures were done.
+        errors: What kept the others from being done.
+        overlays: The pictures that were drawn.
+    """
+
+    results: list[dict[str, Any]] = field(default_factory=list)
+    pictures: int = 0
+    errors: list[RSGNetError] = field(default_factory=list)
+    overlays: list[Path] = field(default_factory=list)
+
+
+def overlay_names(files: Sequence[PictureFile], out: Path) -> dict[PictureFile, Path]:
+    """A name of its own below `out` for the overlay of each picture: its folder and stem, and .jpg.
+
+    Where two pictures differ in their suffix only, each keeps it: a.png.jpg. Nothing is told apart by case alone.
+
+    Raises:
+        RSGNetError: An overlay would replace one of the pictures.
+    """
+    names: dict[PictureFile, Path] = {}
+    taken: set[str] = set()
+    stems = Counter(_stem(file) for file in files)
+    for file in files:
+        relative = _relative(file)
+        name = relative.name if stems[_stem(file)] > 1 else relative.stem
+        path, count = relative.with_name(f"{name}.jpg"), 1
+        while str(path).casefold() in taken:
+            count += 1
+            path = relative.with_name(f"{name}-{count}.jpg")
+        taken.add(str(path).casefold())
+        names[file] = out / path
+    overwritten = {file.path.resolve() for file in files} & {path.resolve() for path in names.values()}
+    if overwritten:
+        raise RSGNetError(f"--out {out}: would overwrite {min(overwritten)}; choose another folder")
+    return names
+
+
+def write_predictions(
+    outcomes: Iterable[Outcome],
+    out: Path,
+    overlays: dict[PictureFile, Path] | None,
+    report: Callable[[PictureFile, Poses | RSGNetError], None],
+) -> Predictions:
+    """Draws and writes outcomes as they come; poses.json holds all of them even if the run is broken off.
+
+    Args:
+        outcomes: Pictures with their poses or errors, as `PoseEstimator.stream` yields them.
+        out: The folder to write into.
+        overlays: Where each picture's overlay goes, None to draw none.
+        report: Told of each outcome once it is written.
+    """
+    done = Predictions()
+    try:
+        for file, outcome in outcomes:
+            if isinstance(outcome, RSGNetError):
+                done.errors.append(outcome)
+            else:
+                if overlays is not None:
+                    done.overlays.append(_write_overlay(outcome, overlays[file]))
+                done.results += outcome.to_coco()
+                done.pictures += 1
+            report(file, outcome)
+    finally:
+        write_text(out / RESULTS_FILE, json.dumps(done.results))
+    return done
+
+
+def _relative(file: PictureFile) -> PurePosixPath:
+    parts = [part for part in PurePosixPath(file.file_name).parts if part not in ("/", "..", ".")]
+    return PurePosixPath(*parts)
+
+
+def _stem(file: PictureFile) -> str:
+    return str(_relative(file).with_suffix("")).casefold()
+
+
+def _write_overlay(poses: Poses, path: Path) -> Path:
+    if max(poses.size_wh) > _JPEG_LARGEST_SIDE:
+        path = path.with_suffix(".png")
+    with replacing(path) as beside:
+        poses.draw().save(beside, quality=90)
+    return path

@@ -1,0 +1,76 @@
+"""Reading pictures ahead of the network, in threads, in order, and never more than fit."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image
+
+from rsgnet.errors import RSGNetError
+from rsgnet.inference.boxes import Photo
+from rsgnet.inference.sources import PictureFile
+from rsgnet.pictures import as_picture, read_picture
+
+Source = TypeVar("Source")
+
+AHEAD = 4  # pictures read while the network works
+CHUNK_PICTURES = 16
+CHUNK_PIXELS = 48_000_000
+
+
+def read_photo(source: object, max_pixels: int) -> Photo | RSGNetError:
+    """The photo that a source means, or what is wrong with it.
+
+    Args:
+        source: A `PictureFile`, a `Photo`, or whatever `rsgnet.pictures.as_picture` takes.
+        max_pixels: Files with more pixels than this are refused.
+    """
+    try:
+        if isinstance(source, Photo):
+            return source
+        if isinstance(source, PictureFile):
+            return Photo(read_picture(source.path, max_pixels), source.file_name, source.path)
+        if isinstance(source, (str, PathLike)):
+            path = Path(source)
+            return Photo(read_picture(path, max_pixels), path.as_posix(), path)
+        name = str(getattr(source, "filename", "") or "") if isinstance(source, Image.Image) else ""
+        return Photo(as_picture(source, max_pixels), Path(name).as_posix() if name else "")
+    except RSGNetError as error:
+        return error
+
+
+def read_ahead(
+    sources: Iterable[Source], pool: ThreadPoolExecutor, max_pixels: int
+) -> Iterator[tuple[Source, Photo | RSGNetError]]:
+    """Each source with its photo or its error, in order, a few of them being read while the caller works."""
+    waiting: deque[tuple[Source, Future[Photo | RSGNetError]]] = deque()
+    remaining = iter(sources)
+    for source in islice(remaining, AHEAD):
+        waiting.append((source, pool.submit(read_photo, source, max_pixels)))
+    while waiting:
+        source, future = waiting.popleft()
+        photo = future.result()
+        waiting.extend((later, pool.submit(read_photo, later, max_pixels)) for later in islice(remaining, 1))
+        yield source, photo
+
+
+def in_chunks(
+    read: Iterable[tuple[Source, Photo | RSGNetError]],
+) -> Iterator[list[tuple[Source, Photo | RSGNetError]]]:
+    """Groups of pictures that go through the line together: so many, and not many more pixels than CHUNK_PIXELS."""
+    chunk: list[tuple[Source, Photo | RSGNetError]] = []
+    pixels = 0
+    for source, photo in read:
+        chunk.append((source, photo))
+        pixels += 0 if isinstance(photo, RSGNetError) else photo.size_wh[0] * photo.size_wh[1]
+        if len(chunk) >= CHUNK_PICTURES or pixels >= CHUNK_PIXELS:
+            yield chunk
+            chunk, pixels = [], 0
+    if chunk:
+        yield chunk

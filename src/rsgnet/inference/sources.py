@@ -1,0 +1,85 @@
+"""What a user names on the command line becomes a list of picture files."""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rsgnet.errors import RSGNetError
+from rsgnet.pictures import PICTURE_SUFFIXES
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture file that is still to be read.
+
+    Attributes:
+        path: Where it lies.
+        file_name: What results call it: its path below the folder that was named.
+    """
+
+    path: Path
+    file_name: str
+
+
+def find_pictures(sources: Sequence[str | Path], skip: Path | None = None) -> list[PictureFile]:
+    """The pictures that files, folders (searched to the bottom) and glob patterns mean, each once, in their order.
+
+    Args:
+        sources: Paths and patterns. A file is taken whatever its name ends in; a missing one too, so that reading it
+            says so and the others are still done.
+        skip: A folder below a source whose pictures are left out: that of earlier results.
+
+    Raises:
+        RSGNetError: A folder or pattern holds no picture, or nothing was named.
+    """
+    if not sources:
+        raise RSGNetError("no picture was named: pass files, folders or patterns such as 'photos/*.jpg'")
+    seen: dict[Path, PictureFile] = {}
+    for source in sources:
+        for file in _pictures_of(Path(source), skip):
+            seen.setdefault(file.path.resolve(), file)
+    return list(_told_apart(seen.values()))
+
+
+def _pictures_of(source: Path, skip: Path | None) -> Iterator[PictureFile]:
+    if source.is_dir():
+        yield from _below(source, source.rglob("*"), skip, f"{source}: no pictures in this folder")
+    elif source.exists() or not glob.has_magic(str(source)):
+        yield PictureFile(source, source.name)
+    else:
+        root = _fixed_part(source)
+        matches = (Path(match) for match in glob.iglob(str(source), recursive=True))  # noqa: PTH207
+        yield from _below(root, matches, skip, f"{source}: no picture matches this pattern")
+
+
+def _below(root: Path, paths: Iterable[Path], skip: Path | None, complaint: str) -> Iterator[PictureFile]:
+    hidden = skip.resolve() if skip is not None and skip.resolve() != root.resolve() else None
+    found = False
+    for path in sorted(paths):
+        if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith(".") or not path.is_file():
+            continue
+        if hidden is not None and root.resolve() in hidden.parents and hidden in path.resolve().parents:
+            continue
+        found = True
+        yield PictureFile(path, path.relative_to(root).as_posix())
+    if not found:
+        raise RSGNetError(f"{complaint}; known are {', '.join(sorted(PICTURE_SUFFIXES))}")
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folder above the first part of a pattern that is one."""
+    parts = pattern.parts
+    magic = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:magic])
+
+
+def _told_apart(files: Iterable[PictureFile]) -> Iterator[PictureFile]:
+    """Files that would be called alike are called by the paths they were named with."""
+    files = list(files)
+    counts = Counter(file.file_name for file in files)
+    for file in files:
+        yield file if counts[file.file_name] == 1 else replace(file, file_name=file.path.as_posix())

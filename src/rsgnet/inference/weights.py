@@ -1,0 +1,103 @@
+"""Where weights are found: those that ship, a model directory, or a lone ONNX file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from rsgnet.config import DetectorConfig, from_json
+from rsgnet.errors import RSGNetError, WeightsError
+
+Config = TypeVar("Config")
+
+SHIPPED = Path(__file__).parents[1] / "weights"
+DETECTOR_PREFIX = "detector-"
+CONFIG_FILE, ONNX_FILE, TORCH_FILE = "config.json", "model.onnx", "model.safetensors"
+_EXPECTED = f"a model directory ({CONFIG_FILE}, {ONNX_FILE}, {TORCH_FILE}) or an .onnx file"
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """The files of one network.
+
+    Attributes:
+        onnx: The network for ONNX Runtime; may be missing in a directory that holds only safetensors.
+        directory: The model directory, None for a lone .onnx file, which carries its config inside.
+    """
+
+    onnx: Path
+    directory: Path | None = None
+
+    @property
+    def origin(self) -> Path:
+        """What messages call it."""
+        return self.directory or self.onnx
+
+
+def shipped_names(prefix: str = "") -> list[str]:
+    """The names of the weights that come with the package: of pose networks, or with a prefix of detectors."""
+    folders = [path.parent.name for path in sorted(SHIPPED.glob(f"*/{CONFIG_FILE}"))]
+    wanted = [name for name in folders if name.startswith(DETECTOR_PREFIX) == (prefix == DETECTOR_PREFIX)]
+    return [name.removeprefix(prefix) for name in wanted]
+
+
+def find_weights(name_or_path: str | Path, prefix: str = "") -> WeightFiles:
+    """The files that a name or a path means. Nothing of them is read yet, and no pickle ever is.
+
+    Args:
+        name_or_path: A shipped name, a model directory, or an .onnx file.
+        prefix: What the folders of the shipped ones begin with.
+
+    Raises:
+        WeightsError: It is none of these, or the directory is incomplete.
+    """
+    path = Path(name_or_path)
+    if str(name_or_path) in shipped_names(prefix):
+        path = SHIPPED / f"{prefix}{name_or_path}"
+    if path.is_dir():
+        if not (path / CONFIG_FILE).is_file():
+            raise WeightsError(f"{path}: has no {CONFIG_FILE}; expected {_EXPECTED}")
+        return WeightFiles(path / ONNX_FILE, path)
+    if path.is_file():
+        if path.suffix.lower() != ".onnx":
+            raise WeightsError(f"{path}: weights of this kind are not read; expected {_EXPECTED}")
+        return WeightFiles(path)
+    names = ", ".join(shipped_names(prefix)) or "none in this installation"
+    raise WeightsError(f"no weights {str(name_or_path)!r}; expected a shipped name ({names}), {_EXPECTED}")
+
+
+def config_text(files: WeightFiles) -> str | None:
+    """The JSON of a model directory's config, None for a lone .onnx file.
+
+    Raises:
+        WeightsError: It cannot be read.
+    """
+    if files.directory is None:
+        return None
+    path = files.directory / CONFIG_FILE
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path}: cannot be read ({error})") from error
+
+
+def read_config(kind: type[Config], text: str, origin: object) -> Config:
+    """The config that came with weights, checked to be of that kind.
+
+    Raises:
+        WeightsError: It is broken, or belongs to another kind of network.
+    """
+    pose = kind is not DetectorConfig
+    wanted = {"crop", "model"} if pose else {"size_wh", "max_boxes"}
+    try:
+        content = json.loads(text)
+        if not isinstance(content, dict) or not wanted <= content.keys():
+            what = "a pose network" if pose else "a person detector"
+            raise WeightsError(f"{origin}: these are not the weights of {what}: their config lacks {sorted(wanted)}")
+        return from_json(kind, text, str(origin))
+    except WeightsError:
+        raise
+    except (RSGNetError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{origin}: its config is broken: {error}") from error

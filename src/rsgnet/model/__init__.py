@@ -1,0 +1,16 @@
+"""The network of the paper: backbone, Target-aware Relation Parser, Skeleton Graph Machine."""
+
+from rsgnet.model.person_detector import Detections, PersonDetector
+from rsgnet.model.relation_parser import Candidates, TargetAwareRelationParser
+from rsgnet.model.rsgnet import ModelOutput, RSGNet
+from rsgnet.model.skeleton_graph import SkeletonGraphMachine
+
+__all__ = [
+    "Candidates",
+    "Detections",
+    "ModelOutput",
+    "PersonDetector",
+    "RSGNet",
+    "SkeletonGraphMachine",
+    "TargetAwareRelationParser",
+]

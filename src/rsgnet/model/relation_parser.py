@@ -1,0 +1,173 @@
+"""The Target-aware Relation Parser: everyone's keypoints related to each other, the target's kept.
+
+Section "Target-aware Relation Parser", Eq. (1) and (2). The candidates of a crop are the peaks of its candidate
+heatmaps, padded to a fixed number Np and masked, so that crops batch and the network exports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The candidate keypoints of each crop: the highest peaks of every keypoint's heatmap.
+
+    Attributes:
+        xy: (B, Np, 2) places in heatmap pixels, below pixel precision.
+        keypoint: (Np,) which keypoint each is a candidate for; the same for every crop.
+        scores: (B, Np) the heights of the peaks.
+        mask: (B, Np) whether it is a candidate at all, not padding.
+    """
+
+    xy: Float[Tensor, "batch candidates 2"]
+    keypoint: Int[Tensor, " candidates"]
+    scores: Float[Tensor, "batch candidates"]
+    mask: Bool[Tensor, "batch candidates"]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What the parser found.
+
+    Attributes:
+        encoding: (B, 3 d, H, W) the target-aware encoding E_t.
+        relation: (B, Np, Np) the relation map A; 0 where either candidate is padding.
+        candidates: The candidates that it relates.
+    """
+
+    encoding: Float[Tensor, "batch channels height width"]
+    relation: Float[Tensor, "batch candidates candidates"]
+    candidates: Candidates
+
+
+def find_candidates(
+    heatmaps: Float[Tensor, "batch keypoints height width"], peaks: int, threshold: float
+) -> Candidates:
+    """The highest local maxima of each heatmap.
+
+    Args:
+        heatmaps: (B, K, H, W) everyone's heatmaps. No gradient flows through the choice.
+        peaks: How many peaks of each heatmap are taken.
+        threshold: Peaks not above it are masked out.
+
+    Returns:
+        K * peaks candidates a crop, keypoint by keypoint, each highest first.
+    """
+    heatmaps = heatmaps.detach().float()
+    batch, keypoints, height, width = heatmaps.shape
+    is_peak = heatmaps >= F.max_pool2d(heatmaps, kernel_size=3, stride=1, padding=1)
+    scores, index = torch.where(is_peak, heatmaps, torch.full_like(heatmaps, -1.0)).flatten(2).topk(peaks, dim=-1)
+    column, row = index % width, index // width
+    pixel = torch.stack([column, row], dim=-1)
+    xy = pixel + _parabola_offset(heatmaps.flatten(2), index, pixel, (height, width))
+    return Candidates(
+        xy=xy.flatten(1, 2),
+        keypoint=torch.arange(keypoints, device=heatmaps.device).repeat_interleave(peaks),
+        scores=scores.flatten(1),
+        mask=scores.flatten(1) > threshold,
+    )
+
+
+def _parabola_offset(flat: Tensor, index: Tensor, pixel: Tensor, shape_hw: tuple[int, int]) -> Tensor:
+    """(B, K, peaks, 2) where a parabola through a peak and its two neighbours on each axis has its top."""
+    offsets = []
+    for axis, step in ((0, 1), (1, shape_hw[1])):
+        size = shape_hw[1 - axis]
+        inside = (pixel[..., axis] > 0) & (pixel[..., axis] < size - 1)
+        here, stride = flat.gather(2, index), torch.where(inside, step, 0)
+        before, after = flat.gather(2, index - stride), flat.gather(2, index + stride)
+        curvature = (2 * here - before - after).clamp(min=1e-6)
+        offsets.append(((after - before) / (2 * curvature)).clamp(-0.5, 0.5))
+    return torch.stack(offsets, dim=-1)
+
+
+def bilinear_weights(
+    xy: Float[Tensor, "batch points 2"], shape_hw: tuple[int, int]
+) -> Float[Tensor, "batch points pixels"]:
+    """The bilinear interpolation of a map at some points, as a matrix.
+
+    Its product with a flattened map samples the map at the points; its transpose spreads values of the points back
+    over the map (the psi of Eq. 2). Both are plain matrix products, the same in every runtime.
+
+    Args:
+        xy: (B, P, 2) places in map pixels; points off the map have no weight.
+        shape_hw: Height and width of the map.
+
+    Returns:
+        (B, P, H * W), rows summing to 1 for points inside the map.
+    """
+    across = torch.arange(shape_hw[1], device=xy.device, dtype=xy.dtype)
+    down = torch.arange(shape_hw[0], device=xy.device, dtype=xy.dtype)
+    across_weights = (1 - (xy[..., 0, None] - across).abs()).clamp(min=0)
+    down_weights = (1 - (xy[..., 1, None] - down).abs()).clamp(min=0)
+    return (down_weights[..., :, None] * across_weights[..., None, :]).flatten(2)
+
+
+class TargetAwareRelationParser(nn.Module):
+    """Relates all candidate keypoints of a crop and encodes those of the box's own person.
+
+    Args:
+        width: Channels of the visual features.
+        keypoints: K, the number of keypoint categories.
+        clue_width: d, the width of each clue encoding.
+        peaks: Peaks taken from each candidate heatmap; Np is this times K.
+        threshold: Peaks not above it are masked out.
+    """
+
+    def __init__(self, width: int, keypoints: int, clue_width: int, peaks: int, threshold: float) -> None:
+        super().__init__()
+        self.peaks = peaks
+        self.threshold = threshold
+        self.geometry = nn.Linear(4, clue_width)
+        self.category = nn.Linear(keypoints, clue_width)
+        self.visual = nn.Linear(width, clue_width)
+        self.first = nn.Linear(3 * clue_width, clue_width, bias=False)  # V of Eq. (1)
+        self.second = nn.Linear(3 * clue_width, clue_width, bias=False)  # U of Eq. (1)
+        self.score = nn.Linear(clue_width, 1)  # W_r
+
+    def forward(
+        self,
+        features: Float[Tensor, "batch channels height width"],
+        candidate_heatmaps: Float[Tensor, "batch keypoints height width"],
+    ) -> Relation:
+        """Finds and relates the candidates.
+
+        Args:
+            features: (B, C, H, W) visual features.
+            candidate_heatmaps: (B, K, H, W) everyone's heatmaps.
+
+        Returns:
+            The target-aware encoding, the relation map and the candidates.
+        """
+        shape_hw = (features.shape[2], features.shape[3])
+        candidates = find_candidates(candidate_heatmaps, self.peaks, self.threshold)
+        places = bilinear_weights(candidates.xy, shape_hw).to(features.dtype)
+        clues = self.encode_clues(features, candidate_heatmaps, candidates, places)
+        relation = self.relate(clues, candidates.mask)
+        encoding = places.transpose(1, 2) @ (relation.to(clues.dtype) @ clues)
+        return Relation(encoding.transpose(1, 2).unflatten(2, shape_hw), relation, candidates)
+
+    def encode_clues(
+        self, features: Tensor, candidate_heatmaps: Tensor, candidates: Candidates, places: Tensor
+    ) -> Float[Tensor, "batch candidates clues"]:
+        """(B, Np, 3 d) E_c: where each candidate lies, which keypoint it may be, what it looks like."""
+        height, width = features.shape[2:]
+        share = (candidates.xy + 0.5) / candidates.xy.new_tensor([width, height])
+        geometry = torch.cat([share - 0.5, share], dim=-1).to(features.dtype)  # the box's person is at the centre
+        category = places @ candidate_heatmaps.flatten(2).transpose(1, 2).to(features.dtype)
+        visual = places @ features.flatten(2).transpose(1, 2)
+        return torch.cat([self.geometry(geometry), self.category(category), self.visual(visual)], dim=-1)
+
+    def relate(
+        self, clues: Float[Tensor, "batch candidates clues"], mask: Bool[Tensor, "batch candidates"]
+    ) -> Float[Tensor, "batch candidates candidates"]:
+        """(B, Np, Np) A of Eq. (1), factorised: W_r (a_i * b_j) = (a_i * W_r) . b_j, so no (Np, Np, d) tensor is made."""
+        one, other = F.relu(self.first(clues)), F.relu(self.second(clues))
+        logits = (one * self.score.weight[0]) @ other.transpose(1, 2) + self.score.bias
+        return torch.sigmoid(logits.float()) * (mask[:, :, None] & mask[:, None, :])

@@ -1,0 +1,100 @@
+"""The whole network: a crop in, everyone's heatmaps, the target's heatmaps and limbs, and the relation map out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rsgnet.config import ModelConfig
+from rsgnet.model.backbone import Backbone
+from rsgnet.model.relation_parser import Candidates, TargetAwareRelationParser
+from rsgnet.model.skeleton_graph import SkeletonGraphMachine
+from rsgnet.skeletons import skeleton_named
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """What the network predicts; what a configuration switches off is None.
+
+    Attributes:
+        target_heatmaps: (B, K, h, w) H_t, the box's own person.
+        candidate_heatmaps: (B, K, h, w) H_m, everyone in the crop.
+        limb_logits: (B, L, h, w) the target's limbs before the sigmoid.
+        relation: (B, Np, Np) A, the probability that two candidates are both the target's.
+        candidates: The candidates that A relates.
+    """
+
+    target_heatmaps: Float[Tensor, "batch keypoints height width"]
+    candidate_heatmaps: Float[Tensor, "batch keypoints height width"] | None = None
+    limb_logits: Float[Tensor, "batch limbs height width"] | None = None
+    relation: Float[Tensor, "batch candidates candidates"] | None = None
+    candidates: Candidates | None = None
+
+    @property
+    def limb_heatmaps(self) -> Float[Tensor, "batch limbs height width"] | None:
+        """(B, L, h, w) H_l, in 0..1."""
+        return None if self.limb_logits is None else self.limb_logits.sigmoid()
+
+
+class RSGNet(nn.Module):
+    """Relation based Skeleton Graph Network (Fig. 2), with both modules switchable.
+
+    With `relation="none"` and no skeleton graph it is a plain heatmap network such as HRNet.
+
+    Args:
+        config: The network's parts and sizes.
+        stride: Crop pixels per heatmap pixel.
+        pretrained: Whether the backbone starts from ImageNet weights.
+    """
+
+    def __init__(self, config: ModelConfig, stride: int = 4, pretrained: bool = False) -> None:
+        super().__init__()
+        skeleton = skeleton_named(config.skeleton)
+        self.backbone = Backbone(config.backbone, stride, pretrained)
+        width, keypoints = self.backbone.width, len(skeleton)
+        self.candidate_head: nn.Conv2d | None = None
+        self.relation_parser: TargetAwareRelationParser | None = None
+        self.fuse: nn.Sequential | None = None
+        if config.relation == "candidates":
+            self.candidate_head = _heatmap_head(width, keypoints)
+            self.relation_parser = TargetAwareRelationParser(
+                width, keypoints, config.clue_width, config.peaks_per_keypoint, config.candidate_threshold
+            )
+            self.fuse = nn.Sequential(
+                nn.Conv2d(width + 3 * config.clue_width, width, kernel_size=3, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            )
+        self.target_head = _heatmap_head(width, keypoints)
+        self.skeleton_graph = SkeletonGraphMachine(skeleton, width) if config.skeleton_graph else None
+
+    def forward(self, crops: Float[Tensor, "batch 3 crop_height crop_width"]) -> ModelOutput:
+        """Predicts the keypoints of the person whose box each crop was cut for.
+
+        Args:
+            crops: (B, 3, H, W) RGB, normalised by the configuration's mean and standard deviation.
+
+        Returns:
+            Heatmaps at H / stride x W / stride, and what the modules add.
+        """
+        features = self.backbone(crops)
+        candidate_heatmaps = relation = candidates = None
+        if self.candidate_head is not None and self.relation_parser is not None and self.fuse is not None:
+            candidate_heatmaps = self.candidate_head(features)
+            parsed = self.relation_parser(features, candidate_heatmaps)
+            relation, candidates = parsed.relation, parsed.candidates
+            features = self.fuse(torch.cat([features, parsed.encoding], dim=1))
+        limb_logits = None
+        if self.skeleton_graph is not None:
+            limb_logits = self.skeleton_graph(features, self.target_head.weight[:, :, 0, 0])
+        return ModelOutput(self.target_head(features), candidate_heatmaps, limb_logits, relation, candidates)
+
+
+def _heatmap_head(width: int, keypoints: int) -> nn.Conv2d:
+    head = nn.Conv2d(width, keypoints, kernel_size=1)
+    nn.init.normal_(head.weight, std=0.001)
+    nn.init.zeros_(head.bias)
+    return head

@@ -1,0 +1,60 @@
+"""What the commands say: a progress bar, one line an error, tables, and how they exit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+
+BAD_PICTURES, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit codes
+
+
+@contextmanager
+def progress(total: int | None, out: Path) -> Iterator[Callable[[object, object], None]]:
+    """A bar on the terminal that is told of each picture; errors come out above it, each in one line."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    done = 0
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("pictures", total=total)
+
+        def report(_: object, outcome: object) -> None:
+            nonlocal done
+            done += 1
+            if isinstance(outcome, Exception):
+                console.print(f"error: {_one_line(outcome)}", markup=False, highlight=False, soft_wrap=True)
+            bar.advance(task)
+
+        try:
+            yield report
+        except KeyboardInterrupt:
+            bar.stop()
+            typer.echo(f"interrupted; what was done ({done} pictures) is written to {out}", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def print_metrics(metrics: dict[str, float]) -> None:
+    """A table of figures on standard output."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("metric", "value")
+    for name, value in metrics.items():
+        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+def _one_line(error: Any) -> str:
+    return " ".join(str(error).split())
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Ends the program with one line on standard error."""
+    typer.echo(f"error: {_one_line(message)}", err=True)
+    sys.exit(code)

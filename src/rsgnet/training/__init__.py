@@ -1,0 +1,1 @@
+"""Training: losses, Lightning modules and the run. Needs the `train` extra."""

@@ -1,0 +1,129 @@
+"""One training run: data, Trainer, checkpoints, curves, and the model directory it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.callbacks import (
+    Callback,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+    WeightAveraging,
+)
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from rsgnet.checkpoint import load_backbone, load_weights, save_model
+from rsgnet.config import PoseConfig, to_json, with_settings
+from rsgnet.errors import RSGNetError
+from rsgnet.files import write_text
+from rsgnet.presets import preset_named
+from rsgnet.training.detector_task import DetectorTask
+from rsgnet.training.sources import TrainingData, parse_source
+from rsgnet.training.task import PoseTask
+
+MODEL_DIRECTORY = "model"
+
+
+def train(
+    preset: str,
+    settings: Sequence[str],
+    data: Sequence[str],
+    out: Path,
+    *,
+    validation: str | None = None,
+    resume: bool = False,
+    start_from: Path | None = None,
+    backbone_from: Path | None = None,
+    workers: int = 1,
+    validate_every: int = 1,
+    progress: bool = True,
+) -> Path:
+    """Trains a preset and leaves its model directory.
+
+    Args:
+        preset: Name of the preset.
+        settings: `key=value` changes to it.
+        data: What to train on, each as `training.sources.parse_source` reads it.
+        out: Where checkpoints, curves and the model go.
+        validation: What to validate on, as `data`.
+        resume: Whether to go on from the last checkpoint in `out`; without it `out` must not hold one.
+        start_from: A model directory whose weights to start from.
+        backbone_from: A model directory whose backbone to start from, whatever its heads.
+        workers: Processes that cut crops.
+        validate_every: Epochs between validations.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The model directory.
+
+    Raises:
+        RSGNetError: The preset, settings or data do not exist or fit, or `out` holds another run.
+    """
+    config = with_settings(preset_named(preset), settings)
+    checkpoint = out / "checkpoints" / "last.ckpt"
+    if checkpoint.exists() and not resume:
+        raise RSGNetError(f"{out} holds a run already; go on with --resume or choose another --out")
+    held_out = parse_source(validation) if validation else None
+    sources = TrainingData(config, [parse_source(each) for each in data], held_out, workers)
+    write_text(out / "config.json", to_json(config))
+    L.seed_everything(config.training.seed, workers=True, verbose=False)
+    task = PoseTask(config) if isinstance(config, PoseConfig) else DetectorTask(config)
+    if start_from is not None and not checkpoint.exists():
+        load_weights(task.model, start_from)
+    if backbone_from is not None and not checkpoint.exists():
+        load_backbone(task.model, backbone_from)
+    trainer = L.Trainer(
+        default_root_dir=out,
+        max_epochs=config.training.epochs,
+        precision=config.training.precision,
+        logger=[CSVLogger(out, name="curves", version=""), TensorBoardLogger(out, name="tensorboard", version="")],
+        callbacks=_callbacks(config.training.ema_decay, out, progress),
+        check_val_every_n_epoch=validate_every,
+        num_sanity_val_steps=0,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        log_every_n_steps=20,
+        use_distributed_sampler=False,  # the draws are split between processes already
+    )
+    trainer.fit(task, sources, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+    return out / MODEL_DIRECTORY
+
+
+class SaveModel(Callback):
+    """Writes the model directory after every epoch, with averaged weights where they are averaged.
+
+    Stands before the averaging callback, which puts the averaged weights in place for the validation and takes them
+    away at its end.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Saves what was just validated."""
+        self._save(trainer, task)
+
+    def on_fit_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Saves the end of the run; averaged weights are in place by now."""
+        self._save(trainer, task)
+
+    def _save(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            save_model(task.model, task.config, self.directory)  # type: ignore[arg-type]
+
+
+def _callbacks(ema_decay: float, out: Path, progress: bool) -> list[Callback]:
+    callbacks: list[Callback] = [
+        SaveModel(out / MODEL_DIRECTORY),
+        ModelCheckpoint(out / "checkpoints", save_last=True, save_top_k=0, save_on_train_epoch_end=True),
+        LearningRateMonitor("step"),
+    ]
+    if ema_decay:
+        callbacks.insert(1, WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(ema_decay)))
+    if progress:
+        callbacks.append(RichProgressBar())
+    return callbacks

@@ -1,0 +1,111 @@
+"""Where training crops come from: `--data` on the command line, loaders for the Trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from torch.utils.data import DataLoader
+
+from rsgnet.config import DetectorConfig, PoseConfig
+from rsgnet.data.batches import SeededDraws, TensorRecord
+from rsgnet.data.dataset import DataSource, PoseDataset
+from rsgnet.data.detection import DetectionDataset
+from rsgnet.errors import RSGNetError
+
+
+def parse_source(text: str) -> DataSource:
+    """Reads `ANNOTATIONS.json[:PICTURES_DIR][,weight=2][,partial]`.
+
+    `partial` says that not everyone in the pictures is labelled. Pictures lie in `images` beside the annotations where
+    no folder is named.
+
+    Raises:
+        RSGNetError: The text is none, or what it names does not exist.
+    """
+    places, *options = text.split(",")
+    annotations_text, _, pictures_text = places.partition(":")
+    annotations = Path(annotations_text)
+    pictures = Path(pictures_text) if pictures_text else annotations.parent / "images"
+    if not annotations.is_file():
+        raise RSGNetError(f"--data {text}: {annotations} does not exist")
+    if not pictures.is_dir():
+        raise RSGNetError(f"--data {text}: no folder {pictures}; name it: {annotations}:PICTURES_DIR")
+    weight, everyone_labelled = 1.0, True
+    for option in options:
+        key, _, value = option.partition("=")
+        if key == "weight" and value.replace(".", "", 1).isdigit():
+            weight = float(value)
+        elif option == "partial":
+            everyone_labelled = False
+        else:
+            raise RSGNetError(f"--data {text}: {option!r} is neither weight=NUMBER nor partial")
+    return DataSource(annotations, pictures, weight, everyone_labelled)
+
+
+class TrainingData(L.LightningDataModule):
+    """The loaders of one run.
+
+    Args:
+        config: The recipe.
+        sources: What is trained on.
+        validation: What is validated on; None validates nothing.
+        workers: Processes that cut crops.
+
+    Raises:
+        RSGNetError: The data do not exist or an epoch fills no batch.
+    """
+
+    def __init__(
+        self,
+        config: PoseConfig | DetectorConfig,
+        sources: Sequence[DataSource],
+        validation: DataSource | None,
+        workers: int,
+    ) -> None:
+        super().__init__()
+        self.training = config.training
+        self.workers = workers
+        self.dataset = _dataset(sources, config, augmented=True)
+        self.held_out = _dataset([validation], config, augmented=False) if validation else None
+        self.epoch_samples = self.training.epoch_samples or len(self.dataset)
+        if self.epoch_samples < self.training.batch_size:
+            raise RSGNetError(
+                f"an epoch of {self.epoch_samples} samples fills no batch of {self.training.batch_size}: "
+                "set training.batch_size or training.epoch_samples"
+            )
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """The training crops of this process."""
+        trainer = self.trainer
+        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        draws = SeededDraws(self.dataset.weights, self.epoch_samples, self.training.seed, rank, world)
+        return self._loader(self.dataset, sampler=draws, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """The validation crops."""
+        return self._loader(self.held_out, shuffle=False) if self.held_out else []
+
+    def _loader(self, dataset: PoseDataset | DetectionDataset, **options: Any) -> DataLoader[Any]:
+        return DataLoader(
+            dataset,
+            batch_size=self.training.batch_size,
+            num_workers=self.workers,
+            collate_fn=_stack,
+            persistent_workers=self.workers > 0,
+            **options,
+        )
+
+
+def _dataset(
+    sources: Sequence[DataSource], config: PoseConfig | DetectorConfig, augmented: bool
+) -> PoseDataset | DetectionDataset:
+    if isinstance(config, PoseConfig):
+        return PoseDataset(sources, config, augmented)
+    return DetectionDataset(sources, config, augmented)
+
+
+def _stack(records: Sequence[TensorRecord]) -> TensorRecord:
+    return type(records[0]).stack(records)
