@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rsgnet.config import DetectorConfig, PoseConfig, network_config, to_json
-from rsgnet.errors import WeightsError
+from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.files import replacing, write_text
 from rsgnet.model import PersonDetector, RSGNet
 
@@ -19,7 +19,15 @@ ONNX_FILE = "model.onnx"
 
 
 def build(config: PoseConfig | DetectorConfig, pretrained: bool = False) -> RSGNet | PersonDetector:
-    """A fresh network of that config."""
+    """A fresh network of that config.
+
+    Raises:
+        RSGNetError: The backbone does not exist or cannot read inputs of that size.
+    """
+    size_wh = config.crop.size_wh if isinstance(config, PoseConfig) else config.size_wh
+    backbone = config.model.backbone if isinstance(config, PoseConfig) else config.backbone
+    if backbone.startswith("hrnet") and (size_wh[0] % 32 or size_wh[1] % 32):
+        raise RSGNetError(f"{backbone} halves its input five times: {size_wh} must be a multiple of 32")
     if isinstance(config, PoseConfig):
         return RSGNet(config.model, config.crop.stride, pretrained)
     return PersonDetector(config, pretrained)

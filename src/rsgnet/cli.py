@@ -133,7 +133,7 @@ def evaluate(
     device: Device = "auto",
     batch_size: BatchSize = 32,
 ) -> None:
-    """Measure average precision; write [bold]metrics.json[/bold] and [bold]poses.json[/bold].
+    """Measure average precision; write [bold]metrics.json[/bold], and [bold]poses.json[/bold] if poses are predicted.
 
     [dim]Examples:[/dim]
 
@@ -148,7 +148,7 @@ def evaluate(
     from rsgnet.data.annotations import read_annotations  # noqa: PLC0415
     from rsgnet.evaluation.average_precision import evaluate_keypoints  # noqa: PLC0415
     from rsgnet.files import write_text  # noqa: PLC0415
-    from rsgnet.inference.annotated import annotated_files, boxes_for, predict_annotated, read_results  # noqa: PLC0415
+    from rsgnet.inference.annotated import annotated_files, boxes_for, predict_annotated  # noqa: PLC0415
     from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415
     from rsgnet.inference.predictions import write_predictions  # noqa: PLC0415
 
@@ -159,8 +159,9 @@ def evaluate(
     if boxes is not None and detector is not None:
         raise RSGNetError("--boxes and --detector exclude each other: boxes are given or found")
     if results is not None:
-        poses = read_results(results, truth)
-    elif images is not None:
+        metrics = evaluate_keypoints(annotations, results)
+    else:
+        assert images is not None
         files = annotated_files(truth, images)
         estimator = PoseEstimator(
             weights,
@@ -170,12 +171,11 @@ def evaluate(
             flip_test=flip,
             batch_size=batch_size,
             skeleton=truth.skeleton,
-            box_threshold=0.01,  # average precision wants the unsure ones too
+            box_threshold=0.05,  # average precision wants the unsure ones too
         )
         with progress(len(files), out) as report:
             done = write_predictions(predict_annotated(estimator, truth, images), out, None, report)
-        poses, errors = done.results, done.errors
-    metrics = evaluate_keypoints(annotations, poses)
+        metrics, errors = evaluate_keypoints(annotations, done.results), done.errors
     write_text(out / "metrics.json", json.dumps(metrics, indent=2))
     print_metrics(metrics)
     if errors:

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
 _SUPERSAMPLE = 2  # Pillow's lines have hard edges: draw larger, scale down
+_LARGEST_SUPERSAMPLED = 12_000_000  # pixels; beyond that the edges do not show, and the memory would
 
 
 def person_colour(person: int) -> Colour:
@@ -39,7 +40,8 @@ def draw_poses(
         The RGB picture.
     """
     base = Image.fromarray(picture)
-    layer = Image.new("RGBA", (base.width * _SUPERSAMPLE, base.height * _SUPERSAMPLE))
+    finer = _SUPERSAMPLE if base.width * base.height <= _LARGEST_SUPERSAMPLED else 1
+    layer = Image.new("RGBA", (base.width * finer, base.height * finer))
     pen = ImageDraw.Draw(layer)
     for person, (places, sure) in enumerate(zip(keypoints_xy, scores, strict=True)):
         colour = person_colour(person)
@@ -47,8 +49,8 @@ def draw_poses(
         if not shown.any():
             continue
         extent = np.ptp(places[shown], axis=0).max()
-        width = float(np.clip(extent / 60, 1.0, max(base.size) / 150)) * _SUPERSAMPLE
-        points = (places + 0.5) * _SUPERSAMPLE
+        width = max(1.0, min(float(extent) / 60, max(base.size) / 150)) * finer
+        points = (places + 0.5) * finer - 0.5  # Pillow, too, names a pixel by its index
         for first, second in edges:
             if shown[first] and shown[second]:
                 opacity = _opacity(min(sure[first], sure[second]))

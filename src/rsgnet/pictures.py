@@ -56,7 +56,7 @@ def read_picture(path: str | PathLike[str], max_pixels: int = MAX_PIXELS) -> Pic
 
 
 def rgb_array(image: Image.Image) -> Picture:
-    """(height, width, 3) 8-bit RGB of a PIL image of any mode; 16-bit and float greys are scaled, alpha is laid on white."""
+    """(height, width, 3) 8-bit RGB of a PIL image of any mode; deep greys are scaled, alpha is laid on white."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         grey = np.asarray(image, np.float64)
         top = 65535.0 if image.mode != "F" or grey.max(initial=0) > 255 else (255.0 if grey.max(initial=0) > 1 else 1.0)

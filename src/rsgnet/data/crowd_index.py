@@ -1,6 +1,6 @@
 """The crowd index: how many keypoints of other people fall into a person's box.
 
-It belongs to the data, not to the evaluation: whoever makes or checks a data set needs it as much as whoever scores one.
+It stands with the data, not the evaluation: whoever makes or checks a data set needs it as much as whoever scores one.
 """
 
 from __future__ import annotations

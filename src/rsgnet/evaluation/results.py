@@ -136,9 +136,11 @@ class _PictureIndex:
 def _score(entry: Mapping[str, Any]) -> float:
     if entry.get("category_id", PERSON_CATEGORY) != PERSON_CATEGORY:
         raise AnnotationError(f"category_id {entry['category_id']!r} is not {PERSON_CATEGORY}, person; leave it out")
-    score = entry.get("score")
+    if "score" not in entry:
+        raise AnnotationError("has no score")
+    score = entry["score"]
     if not _is_number(score) or not np.isfinite(score):
-        raise AnnotationError(f"score must be a finite number, not {score!r}" if "score" in entry else "has no score")
+        raise AnnotationError(f"score must be a finite number, not {score!r}")
     return float(score)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from rsgnet.data.annotations import Annotations, load_json
-from rsgnet.errors import AnnotationError, RSGNetError
+from rsgnet.data.annotations import Annotations
+from rsgnet.errors import RSGNetError
 from rsgnet.inference.detector_file import FileBoxes
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import Outcome
@@ -50,24 +49,3 @@ def predict_annotated(estimator: PoseEstimator, annotations: Annotations, pictur
             yield file, outcome
         else:
             yield file, replace(outcome, image_id=ids[file.file_name])
-
-
-def read_results(path: Path, annotations: Annotations) -> list[dict[str, Any]]:
-    """A COCO results list for a data set; results without `image_id` are given it by their `file_name`.
-
-    Raises:
-        AnnotationError: It is none, or a result belongs to no picture of the data set.
-    """
-    results = load_json(path)
-    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
-        raise AnnotationError(f"{path}: not COCO results: expected a list of objects")
-    ids = {picture.file_name: picture.id for picture in annotations.pictures}
-    completed = []
-    for index, result in enumerate(results):
-        image_id = result.get("image_id", ids.get(result.get("file_name", "")))
-        if image_id is None:
-            raise AnnotationError(
-                f"{path}: result {index} has neither an `image_id` nor a `file_name` that {annotations.path} lists"
-            )
-        completed.append({**result, "image_id": image_id})
-    return completed

@@ -60,9 +60,9 @@ class OnnxDetector:
             canvases = np.concatenate([canvases, np.repeat(canvases[-1:], self._batch - len(canvases), axis=0)])
         outputs = self._session.run(self._outputs, {self._input: self.layout.tensor(canvases)})
         found = []
-        for photo, (_, scale_xy), (boxes, scores) in zip(photos, fitted, self.layout.people(outputs), strict=False):
+        for photo, (_, scale), (boxes, scores) in zip(photos, fitted, self.layout.people(outputs), strict=False):
             kept = scores >= self.threshold
             order = np.argsort(-scores[kept], kind="stable")
-            inside = Boxes(boxes[kept][order] / np.tile(scale_xy, 2), scores[kept][order]).inside(photo.size_wh)
+            inside = Boxes(boxes[kept][order] / scale, scores[kept][order]).inside(photo.size_wh)
             found.append(inside)
         return found

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from rsgnet.geometry import Floats
-from rsgnet.pictures import Picture
+from rsgnet.geometry import crop_affine
+from rsgnet.pictures import Picture, warp
 
 
-def fit(picture: Picture, size_wh: tuple[int, int], fill: int = 0) -> tuple[NDArray[np.uint8], Floats]:
+def fit(picture: Picture, size_wh: tuple[int, int], fill: int = 0) -> tuple[Picture, float]:
     """A picture scaled to fit, at the top left of a canvas.
 
     Args:
@@ -19,13 +19,15 @@ def fit(picture: Picture, size_wh: tuple[int, int], fill: int = 0) -> tuple[NDAr
         fill: Value of the canvas at the right and bottom.
 
     Returns:
-        (height, width, 3) canvas, and (2,) canvas pixels per picture pixel along x and y; at least a pixel is kept of
-        each side, so the two differ for extreme shapes.
+        (height, width, 3) canvas, and canvas pixels per picture pixel: the same along both sides, and boxes, whose
+        origin is the corner of a pixel, are scaled by it without a shift.
     """
     height, width = picture.shape[:2]
     scale = min(size_wh[0] / width, size_wh[1] / height)
-    fitted_wh = max(1, round(width * scale)), max(1, round(height * scale))
-    small = Image.fromarray(picture).resize(fitted_wh, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    canvas = np.full((size_wh[1], size_wh[0], 3), fill, np.uint8)
-    canvas[: fitted_wh[1], : fitted_wh[0]] = np.asarray(small)
-    return canvas, np.array([fitted_wh[0] / width, fitted_wh[1] / height])
+    region_wh = np.array(size_wh) / scale
+    canvas = warp(picture, crop_affine(region_wh / 2, region_wh, size_wh, pixel_centre=0.5), size_wh)
+    if fill:
+        canvas = canvas.copy()
+        canvas[max(math.ceil(height * scale - 0.5), 0) :] = fill  # rows whose centres lie below the picture
+        canvas[:, max(math.ceil(width * scale - 0.5), 0) :] = fill
+    return canvas, scale

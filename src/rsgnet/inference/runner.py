@@ -99,23 +99,23 @@ class TorchRunner:
             import torch  # noqa: PLC0415
 
             from rsgnet.checkpoint import load_pose_model  # noqa: PLC0415
+            from rsgnet.model.pixels import normalise  # noqa: PLC0415
         except ImportError as error:
             raise RSGNetError("backend torch needs PyTorch: pip install 'rsgnet[train]'") from error
         if device == "cuda" and not torch.cuda.is_available():
             raise RSGNetError("device cuda asked for, but PyTorch sees no GPU; use --device cpu")
         self.config = config
-        self._origin, self._torch = directory, torch
+        self._origin, self._torch, self._normalise = directory, torch, normalise
         self._device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
         self._model: Any = load_pose_model(directory).to(self._device).eval()
-        self._mean = torch.tensor(config.crop.mean, device=self._device).view(1, 3, 1, 1)
-        self._std = torch.tensor(config.crop.std, device=self._device).view(1, 3, 1, 1)
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(B, K, h, w) target heatmaps of (B, H, W, 3) RGB crops."""
-        torch = self._torch
+        torch, crop = self._torch, self.config.crop
         with torch.inference_mode():
-            images = torch.from_numpy(np.ascontiguousarray(crops)).to(self._device).permute(0, 3, 1, 2) / 255
-            heatmaps = self._model((images - self._mean) / self._std).target_heatmaps.float().cpu().numpy()
+            pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(self._device)
+            images = self._normalise(pixels, crop.mean, crop.std)
+            heatmaps = self._model(images).target_heatmaps.float().cpu().numpy()
         return _checked(heatmaps, self.config, len(crops), self._origin)
 
 

@@ -64,7 +64,7 @@ class RSGNet(nn.Module):
                 width, keypoints, config.clue_width, config.peaks_per_keypoint, config.candidate_threshold
             )
             self.fuse = nn.Sequential(
-                nn.Conv2d(width + 3 * config.clue_width, width, kernel_size=3, padding=1, bias=False),
+                nn.Conv2d(2 * width, width, kernel_size=3, padding=1, bias=False),
                 nn.BatchNorm2d(width),
                 nn.ReLU(inplace=True),
             )

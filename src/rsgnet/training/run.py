@@ -80,7 +80,7 @@ def train(
         default_root_dir=out,
         max_epochs=config.training.epochs,
         precision=config.training.precision,
-        logger=[CSVLogger(out, name="curves", version=""), TensorBoardLogger(out, name="tensorboard", version="")],
+        logger=[CSVLogger(out, name="curves"), TensorBoardLogger(out, name="tensorboard")],
         callbacks=_callbacks(config.training.ema_decay, out, progress),
         check_val_every_n_epoch=validate_every,
         num_sanity_val_steps=0,
@@ -119,7 +119,10 @@ class SaveModel(Callback):
 def _callbacks(ema_decay: float, out: Path, progress: bool) -> list[Callback]:
     callbacks: list[Callback] = [
         SaveModel(out / MODEL_DIRECTORY),
-        ModelCheckpoint(out / "checkpoints", save_last=True, save_top_k=0, save_on_train_epoch_end=True),
+        # One file, written anew at the end of every epoch; Lightning writes it beside and renames it.
+        ModelCheckpoint(
+            out / "checkpoints", filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+        ),
         LearningRateMonitor("step"),
     ]
     if ema_decay:

@@ -1,0 +1,133 @@
+"""What tests of several folders share: golden data, and tiny networks whose answers can be worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rsgnet.config import CropConfig, DecodeConfig, DetectorConfig, ModelConfig, PoseConfig, to_json
+from rsgnet.skeletons import skeleton_named
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture
+def shared() -> Callable[[str], Path]:
+    """Finds a file of ../shared; the test is skipped where it is absent."""
+
+    def find(name: str) -> Path:
+        if not (SHARED / name).exists():
+            pytest.skip(f"{SHARED / name} is absent")
+        return SHARED / name
+
+    return find
+
+
+def colour_config(skeleton: str = "coco17", **decode: Any) -> PoseConfig:
+    """The config of a network that finds colours in crops of 48x64."""
+    return PoseConfig(
+        name="colours",
+        crop=CropConfig(size_wh=(48, 64), stride=4, pixel_centre=0.5),
+        model=ModelConfig(backbone="none", skeleton=skeleton, relation="none", skeleton_graph=False),
+        decode=DecodeConfig(**{"flip_test": False, **decode}),
+    )
+
+
+@pytest.fixture
+def pose_network(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a model directory (or a lone .onnx file) whose keypoint heatmaps are the crop's colours, averaged 4x4.
+
+    The first keypoint (the nose) is where the crop is green, odd ones where it is red, the other ones where it is blue.
+    """
+    onnx = pytest.importorskip("onnx", reason="the tiny networks are built with onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def make(config: PoseConfig | None = None, *, lone: bool = False, name: str = "colours") -> Path:
+        config = config or colour_config()
+        (width, height), stride = config.crop.size_wh, config.crop.stride
+        count = len(skeleton_named(config.model.skeleton))
+        mix = np.zeros((count, 3, 1, 1), np.float32)
+        mix[np.arange(count), [1 if k == 0 else 0 if k % 2 else 2 for k in range(count)]] = 1 / 255
+        nodes = [
+            helper.make_node("Cast", ["crops"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
+            helper.make_node("AveragePool", ["planes"], ["pooled"], kernel_shape=[stride] * 2, strides=[stride] * 2),
+            helper.make_node("Conv", ["pooled", "mix"], ["target_heatmaps"]),
+            helper.make_node("Identity", ["target_heatmaps"], ["candidate_heatmaps"]),
+        ]
+        maps = ["batch", count, height // stride, width // stride]
+        graph = helper.make_graph(
+            nodes,
+            "colours",
+            [helper.make_tensor_value_info("crops", TensorProto.UINT8, ["batch", height, width, 3])],
+            [helper.make_tensor_value_info(f"{o}_heatmaps", TensorProto.FLOAT, maps) for o in ("target", "candidate")],
+            [numpy_helper.from_array(mix, "mix")],
+        )
+        return _save(onnx, graph, config, tmp_path / name, lone)
+
+    return make
+
+
+@pytest.fixture
+def box_network(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a detector that gives the same boxes, in pixels of its 64x64 input, whatever it sees."""
+    onnx = pytest.importorskip("onnx", reason="the tiny networks are built with onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def make(boxes: list[list[float]], scores: list[float], *, lone: bool = False, name: str = "boxes") -> Path:
+        config = replace(DetectorConfig(name="detector"), size_wh=(64, 64))
+        count = len(scores)
+        nodes = [
+            helper.make_node("Shape", ["pictures"], ["batch"], start=0, end=1),
+            helper.make_node("Concat", ["batch", "boxes_tail"], ["boxes_shape"], axis=0),
+            helper.make_node("Concat", ["batch", "scores_tail"], ["scores_shape"], axis=0),
+            helper.make_node("Expand", ["boxes", "boxes_shape"], ["boxes_xyxy"]),
+            helper.make_node("Expand", ["score", "scores_shape"], ["scores"]),
+        ]
+        graph = helper.make_graph(
+            nodes,
+            "boxes",
+            [helper.make_tensor_value_info("pictures", TensorProto.UINT8, ["batch", 64, 64, 3])],
+            [
+                helper.make_tensor_value_info("boxes_xyxy", TensorProto.FLOAT, ["batch", count, 4]),
+                helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", count]),
+            ],
+            [
+                numpy_helper.from_array(np.asarray(boxes, np.float32).reshape(1, count, 4), "boxes"),
+                numpy_helper.from_array(np.asarray(scores, np.float32).reshape(1, count), "score"),
+                numpy_helper.from_array(np.array([count, 4], np.int64), "boxes_tail"),
+                numpy_helper.from_array(np.array([count], np.int64), "scores_tail"),
+            ],
+        )
+        return _save(onnx, graph, config, tmp_path / name, lone)
+
+    return make
+
+
+def _save(onnx: Any, graph: Any, config: PoseConfig | DetectorConfig, directory: Path, lone: bool) -> Path:
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    if lone:
+        onnx.helper.set_model_props(model, {"rsgnet": to_json(config)})
+        onnx.save(model, directory.with_suffix(".onnx"))
+        return directory.with_suffix(".onnx")
+    directory.mkdir(exist_ok=True)
+    (directory / "config.json").write_text(to_json(config))
+    onnx.save(model, directory / "model.onnx")
+    return directory
+
+
+@pytest.fixture
+def colours() -> Callable[..., np.ndarray]:
+    """Draws a black picture with round blobs: red at the odd keypoints' place, blue at the even ones', green the nose."""
+
+    def draw(size_wh: tuple[int, int], red: Any, blue: Any, green: Any, sigma: float = 6.0) -> np.ndarray:
+        y, x = np.mgrid[: size_wh[1], : size_wh[0]]
+        planes = [np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * sigma**2)) for at in (red, green, blue)]
+        return np.round(250 * np.stack(planes, -1)).astype(np.uint8)
+
+    return draw

@@ -1,0 +1,43 @@
+"""Detection samples and their labels."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rsgnet.config import AugmentConfig, DetectorConfig, TrainingConfig
+from rsgnet.data.batches import Draw
+from rsgnet.data.detection import DetectionDataset
+from rsgnet.errors import AnnotationError
+
+CONFIG = DetectorConfig(
+    name="test", size_wh=(160, 160), training=TrainingConfig(augment=AugmentConfig(scale=0.4, colour=0.0))
+)
+
+
+def test_boxes_shrink_with_the_picture(marked):
+    sample = DetectionDataset([marked], CONFIG, augmented=False)[0]
+    boxes = sample.boxes_xyxy[~sample.boxes_xyxy.isnan().any(1)]
+    wanted = torch.tensor([[60.0, 30, 180, 210], [140, 40, 240, 210], [250, 20, 300, 110]]) / 2
+    torch.testing.assert_close(boxes, wanted)
+    assert sample.picture[120:].max() == 0  # 320x240 in a square: nothing below
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_marks_stay_within_their_persons_box(marked, seed):
+    sample = DetectionDataset([marked], CONFIG, augmented=True)[Draw(0, seed)]
+    marks = (sample.picture[..., 2] > 120).nonzero().float()
+    boxes = torch.cat([sample.boxes_xyxy, sample.ignored_xyxy])
+    boxes = boxes[~boxes.isnan().any(1)]
+    assert len(boxes) == 3
+    if len(marks):
+        holds = [
+            ((marks[:, 1] + 2 >= box[0]) & (marks[:, 1] - 2 <= box[2]) & (marks[:, 0] + 2 >= box[1]) & (marks[:, 0] - 2 <= box[3])).all()
+            for box in boxes
+        ]
+        assert any(holds)
+
+
+def test_sets_that_do_not_label_everyone_are_refused(marked):
+    with pytest.raises(AnnotationError, match="not everyone"):
+        DetectionDataset([replace(marked, everyone_labelled=False)], CONFIG, augmented=True)

@@ -1,0 +1,299 @@
+import json
+
+import numpy as np
+import pytest
+
+from rsgnet.errors import AnnotationError, RSGNetError
+from rsgnet.evaluation.average_precision import box_average_precision, evaluate_keypoints
+from rsgnet.skeletons import COCO17, CROWDPOSE14
+from tests.evaluation.conftest import person
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+NOSE_SIGMA = 0.026
+
+
+def found(keypoints, score, image_id=1, count=17):
+    rows = np.zeros((count, 3))
+    for index, (x, y) in keypoints.items():
+        rows[index] = x, y, 1
+    return {"image_id": image_id, "category_id": 1, "keypoints": rows.ravel().tolist(), "score": score}
+
+
+def box(box_xywh, score, image_id=1):
+    return {"image_id": image_id, "category_id": 1, "bbox": list(map(float, box_xywh)), "score": score}
+
+
+def nose_off_by(similarity, area, sigma=NOSE_SIGMA):
+    """How far a person's only labelled keypoint must be off for that OKS."""
+    return float(np.sqrt(-np.log(similarity) * 2 * area * (2 * sigma) ** 2))
+
+
+def interpolated(*steps):
+    """AP of a precision curve in 101 steps of recall, given as (recall up to which, precision)."""
+    recalls = np.linspace(0, 1, 101)
+    precision = np.zeros(101)
+    for reach, value in reversed(steps):
+        precision[recalls <= reach + 1e-9] = value
+    return precision.mean()
+
+
+class TestByHand:
+    """Two people in one picture: a good pose, a false one, and one whose OKS is known."""
+
+    people = (person({0: (50.0, 50.0)}), person({0: (300.0, 50.0)}, (250, 0, 100, 100)))
+
+    def results(self, similarity):
+        off = nose_off_by(similarity, area=100 * 100)
+        return [
+            found({0: (50.0, 50.0)}, 0.9),
+            found({0: (600.0, 400.0)}, 0.8),
+            found({0: (300.0 + off, 50.0)}, 0.7),
+        ]
+
+    @pytest.mark.parametrize(("similarity", "reached"), [(0.72, 5), (0.49, 0), (0.51, 1), (0.96, 10)])
+    def test_average_precision_and_recall(self, truth, similarity, reached):
+        figures = evaluate_keypoints(truth(self.people), self.results(similarity))
+        with_it, without = interpolated((0.5, 1.0), (1.0, 2 / 3)), interpolated((0.5, 1.0))
+        assert figures["AP"] == pytest.approx((reached * with_it + (10 - reached) * without) / 10)
+        assert figures["AP50"] == pytest.approx(with_it if reached >= 1 else without)
+        assert figures["AP75"] == pytest.approx(with_it if reached >= 6 else without)
+        assert figures["AR"] == pytest.approx((reached * 1.0 + (10 - reached) * 0.5) / 10)
+        assert figures["AR50"] == (1.0 if reached >= 1 else 0.5)
+        assert figures["AR75"] == (1.0 if reached >= 6 else 0.5)
+
+    def test_the_order_of_the_entries_does_not_matter(self, truth):
+        path, results = truth(self.people), self.results(0.72)
+        assert evaluate_keypoints(path, results) == evaluate_keypoints(path, results[::-1])
+
+    def test_a_second_pose_of_one_person_is_false(self, truth):
+        results = [*self.results(0.99)[:1], found({0: (50.01, 50.0)}, 0.85), *self.results(0.99)[2:]]
+        assert evaluate_keypoints(truth(self.people), results)["AP50"] == pytest.approx(
+            interpolated((0.5, 1.0), (1.0, 2 / 3))
+        )
+
+    def test_sizes(self, truth):
+        """100x100 is large, 50x50 medium; the other's pose costs neither."""
+        people = [self.people[0], person({0: (300.0, 50.0)}, (250, 0, 50, 50))]
+        figures = evaluate_keypoints(truth(people), [found({0: (300.0, 50.0)}, 0.9)])
+        assert (figures["APM"], figures["ARM"], figures["APL"], figures["ARL"]) == (1.0, 1.0, 0.0, 0.0)
+
+    def test_without_a_medium_person_there_is_nothing_to_measure(self, truth):
+        figures = evaluate_keypoints(truth(self.people), self.results(0.9))
+        assert (figures["APM"], figures["ARM"]) == (-1.0, -1.0)
+        assert figures["APL"] > 0
+
+    @pytest.mark.parametrize("ignored", [person({}), person({0: (600.0, 400.0)}, (550, 350, 100, 100), iscrowd=1)])
+    def test_people_without_labels_and_groups_neither_count_nor_cost(self, truth, ignored):
+        ignored = {**ignored, "bbox": [550.0, 350.0, 100.0, 100.0]}
+        figures = evaluate_keypoints(truth([*self.people, ignored]), self.results(0.99))
+        assert figures["AP"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14])
+def test_plain_arithmetic_agrees(truth, skeleton):
+    """Three pictures, three people each, poses of every quality, against a second implementation."""
+    random, count = np.random.default_rng(4), len(skeleton)
+    pictures, results = [], []
+    for image_id in (1, 2, 3):
+        group = []
+        for _ in range(3):
+            box_xywh = np.array([*random.uniform(0, 300, 2), *random.uniform(60, 200, 2)])
+            keypoints = np.zeros((count, 3))
+            keypoints[:, :2] = box_xywh[:2] + random.random((count, 2)) * box_xywh[2:]
+            keypoints[:, 2] = random.integers(0, 3, count)
+            group.append(person(keypoints, box_xywh, area=0.53 * box_xywh[2] * box_xywh[3]))
+            for _ in range(2):
+                moved = keypoints[:, :2] + random.normal(0, 1, (count, 2)) * random.uniform(1, 25)
+                entry = found(dict(enumerate(moved)), float(random.random()), image_id, count)
+                results.append(entry)
+        pictures.append(group)
+    figures = evaluate_keypoints(truth(*pictures, skeleton=skeleton), results)
+    expected = [average_precision(pictures, results, skeleton.sigmas, threshold) for threshold in THRESHOLDS]
+    assert figures["AP"] == pytest.approx(np.mean(expected))
+    assert figures["AP50"] == pytest.approx(expected[0])
+    assert figures["AP75"] == pytest.approx(expected[5])
+    assert 0.1 < figures["AP"] < figures["AP50"] < 1
+
+
+def average_precision(pictures, results, sigmas, threshold):
+    """AP at one OKS threshold, step by step."""
+    hits, scores, people = [], [], 0
+    for image_id, group in enumerate(pictures, 1):
+        people += len(group)
+        free = set(range(len(group)))
+        for entry in sorted((r for r in results if r["image_id"] == image_id), key=lambda r: -r["score"]):
+            alike = {index: similarity(entry, group[index], sigmas) for index in free}
+            best = max(alike, key=alike.get, default=None)
+            hit = best is not None and alike[best] >= threshold
+            free -= {best} if hit else set()
+            hits.append(hit)
+            scores.append(entry["score"])
+    hits = np.array(hits)[np.argsort(-np.array(scores), kind="stable")]
+    right = np.cumsum(hits)
+    precision, recall = right / np.arange(1, len(hits) + 1), right / people
+    return np.mean([max(precision[recall >= wanted], default=0.0) for wanted in np.linspace(0, 1, 101)])
+
+
+def similarity(entry, truth, sigmas):
+    one, two = np.reshape(entry["keypoints"], (-1, 3)), np.reshape(truth["keypoints"], (-1, 3))
+    seen = two[:, 2] > 0
+    distance = ((one[seen, :2] - two[seen, :2]) ** 2).sum(-1)
+    return np.exp(-distance / (2 * truth["area"] * (2 * np.array(sigmas)[seen]) ** 2)).mean()
+
+
+class TestCrowdPoseProtocol:
+    ANKLE, HEAD, NECK = 10, 12, 13
+
+    def crowd(self, *labelled, box_xywh=(0, 0, 100, 100), **more):
+        keypoints = np.zeros((14, 3))
+        for index, (x, y) in labelled:
+            keypoints[index] = x, y, 2
+        return person(keypoints, box_xywh, **more)
+
+    @pytest.mark.parametrize(("protocol", "area"), [("auto", 5300.0), ("crowdpose", 5300.0), ("coco", 20.0)])
+    def test_the_area_is_the_boxs_not_the_annotations(self, truth, protocol, area):
+        path = truth([self.crowd((self.ANKLE, (50, 50)), area=20.0)], skeleton=CROWDPOSE14)
+        sigma = CROWDPOSE14.sigmas[self.ANKLE]
+        for similarity_wanted, average in ((0.87, 0.8), (0.83, 0.7)):
+            off = nose_off_by(similarity_wanted, area, sigma)
+            results = [found({self.ANKLE: (50 + off, 50)}, 0.9, count=14)]
+            assert evaluate_keypoints(path, results, protocol)["AP"] == pytest.approx(average)
+
+    @pytest.mark.parametrize(("protocol", "average"), [("crowdpose", 1.0), ("coco", interpolated((0.5, 1.0)))])
+    def test_people_with_only_head_and_neck_do_not_count(self, truth, protocol, average):
+        people = [
+            self.crowd((self.ANKLE, (50, 50))),
+            self.crowd((self.HEAD, (350, 20)), (self.NECK, (350, 40)), box_xywh=(300, 0, 100, 100)),
+        ]
+        results = [found({self.ANKLE: (50, 50)}, 0.9, count=14)]
+        figures = evaluate_keypoints(truth(people, skeleton=CROWDPOSE14), results, protocol)
+        assert figures["AP"] == pytest.approx(average)
+
+    def test_it_is_for_its_own_keypoints(self, truth):
+        with pytest.raises(RSGNetError, match=r"truth.json: the crowdpose protocol is for crowdpose14 .* coco17"):
+            evaluate_keypoints(truth([person({0: (1, 1)})]), [], "crowdpose")
+
+    def test_an_unknown_protocol(self, truth):
+        with pytest.raises(RSGNetError, match="no protocol is named 'oks'"):
+            evaluate_keypoints(truth([person({0: (1, 1)})]), [], "oks")
+
+
+class TestLevels:
+    def test_levels_begin_at_02_and_08(self, truth):
+        indices = [0.0, 0.1999, 0.2, 0.7999, 0.8, 1.6]
+        path = truth(*[[person({0: (50, 50)})]] * 6, crowd_indices=indices)
+        right_in = {"AP_easy": (1, 2), "AP_medium": (3, 4), "AP_hard": (5, 6), "AP_medium_hard": (3, 4, 5, 6)}
+        for level, ids in right_in.items():
+            figures = evaluate_keypoints(path, [found({0: (50, 50)}, 0.9, image_id) for image_id in ids])
+            assert figures[level] == pytest.approx(1.0)
+            others = {"AP_easy", "AP_medium", "AP_hard"} - {level}
+            if level != "AP_medium_hard":
+                assert [figures[other] for other in sorted(others)] == [0.0, 0.0]
+            assert figures["AP50"] == pytest.approx(interpolated((len(ids) / 6, 1.0)))
+
+    def test_a_level_without_people_is_nothing_to_measure(self, truth):
+        path = truth([person({0: (50, 50)})], crowd_indices=[0.5])
+        figures = evaluate_keypoints(path, [found({0: (50, 50)}, 0.9)])
+        assert (figures["AP_easy"], figures["AP_medium"], figures["AP_hard"]) == (-1.0, 1.0, -1.0)
+
+    def test_pictures_without_a_crowd_index_have_no_level(self, truth):
+        path = truth([person({0: (50, 50)})], [person({0: (50, 50)})], crowd_indices=[None, 0.1])
+        figures = evaluate_keypoints(path, [found({0: (50, 50)}, 0.9, 2)])
+        assert figures["AP_easy"] == pytest.approx(1.0)
+        assert "AP_easy" not in evaluate_keypoints(truth([person({0: (50, 50)})]), [])
+
+
+class TestNothingFound:
+    def test_is_zero(self, truth):
+        figures = evaluate_keypoints(truth([person({0: (50, 50)})], crowd_indices=[0.9]), [])
+        assert {key for key, value in figures.items() if value == 0} >= {"AP", "AP50", "AR", "APL", "AP_hard"}
+        boxes = box_average_precision(truth([person({0: (50, 50)})]), [])
+        assert boxes["box_AP"] == boxes["box_AP50"] == boxes["box_recall50"] == 0.0
+
+    def test_and_nobody_there_is_nothing_to_measure(self, truth):
+        path = truth([], [])
+        assert set(evaluate_keypoints(path, [found({0: (5, 5)}, 0.9)]).values()) == {-1.0}
+        assert set(box_average_precision(path, [box((0, 0, 5, 5), 0.9)]).values()) == {-1.0}
+
+
+def test_a_skeleton_with_more_keypoints_is_refused(truth):
+    with pytest.raises(AnnotationError, match=r"entry 0: .*people19.*truth is coco17"):
+        evaluate_keypoints(truth([person({0: (1, 1)})]), [found({}, 0.5, count=19)])
+
+
+class TestBoxes:
+    def test_by_hand(self, truth):
+        """IoU 1 and 0.6 of two people, and a false box between them: as for poses."""
+        people = [person({}, (0, 0, 100, 100)), person({0: (1, 1)}, (300, 0, 100, 100))]
+        results = [box((0, 0, 100, 100), 0.9), box((0, 300, 50, 50), 0.8), box((300, 0, 100, 60), 0.7)]
+        figures = box_average_precision(truth(people), results)
+        with_it, without = interpolated((0.5, 1.0), (1.0, 2 / 3)), interpolated((0.5, 1.0))
+        assert figures["box_AP"] == pytest.approx((3 * with_it + 7 * without) / 10)
+        assert figures["box_AP50"] == pytest.approx(with_it)
+        assert figures["box_AP75"] == pytest.approx(without)
+        assert figures["box_recall50"] == 1.0
+        assert figures["box_recall50_overlapping"] == -1.0
+
+    def test_groups_neither_count_nor_cost(self, truth):
+        people = [person({}, (0, 0, 100, 100)), person({}, (200, 0, 400, 400), iscrowd=1)]
+        results = [box((210, 10, 50, 50), 0.95), box((300, 10, 50, 50), 0.9), box((0, 0, 100, 100), 0.5)]
+        assert box_average_precision(truth(people), results)["box_AP"] == pytest.approx(1.0)
+
+    def test_recall_looks_at_a_hundred_boxes(self, truth):
+        results = [box((300 + index, 300, 20, 20), 0.9) for index in range(99)]
+        right = [box((0, 0, 100, 100), 0.5)]
+        path = truth([person({}, (0, 0, 100, 100))])
+        assert box_average_precision(path, results + right)["box_recall50"] == 1.0
+        assert box_average_precision(path, [*results, box((9, 9, 5, 5), 0.8), *right])["box_recall50"] == 0.0
+
+    @pytest.mark.parametrize(
+        ("boxes", "expected"),
+        [
+            # The two left people overlap by 60 / 140, the third stands alone and does not count.
+            ([(0, 0, 100, 100), (40, 0, 100, 100), (300, 0, 100, 100)], 1.0),
+            ([(0, 0, 100, 100)], 0.5),
+            ([(0, 0, 100, 100), (1, 0, 100, 100), (2, 0, 100, 100)], 0.5),  # one person cannot be found twice
+            ([(20, 0, 100, 100)], 0.5),  # alike to both, but one box
+            ([(0, 0, 100, 45)], 0.0),  # IoU below a half
+            ([(300, 0, 100, 100)], 0.0),
+            ([], 0.0),
+        ],
+    )
+    def test_recall_of_overlapping_people(self, truth, boxes, expected):
+        people = [person({}, (0, 0, 100, 100)), person({}, (40, 0, 100, 100)), person({}, (300, 0, 100, 100))]
+        results = [box(one, 0.9 - index / 10) for index, one in enumerate(boxes)]
+        assert box_average_precision(truth(people), results)["box_recall50_overlapping"] == expected
+
+    @pytest.mark.parametrize(("shift", "overlapping"), [(53, True), (55, False)])
+    def test_overlapping_begins_above_an_iou_of_03(self, truth, shift, overlapping):
+        """Boxes 100 wide, shifted: IoU (100 - shift) / (100 + shift), 0.307 and 0.290."""
+        people = [person({}, (0, 0, 100, 100)), person({}, (shift, 0, 100, 100))]
+        figures = box_average_precision(truth(people), [box((0, 0, 100, 100), 0.9)])
+        assert figures["box_recall50_overlapping"] == (0.5 if overlapping else -1.0)
+
+    def test_a_group_is_nobody_to_overlap_with(self, truth):
+        people = [person({}, (0, 0, 100, 100)), person({}, (0, 0, 100, 100), iscrowd=1)]
+        assert box_average_precision(truth(people), [])["box_recall50_overlapping"] == -1.0
+
+
+class TestGolden:
+    def test_crowdpose_equals_the_official_code(self, shared):
+        expected = json.loads(shared("golden/evaluation/expected.json").read_text())["crowdpose"]
+        figures = evaluate_keypoints(
+            shared("golden/evaluation/crowdpose_gt.json"), shared("golden/evaluation/crowdpose_results.json")
+        )
+        official = expected["official"]
+        for name in ("AP", "AP50", "AP75", "AR", "AR50", "AR75"):
+            assert figures[name] == pytest.approx(official[name], abs=1e-9), name
+        assert figures["APM"] == pytest.approx(official["AP_M(area)"], abs=1e-9)
+        assert figures["APL"] == pytest.approx(official["AP_L(area)"], abs=1e-9)
+        for level in ("easy", "medium", "hard"):
+            assert round(figures[f"AP_{level}"], 4) == official[f"AP_{level}"]
+            assert figures[f"AP_{level}"] == pytest.approx(expected["splits_unrounded"][level]["AP"], abs=1e-9)
+
+    def test_coco_equals_pycocotools(self, shared):
+        expected = json.loads(shared("golden/evaluation/expected.json").read_text())["coco"]["pycocotools"]
+        figures = evaluate_keypoints(
+            shared("golden/evaluation/coco_gt.json"), shared("golden/evaluation/coco_results.json"), "coco"
+        )
+        assert {name: figures[name] for name in expected} == pytest.approx(expected, abs=1e-9)

@@ -1,0 +1,159 @@
+import json
+
+import numpy as np
+import pytest
+
+from rsgnet.data.annotations import read_annotations
+from rsgnet.errors import AnnotationError
+from rsgnet.evaluation.results import read_box_results, read_keypoint_results
+from tests.evaluation.conftest import person
+
+POSE = [*range(51)]
+
+
+def pose(**change):
+    entry = {"image_id": 1, "category_id": 1, "keypoints": POSE, "score": 0.5, **change}
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def box(**change):
+    entry = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5, **change}
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+@pytest.fixture
+def annotations(truth):
+    return read_annotations(truth([person({0: (1, 1)})], []))
+
+
+def test_reads_poses_in_their_order(annotations):
+    found = read_keypoint_results([pose(score=0.25), pose(image_id=2, score=1)], annotations)
+    assert found.origin == "results"
+    assert found.image_ids.tolist() == [1, 2]
+    assert found.scores.tolist() == [0.25, 1.0]
+    np.testing.assert_array_equal(found.values, np.arange(51).reshape(1, 17, 3).repeat(2, 0))
+
+
+def test_reads_boxes_in_their_order(annotations):
+    found = read_box_results([box(), box(image_id=2, bbox=[5.5, 6, 7, 8])], annotations)
+    np.testing.assert_array_equal(found.values, [[1, 2, 3, 4], [5.5, 6, 7, 8]])
+
+
+@pytest.mark.parametrize(("read", "shape"), [(read_keypoint_results, (0, 17, 3)), (read_box_results, (0, 4))])
+def test_nobody_found(annotations, read, shape):
+    found = read([], annotations)
+    assert len(found) == 0
+    assert found.values.shape == shape
+
+
+def test_reads_a_file_and_names_it(annotations, tmp_path):
+    path = tmp_path / "poses.json"
+    path.write_text(json.dumps([pose()]))
+    for source in (path, str(path)):
+        found = read_keypoint_results(source, annotations)
+        assert (found.origin, len(found)) == (str(path), 1)
+    path.write_text(json.dumps([pose(), pose(score=None)]))
+    with pytest.raises(AnnotationError, match="poses.json: entry 1: has no score"):
+        read_keypoint_results(path, annotations)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "not valid JSON"),
+        ('[{"image_id": 1', "truncated"),
+        ('{"annotations": []}', "expected a list, got dict"),
+        ('"poses"', "expected a list, got str"),
+        ("[3]", "entry 0: expected an object, got int"),
+    ],
+)
+def test_a_file_that_is_no_results_list(annotations, tmp_path, content, message):
+    path = tmp_path / "poses.json"
+    path.write_text(content)
+    with pytest.raises(AnnotationError, match=message) as caught:
+        read_keypoint_results(path, annotations)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file(annotations, tmp_path):
+    with pytest.raises(AnnotationError, match="none.json: cannot be read: No such file"):
+        read_keypoint_results(tmp_path / "none.json", annotations)
+
+
+@pytest.mark.parametrize("name", ["pictures/2.jpg", "2.jpg", "elsewhere/2.jpg"])
+def test_a_file_name_stands_for_the_image_id(annotations, name):
+    assert read_keypoint_results([pose(image_id=None, file_name=name)], annotations).image_ids.tolist() == [2]
+
+
+def test_the_image_id_goes_before_the_file_name(annotations):
+    assert read_keypoint_results([pose(file_name="2.jpg")], annotations).image_ids.tolist() == [1]
+
+
+def test_a_file_name_of_two_pictures_is_refused(tmp_path):
+    images = [{"id": i, "file_name": f"{folder}/a.jpg", "width": 9, "height": 9} for i, folder in enumerate("xy")]
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps({"images": images, "annotations": [{"id": 1, "image_id": 0, **person({0: (1, 1)})}]}))
+    annotations = read_annotations(path)
+    assert read_box_results([box(image_id=None, file_name="y/a.jpg")], annotations).image_ids.tolist() == [1]
+    with pytest.raises(AnnotationError, match=r"entry 0: .* has 2 pictures of file_name 'a.jpg'; give image_id"):
+        read_box_results([box(image_id=None, file_name="a.jpg")], annotations)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keypoints": [0] * 57}, r"57 keypoint numbers \(19 keypoints: people19\), the truth is coco17 and asks for 51"),
+        ({"keypoints": [0] * 42}, r"42 keypoint numbers \(14 keypoints: crowdpose14\), the truth is coco17"),
+        ({"keypoints": [0] * 50}, "50 keypoint numbers, the truth is coco17 and asks for 51"),
+        ({"keypoints": []}, "0 keypoint numbers"),
+        ({"keypoints": None}, "has no keypoints"),
+        ({"keypoints": [[0, 0, 0]] * 17}, r"flat list of numbers, not of shape \(17, 3\)"),
+        ({"keypoints": [*POSE[:-1], float("nan")]}, "keypoints must be finite numbers, number 50 is nan"),
+        ({"keypoints": [float("inf"), *POSE[1:]]}, "keypoints must be finite numbers, number 0 is inf"),
+        ({"keypoints": [*POSE[:-1], "much"]}, "keypoints must be a flat list of numbers"),
+        ({"keypoints": [*POSE[:-1], None]}, "keypoints must be"),
+        ({"score": None}, "has no score"),
+        ({"score": float("nan")}, "score must be a finite number, not nan"),
+        ({"score": "0.5"}, "score must be a finite number, not '0.5'"),
+        ({"score": True}, "score must be a finite number, not True"),
+        ({"image_id": 3}, "truth.json has no picture of image_id 3"),
+        ({"image_id": "1"}, "truth.json has no picture of image_id '1'"),
+        ({"image_id": 1.5}, "no picture of image_id 1.5"),
+        ({"image_id": None}, "neither image_id nor file_name"),
+        ({"image_id": None, "file_name": "3.jpg"}, "has no pictures of file_name '3.jpg'"),
+        ({"category_id": 3}, "category_id 3 is not 1"),
+    ],
+)
+def test_what_is_wrong_with_a_pose_is_said_and_where(annotations, change, message):
+    with pytest.raises(AnnotationError, match=message) as caught:
+        read_keypoint_results([pose(score=0.9), pose(**change)], annotations)
+    assert str(caught.value).startswith("results: entry 1: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bbox": None}, "has no bbox"),
+        ({"bbox": [1, 2, 3]}, r"left, top, width and height, not \[1, 2, 3\]"),
+        ({"bbox": [1, 2, -3, 4]}, "left, top, width and height"),
+        ({"bbox": [1, 2, float("nan"), 4]}, "bbox must be finite numbers, number 2 is nan"),
+    ],
+)
+def test_what_is_wrong_with_a_box_is_said_and_where(annotations, change, message):
+    with pytest.raises(AnnotationError, match=message) as caught:
+        read_box_results([box(score=0.9), box(**change)], annotations)
+    assert str(caught.value).startswith("results: entry 1: ")
+
+
+def test_an_entry_that_repeats_an_earlier_one_is_refused(annotations):
+    with pytest.raises(AnnotationError, match="results: entry 2: repeats entry 0"):
+        read_keypoint_results([pose(), pose(score=0.1), pose()], annotations)
+    with pytest.raises(AnnotationError, match="results: entry 1: repeats entry 0"):
+        read_box_results([box(), box(image_id=None, file_name="1.jpg")], annotations)
+
+
+@pytest.mark.parametrize(
+    "change", [{"score": 0.4}, {"image_id": 2}, {"keypoints": [9, *POSE[1:]]}, {"bbox": [1, 2, 3, 4]}]
+)
+def test_entries_that_differ_in_anything_that_counts_are_no_repeats(annotations, change):
+    assert len(read_keypoint_results([pose(), pose(**change)], annotations)) == 2

@@ -1,0 +1,77 @@
+import pytest
+from PIL import Image
+
+from rsgnet.errors import RSGNetError
+from rsgnet.inference.sources import find_pictures
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    for name in ("a.jpg", "b.PNG", "sub/a.jpg", "sub/deep/c.webp", "out/a.jpg", ".hidden.jpg", "other/a.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (2, 2)).save(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "notes.txt").write_text("x")
+    (tmp_path / "photos" / "folder.jpg").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(*sources, **options):
+    return [file.file_name for file in find_pictures(sources, **options)]
+
+
+def test_folders_are_searched_to_the_bottom(tree):
+    assert names("photos") == ["a.jpg", "b.PNG", "other/a.jpg", "out/a.jpg", "sub/a.jpg", "sub/deep/c.webp"]
+
+
+def test_earlier_results_are_left_out(tree):
+    assert "out/a.jpg" not in names("photos", skip=tree / "photos" / "out")
+    assert "out/a.jpg" in names("photos", skip=tree / "elsewhere")
+    assert names("photos/out", skip=tree / "photos" / "out") == ["a.jpg"]  # named by itself it is wanted
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("photos/*.jpg", ["a.jpg"]),
+        ("photos/**/*.jpg", ["a.jpg", "other/a.jpg", "out/a.jpg", "sub/a.jpg"]),
+        ("photos/*/a.jpg", ["other/a.jpg", "out/a.jpg", "sub/a.jpg"]),
+        ("photos/[ab].*", ["a.jpg", "b.PNG"]),
+    ],
+)
+def test_patterns(tree, pattern, expected):
+    assert names(pattern) == expected
+    assert names(str(tree / pattern)) == expected
+
+
+def test_files_are_taken_whatever_they_are_called(tree):
+    assert names("photos/notes.txt", "photos/a.jpg", "nowhere/x.jpg") == ["notes.txt", "a.jpg", "x.jpg"]
+
+
+def test_a_file_with_brackets_in_its_name_is_a_file(tree):
+    (tree / "img[1].png").write_bytes(b"")
+    assert names("img[1].png") == ["img[1].png"]
+
+
+def test_each_picture_once(tree):
+    assert names("photos/a.jpg", "photos", "photos/../photos/a.jpg").count("a.jpg") == 1
+
+
+def test_pictures_that_would_be_called_alike_are_called_by_their_paths(tree):
+    assert names("photos/a.jpg", "photos/sub/a.jpg", "photos/b.PNG") == ["photos/a.jpg", "photos/sub/a.jpg", "b.PNG"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "says"),
+    [
+        ([], "no picture was named"),
+        (["empty"], "empty: no pictures in this folder"),
+        (["photos", "empty"], "no pictures in this folder"),
+        (["empty/*.jpg"], "no picture matches"),
+        (["photos/*.txt"], "no picture matches"),
+    ],
+)
+def test_what_holds_no_picture_is_refused(tree, sources, says):
+    (tree / "empty").mkdir()
+    with pytest.raises(RSGNetError, match=says):
+        find_pictures(sources)

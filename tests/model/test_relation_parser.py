@@ -1,0 +1,130 @@
+"""The Target-aware Relation Parser against the paper's equations, written out longhand."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from rsgnet.heatmaps import encode
+from rsgnet.model import TargetAwareRelationParser
+from rsgnet.model.relation_parser import bilinear_weights, find_candidates
+
+PEAKS, KEYPOINTS, WIDTH, CLUE = 3, 4, 6, 5
+
+
+def heatmaps_with_peaks(places, shape_hw=(16, 12), heights=None):
+    """(1, len(places), H, W): one list of peaks a keypoint."""
+    maps = []
+    for keypoint, points in enumerate(places):
+        peaks = encode(torch.tensor(points, dtype=torch.float32).reshape(-1, 2), shape_hw, 1.2)
+        if heights is not None:
+            peaks = peaks * torch.tensor(heights[keypoint])[:, None, None]
+        maps.append(peaks.amax(0) if len(points) else torch.zeros(shape_hw))
+    return torch.stack(maps)[None]
+
+
+@pytest.fixture
+def parser():
+    torch.manual_seed(0)
+    return TargetAwareRelationParser(WIDTH, KEYPOINTS, CLUE, PEAKS, threshold=0.1)
+
+
+@pytest.fixture
+def crowd():
+    """Features and the candidate heatmaps of two people, some keypoints missing."""
+    torch.manual_seed(1)
+    places = [[(3.2, 4.0), (8.0, 9.3)], [(5.0, 5.0)], [], [(2.0, 12.0), (9.0, 3.0), (6.0, 8.0)]]
+    return torch.randn(1, WIDTH, 16, 12), heatmaps_with_peaks(places)
+
+
+def test_candidates_are_the_peaks_below_pixel_precision():
+    truth = [(3.2, 4.0), (8.0, 9.3)]
+    found = find_candidates(heatmaps_with_peaks([truth], heights=[[1.0, 0.6]]), PEAKS, 0.1)
+    assert found.mask.tolist() == [[True, True, False]]
+    assert found.keypoint.tolist() == [0, 0, 0]
+    torch.testing.assert_close(found.xy[0, :2], torch.tensor(truth), atol=0.1, rtol=0)
+    assert found.scores[0, 0] > found.scores[0, 1] > 0.5
+
+
+def test_candidates_follow_keypoint_order_and_threshold():
+    found = find_candidates(heatmaps_with_peaks([[(4, 4)], [(6, 6)]], heights=[[0.05], [0.9]]), 2, 0.1)
+    assert found.keypoint.tolist() == [0, 0, 1, 1]
+    assert found.mask.tolist() == [[False, False, True, False]]
+
+
+@pytest.mark.parametrize("corner", [(0.0, 0.0), (11.0, 0.0), (0.0, 15.0), (11.0, 15.0)])
+def test_candidates_in_corners_stay_on_the_map(corner):
+    found = find_candidates(heatmaps_with_peaks([[corner]]), 1, 0.1)
+    torch.testing.assert_close(found.xy[0, 0], torch.tensor(corner))
+
+
+def test_bilinear_weights_sample_as_grid_sample_does():
+    torch.manual_seed(2)
+    features, xy = torch.randn(2, WIDTH, 7, 9), torch.rand(2, 11, 2) * torch.tensor([8.0, 6.0])
+    sampled = bilinear_weights(xy, (7, 9)) @ features.flatten(2).transpose(1, 2)
+    grid = xy / torch.tensor([8.0, 6.0]) * 2 - 1
+    wanted = F.grid_sample(features, grid[:, None], align_corners=True)[:, :, 0].transpose(1, 2)
+    torch.testing.assert_close(sampled, wanted)
+
+
+def test_bilinear_weights_of_points_off_the_map_are_zero():
+    weights = bilinear_weights(torch.tensor([[[-3.0, 2.0], [2.0, 50.0], [1.5, 1.0]]]), (4, 5))
+    assert weights.sum(-1).tolist() == [[0.0, 0.0, 1.0]]
+
+
+def test_relation_map_is_equation_1(parser, crowd):
+    features, heatmaps = crowd
+    found = parser(features, heatmaps)
+    candidates = found.candidates
+    clues = parser.encode_clues(features, heatmaps, candidates, bilinear_weights(candidates.xy, (16, 12)))[0]
+    assert clues.shape == (PEAKS * KEYPOINTS, 3 * CLUE)
+    one, other = F.relu(clues @ parser.first.weight.T), F.relu(clues @ parser.second.weight.T)
+    encoding = one[:, None, :] * other[None, :, :]  # E_r, (Np, Np, d)
+    wanted = torch.sigmoid(encoding @ parser.score.weight[0] + parser.score.bias)
+    real = candidates.mask[0]
+    torch.testing.assert_close(found.relation[0][real][:, real], wanted[real][:, real])
+    assert found.relation[0][~real].abs().max() == 0
+    assert found.relation[0][:, ~real].abs().max() == 0
+
+
+def test_target_aware_encoding_is_equation_2(parser, crowd):
+    features, heatmaps = crowd
+    found = parser(features, heatmaps)
+    clues = parser.encode_clues(features, heatmaps, found.candidates, bilinear_weights(found.candidates.xy, (16, 12)))
+    enhanced = (found.relation @ clues)[0]
+    wanted = torch.zeros(3 * CLUE, 16, 12)  # E_t
+    for (x, y), values in zip(found.candidates.xy[0], enhanced, strict=True):
+        left, top = int(x), int(y)
+        for column, row in ((left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)):
+            if column < 12 and row < 16:
+                wanted[:, row, column] += (1 - abs(x - column)) * (1 - abs(y - row)) * values
+    projected = torch.einsum("cd,dhw->chw", parser.project.weight, wanted)
+    torch.testing.assert_close(found.encoding[0], projected, atol=1e-5, rtol=1e-5)
+
+
+def test_what_pads_the_candidates_changes_nothing(crowd):
+    features, heatmaps = crowd
+    few, many = (
+        TargetAwareRelationParser(WIDTH, KEYPOINTS, CLUE, peaks=peaks, threshold=0.1) for peaks in (PEAKS, PEAKS + 4)
+    )
+    many.load_state_dict(few.state_dict())
+    torch.testing.assert_close(few(features, heatmaps).encoding, many(features, heatmaps).encoding)
+
+
+def test_without_candidates_the_encoding_is_zero(parser):
+    found = parser(torch.randn(2, WIDTH, 8, 8), torch.zeros(2, KEYPOINTS, 8, 8))
+    assert not found.candidates.mask.any()
+    assert found.encoding.abs().max() == 0
+
+
+def test_gradients(parser, crowd):
+    features, heatmaps = (each.double() for each in crowd)
+    parser = parser.double()
+    names, values = zip(*parser.named_parameters(), strict=True)
+
+    def run(features, *parameters):
+        found = torch.func.functional_call(parser, dict(zip(names, parameters, strict=True)), (features, heatmaps))
+        return found.encoding, found.relation.double()
+
+    # The relation is kept in single precision, so the check is as coarse as that.
+    inputs = (features.requires_grad_(), *(value.detach().clone().requires_grad_() for value in values))
+    assert torch.autograd.gradcheck(run, inputs, eps=1e-3, atol=2e-3, rtol=1e-2, nondet_tol=1e-6, fast_mode=True)

@@ -1,0 +1,95 @@
+"""The whole network: its parts, sizes and independence between crops."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from beartype import beartype
+from jaxtyping import jaxtyped
+
+from rsgnet.config import ModelConfig
+from rsgnet.errors import RSGNetError
+from rsgnet.model import ModelOutput, RSGNet
+from rsgnet.model.backbone import Backbone
+from rsgnet.skeletons import skeleton_named
+
+NANO = ModelConfig(backbone="hrnet_w18_small", skeleton="crowdpose14", clue_width=8, candidate_threshold=0.0)
+
+
+def millions(module):
+    return sum(parameter.numel() for parameter in module.parameters()) / 1e6
+
+
+@pytest.mark.parametrize(
+    ("relation", "skeleton_graph"), [("none", False), ("candidates", False), ("candidates", True), ("none", True)]
+)
+def test_each_module_switches(relation, skeleton_graph):
+    config = replace(NANO, relation=relation, skeleton_graph=skeleton_graph)
+    output = RSGNet(config)(torch.randn(2, 3, 64, 64))
+    skeleton = skeleton_named(config.skeleton)
+    related = relation == "candidates"
+    assert output.target_heatmaps.shape == (2, len(skeleton), 16, 16)
+    assert (output.candidate_heatmaps is not None) == related
+    assert (output.relation is not None) == related
+    assert (output.limb_heatmaps is not None) == skeleton_graph
+    if related:
+        count = len(skeleton) * config.peaks_per_keypoint
+        assert output.relation.shape == (2, count, count)
+    if skeleton_graph:
+        assert output.limb_heatmaps.shape == (2, len(skeleton.limbs), 16, 16)
+        assert 0 <= output.limb_heatmaps.min() <= output.limb_heatmaps.max() <= 1
+
+
+def test_output_shapes_are_the_declared_ones():
+    output = RSGNet(NANO)(torch.randn(2, 3, 64, 64))
+    jaxtyped(typechecker=beartype)(ModelOutput)(**vars(output))
+
+
+def test_hrnet_backbones_have_the_published_sizes():
+    assert millions(Backbone("hrnet_w32")) == 28.535552
+    assert millions(Backbone("hrnet_w48")) == pytest.approx(63.595, abs=1e-3)
+
+
+def test_hrnet_w32_network_has_the_papers_size():
+    config = ModelConfig(backbone="hrnet_w32", relation="none", skeleton_graph=False)
+    assert millions(RSGNet(config)) == pytest.approx(28.54, abs=0.005)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "convnext_atto"])
+def test_any_timm_backbone_serves(backbone):
+    output = RSGNet(replace(NANO, backbone=backbone))(torch.randn(1, 3, 64, 64))
+    assert output.target_heatmaps.shape == (1, 14, 16, 16)
+
+
+@pytest.mark.parametrize(("name", "stride"), [("no_such_network", 4), ("hrnet_w18_small", 3)])
+def test_impossible_backbones_are_named(name, stride):
+    with pytest.raises(RSGNetError, match=name):
+        Backbone(name, stride)
+
+
+def test_a_batch_is_its_crops_one_by_one():
+    torch.manual_seed(0)
+    model = RSGNet(NANO).eval()
+    torch.nn.init.normal_(model.candidate_head.weight, std=0.2)
+    crops = torch.randn(5, 3, 64, 64)
+    with torch.no_grad():
+        together = model(crops)
+        assert together.candidates.mask.any()
+        for index, crop in enumerate(crops):
+            alone = model(crop[None])
+            for name in ("target_heatmaps", "candidate_heatmaps", "limb_logits", "relation"):
+                torch.testing.assert_close(getattr(together, name)[index], getattr(alone, name)[0], atol=1e-4, rtol=1e-4)
+
+
+def test_every_weight_learns():
+    torch.manual_seed(0)
+    model = RSGNet(NANO)
+    torch.nn.init.normal_(model.candidate_head.weight, std=0.2)
+    output = model(torch.randn(2, 3, 64, 64))
+    total = sum(
+        value.square().mean()
+        for value in (output.target_heatmaps, output.candidate_heatmaps, output.limb_logits, output.relation)
+    )
+    total.backward()
+    idle = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert idle == []

@@ -1,0 +1,122 @@
+"""Model directories: out, in again, and refused when they are wrong."""
+
+import json
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from rsgnet.checkpoint import build, load_backbone, load_pose_model, load_weights, read_config, save_model
+from rsgnet.config import DetectorConfig, ModelConfig, PoseConfig
+from rsgnet.errors import RSGNetError, WeightsError
+from rsgnet.presets import nano
+
+POSE = PoseConfig(name="tiny", model=ModelConfig(backbone="hrnet_w18_small", clue_width=8))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    model = build(POSE).eval()
+    save_model(model, POSE, tmp_path / "model")
+    return model, tmp_path / "model"
+
+
+def test_a_model_comes_back_as_it_was(saved):
+    model, directory = saved
+    again = load_pose_model(directory)
+    assert read_config(directory) == POSE
+    for (name, value), (other, read) in zip(model.state_dict().items(), again.state_dict().items(), strict=True):
+        assert name == other
+        assert torch.equal(value, read)
+
+
+def test_half_precision_halves_the_file_and_keeps_norms_exact(saved, tmp_path):
+    model, directory = saved
+    save_model(model, POSE, tmp_path / "half", half=True)
+    sizes = [(place / "model.safetensors").stat().st_size for place in (directory, tmp_path / "half")]
+    assert sizes[1] < 0.56 * sizes[0]
+    again = load_pose_model(tmp_path / "half")
+    for name, value in model.state_dict().items():
+        wanted = value.half().float() if value.ndim > 1 else value
+        assert torch.equal(again.state_dict()[name], wanted)
+
+
+def test_another_networks_backbone_can_be_the_start(saved):
+    _, directory = saved
+    detector = build(DetectorConfig(name="d"))
+    load_backbone(detector, directory)
+    name, value = next(iter(detector.backbone.state_dict().items()))
+    assert torch.equal(value, load_file(directory / "model.safetensors")[f"backbone.{name}"])
+
+
+def broken(directory, change):
+    weights = load_file(directory / "model.safetensors")
+    change(weights)
+    save_file(weights, directory / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weights: weights.pop("target_head.bias"), r"missing \['target_head.bias'\]"),
+        (lambda weights: weights.update(stray=torch.zeros(1)), r"extra \['stray'\]"),
+        (lambda weights: weights.update({"target_head.bias": torch.zeros(3)}), r"misshapen \['target_head.bias'\]"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named_and_nothing_is_loaded(saved, change, message):
+    _, directory = saved
+    broken(directory, change)
+    fresh = build(POSE)
+    before = {name: value.clone() for name, value in fresh.state_dict().items()}
+    with pytest.raises(WeightsError, match=message):
+        load_weights(fresh, directory)
+    assert all(torch.equal(value, before[name]) for name, value in fresh.state_dict().items())
+
+
+def test_truncated_weights_are_refused(saved):
+    _, directory = saved
+    path = directory / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match="truncated"):
+        load_pose_model(directory)
+
+
+def test_a_pickle_is_not_run(saved, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "was-run"), "w"))
+
+    _, directory = saved
+    (directory / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(WeightsError):
+        load_pose_model(directory)
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_a_detector_is_no_pose_network(tmp_path):
+    config = DetectorConfig(name="d")
+    save_model(build(config), config, tmp_path)
+    with pytest.raises(WeightsError, match="person detector"):
+        load_pose_model(tmp_path)
+
+
+def test_a_folder_without_config_is_no_model_directory(tmp_path):
+    with pytest.raises(WeightsError, match="no config.json"):
+        load_pose_model(tmp_path)
+
+
+def test_a_config_that_is_none_is_named(saved):
+    _, directory = saved
+    (directory / "config.json").write_text(json.dumps({"name": "x", "crop": {"size_wh": "wide"}}))
+    with pytest.raises(RSGNetError, match=r"config\.json.*size_wh"):
+        load_pose_model(directory)
+
+
+def test_crops_that_the_backbone_cannot_halve_are_refused():
+    from dataclasses import replace
+
+    config = nano()
+    with pytest.raises(RSGNetError, match="multiple of 32"):
+        build(replace(config, crop=replace(config.crop, size_wh=(100, 132))))

@@ -1,0 +1,143 @@
+import json
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from rsgnet.config import (
+    CropConfig,
+    DecodeConfig,
+    DetectorConfig,
+    ModelConfig,
+    PoseConfig,
+    TrainingConfig,
+    from_json,
+    to_json,
+    with_settings,
+)
+from rsgnet.errors import RSGNetError
+
+NANO = PoseConfig(name="nano")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"size_wh": (190, 256)}, "multiple of the stride 4"),
+        ({"size_wh": (192, 254)}, "multiple of the stride 4"),
+        ({"size_wh": (0, 256)}, "positive multiple"),
+        ({"size_wh": (-4, 256)}, "positive multiple"),
+        ({"stride": 5}, "multiple of the stride 5"),
+        ({"pixel_centre": 0.25}, "must be 0.0 or 0.5, not 0.25"),
+    ],
+)
+def test_a_crop_that_cannot_be_is_refused(fields, message):
+    with pytest.raises(RSGNetError, match=message):
+        CropConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "stride", "shape_hw"), [((192, 256), 4, (64, 48)), ((288, 384), 2, (192, 144)), ((96, 128), 1, (128, 96))]
+)
+def test_heatmap_shape(size_wh, stride, shape_hw):
+    assert CropConfig(size_wh, stride).heatmap_shape_hw == shape_hw
+
+
+def test_configs_are_frozen():
+    with pytest.raises(FrozenInstanceError):
+        NANO.name = "other"
+
+
+class TestJson:
+    @pytest.mark.parametrize(
+        "config",
+        [
+            NANO,
+            PoseConfig(
+                "other",
+                CropConfig((96, 128), 2, 1.1, 0.5),
+                ModelConfig("resnet18", "people19", "none", False, 32, 2, 0.3),
+                DecodeConfig(False, "taylor", 0.1, 0.8),
+                replace(TrainingConfig(milestones=(3, 5), optimizer="adamw"), seed=7),
+            ),
+            DetectorConfig("person"),
+        ],
+    )
+    def test_comes_back_equal(self, config):
+        assert from_json(type(config), to_json(config), "here") == config
+
+    def test_what_is_left_out_is_the_default(self):
+        assert from_json(PoseConfig, '{"name": "nano"}', "here") == NANO
+
+    def test_bytes_will_do(self):
+        assert from_json(PoseConfig, b'{"name": "nano", "crop": {"stride": 2}}', "here").crop.stride == 2
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "weights/config.json: not a PoseConfig: "),
+            ("[]", "weights/config.json: not a PoseConfig: "),
+            ("{}", "name: "),
+            ('{"name": "a", "crop": {"stride": "four"}}', "crop.stride: "),
+            ('{"name": "a", "model": {"relation": "all"}}', "model.relation: "),
+            ('{"name": "a", "crop": {"pixel_centre": 0.3}}', "pixel_centre must be 0.0 or 0.5"),
+        ],
+    )
+    def test_errors_name_the_origin_and_the_field(self, text, message):
+        with pytest.raises(RSGNetError, match="weights/config.json: not a PoseConfig") as caught:
+            from_json(PoseConfig, text, "weights/config.json")
+        assert message in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+class TestWithSettings:
+    @pytest.mark.parametrize(
+        ("setting", "read", "expected"),
+        [
+            ("name=mine", lambda c: c.name, "mine"),
+            ("training.batch_size=64", lambda c: c.training.batch_size, 64),
+            ("training.learning_rate=4e-3", lambda c: c.training.learning_rate, 0.004),
+            ("training.loss.sigma=3", lambda c: c.training.loss.sigma, 3.0),
+            ("training.pretrained=false", lambda c: c.training.pretrained, False),
+            ("decode.refinement=taylor", lambda c: c.decode.refinement, "taylor"),
+            ("crop.size_wh=96,128", lambda c: c.crop.size_wh, (96, 128)),
+            ("training.milestones=1,2,3", lambda c: c.training.milestones, (1, 2, 3)),
+            (" training.seed =5", lambda c: c.training.seed, 5),
+        ],
+    )
+    def test_changes_that_and_nothing_else(self, setting, read, expected):
+        changed = with_settings(NANO, [setting])
+        assert read(changed) == expected
+        before, after = json.loads(to_json(NANO)), json.loads(to_json(changed))
+        assert sum(a != b for a, b in zip(leaves(before), leaves(after), strict=True)) == 1
+        assert PoseConfig("nano") == NANO
+
+    def test_later_settings_win(self):
+        assert with_settings(NANO, ["training.seed=1", "training.seed=2"]).training.seed == 2
+
+    def test_none_change_nothing(self):
+        assert with_settings(NANO, []) == NANO
+
+    @pytest.mark.parametrize(
+        ("setting", "message"),
+        [
+            ("training.batch_size", "expected key=value"),
+            ("training.batchsize=3", "--set training.batchsize=3: expected key=value with a key out of epochs, "),
+            ("nothing.batch_size=3", "key out of name, crop, "),
+            ("training.batch_size.more=3", "key=value"),
+            ("=3", "key=value"),
+            ("training.batch_size=many", "training.batch_size: "),
+            ("crop.size_wh=96", "crop.size_wh"),
+            ("decode.refinement=best", "decode.refinement: "),
+            ("crop.size_wh=97,128", "multiple of the stride"),
+        ],
+    )
+    def test_what_does_not_fit_is_named(self, setting, message):
+        with pytest.raises(RSGNetError, match="--set") as caught:
+            with_settings(NANO, [setting])
+        assert message in str(caught.value)
+
+
+def leaves(tree):
+    if isinstance(tree, dict):
+        return [leaf for key in sorted(tree) for leaf in leaves(tree[key])]
+    return [tree]

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from rsgnet.draw import draw_poses, person_colour
+
+EDGES = ((0, 1),)
+
+
+def black(width, height):
+    return np.zeros((height, width, 3), np.uint8)
+
+
+def drawn(picture, places, scores, **options):
+    return np.asarray(draw_poses(picture, np.array([places], float), np.array([scores]), EDGES, **options))
+
+
+def test_a_line_joins_two_keypoints_and_nothing_else_is_touched():
+    picture = drawn(black(100, 60), [[20, 30], [80, 30]], [1.0, 1.0])
+    assert picture.shape == (60, 100, 3) and picture.dtype == np.uint8
+    assert picture[30, 50].max() > 200  # in the middle of the line
+    assert picture[10, 50].max() == 0 and picture[30, 5].max() == 0
+
+
+def test_the_line_is_centred_on_the_pixel_that_a_keypoint_names():
+    column = drawn(black(400, 41), [[50, 20], [350, 20]], [1.0, 1.0])[:, 200].max(-1).astype(float)
+    assert abs((column * np.arange(41)).sum() / column.sum() - 20) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("places", "scores"),
+    [
+        ([[20, 30], [80, 30]], [0.1, 0.1]),
+        ([[np.nan, 30], [np.inf, 30]], [1.0, 1.0]),
+        ([[-500, -500], [-400, -500]], [1.0, 1.0]),
+    ],
+    ids=["below the threshold", "not finite", "outside"],
+)
+def test_what_is_not_to_be_seen_is_not_drawn(places, scores):
+    assert drawn(black(100, 60), places, scores).max() == 0
+
+
+def test_an_unsure_keypoint_takes_its_lines_away():
+    picture = drawn(black(100, 60), [[20, 30], [80, 30]], [1.0, 0.1])
+    assert picture[30, 20].max() > 0 and picture[30, 50].max() == 0
+
+
+def test_the_picture_given_is_left_alone():
+    picture = black(100, 60)
+    drawn(picture, [[20, 30], [80, 30]], [1.0, 1.0])
+    assert picture.max() == 0
+
+
+@pytest.mark.parametrize("size_wh", [(1, 1), (1, 5000), (5000, 1), (2, 3), (4000, 3001)])
+def test_any_shape_is_drawn_on(size_wh):
+    places = [[0, 0], [size_wh[0] - 1, size_wh[1] - 1]]
+    assert drawn(black(*size_wh), places, [1.0, 1.0]).shape == (size_wh[1], size_wh[0], 3)
+
+
+def test_nobody_leaves_the_picture_as_it_was():
+    picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    assert np.array_equal(draw_poses(picture, np.zeros((0, 2, 2)), np.zeros((0, 2)), EDGES), picture)
+
+
+def test_neighbours_have_colours_far_apart():
+    colours = np.array([person_colour(person) for person in range(12)], float)
+    assert np.abs(np.diff(colours, axis=0)).max(-1).min() > 80
+    assert (colours.max(-1) > 150).all()

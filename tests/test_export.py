@@ -1,0 +1,78 @@
+"""The ONNX files say what PyTorch says."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from rsgnet.checkpoint import build, load_weights, read_config, save_model
+from rsgnet.config import network_config, with_settings
+from rsgnet.errors import WeightsError
+from rsgnet.export import METADATA_KEY, DetectorGraph, PoseGraph, export_onnx
+from rsgnet.inference.weights import SHIPPED
+from rsgnet.presets import detector_nano, nano, paper
+
+
+def compare(directory, batches=(1, 3)):
+    """The largest differences between ONNX Runtime and PyTorch, output by output."""
+    config = read_config(directory)
+    model = build(config)
+    load_weights(model, directory)
+    graph = (PoseGraph if hasattr(config, "crop") else DetectorGraph)(model.eval(), config).eval()
+    session = onnxruntime.InferenceSession(directory / "model.onnx")
+    assert network_config(session.get_modelmeta().custom_metadata_map[METADATA_KEY], "x") == config
+    random = np.random.default_rng(0)
+    worst = []
+    for batch in batches:
+        # Smooth noise: white noise is nothing a detector has ever seen, and its peaks tie.
+        coarse = random.integers(0, 256, (batch, 3, 8, 8)).astype(np.float32)
+        width, height = graph.size_wh
+        smooth = torch.nn.functional.interpolate(torch.from_numpy(coarse), (height, width), mode="bicubic")
+        pixels = smooth.clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
+        with torch.no_grad():
+            wanted = graph(pixels)
+        found = session.run(graph.output_names, {graph.input_name: pixels.numpy()})
+        worst.append([float(np.abs(one - other.numpy()).max()) for one, other in zip(found, wanted, strict=True)])
+    return np.max(worst, axis=0)
+
+
+def test_a_pose_network_with_candidates_exports(tmp_path):
+    torch.manual_seed(0)
+    config = with_settings(nano(), ["crop.size_wh=64,64", "model.clue_width=8"])
+    model = build(config)
+    torch.nn.init.normal_(model.candidate_head.weight, std=0.2)
+    output = model(torch.randn(2, 3, 64, 64))
+    assert output.candidates.mask.any()
+    save_model(model, config, tmp_path)
+    export_onnx(tmp_path)
+    assert compare(tmp_path).max() < 1e-3
+
+
+def test_a_plain_network_exports_its_one_output(tmp_path):
+    config = with_settings(
+        paper("hrnet", 32, (192, 256), "coco"), ["crop.size_wh=64,64", "model.backbone=hrnet_w18_small"]
+    )
+    save_model(build(config), config, tmp_path)
+    export_onnx(tmp_path)
+    assert compare(tmp_path).shape == (1,)
+
+
+@pytest.mark.parametrize("name", ["nano", "detector-nano"])
+def test_the_shipped_onnx_files_equal_the_shipped_weights(name):
+    worst = compare(SHIPPED / name)
+    assert worst.max() < (1e-3 if name == "nano" else 0.05)  # heatmap heights; box edges in pixels
+
+
+def test_shipped_weights_stay_small():
+    assert sum(file.stat().st_size for file in SHIPPED.rglob("*.*")) < 20e6
+
+
+def test_a_folder_without_weights_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"name": "d"}')
+    with pytest.raises(WeightsError, match="model.safetensors"):
+        export_onnx(tmp_path)
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_detector_and_pose_presets_build_their_graphs():
+    assert DetectorGraph(build(detector_nano()), detector_nano()).output_names == ["boxes_xyxy", "scores"]

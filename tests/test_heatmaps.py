@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+
+from rsgnet.geometry import apply_affine, flip_affine, invert_affine
+from rsgnet.heatmaps import decode, encode, flip_back, heatmap_affine
+from rsgnet.skeletons import COCO17, CROWDPOSE14
+
+SHAPE_HW = (64, 48)
+CROP_WH = (192, 256)
+
+
+def places(count, seed=0, margin=4.0):
+    random = np.random.default_rng(seed)
+    return random.uniform(margin, np.array(SHAPE_HW[::-1]) - 1 - margin, (count, 2))
+
+
+@pytest.mark.parametrize(
+    ("stride", "pixel_centre", "crop_xy", "heatmap_xy"),
+    [
+        (4, 0.0, [8, 12], [2, 3]),
+        (4, 0.5, [1.5, 1.5], [0, 0]),  # the first heatmap pixel covers crop pixels 0 to 3
+        (4, 0.5, [5.5, 9.5], [1, 2]),
+        (2, 0.5, [0.5, 2.5], [0, 1]),
+        (1, 0.5, [7, 9], [7, 9]),
+    ],
+)
+def test_heatmap_affine(stride, pixel_centre, crop_xy, heatmap_xy):
+    np.testing.assert_allclose(apply_affine(heatmap_affine(stride, pixel_centre), [crop_xy])[0], heatmap_xy)
+
+
+class TestEncode:
+    def test_is_the_gaussian_about_the_exact_place(self):
+        (x, y), sigma = (10.3, 20.8), 2.0
+        heatmap = encode(np.array([[x, y]]), SHAPE_HW, sigma)[0]
+        assert heatmap.shape == SHAPE_HW
+        for row, column in ((20, 10), (21, 10), (25, 3), (0, 47)):
+            distance = (column - x) ** 2 + (row - y) ** 2
+            assert heatmap[row, column] == pytest.approx(np.exp(-distance / (2 * sigma**2)), abs=1e-15)
+
+    def test_is_one_at_a_whole_pixel_and_falls_to_a_known_height(self):
+        heatmap = encode(np.array([5.0, 6.0]), SHAPE_HW, 3.0)
+        assert heatmap[6, 5] == 1.0
+        assert heatmap[6, 8] == pytest.approx(np.exp(-0.5))
+        assert heatmap[9, 5] == pytest.approx(np.exp(-0.5))
+
+    def test_an_unknown_place_gives_an_empty_map(self):
+        heatmaps = encode(np.array([[np.nan, np.nan], [4.0, 4.0]]), SHAPE_HW, 2.0)
+        assert not heatmaps[0].any()
+        assert heatmaps[1].max() == 1.0
+
+    def test_keeps_leading_axes_and_type(self):
+        heatmaps = encode(np.zeros((2, 3, 5, 2), np.float32), (8, 6), 1.0)
+        assert heatmaps.shape == (2, 3, 5, 8, 6)
+        assert heatmaps.dtype == np.float32
+
+    def test_torch_gives_the_same(self):
+        torch = pytest.importorskip("torch", reason="the light install has no torch")
+        points = places(5).astype(np.float32)
+        found = encode(torch.from_numpy(points), SHAPE_HW, 2.0)
+        np.testing.assert_allclose(found.numpy(), encode(points, SHAPE_HW, 2.0), atol=1e-6)
+
+    def test_golden_labels(self, shared):
+        golden = np.load(shared("golden/ops/targets_14_256x192_hm128x96_s2.npz"))
+        found = encode(golden["joints_heat"][..., :2], (128, 96), float(golden["sigma"]))
+        labelled = golden["weight_unb"][..., 0] > 0
+        assert labelled.sum() > 5
+        np.testing.assert_allclose(found[labelled], golden["target_unb"][labelled], atol=1e-6)
+
+
+class TestRoundTrip:
+    """Keypoints in crop pixels, encoded and decoded, come back; the errors are in crop pixels."""
+
+    def errors(self, refinement, pixel_centre, sigma=2.0, stride=4):
+        to_heatmap = heatmap_affine(stride, pixel_centre)
+        truth = apply_affine(invert_affine(to_heatmap), places(200))
+        heatmaps = encode(apply_affine(to_heatmap, truth), SHAPE_HW, sigma).astype(np.float32)
+        found, scores = decode(heatmaps, refinement)
+        assert (scores > 0.9).all()
+        return np.abs(apply_affine(invert_affine(to_heatmap), found) - truth)
+
+    @pytest.mark.parametrize("pixel_centre", [0.0, 0.5])
+    @pytest.mark.parametrize("sigma", [1.5, 2.0, 3.0])
+    def test_taylor_is_within_a_third_of_a_pixel(self, pixel_centre, sigma):
+        assert self.errors("taylor", pixel_centre, sigma).max() < 0.3
+
+    @pytest.mark.parametrize(("refinement", "worst", "least"), [("quarter", 1.0, 0.8), ("none", 2.0, 1.6)])
+    def test_coarser_refinements_are_as_coarse_as_they_say(self, refinement, worst, least):
+        """A quarter of a heatmap pixel at the worst, half a one without: times the stride of 4."""
+        errors = self.errors(refinement, 0.5)
+        assert least < errors.max() <= worst + 1e-6
+
+
+class TestDecode:
+    def test_quarter_steps_towards_the_higher_neighbour_on_each_axis(self):
+        heatmap = np.zeros((8, 8), np.float32)
+        heatmap[3, 4] = 1.0
+        heatmap[3, 5], heatmap[3, 3] = 0.6, 0.5
+        heatmap[2, 4], heatmap[4, 4] = 0.3, 0.2
+        found, score = decode(heatmap, "quarter")
+        np.testing.assert_array_equal(found, [4.25, 2.75])
+        assert score == 1.0
+
+    def test_quarter_stays_between_equal_neighbours(self):
+        heatmap = np.zeros((8, 8), np.float32)
+        heatmap[3, 4] = 1.0
+        np.testing.assert_array_equal(decode(heatmap, "quarter")[0], [4, 3])
+
+    @pytest.mark.parametrize("refinement", ["none", "quarter", "taylor"])
+    @pytest.mark.parametrize("place", [(0, 0), (7, 0), (0, 7), (7, 7), (3, 0)])
+    def test_a_peak_on_the_border_stays_there(self, refinement, place):
+        heatmap = np.full((8, 8), 0.1, np.float32)
+        heatmap[place[1], place[0]] = 0.9
+        found, score = decode(heatmap, refinement)
+        np.testing.assert_array_equal(found, place)
+        assert score == np.float32(0.9)
+
+    @pytest.mark.parametrize("refinement", ["none", "quarter", "taylor"])
+    @pytest.mark.parametrize("value", [0.0, -0.5])
+    def test_a_map_without_a_positive_value_is_at_the_origin(self, refinement, value):
+        found, score = decode(np.full((1, 8, 8), value, np.float32), refinement)
+        np.testing.assert_array_equal(found, [[0, 0]])
+        assert score[0] == np.float32(value)
+
+    def test_taylor_stays_within_a_pixel_of_a_flat_top(self):
+        heatmap = np.zeros((9, 9), np.float32)
+        heatmap[3:7, 3:7] = 1.0
+        found, _ = decode(heatmap, "taylor")
+        assert np.abs(found - [3, 3]).max() <= 1.0
+
+    def test_keeps_leading_axes_and_decodes_nobody(self):
+        found, scores = decode(np.zeros((2, 3, 5, 8, 6), np.float32))
+        assert found.shape == (2, 3, 5, 2)
+        assert scores.shape == (2, 3, 5)
+        found, scores = decode(np.zeros((0, 17, 8, 6), np.float32))
+        assert found.shape == (0, 17, 2)
+        assert scores.shape == (0, 17)
+
+    @pytest.mark.parametrize(("refinement", "key"), [("none", "max_preds"), ("quarter", "coords_shifted")])
+    def test_golden(self, shared, refinement, key):
+        golden = np.load(shared("golden/ops/decode.npz"))
+        found, scores = decode(golden["heatmaps"], refinement)
+        np.testing.assert_array_equal(found, golden[key])
+        np.testing.assert_array_equal(scores, golden["maxvals"][..., 0])
+
+
+class TestFlipBack:
+    def test_swaps_sides_and_columns(self):
+        heatmaps = np.random.default_rng(0).random((2, 3, 4, 5), np.float32)
+        found = flip_back(heatmaps, np.array([0, 2, 1]), shift=False)
+        np.testing.assert_array_equal(found[:, 1], heatmaps[:, 2, :, ::-1])
+        np.testing.assert_array_equal(found[:, 0], heatmaps[:, 0, :, ::-1])
+        np.testing.assert_array_equal(flip_back(found, np.array([0, 2, 1]), shift=False), heatmaps)
+
+    def test_the_shift_moves_one_pixel_right_and_keeps_the_first_column(self):
+        heatmaps = np.arange(4, dtype=np.float32).reshape(1, 1, 4)
+        np.testing.assert_array_equal(flip_back(heatmaps, np.array([0]), shift=True), [[[3, 3, 2, 1]]])
+        np.testing.assert_array_equal(heatmaps.ravel(), np.arange(4))
+
+    @pytest.mark.parametrize(("pixel_centre", "shift", "off_px"), [(0.5, False, 0.0), (0.0, True, 0.25), (0.0, False, 0.75)])
+    def test_how_exact_the_two_conventions_are_under_mirroring(self, pixel_centre, shift, off_px):
+        """At 0.5 the mirrored crop's maps are the crop's mirrored; at 0 they are (stride - 1) / stride to the left."""
+        to_heatmap = heatmap_affine(4, pixel_centre)
+        crop_xy = apply_affine(invert_affine(to_heatmap), places(17, margin=8))
+        mirrored = apply_affine(flip_affine(CROP_WH[0]), crop_xy)[COCO17.flip_indices]
+        seen = encode(apply_affine(to_heatmap, mirrored), SHAPE_HW, 2.0)
+        expected = apply_affine(to_heatmap, crop_xy) - [off_px * (-1 if shift else 1), 0]
+        found, first = flip_back(seen, COCO17.flip_indices, shift), int(shift)  # the shift has no first column to give
+        np.testing.assert_allclose(
+            found[..., first:], encode(expected, SHAPE_HW, 2.0)[..., first:], atol=1e-9
+        )
+
+    @pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14])
+    def test_golden(self, shared, skeleton):
+        golden, count = np.load(shared("golden/ops/flip.npz")), len(skeleton)
+        heatmaps = golden[f"heat_{count}"]
+        np.testing.assert_array_equal(
+            flip_back(heatmaps, skeleton.flip_indices, False), golden[f"flip_back_{count}"]
+        )
+        np.testing.assert_array_equal(flip_back(heatmaps, skeleton.flip_indices, True), golden[f"shifted_{count}"])

@@ -1,0 +1,222 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rsgnet.errors import PictureError
+from rsgnet.geometry import crop_affine
+from rsgnet.pictures import as_picture, read_picture, rgb_array, warp
+
+QUADRANTS = np.zeros((40, 60, 3), np.uint8)
+QUADRANTS[:20, :30], QUADRANTS[:20, 30:] = (200, 30, 40), (30, 190, 50)
+QUADRANTS[20:, :30], QUADRANTS[20:, 30:] = (20, 40, 210), (220, 220, 60)
+
+
+def save(path, image, **options):
+    image.save(path, **options)
+    return path
+
+
+class TestBadFiles:
+    @pytest.mark.parametrize(
+        ("name", "content", "says"),
+        [
+            ("missing.jpg", None, "no such file"),
+            ("empty.jpg", b"", "empty"),
+            ("text.jpg", b"this is no picture\n" * 50, "not a picture"),
+            ("noise.png", bytes(range(256)) * 8, "not a picture"),
+        ],
+    )
+    def test_are_named_in_one_line(self, tmp_path, name, content, says):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(PictureError, match=says) as caught:
+            read_picture(tmp_path / name)
+        assert name in str(caught.value)
+
+    @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".gif", ".webp"])
+    def test_truncated(self, tmp_path, suffix):
+        noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+        whole = save(tmp_path / f"whole{suffix}", Image.fromarray(noise)).read_bytes()
+        (tmp_path / f"half{suffix}").write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(PictureError, match="half"):
+            read_picture(tmp_path / f"half{suffix}")
+
+    def test_a_folder(self, tmp_path):
+        with pytest.raises(PictureError):
+            read_picture(tmp_path)
+
+    def test_over_the_limit_before_it_is_decoded(self, tmp_path):
+        # a PNG header that promises more pixels than are behind it
+        def chunk(kind, content):
+            return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+        def promise(width, height):
+            header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+            (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 99)))
+            return tmp_path / "bomb.png"
+
+        with pytest.raises(PictureError, match="12000x10000 is over the limit of 100000000 pixels"):
+            read_picture(promise(12_000, 10_000))
+        with pytest.raises(PictureError, match=r"bomb.png: too large to decode safely \(.*3600000000 pixels"):
+            read_picture(promise(60_000, 60_000))
+
+    def test_the_limit_is_settable(self, tmp_path):
+        path = save(tmp_path / "a.png", Image.fromarray(QUADRANTS))
+        assert read_picture(path, max_pixels=2400).shape == (40, 60, 3)
+        with pytest.raises(PictureError, match="limit of 2399"):
+            read_picture(path, max_pixels=2399)
+
+
+class TestModes:
+    @pytest.mark.parametrize("size_wh", [(1, 1), (1, 5000), (5000, 1)])
+    def test_extreme_shapes(self, tmp_path, size_wh):
+        picture = read_picture(save(tmp_path / "a.png", Image.new("RGB", size_wh, (1, 2, 3))))
+        assert picture.shape == (size_wh[1], size_wh[0], 3) and (picture == (1, 2, 3)).all()
+
+    @pytest.mark.parametrize(
+        ("mode", "colour", "suffix", "rgb"),
+        [
+            ("L", 77, ".png", (77, 77, 77)),
+            ("1", 1, ".png", (255, 255, 255)),
+            ("RGB", (10, 20, 30), ".bmp", (10, 20, 30)),
+            ("RGBA", (10, 20, 30, 255), ".png", (10, 20, 30)),
+            ("RGBA", (10, 20, 30, 0), ".png", (255, 255, 255)),
+            ("RGBA", (0, 100, 200, 51), ".png", (204, 224, 244)),  # a fifth of it, four fifths white
+            ("LA", (50, 0), ".png", (255, 255, 255)),
+            ("I;16", 257 * 100, ".png", (100, 100, 100)),
+            ("I;16", 257 * 100, ".tif", (100, 100, 100)),
+            ("F", 0.5, ".tif", (128, 128, 128)),
+            ("CMYK", (0, 255, 255, 0), ".tif", (255, 0, 0)),
+            ("CMYK", (0, 0, 0, 255), ".tif", (0, 0, 0)),
+        ],
+    )
+    def test_become_rgb(self, tmp_path, mode, colour, suffix, rgb):
+        picture = read_picture(save(tmp_path / f"a{suffix}", Image.new(mode, (5, 4), colour)))
+        assert picture.shape == (4, 5, 3) and picture.dtype == np.uint8
+        assert np.abs(picture.astype(int) - rgb).max() <= 1
+
+    def test_cmyk_jpeg(self, tmp_path):
+        path = save(tmp_path / "a.jpg", Image.new("CMYK", (16, 16), (0, 255, 255, 0)), quality=95)
+        assert np.abs(read_picture(path).astype(int) - (255, 0, 0)).max() <= 4
+
+    def test_palette_with_a_transparent_colour(self, tmp_path):
+        image = Image.new("P", (4, 4), 0)
+        image.putpalette([9, 8, 7, 40, 50, 60] + [0] * 762)
+        image.putpixel((1, 2), 1)
+        picture = read_picture(save(tmp_path / "a.png", image, transparency=0))
+        assert tuple(picture[2, 1]) == (40, 50, 60) and tuple(picture[0, 0]) == (255, 255, 255)
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_exif_orientation_is_applied(self, tmp_path, orientation):
+        undo = {
+            1: lambda a: a,
+            2: lambda a: a[:, ::-1],
+            3: lambda a: a[::-1, ::-1],
+            4: lambda a: a[::-1],
+            5: lambda a: a.transpose(1, 0, 2),
+            6: lambda a: np.rot90(a, 1),
+            7: lambda a: a.transpose(1, 0, 2)[::-1, ::-1],
+            8: lambda a: np.rot90(a, -1),
+        }[orientation]  # how the camera stored it, for it to be seen upright
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        stored = Image.fromarray(np.ascontiguousarray(undo(QUADRANTS)))
+        assert np.array_equal(read_picture(save(tmp_path / "a.png", stored, exif=exif)), QUADRANTS)
+
+
+class TestAsPicture:
+    @pytest.mark.parametrize(
+        "given",
+        [
+            QUADRANTS,
+            QUADRANTS.astype(np.float32) / 255,
+            Image.fromarray(QUADRANTS),
+            Image.fromarray(QUADRANTS).convert("RGBA"),
+            QUADRANTS[:, ::-1][:, ::-1],
+        ],
+        ids=["uint8", "float", "PIL", "PIL with alpha", "not contiguous"],
+    )
+    def test_what_is_taken(self, given):
+        picture = as_picture(given)
+        assert np.array_equal(picture, QUADRANTS) and picture.flags.c_contiguous
+
+    def test_grey_arrays_and_paths(self, tmp_path):
+        assert np.array_equal(as_picture(QUADRANTS[..., 0])[..., 2], QUADRANTS[..., 0])
+        path = save(tmp_path / "a.png", Image.fromarray(QUADRANTS))
+        assert np.array_equal(as_picture(path), QUADRANTS) and np.array_equal(as_picture(str(path)), QUADRANTS)
+
+    def test_tensors(self):
+        torch = pytest.importorskip("torch")
+        tensor = torch.from_numpy(QUADRANTS).permute(2, 0, 1)
+        assert np.array_equal(as_picture(tensor), QUADRANTS)
+        assert np.array_equal(as_picture(tensor.float() / 255), QUADRANTS)
+        with pytest.raises(PictureError, match=r"\(3, H, W\)"):
+            as_picture(torch.from_numpy(QUADRANTS))
+
+    @pytest.mark.parametrize(
+        ("given", "says"),
+        [
+            (np.zeros((3, 4, 5, 3), np.uint8), "shape"),
+            (np.zeros((4, 5, 4), np.uint8), "shape"),
+            (np.zeros((0, 5, 3), np.uint8), "shape"),
+            (np.zeros((4, 5, 3), np.int64), "int64"),
+            (np.full((4, 5, 3), 200.0), "0..1"),
+            (np.full((4, 5, 3), np.nan), "finite"),
+            (42, "int"),
+            (None, "NoneType"),
+        ],
+    )
+    def test_what_is_refused(self, given, says):
+        with pytest.raises(PictureError, match=says):
+            as_picture(given)
+
+    def test_a_pil_image_whose_file_is_truncated(self):
+        stored = io.BytesIO()
+        Image.fromarray(QUADRANTS).save(stored, "PNG")
+        with pytest.raises(PictureError, match="truncated"):
+            as_picture(Image.open(io.BytesIO(stored.getvalue()[:-60])))
+
+
+class TestWarp:
+    def test_equals_exact_bilinear_crops(self, shared):
+        golden = np.load(shared("golden/ops/crop.npz"))
+        compared = 0
+        for matrix, exact in zip(golden["trans"], golden["crop_float_exact"], strict=True):
+            if abs(np.linalg.det(matrix[:, :2])) <= 0.25:
+                continue  # smaller than half: averaged, which plain bilinear is not
+            crop = warp(golden["image"], matrix, tuple(golden["output_wh"].tolist()))
+            # Pillow ends the picture at the edge of its last pixel, exact bilinear fades it out over one pixel more
+            difference = np.abs(crop - exact)
+            assert np.median(difference) <= 0.51 and np.quantile(difference, 0.97) <= 1.5
+            compared += 1
+        assert compared
+
+    def test_the_identity_keeps_every_pixel(self):
+        assert np.array_equal(warp(QUADRANTS, np.eye(2, 3), (60, 40)), QUADRANTS)
+
+    def test_a_shift_by_whole_pixels_is_exact_and_black_outside(self):
+        crop = warp(QUADRANTS, np.array([[1.0, 0, 5], [0, 1, -7]]), (60, 40))
+        assert np.array_equal(crop[:33, 5:], QUADRANTS[7:, :55])
+        assert crop[33:].max() == 0 and crop[:, :5].max() == 0
+
+    def test_a_much_smaller_crop_is_an_average(self):
+        checks = np.repeat(np.indices((64, 64)).sum(0)[..., None] % 2 * 255, 3, -1).astype(np.uint8)
+        crop = warp(checks, crop_affine((32, 32), (64, 64), (8, 8), pixel_centre=0.5), (8, 8))
+        assert np.abs(crop.astype(int) - 127.5).max() <= 3
+
+    @pytest.mark.parametrize("centre", [(-500.0, 20.0), (1e6, 1e6)])
+    def test_a_crop_beside_the_picture_is_black(self, centre):
+        assert warp(QUADRANTS, crop_affine(centre, (400, 400), (48, 64)), (48, 64)).max() == 0
+
+    def test_of_one_pixel(self):
+        pixel = np.full((1, 1, 3), 90, np.uint8)
+        crop = warp(pixel, crop_affine((0.5, 0.5), (1, 1), (8, 8), pixel_centre=0.5), (8, 8))
+        assert (crop == 90).all()
+
+
+def test_rgb_array_of_an_integer_picture():
+    assert np.array_equal(rgb_array(Image.new("I", (2, 2), 65535)), np.full((2, 2, 3), 255))

@@ -1,0 +1,48 @@
+"""Every row of the paper's tables has a preset that says what the row says."""
+
+import pytest
+
+from rsgnet.config import DetectorConfig, from_json, to_json
+from rsgnet.errors import RSGNetError
+from rsgnet.presets import PRESETS, nano, paper, preset_named
+
+
+@pytest.mark.parametrize("system", ["hrnet", "trp", "rsgnet"])
+@pytest.mark.parametrize("width", [32, 48])
+@pytest.mark.parametrize(("size", "size_wh", "sigma"), [("256x192", (192, 256), 2.0), ("384x288", (288, 384), 3.0)])
+@pytest.mark.parametrize(
+    ("data", "skeleton", "epochs", "milestones"),
+    [("coco", "coco17", 210, (170, 200)), ("crowdpose", "crowdpose14", 140, (100, 130))],
+)
+def test_rows_of_the_papers_tables(system, width, size, size_wh, sigma, data, skeleton, epochs, milestones):
+    config = preset_named(f"{system}-w{width}-{size}-{data}")
+    assert config == paper(system, width, size_wh, data)
+    assert config.model.backbone == f"hrnet_w{width}"
+    assert config.model.skeleton == skeleton
+    assert config.model.relation == ("none" if system == "hrnet" else "candidates")
+    assert config.model.skeleton_graph == (system == "rsgnet")
+    training = config.training
+    assert (training.optimizer, training.batch_size, training.learning_rate) == ("adam", 32, 1e-3)
+    assert (training.epochs, training.milestones) == (epochs, milestones)
+    assert (training.loss.target, training.loss.candidates, training.loss.relation, training.loss.limbs) == (1, 1, 1, 0.01)
+    assert training.loss.sigma == sigma
+    assert (training.augment.rotation_deg, training.augment.scale, training.augment.half_body) == (45, 0.35, 0.3)
+    assert config.crop.padding == 1.25
+    assert (config.decode.flip_test, config.decode.refinement, config.decode.nms_threshold) == (True, "quarter", 0.9)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_survive_json(name):
+    config = preset_named(name)
+    assert config.name == name
+    assert from_json(type(config), to_json(config), name) == config
+
+
+def test_nano_predicts_both_coco_and_crowdpose():
+    assert nano().model.skeleton == "people19"
+    assert isinstance(preset_named("detector-nano"), DetectorConfig)
+
+
+def test_unknown_presets_are_answered_with_the_known():
+    with pytest.raises(RSGNetError, match=r"'w32'.*rsgnet-w32-256x192-coco"):
+        preset_named("w32")

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+
+from rsgnet.errors import RSGNetError
+from rsgnet.skeletons import COCO17, CROWDPOSE14, PEOPLE19, SKELETONS, Skeleton, skeleton_named
+
+GOOD = {
+    "name": "stick",
+    "keypoints": ("top", "left", "right"),
+    "edges": ((0, 1), (0, 2)),
+    "limbs": ((0, 1),),
+    "flip_pairs": ((1, 2),),
+    "sigmas": (0.1, 0.2, 0.2),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keypoints": ("top", "left", "left")}, "unique"),
+        ({"keypoints": (), "sigmas": (), "edges": (), "limbs": (), "flip_pairs": ()}, "at least one"),
+        ({"sigmas": (0.1, 0.2)}, "expected 3 positive sigmas"),
+        ({"sigmas": (0.1, 0.2, 0.0)}, "expected 3 positive sigmas"),
+        ({"edges": ((0, 3),)}, r"bad pair \(0, 3\) in edges"),
+        ({"limbs": ((-1, 0),)}, r"bad pair \(-1, 0\) in limbs"),
+        ({"edges": ((1, 1),)}, r"bad pair \(1, 1\) in edges"),
+        ({"limbs": ((0, 1, 2),)}, r"bad pair \(0, 1, 2\) in limbs"),
+        ({"flip_pairs": ((1, 2), (0, 2))}, "two flip pairs"),
+    ],
+)
+def test_a_skeleton_that_contradicts_itself_is_refused(change, message):
+    Skeleton(**GOOD)
+    with pytest.raises(RSGNetError, match=message):
+        Skeleton(**{**GOOD, **change})
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=str)
+class TestEverySkeleton:
+    def test_mirroring_twice_is_nothing(self, skeleton):
+        order = skeleton.flip_indices
+        np.testing.assert_array_equal(order[order], np.arange(len(skeleton)))
+
+    def test_mirroring_swaps_left_and_right_by_name(self, skeleton):
+        sides = {"left": "right", "right": "left"}
+        for name, index in zip(skeleton.keypoints, skeleton.flip_indices, strict=True):
+            side, _, rest = name.partition("_")
+            assert skeleton.keypoints[index] == (f"{sides[side]}_{rest}" if side in sides else name)
+
+    def test_both_sides_weigh_the_same(self, skeleton):
+        sigmas = np.array(skeleton.sigmas)
+        np.testing.assert_array_equal(sigmas[skeleton.flip_indices], sigmas)
+
+    @pytest.mark.parametrize("field", ["edges", "limbs"])
+    def test_mirroring_keeps_the_body(self, skeleton, field):
+        pairs = {frozenset(pair) for pair in getattr(skeleton, field)}
+        assert {frozenset(skeleton.flip_indices[list(pair)].tolist()) for pair in pairs} == pairs
+        assert len(pairs) == len(getattr(skeleton, field))
+
+    def test_each_limb_has_two_ends(self, skeleton):
+        matrix = skeleton.limb_matrix
+        assert matrix.shape == (len(skeleton), len(skeleton.limbs))
+        for limb, ends in enumerate(skeleton.limbs):
+            assert set(np.flatnonzero(matrix[:, limb]).tolist()) == set(ends)
+        assert set(np.unique(matrix)) == {0.0, 1.0}
+
+    def test_every_keypoint_is_drawn_and_on_a_limb(self, skeleton):
+        everyone = set(range(len(skeleton)))
+        assert {end for edge in skeleton.edges for end in edge} == everyone
+        assert {end for limb in skeleton.limbs for end in limb} == everyone
+
+    def test_is_found_by_name(self, skeleton):
+        assert skeleton_named(skeleton.name) is skeleton
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(RSGNetError, match=r"'coco18'; there are coco17, crowdpose14, people19"):
+        skeleton_named("coco18")
+
+
+def test_indices_in_goes_by_name():
+    np.testing.assert_array_equal(COCO17.indices_in(PEOPLE19), np.arange(17))
+    assert PEOPLE19.indices_in(COCO17).tolist() == [*range(17), -1, -1]
+    in_coco = CROWDPOSE14.indices_in(COCO17)
+    assert in_coco.tolist() == [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, -1, -1]
+
+
+@pytest.mark.parametrize(("skeleton", "count", "limbs"), [(COCO17, 17, 18), (CROWDPOSE14, 14, 14), (PEOPLE19, 19, 21)])
+def test_sizes(skeleton, count, limbs):
+    assert (len(skeleton), len(skeleton.limbs)) == (count, limbs)
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "name", "sigma"),
+    [(COCO17, "nose", 0.026), (COCO17, "left_hip", 0.107), (CROWDPOSE14, "head", 0.079), (PEOPLE19, "neck", 0.079)],
+)
+def test_sigmas(skeleton, name, sigma):
+    assert skeleton.sigmas[skeleton.keypoints.index(name)] == sigma
+
+
+def test_golden_sigmas_and_flip_pairs(shared):
+    golden = np.load(shared("golden/ops/oks_nms.npz"))
+    np.testing.assert_allclose(COCO17.sigmas, golden["sigmas_17"])
+    np.testing.assert_allclose(CROWDPOSE14.sigmas, golden["sigmas_eval_14"])
+    pairs = np.load(shared("golden/ops/flip.npz"))
+    assert [list(pair) for pair in COCO17.flip_pairs] == pairs["pairs_17"].tolist()
+    assert [list(pair) for pair in CROWDPOSE14.flip_pairs] == pairs["pairs_14"].tolist()

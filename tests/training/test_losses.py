@@ -1,0 +1,58 @@
+"""The losses against Eq. (5) to (8)."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rsgnet.config import LossConfig
+from rsgnet.model import ModelOutput
+from rsgnet.skeletons import CROWDPOSE14
+from rsgnet.training.losses import heatmap_loss, limb_loss, pose_losses, relation_loss
+from tests.data.test_labels import SHAPE, sample
+
+
+def test_heatmap_loss_is_the_mean_squared_error_with_masked_places_right():
+    predicted, wanted = torch.tensor([[[[1.0, 2.0]], [[3.0, 5.0]]]]), torch.zeros(1, 2, 1, 2)
+    assert heatmap_loss(predicted, wanted, torch.ones(1, 2, 1, 1)).item() == pytest.approx((1 + 4 + 9 + 25) / 4)
+    assert heatmap_loss(predicted, wanted, torch.tensor([[[[1.0]], [[0.0]]]])).item() == pytest.approx(5 / 4)
+
+
+def test_relation_loss_counts_each_crop_alike():
+    relation = torch.tensor([[[0.5, 1.0], [0.0, 0.0]], [[0.2, 0.2], [0.2, 0.2]], [[0.9, 0.9], [0.9, 0.9]]])
+    weights = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    loss = relation_loss(relation, torch.ones(3, 2, 2), weights)
+    assert loss.item() == pytest.approx((0.25 + 0.64) / 2)
+
+
+def test_limb_loss_is_the_binary_cross_entropy():
+    logits, wanted = torch.tensor([[[[0.0, 2.0]], [[7.0, 7.0]]]]), torch.tensor([[[[1.0, 0.0]], [[1.0, 1.0]]]])
+    value = limb_loss(logits, wanted, torch.tensor([[1.0, 0.0]])).item()
+    assert value == pytest.approx((math.log(2) + math.log(1 + math.exp(2.0))) / 4, rel=1e-5)
+
+
+def output(**changes):
+    torch.manual_seed(1)
+    return replace(
+        ModelOutput(
+            target_heatmaps=torch.rand(1, 14, *SHAPE),
+            candidate_heatmaps=torch.rand(1, 14, *SHAPE),
+            limb_logits=torch.randn(1, 14, *SHAPE),
+        ),
+        **changes,
+    )
+
+
+def test_the_total_is_the_weighted_sum():
+    weights = LossConfig(target=2.0, candidates=3.0, relation=5.0, limbs=7.0)
+    losses = pose_losses(output(), sample(), CROWDPOSE14, weights)
+    wanted = 2 * losses.target + 3 * losses.candidates + 5 * losses.relation + 7 * losses.limbs
+    torch.testing.assert_close(losses.total, wanted)
+    assert min(losses.target, losses.candidates, losses.limbs) > 0
+
+
+def test_what_the_network_does_not_predict_costs_nothing():
+    losses = pose_losses(output(candidate_heatmaps=None, limb_logits=None), sample(), CROWDPOSE14, LossConfig())
+    assert (losses.candidates, losses.relation, losses.limbs) == (0, 0, 0)
+    torch.testing.assert_close(losses.total, losses.target)

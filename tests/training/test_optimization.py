@@ -1,0 +1,22 @@
+"""Learning rates over a run."""
+
+import pytest
+
+from rsgnet.config import TrainingConfig
+from rsgnet.training.optimization import rate_factor
+
+
+@pytest.mark.parametrize(
+    ("epoch", "expected"), [(0, 1.0), (169, 1.0), (170, 0.1), (199, 0.1), (200, 0.01), (209, 0.01)]
+)
+def test_the_papers_decay(epoch, expected):
+    assert rate_factor(TrainingConfig(), 50)(epoch * 50) == pytest.approx(expected)
+
+
+def test_cosine_falls_to_zero_after_a_linear_warmup():
+    factor = rate_factor(TrainingConfig(epochs=10, schedule="cosine", warmup_steps=20), 100)
+    assert factor(0) == pytest.approx(1 / 20, rel=1e-3)
+    assert factor(9) == pytest.approx(0.5, rel=1e-3)
+    assert factor(500) == pytest.approx(0.5)
+    assert factor(1000) == pytest.approx(0.0)
+    assert factor(1001) == pytest.approx(0.0)

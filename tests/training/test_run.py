@@ -1,0 +1,133 @@
+"""Whole training runs on generated crowds: they learn, they resume, and nothing of them is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rsgnet.checkpoint import load_pose_model, read_config
+from rsgnet.config import with_settings
+from rsgnet.data.crowds import write_crowds
+from rsgnet.data.dataset import DataSource, PoseDataset, Sample
+from rsgnet.errors import RSGNetError
+from rsgnet.heatmaps import decode
+from rsgnet.model import RSGNet
+from rsgnet.model.pixels import normalise
+from rsgnet.presets import nano
+from rsgnet.training.losses import pose_losses
+from rsgnet.training.run import train
+from rsgnet.training.sources import parse_source
+
+TINY = [
+    "crop.size_wh=64,64", "model.clue_width=8", "training.batch_size=4", "training.epoch_samples=8",
+    "training.epochs=4", "training.precision=32-true", "training.warmup_steps=0",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    """The annotation file of one generated picture of eight people or more."""
+    out = tmp_path_factory.mktemp("crowd")
+    return write_crowds(out, scenes=2, seed=0)
+
+
+def test_a_network_learns_eight_people_by_heart(crowd):
+    """Loss near zero, every keypoint within 2 px of the crop."""
+    config = with_settings(nano(), ["training.augment.half_body=0"])
+    dataset = PoseDataset([parse_source(str(crowd))], config, augmented=False)
+    batch = Sample.stack([dataset[index] for index in range(8)])
+    torch.manual_seed(0)
+    model = RSGNet(config.model).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=(steps := 320))
+    crops = normalise(batch.crop, config.crop.mean, config.crop.std)
+    losses = []
+    for _ in range(steps):
+        loss = pose_losses(model(crops), batch, dataset.skeleton, config.training.loss)
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.target.item())
+    assert losses[-1] < 0.1 * losses[0]
+    found, _ = decode(model(crops).target_heatmaps.detach().numpy(), config.decode.refinement)
+    errors = np.linalg.norm(found - batch.keypoints_xy[:, 0].numpy(), axis=-1) * config.crop.stride
+    height, width = config.crop.heatmap_shape_hw
+    places = batch.keypoints_xy[:, 0].numpy()
+    judged = batch.labelled[:, 0].numpy() & ((places >= 0) & (places <= [width - 1, height - 1])).all(-1)
+    assert judged.sum() > 60
+    assert errors[judged].max() < 2.0
+
+
+def run_tiny(crowd, out, resume=False):
+    return [
+        sys.executable, "-m", "rsgnet", "train", "nano", "--data", str(crowd), "--validate", str(crowd),
+        "--out", str(out), "--workers", "0", *(word for setting in TINY for word in ("--set", setting)),
+        *(["--resume"] if resume else []),
+    ]  # fmt: skip
+
+
+def test_a_killed_run_resumes_to_the_same_weights(crowd, tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(run_tiny(crowd, tmp_path / "whole"), env=environment, check=True, capture_output=True)
+    checkpoint = tmp_path / "broken" / "checkpoints" / "last.ckpt"
+    process = subprocess.Popen(run_tiny(crowd, tmp_path / "broken"), env=environment, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+    subprocess.run(run_tiny(crowd, tmp_path / "broken", resume=True), env=environment, check=True, capture_output=True)
+    whole, resumed = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "broken"))
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_run_leaves_a_model_curves_and_its_config(crowd, tmp_path):
+    directory = train("nano", TINY, [str(crowd)], tmp_path, validation=str(crowd), workers=0, progress=False)
+    config = read_config(directory)
+    assert config == with_settings(nano(), TINY)
+    with torch.no_grad():
+        assert load_pose_model(directory)(torch.zeros(1, 3, 64, 64)).target_heatmaps.isfinite().all()
+    curves = next(tmp_path.glob("curves/*/metrics.csv")).read_text()
+    assert "val/oks" in curves
+    assert "train/relation" in curves
+    with pytest.raises(RSGNetError, match="--resume"):
+        train("nano", TINY, [str(crowd)], tmp_path, workers=0, progress=False)
+
+
+def test_a_detector_trains_by_the_same_command(crowd, tmp_path):
+    settings = ["size_wh=64,64", "training.batch_size=2", "training.epochs=1", "training.precision=32-true"]
+    directory = train("detector-nano", settings, [str(crowd)], tmp_path, workers=0, progress=False)
+    assert read_config(directory).size_wh == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [("", (1.0, True)), (",weight=2", (2.0, True)), (",partial,weight=0.5", (0.5, False))],
+)
+def test_sources_are_read_from_the_command_line(crowd, options, expected):
+    source = parse_source(f"{crowd}:{crowd.parent / 'images'}{options}")
+    assert source == DataSource(crowd, crowd.parent / "images", *expected)
+    assert parse_source(f"{crowd}{options}") == source
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("no.json", "no.json does not exist"), ("{crowd}:nowhere", "no folder nowhere"), ("{crowd},heavy", "'heavy'")],
+)
+def test_sources_that_do_not_exist_are_named(crowd, text, message):
+    with pytest.raises(RSGNetError, match=message):
+        parse_source(text.format(crowd=crowd))
+
+
+def test_an_epoch_too_small_for_a_batch_is_an_error(crowd, tmp_path):
+    with pytest.raises(RSGNetError, match="fills no batch"):
+        train("nano", [*TINY, "training.batch_size=64"], [str(crowd)], tmp_path, workers=0, progress=False)
