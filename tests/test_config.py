@@ -36,7 +36,8 @@ def test_a_crop_that_cannot_be_is_refused(fields, message):
 
 
 @pytest.mark.parametrize(
-    ("size_wh", "stride", "shape_hw"), [((192, 256), 4, (64, 48)), ((288, 384), 2, (192, 144)), ((96, 128), 1, (128, 96))]
+    ("size_wh", "stride", "shape_hw"),
+    [((192, 256), 4, (64, 48)), ((288, 384), 2, (192, 144)), ((96, 128), 1, (128, 96))],
 )
 def test_heatmap_shape(size_wh, stride, shape_hw):
     assert CropConfig(size_wh, stride).heatmap_shape_hw == shape_hw

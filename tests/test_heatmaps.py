@@ -156,7 +156,9 @@ class TestFlipBack:
         np.testing.assert_array_equal(flip_back(heatmaps, np.array([0]), shift=True), [[[3, 3, 2, 1]]])
         np.testing.assert_array_equal(heatmaps.ravel(), np.arange(4))
 
-    @pytest.mark.parametrize(("pixel_centre", "shift", "off_px"), [(0.5, False, 0.0), (0.0, True, 0.25), (0.0, False, 0.75)])
+    @pytest.mark.parametrize(
+        ("pixel_centre", "shift", "off_px"), [(0.5, False, 0.0), (0.0, True, 0.25), (0.0, False, 0.75)]
+    )
     def test_how_exact_the_two_conventions_are_under_mirroring(self, pixel_centre, shift, off_px):
         """At 0.5 the mirrored crop's maps are the crop's mirrored; at 0 they are (stride - 1) / stride to the left."""
         to_heatmap = heatmap_affine(4, pixel_centre)
@@ -165,15 +167,11 @@ class TestFlipBack:
         seen = encode(apply_affine(to_heatmap, mirrored), SHAPE_HW, 2.0)
         expected = apply_affine(to_heatmap, crop_xy) - [off_px * (-1 if shift else 1), 0]
         found, first = flip_back(seen, COCO17.flip_indices, shift), int(shift)  # the shift has no first column to give
-        np.testing.assert_allclose(
-            found[..., first:], encode(expected, SHAPE_HW, 2.0)[..., first:], atol=1e-9
-        )
+        np.testing.assert_allclose(found[..., first:], encode(expected, SHAPE_HW, 2.0)[..., first:], atol=1e-9)
 
     @pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14])
     def test_golden(self, shared, skeleton):
         golden, count = np.load(shared("golden/ops/flip.npz")), len(skeleton)
         heatmaps = golden[f"heat_{count}"]
-        np.testing.assert_array_equal(
-            flip_back(heatmaps, skeleton.flip_indices, False), golden[f"flip_back_{count}"]
-        )
+        np.testing.assert_array_equal(flip_back(heatmaps, skeleton.flip_indices, False), golden[f"flip_back_{count}"])
         np.testing.assert_array_equal(flip_back(heatmaps, skeleton.flip_indices, True), golden[f"shifted_{count}"])

@@ -56,7 +56,9 @@ class TestBadFiles:
 
         def promise(width, height):
             header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-            (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 99)))
+            (tmp_path / "bomb.png").write_bytes(
+                b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 99))
+            )
             return tmp_path / "bomb.png"
 
         with pytest.raises(PictureError, match="12000x10000 is over the limit of 100000000 pixels"):

@@ -24,7 +24,12 @@ def test_rows_of_the_papers_tables(system, width, size, size_wh, sigma, data, sk
     training = config.training
     assert (training.optimizer, training.batch_size, training.learning_rate) == ("adam", 32, 1e-3)
     assert (training.epochs, training.milestones) == (epochs, milestones)
-    assert (training.loss.target, training.loss.candidates, training.loss.relation, training.loss.limbs) == (1, 1, 1, 0.01)
+    assert (training.loss.target, training.loss.candidates, training.loss.relation, training.loss.limbs) == (
+        1,
+        1,
+        1,
+        0.01,
+    )
     assert training.loss.sigma == sigma
     assert (training.augment.rotation_deg, training.augment.scale, training.augment.half_body) == (45, 0.35, 0.3)
     assert config.crop.padding == 1.25

@@ -97,6 +97,8 @@ class LossConfig:
         candidates: beta, of everyone's heatmaps.
         relation: theta, of the relation map.
         limbs: gamma, of the limb heatmaps.
+        peak_emphasis: By how much more an error counts at a keypoint than where there is none; 0 is the plain mean
+            squared error of Eq. (5).
         sigma: Standard deviation of a keypoint's Gaussian, in heatmap pixels.
         limb_width: Full width of a limb's line, in heatmap pixels.
         match_sigmas: A candidate is the target's if it lies within this many sigmas of the target's keypoint.
@@ -106,6 +108,7 @@ class LossConfig:
     candidates: float = 1.0
     relation: float = 1.0
     limbs: float = 0.01
+    peak_emphasis: float = 0.0
     sigma: float = 2.0
     limb_width: float = 2.0
     match_sigmas: float = 1.5

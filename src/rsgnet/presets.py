@@ -61,11 +61,11 @@ def nano() -> PoseConfig:
         model=ModelConfig(backbone="hrnet_w18_small", skeleton="people19", clue_width=32),
         decode=DecodeConfig(refinement="taylor"),
         training=TrainingConfig(
-            epochs=70,
+            epochs=46,
             epoch_samples=9600,
-            batch_size=64,
+            batch_size=32,
             optimizer="adamw",
-            learning_rate=4e-3,
+            learning_rate=2.5e-3,
             weight_decay=0.01,
             schedule="cosine",
             warmup_steps=300,
@@ -75,8 +75,8 @@ def nano() -> PoseConfig:
             min_keypoints=3,
             pretrained=False,
             # The relation's and limbs' errors are some hundred times the heatmaps'; here they stay the smaller part.
-            loss=LossConfig(sigma=1.5, relation=0.005, limbs=0.01),
-            augment=AugmentConfig(rotation_deg=35.0, shift=0.04, colour=0.3),
+            loss=LossConfig(sigma=1.5, relation=0.005, limbs=0.01, peak_emphasis=5.0),
+            augment=AugmentConfig(rotation_deg=25.0, scale=0.3, shift=0.04, half_body=0.15, colour=0.3),
         ),
     )
 

@@ -85,8 +85,11 @@ class TestByHand:
     @pytest.mark.parametrize("ignored", [person({}), person({0: (600.0, 400.0)}, (550, 350, 100, 100), iscrowd=1)])
     def test_people_without_labels_and_groups_neither_count_nor_cost(self, truth, ignored):
         ignored = {**ignored, "bbox": [550.0, 350.0, 100.0, 100.0]}
-        figures = evaluate_keypoints(truth([*self.people, ignored]), self.results(0.99))
+        good, _, other = self.results(0.99)
+        on_the_ignored = found(dict.fromkeys(range(17), (600.0, 400.0)), 0.8)
+        figures = evaluate_keypoints(truth([*self.people, ignored]), [good, on_the_ignored, other])
         assert figures["AP"] == pytest.approx(1.0)
+        assert evaluate_keypoints(truth(self.people), [good, on_the_ignored, other])["AP"] < 0.9
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14])
@@ -103,7 +106,7 @@ def test_plain_arithmetic_agrees(truth, skeleton):
             keypoints[:, 2] = random.integers(0, 3, count)
             group.append(person(keypoints, box_xywh, area=0.53 * box_xywh[2] * box_xywh[3]))
             for _ in range(2):
-                moved = keypoints[:, :2] + random.normal(0, 1, (count, 2)) * random.uniform(1, 25)
+                moved = keypoints[:, :2] + random.normal(0, 1, (count, 2)) * random.uniform(1, 12)
                 entry = found(dict(enumerate(moved)), float(random.random()), image_id, count)
                 results.append(entry)
         pictures.append(group)

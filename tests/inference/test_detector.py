@@ -1,5 +1,6 @@
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,7 +32,11 @@ class TestOwnDetector:
 
     def test_the_threshold_drops_the_unsure(self, box_network):
         path = box_network(BOXES, SCORES)
-        assert [len(open_detector(f"onnx:{path}", threshold=t).detect([photo(64, 64)])[0]) for t in (0, 0.5, 1)] == [3, 2, 0]
+        assert [len(open_detector(f"onnx:{path}", threshold=t).detect([photo(64, 64)])[0]) for t in (0, 0.5, 1)] == [
+            3,
+            2,
+            0,
+        ]
 
     def test_any_number_of_pictures_at_once(self, box_network):
         detector = open_detector(f"onnx:{box_network(BOXES, SCORES)}")
@@ -54,23 +59,24 @@ class TestOwnDetector:
         assert len(open_detector("nano").detect([photo(64, 64)])[0]) == 2
 
 
+@pytest.fixture(scope="module")
+def people():
+    pictures = Path(__file__).parents[2] / "data" / "images"
+    labels = SHARED / "data" / "coco_people_val.json"
+    if not labels.exists() or not pictures.is_dir():
+        pytest.skip(f"{labels} or the pictures in {pictures} are absent")
+    content = json.loads(labels.read_text())
+    chosen = []
+    for image in content["images"]:
+        own = [a for a in content["annotations"] if a["image_id"] == image["id"]]
+        if len(own) in (1, 2) and all(a["num_keypoints"] > 14 and a["area"] > 10_000 for a in own):
+            photo = Photo(read_picture(pictures / image["file_name"]), image["file_name"])
+            chosen.append((photo, xywh_to_xyxy([a["bbox"] for a in own])))
+    return chosen[:12]
+
+
 class TestPublishedDetectors:
     """Both see people where people are. Needs ../shared and the pictures unpacked in data/images."""
-
-    @pytest.fixture(scope="class")
-    def people(self):
-        pictures = SHARED.parent / "main" / "data" / "images"
-        labels = SHARED / "data" / "coco_people_val.json"
-        if not labels.exists() or not pictures.is_dir():
-            pytest.skip(f"{labels} or the pictures in {pictures} are absent")
-        content = json.loads(labels.read_text())
-        chosen = []
-        for image in content["images"]:
-            own = [a for a in content["annotations"] if a["image_id"] == image["id"]]
-            if len(own) in (1, 2) and all(a["num_keypoints"] > 14 and a["area"] > 10_000 for a in own):
-                photo = Photo(read_picture(pictures / image["file_name"]), image["file_name"])
-                chosen.append((photo, xywh_to_xyxy([a["bbox"] for a in own])))
-        return chosen[:12]
 
     @pytest.mark.parametrize(
         ("name", "layout"),
@@ -84,7 +90,10 @@ class TestPublishedDetectors:
         assert detector.layout == layout
         found = detector.detect([photo for photo, _ in people])
         overlaps = np.concatenate(
-            [box_iou(truth, boxes.boxes_xyxy).max(1, initial=0) for (_, truth), boxes in zip(people, found, strict=True)]
+            [
+                box_iou(truth, boxes.boxes_xyxy).max(1, initial=0)
+                for (_, truth), boxes in zip(people, found, strict=True)
+            ]
         )
         assert len(overlaps) >= 10 and (overlaps > 0.5).mean() > 0.9 and np.median(overlaps) > 0.8
         assert sum(map(len, found)) < 2 * len(overlaps)
@@ -159,7 +168,13 @@ class TestTorchvision:
             def forward(self, images):
                 seen.append(images[0])
                 boxes = torch.tensor([[1.0, 2, 30, 40], [5, 5, 9, 9], [0, 0, 500, 500], [3, 3, 4, 9]])
-                return [{"boxes": boxes, "labels": torch.tensor([1, 18, 1, 1]), "scores": torch.tensor([0.9, 0.9, 0.5, 0.1])}]
+                return [
+                    {
+                        "boxes": boxes,
+                        "labels": torch.tensor([1, 18, 1, 1]),
+                        "scores": torch.tensor([0.9, 0.9, 0.5, 0.1]),
+                    }
+                ]
 
         monkeypatch.setattr(detection, "fasterrcnn_resnet50_fpn_v2", lambda **_: Network())
         pixels = np.full((60, 80, 3), 51, np.uint8)

@@ -87,10 +87,12 @@ class TestNames:
             ("x/1.jpg", None, 1),
             ("1.jpg", Path("/data/y/1.jpg"), 2),
             ("2.jpg", Path("/elsewhere/2.jpg"), 3),
+            ("3.jpg", Path("/elsewhere/3.jpg"), 4),  # the one that is listed without a folder
+            ("3.jpg", Path("/elsewhere/y/3.jpg"), 5),
         ],
     )
     def test_the_longest_common_end_decides(self, read, name, path, image_id):
-        boxes = read(truth(images=((1, "x/1.jpg"), (2, "y/1.jpg"), (3, "y/2.jpg"))))
+        boxes = read(truth(images=((1, "x/1.jpg"), (2, "y/1.jpg"), (3, "y/2.jpg"), (4, "3.jpg"), (5, "y/3.jpg"))))
         if image_id is None:
             with pytest.raises(AnnotationError, match="several pictures of that name: x/1.jpg, y/1.jpg"):
                 found(boxes, name, path)

@@ -29,7 +29,9 @@ def test_yolox_cells_become_boxes():
     rows[0, 3, [4, 6]] = 1.0  # surely something, but of class 1
     boxes, scores = YoloxLayout((96, 64)).people([rows])[0]
     np.testing.assert_allclose(scores, [0.72, 0.25], rtol=1e-5)
-    np.testing.assert_allclose(boxes, [[44 - 8, 26 - 16, 44 + 8, 26 + 16], [64 - 16, 32 - 8, 64 + 16, 32 + 8]], rtol=1e-5)
+    np.testing.assert_allclose(
+        boxes, [[44 - 8, 26 - 16, 44 + 8, 26 + 16], [64 - 16, 32 - 8, 64 + 16, 32 + 8]], rtol=1e-5
+    )
 
 
 def test_yolox_suppresses_what_overlaps():

@@ -19,6 +19,11 @@ def test_heatmap_loss_is_the_mean_squared_error_with_masked_places_right():
     assert heatmap_loss(predicted, wanted, torch.tensor([[[[1.0]], [[0.0]]]])).item() == pytest.approx(5 / 4)
 
 
+def test_errors_at_peaks_count_more_where_emphasised():
+    predicted, wanted = torch.tensor([[[[0.5, 0.5]]]]), torch.tensor([[[[1.0, 0.0]]]])
+    assert heatmap_loss(predicted, wanted, torch.ones(1), 5.0).item() == pytest.approx((6 * 0.25 + 0.25) / 2)
+
+
 def test_relation_loss_counts_each_crop_alike():
     relation = torch.tensor([[[0.5, 1.0], [0.0, 0.0]], [[0.2, 0.2], [0.2, 0.2]], [[0.9, 0.9], [0.9, 0.9]]])
     weights = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]]])

@@ -72,14 +72,15 @@ def simulate_crowd(seed: int, size_wh: tuple[int, int] = (640, 480), people: int
     bodies = _random_bodies(random, camera, size_wh, people)
     canvas = _draw(random, camera.scaled(_SUPERSAMPLE), size_wh, bodies)
     large = Image.fromarray((canvas.colours * 255).clip(0, 255).round().astype(np.uint8))
-    truths = [truth for index, body in enumerate(bodies, 1) if (truth := _truth(canvas, body, index, size_wh))]
+    owners = canvas.owners[1::_SUPERSAMPLE, 1::_SUPERSAMPLE].copy()
+    truths = [truth for index, body in enumerate(bodies, 1) if (truth := _truth(canvas, body, index, owners == index))]
     people_seen = [Person(0, np.array(t["bbox"]), np.array(t["keypoints"]).reshape(-1, 3), t["area"]) for t in truths]
     image = {"id": 1, "file_name": f"crowd_{seed}.png", "width": size_wh[0], "height": size_wh[1]}
     image["crowdIndex"] = round(crowd_index(people_seen, COCO17), 4)
     return CrowdScene(
         picture=np.asarray(large.resize(size_wh, Image.Resampling.BOX)),
         annotations={"images": [image], "annotations": truths, "categories": [_category()]},
-        owners=canvas.owners[1::_SUPERSAMPLE, 1::_SUPERSAMPLE].copy(),
+        owners=owners,
     )
 
 
@@ -159,9 +160,9 @@ def _draw(random: np.random.Generator, camera: Camera, size_wh: tuple[int, int],
     return canvas
 
 
-def _truth(canvas: Canvas, body: Body, index: int, size_wh: tuple[int, int]) -> dict[str, Any] | None:
-    """The COCO annotation of a person, None where nothing is seen of them."""
-    rows, columns = np.nonzero(canvas.owners == index)
+def _truth(canvas: Canvas, body: Body, index: int, mask: NDArray[np.bool_]) -> dict[str, Any] | None:
+    """The COCO annotation of a person by the (H, W) pixels where they are seen, None where they are at none."""
+    rows, columns = np.nonzero(mask)
     if len(rows) == 0:
         return None
     places = canvas.camera.project([body.points[name] for name in COCO17.keypoints])
@@ -173,15 +174,14 @@ def _truth(canvas: Canvas, body: Body, index: int, size_wh: tuple[int, int]) -> 
         slack = _SKIN_DEEP[row] * body.size if canvas.owners[pixel_row, pixel_column] == index else 0.0
         hidden = canvas.depths[pixel_row, pixel_column] < distance - slack
         keypoints[row] = x / _SUPERSAMPLE - 0.5, y / _SUPERSAMPLE - 0.5, 1 if hidden else 2
-    left, top = columns.min() / _SUPERSAMPLE, rows.min() / _SUPERSAMPLE
-    right, bottom = (columns.max() + 1) / _SUPERSAMPLE, (rows.max() + 1) / _SUPERSAMPLE
+    left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
     return {
         "id": index,
         "image_id": 1,
         "category_id": 1,
         "iscrowd": 0,
         "bbox": [float(left), float(top), float(right - left), float(bottom - top)],
-        "area": len(rows) / _SUPERSAMPLE**2,
+        "area": float(len(rows)),
         "keypoints": [round(float(value), 2) for value in keypoints.ravel()],
         "num_keypoints": int((keypoints[:, 2] > 0).sum()),
     }

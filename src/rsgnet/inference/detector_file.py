@@ -96,16 +96,18 @@ class FileBoxes:
         return Boxes.none()
 
     def _best_matches(self, name: str) -> list[str]:
-        """The listed paths with the last part of `name` that share the most parts before it."""
+        """The listed paths with the last part of `name` that share the most parts before it, whole ones first."""
         candidates = self._names.get(PurePosixPath(name).name, [])
         shared = [_shared_tail(name, candidate) for candidate in candidates]
         return [candidate for candidate, count in zip(candidates, shared, strict=True) if count == max(shared)]
 
 
-def _shared_tail(first: str, second: str) -> int:
-    """How many last parts two paths have in common."""
-    pairs = zip(PurePosixPath(first).parts[::-1], PurePosixPath(second).parts[::-1], strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+def _shared_tail(name: str, listed: str) -> tuple[int, bool]:
+    """How many last parts two paths have in common, and whether that is all of the listed one."""
+    parts = PurePosixPath(listed).parts[::-1]
+    pairs = zip(PurePosixPath(name).parts[::-1], parts, strict=False)
+    count = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return count, count == len(parts)
 
 
 def _from_annotations(path: Path, content: Mapping[str, Any]) -> FileBoxes:

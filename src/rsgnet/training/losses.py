@@ -37,10 +37,15 @@ class Losses:
 def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights: LossConfig) -> Losses:
     """All losses of a batch."""
     labels: Labels = make_labels(sample, skeleton, weights)
-    target = heatmap_loss(output.target_heatmaps, labels.target_heatmaps, labels.target_weights[..., None, None])
+    emphasis = weights.peak_emphasis
+    target = heatmap_loss(
+        output.target_heatmaps, labels.target_heatmaps, labels.target_weights[..., None, None], emphasis
+    )
     candidates = relation = limbs = target.new_zeros(())
     if output.candidate_heatmaps is not None:
-        candidates = heatmap_loss(output.candidate_heatmaps, labels.candidate_heatmaps, labels.candidate_weights)
+        candidates = heatmap_loss(
+            output.candidate_heatmaps, labels.candidate_heatmaps, labels.candidate_weights, emphasis
+        )
     if output.relation is not None and output.candidates is not None:
         relation = relation_loss(output.relation, *relation_labels(output.candidates, sample, weights))
     if output.limb_logits is not None:
@@ -52,10 +57,17 @@ def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights
 
 
 def heatmap_loss(
-    predicted: Float[Tensor, "batch keypoints h w"], wanted: Float[Tensor, "batch keypoints h w"], weights: Tensor
+    predicted: Float[Tensor, "batch keypoints h w"],
+    wanted: Float[Tensor, "batch keypoints h w"],
+    weights: Tensor,
+    peak_emphasis: float = 0.0,
 ) -> Tensor:
-    """Eq. (5): the mean over keypoints and pixels of the squared error, masked places counting as right."""
-    return (weights * (predicted.float() - wanted).square()).mean()
+    """Eq. (5): the mean over keypoints and pixels of the squared error, masked places counting as right.
+
+    With an emphasis each error counts `1 + peak_emphasis * wanted` times: few pixels hold a keypoint, and an untrained
+    network does well by Eq. (5) if it predicts none.
+    """
+    return (weights * (1 + peak_emphasis * wanted) * (predicted.float() - wanted).square()).mean()
 
 
 def relation_loss(

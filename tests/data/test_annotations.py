@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+
+from rsgnet.data.annotations import load_json, read_annotations
+from rsgnet.errors import AnnotationError
+from rsgnet.skeletons import COCO17, CROWDPOSE14, PEOPLE19
+
+
+def content(count=17, **change):
+    """One picture with one person, as a COCO file holds it."""
+    entry = {
+        "id": 5,
+        "image_id": 3,
+        "bbox": [10, 20, 30, 40],
+        "keypoints": [1, 2, 2] * (count - 1) + [0, 0, 0],
+        "area": 700,
+        "iscrowd": 0,
+    }
+    return {
+        "images": [{"id": 3, "file_name": "a/b.jpg", "width": 64, "height": 48, "crowdIndex": 0.25}],
+        "annotations": [{key: value for key, value in {**entry, **change}.items() if value is not None}],
+        "categories": [],
+    }
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(tree):
+        path = tmp_path / "truth.json"
+        path.write_text(tree if isinstance(tree, str) else json.dumps(tree))
+        return path
+
+    return write
+
+
+def test_reads_what_the_file_says(write):
+    path = write(content())
+    found = read_annotations(str(path))
+    (picture,) = found.pictures
+    (person,) = picture.people
+    assert (found.path, found.skeleton) == (path, COCO17)
+    assert (picture.id, picture.file_name, picture.size_wh, picture.crowd_index) == (3, "a/b.jpg", (64, 48), 0.25)
+    assert (person.id, person.area, person.is_crowd, person.labelled) == (5, 700.0, False, 16)
+    np.testing.assert_array_equal(person.box_xywh, [10, 20, 30, 40])
+    np.testing.assert_array_equal(person.keypoints, [[1, 2, 2]] * 16 + [[0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"area": None}, {"area": 0.53 * 30 * 40}),
+        ({"iscrowd": 1}, {"is_crowd": True}),
+        ({"iscrowd": None}, {"is_crowd": False}),
+        ({"keypoints": [1, 2, 1] * 17}, {"labelled": 17}),  # hidden, and labelled all the same
+    ],
+)
+def test_what_may_be_missing(write, change, expected):
+    person = read_annotations(write(content(**change))).pictures[0].people[0]
+    assert {name: getattr(person, name) for name in expected} == pytest.approx(expected)
+
+
+def test_pictures_keep_their_order_and_their_people(write):
+    tree = content()
+    tree["images"] = [{"id": index, "file_name": f"{index}.jpg", "width": 9, "height": 9} for index in (9, 3, 4)]
+    tree["annotations"] += [{**tree["annotations"][0], "id": 6}, {**tree["annotations"][0], "id": 7, "image_id": 9}]
+    found = read_annotations(write(tree)).pictures
+    assert [(picture.id, [person.id for person in picture.people]) for picture in found] == [(9, [7]), (3, [5, 6]), (4, [])]
+    assert found[0].crowd_index is None
+
+
+@pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14, PEOPLE19])
+def test_the_skeleton_is_known_by_its_names_or_by_the_number_of_keypoints(write, skeleton):
+    tree = content(len(skeleton))
+    assert read_annotations(write(tree)).skeleton is skeleton
+    tree["categories"] = [{"id": 2, "name": "dog"}, {"id": 1, "name": "person", "keypoints": list(skeleton.keypoints)}]
+    assert read_annotations(write(tree)).skeleton is skeleton
+    tree["annotations"][0]["keypoints"] = []  # then only the names can tell; nothing is labelled
+    found = read_annotations(write(tree))
+    assert found.skeleton is skeleton
+    np.testing.assert_array_equal(found.pictures[0].people[0].keypoints, np.zeros((len(skeleton), 3)))
+
+
+def test_other_names_go_by_their_number(write):
+    """CrowdPose's own files name the keypoints otherwise."""
+    tree = content(14)
+    tree["categories"] = [{"id": 1, "keypoints": [f"point {index}" for index in range(14)]}]
+    assert read_annotations(write(tree)).skeleton is CROWDPOSE14
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ("", "not valid JSON"),
+        ('{"images": [', "is it truncated?"),
+        ("[" * 100_000, "not valid JSON"),
+        ([], "expected an object with `images` and `annotations`"),
+        ({"images": []}, "expected an object with `images` and `annotations`"),
+        (content(16), r"keypoints fit no known skeleton: names None, counts \[16\]"),
+        ({**content(), "categories": [{"keypoints": ["a", "b"]}]}, r"names \('a', 'b'\), counts \[2, 17\]"),
+        (content(bbox=None), "broken COCO annotations: KeyError 'bbox'"),
+        (content(image_id=None), "broken COCO annotations: KeyError 'image_id'"),
+        (content(id=None), "broken COCO annotations: KeyError 'id'"),
+        (content(bbox=[1, 2, 3]), "annotation 5: box and keypoints must be finite"),
+        (content(bbox=[1, 2, float("nan"), 4]), "annotation 5: box and keypoints must be finite"),
+        (content(keypoints=[float("inf"), 2, 2] * 17), "annotation 5: box and keypoints must be finite"),
+        (content(bbox=["left", 2, 3, 4]), "broken COCO annotations: ValueError"),
+        (content(bbox=7), "annotation 5: box"),
+        (content(image_id=4), r"picture ids that `images` does not list: \[4\]"),
+        ({**content(), "images": [{"id": 3, "file_name": "a.jpg"}]}, "broken COCO annotations: KeyError 'width'"),
+        ({**content(), "images": [7]}, "broken COCO annotations: TypeError"),
+    ],
+)
+def test_a_broken_file_is_named_with_what_is_wrong(write, tree, message):
+    path = write(tree)
+    with pytest.raises(AnnotationError, match=message) as caught:
+        read_annotations(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_one_person_with_another_number_of_keypoints(write):
+    tree = content()
+    tree["categories"] = [{"id": 1, "keypoints": list(COCO17.keypoints)}]
+    tree["annotations"].append({**tree["annotations"][0], "id": 6, "keypoints": [1, 2, 2] * 14})
+    with pytest.raises(AnnotationError, match="annotation 6: expected 51 keypoint numbers, got 42"):
+        read_annotations(write(tree))
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(AnnotationError, match="none.json: cannot be read: No such file"):
+        load_json(tmp_path / "none.json")
+    with pytest.raises(AnnotationError, match="cannot be read: Is a directory"):
+        load_json(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "skeleton", "pictures", "people"),
+    [
+        ("golden/evaluation/coco_gt.json", COCO17, 4, 14),
+        ("golden/evaluation/crowdpose_gt.json", CROWDPOSE14, 163, 637),
+        ("data/coco_people_val.json", COCO17, 245, 1307),
+    ],
+)
+def test_real_files(shared, name, skeleton, pictures, people):
+    found = read_annotations(shared(name))
+    assert found.skeleton is skeleton
+    assert len(found.pictures) == pictures
+    assert sum(len(picture.people) for picture in found.pictures) == people

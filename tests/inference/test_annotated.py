@@ -1,0 +1,60 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rsgnet.data.annotations import read_annotations
+from rsgnet.errors import RSGNetError
+from rsgnet.inference.annotated import boxes_for, predict_annotated
+from rsgnet.inference.estimator import PoseEstimator
+from rsgnet.poses import Poses
+
+
+@pytest.fixture
+def data_set(tmp_path):
+    images, annotations = [], []
+    (tmp_path / "images" / "sub").mkdir(parents=True)
+    for image_id, name in ((30, "sub/c.png"), (10, "a.png"), (20, "b.png")):
+        Image.new("RGB", (100, 80), "white").save(tmp_path / "images" / name)
+        images.append({"id": image_id, "file_name": name, "width": 100, "height": 80})
+        for person in range(image_id // 10):
+            box = [10 * person, 5, 30, 40]
+            annotations.append(
+                {"id": len(annotations), "image_id": image_id, "category_id": 1, "bbox": box}
+                | {"keypoints": [20, 20, 2] * 17, "num_keypoints": 17, "area": 900}
+            )
+    annotations[0] |= {"keypoints": [0] * 51, "num_keypoints": 0}
+    (tmp_path / "truth.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    return read_annotations(tmp_path / "truth.json"), tmp_path / "images"
+
+
+def test_poses_carry_the_ids_of_the_data_set(data_set, pose_network):
+    truth, pictures = data_set
+    estimator = PoseEstimator(pose_network(), boxes_for(truth, "gt"))
+    found = [poses for _, poses in predict_annotated(estimator, truth, pictures)]
+    assert [poses.image_id for poses in found] == [30, 10, 20]
+    assert sorted(box[0] for box in found[0].boxes_xyxy) == [10, 20]  # of the first person nothing is labelled
+    assert [poses.file_name for poses in found] == ["sub/c.png", "a.png", "b.png"]
+
+
+def test_boxes_of_a_results_list_come_by_id(data_set, pose_network, tmp_path):
+    truth, pictures = data_set
+    (tmp_path / "r.json").write_text(json.dumps([{"image_id": 20, "bbox": [1, 2, 30, 40], "score": 0.5}]))
+    estimator = PoseEstimator(pose_network(), boxes_for(truth, str(tmp_path / "r.json")))
+    found = {poses.image_id: poses for _, poses in predict_annotated(estimator, truth, pictures)}
+    assert [len(found[image_id]) for image_id in (10, 20, 30)] == [0, 1, 0]
+    np.testing.assert_allclose(found[20].boxes_xyxy, [[1, 2, 31, 42]])
+
+
+def test_a_missing_picture_is_an_error_of_its_own(data_set, pose_network):
+    truth, pictures = data_set
+    (pictures / "a.png").unlink()
+    outcomes = list(predict_annotated(PoseEstimator(pose_network(), "full"), truth, pictures))
+    assert [isinstance(outcome, Poses) for _, outcome in outcomes] == [True, False, True]
+    assert "a.png: no such file" in str(outcomes[1][1])
+
+
+def test_a_missing_folder(data_set, pose_network, tmp_path):
+    with pytest.raises(RSGNetError, match="no such folder"):
+        list(predict_annotated(PoseEstimator(pose_network(), "full"), data_set[0], tmp_path / "none"))

@@ -1,0 +1,115 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rsgnet.errors import PictureError, RSGNetError
+from rsgnet.inference import predictions
+from rsgnet.inference.predictions import overlay_names, write_predictions
+from rsgnet.inference.sources import PictureFile
+from rsgnet.poses import Poses
+from rsgnet.skeletons import COCO17
+
+
+def poses(name, size=(40, 30), people=1):
+    return Poses(
+        skeleton=COCO17,
+        keypoints_xy=np.full((people, 17, 2), 10, np.float32),
+        scores=np.full((people, 17), 0.9, np.float32),
+        boxes_xyxy=np.tile(np.float32([0, 0, 20, 20]), (people, 1)),
+        box_scores=np.ones(people, np.float32),
+        pose_scores=np.ones(people, np.float32),
+        size_wh=size,
+        file_name=name,
+        picture=np.zeros((size[1], size[0], 3), np.uint8),
+    )
+
+
+def files(*names):
+    return [PictureFile(Path("photos") / name, name) for name in names]
+
+
+class TestOverlayNames:
+    @pytest.mark.parametrize(
+        ("names", "expected"),
+        [
+            (["a.jpg", "b.png"], ["a.jpg", "b.jpg"]),
+            (["sub/a.jpg", "other/a.jpg"], ["sub/a.jpg", "other/a.jpg"]),
+            (["a.jpg", "a.png", "b.png"], ["a.jpg.jpg", "a.png.jpg", "b.jpg"]),
+            (["a.jpg", "A.JPG"], ["a.jpg.jpg", "A.JPG-2.jpg"]),
+            (["/abs/a.jpg", "../up/a.jpg"], ["abs/a.jpg", "up/a.jpg"]),
+            (["a.b.jpg", "a.jpg"], ["a.b.jpg", "a.jpg"]),
+            (["x.png", "x.tif", "x.png.webp"], ["x.png.jpg", "x.tif.jpg", "x.png-2.jpg"]),
+        ],
+        ids=str,
+    )
+    def test_each_has_its_own_below_the_folder(self, names, expected, tmp_path):
+        found = overlay_names(files(*names), tmp_path)
+        assert [path.relative_to(tmp_path).as_posix() for path in found.values()] == expected
+
+    def test_a_source_is_never_replaced(self, tmp_path):
+        (tmp_path / "a.jpg").write_bytes(b"precious")
+        with pytest.raises(RSGNetError, match=r"would overwrite .*a\.jpg; choose another folder"):
+            overlay_names([PictureFile(tmp_path / "a.jpg", "a.jpg")], tmp_path)
+
+
+def write(outcomes, out, overlay=True, report=lambda *_: None):
+    named = overlay_names([file for file, _ in outcomes], out) if overlay else None
+    return write_predictions(iter(outcomes), out, named, report)
+
+
+def test_overlays_and_results_are_written(tmp_path):
+    told = []
+    first, second, third = files("a.png", "sub/b.png", "c.png")
+    outcomes = [(first, poses("a.png", people=2)), (second, poses("sub/b.png")), (third, PictureError("c.png: bad"))]
+    done = write(outcomes, tmp_path / "out", report=lambda file, outcome: told.append(file))
+    assert (
+        done.pictures == 2
+        and [str(error) for error in done.errors] == ["c.png: bad"]
+        and told == [first, second, third]
+    )
+    assert Image.open(tmp_path / "out" / "sub" / "b.jpg").size == (40, 30)
+    results = json.loads((tmp_path / "out" / "poses.json").read_text())
+    assert [result["file_name"] for result in results] == ["a.png", "a.png", "sub/b.png"] and results == done.results
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file()) == [
+        "a.jpg",
+        "b.jpg",
+        "poses.json",
+    ]
+
+
+def test_without_overlays(tmp_path):
+    assert write([(files("a.png")[0], poses("a.png"))], tmp_path, overlay=False).overlays == []
+    assert [path.name for path in tmp_path.iterdir()] == ["poses.json"]
+
+
+def test_nobody_and_nothing_give_an_empty_list(tmp_path):
+    write([(files("a.png")[0], poses("a.png", people=0))], tmp_path)
+    assert json.loads((tmp_path / "poses.json").read_text()) == []
+
+
+@pytest.mark.parametrize("broken_off_by", [KeyboardInterrupt, MemoryError])
+def test_what_is_done_is_written_when_the_run_is_broken_off(tmp_path, broken_off_by):
+    first, second = files("a.png", "b.png")
+
+    def outcomes():
+        yield first, poses("a.png")
+        raise broken_off_by
+
+    with pytest.raises(broken_off_by):
+        write_predictions(outcomes(), tmp_path, overlay_names([first, second], tmp_path), lambda *_: None)
+    assert len(json.loads((tmp_path / "poses.json").read_text())) == 1 and (tmp_path / "a.jpg").exists()
+
+
+def test_a_picture_too_long_for_jpeg_becomes_a_png(tmp_path, monkeypatch):
+    monkeypatch.setattr(predictions, "_JPEG_LARGEST_SIDE", 39)
+    assert write([(files("a.png")[0], poses("a.png"))], tmp_path).overlays == [tmp_path / "a.png"]
+    assert Image.open(tmp_path / "a.png").size == (40, 30)
+
+
+def test_ids_are_kept(tmp_path):
+    done = write([(files("a.png")[0], replace(poses("a.png"), image_id=12))], tmp_path)
+    assert done.results[0]["image_id"] == 12

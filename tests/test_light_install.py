@@ -1,0 +1,66 @@
+"""The light install has no PyTorch: everything but training must be importable and run without it."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+from PIL import Image
+
+BLOCKED = ("torch", "torchvision", "timm", "lightning", "safetensors", "jaxtyping", "onnx", "onnxscript", "cv2")
+
+PROGRAM = """
+import importlib, importlib.abc, json, pkgutil, sys
+from pathlib import Path
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+import rsgnet
+for package in ("rsgnet.inference", "rsgnet.evaluation"):
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
+        importlib.import_module(module.name)
+for module in ("cli", "draw", "poses", "pictures", "presets", "config", "heatmaps", "data.annotations", "data.crowds"):
+    importlib.import_module("rsgnet." + module)
+for name in rsgnet.__all__:
+    getattr(rsgnet, name)
+
+from rsgnet import cli
+pose, boxes, folder = map(Path, sys.argv[1:])
+poses = rsgnet.PoseEstimator(pose, f"onnx:{{boxes}}")(folder / "a.png")
+assert len(poses) == 1 and poses.draw().size == (64, 64)
+
+def run(*arguments):
+    sys.argv = ["rsgnet", *map(str, arguments)]
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+line = ["--weights", pose, "--detector", f"onnx:{{boxes}}"]
+assert run("predict", folder, "--out", folder / "out", *line) == 0
+assert json.loads((folder / "out" / "poses.json").read_text())
+assert run("predict", folder, "--out", folder / "out", "--backend", "torch", *line) == 2
+assert run("train", "nano", "--data", "x.json", "--out", folder / "run") == 2
+assert not set({blocked}) & set(sys.modules)
+print("done")
+"""
+
+
+def test_all_but_training_runs_without_pytorch(pose_network, box_network, tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(np.full((64, 64, 3), 200, np.uint8)).save(tmp_path / "photos" / "a.png")
+    program = textwrap.dedent(PROGRAM).format(blocked=BLOCKED)
+    arguments = [pose_network(name="p"), box_network([[5, 5, 50, 60]], [0.9], name="b"), tmp_path / "photos"]
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0 and ran.stdout == "done\n", ran.stderr
+    errors = [line for line in ran.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 2 and all("pip install 'rsgnet[train]'" in line for line in errors)
+    assert len(json.loads((tmp_path / "photos" / "out" / "poses.json").read_text())) == 1
