@@ -123,7 +123,7 @@ def _save(onnx: Any, graph: Any, config: PoseConfig | DetectorConfig, directory:
 
 @pytest.fixture
 def colours() -> Callable[..., np.ndarray]:
-    """Draws a black picture with round blobs: red at the odd keypoints' place, blue at the even ones', green the nose."""
+    """Draws a black picture with round blobs: red for the odd keypoints, blue for the even ones, green for the nose."""
 
     def draw(size_wh: tuple[int, int], red: Any, blue: Any, green: Any, sigma: float = 6.0) -> np.ndarray:
         y, x = np.mgrid[: size_wh[1], : size_wh[0]]

@@ -103,7 +103,7 @@ def test_a_detector_is_no_pose_network(tmp_path):
 
 
 def test_a_folder_without_config_is_no_model_directory(tmp_path):
-    with pytest.raises(WeightsError, match="no config.json"):
+    with pytest.raises(WeightsError, match=r"no config\.json"):
         load_pose_model(tmp_path)
 
 

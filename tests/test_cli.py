@@ -48,6 +48,13 @@ def photos(tmp_path):
     return folder
 
 
+@pytest.fixture
+def workplace(photos, monkeypatch):
+    """The folder of `photos` as the current one."""
+    monkeypatch.chdir(photos.parent)
+    return photos.parent
+
+
 def written(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
@@ -155,12 +162,9 @@ class TestPredict:
         ],
         ids=str,
     )
-    def test_bad_input_gets_one_line_and_exit_code_2(
-        self, rsgnet, line, photos, tmp_path, monkeypatch, arguments, says
-    ):
-        monkeypatch.chdir(tmp_path)
-        (tmp_path / "empty").mkdir()
-        (tmp_path / "cut.onnx").write_bytes((line[1] / "model.onnx").read_bytes()[:150])
+    def test_bad_input_gets_one_line_and_exit_code_2(self, rsgnet, line, workplace, arguments, says):
+        (workplace / "empty").mkdir()
+        (workplace / "cut.onnx").write_bytes((line[1] / "model.onnx").read_bytes()[:150])
         code, printed, errors = rsgnet("predict", "--out", "out", *line, *arguments)
         assert code == 2 and printed == "" and len(errors) == 1
         assert errors[0].startswith("error: ") and says in errors[0]
@@ -184,7 +188,7 @@ class TestPredict:
 
 class TestEvaluate:
     @pytest.fixture
-    def truth(self, tmp_path, photos, colours):
+    def truth(self, workplace, photos, colours):
         """Pictures whose colours are where the keypoints are: the tiny network finds them all."""
         images, people = [], []
         for index in range(3):
@@ -199,7 +203,7 @@ class TestEvaluate:
                 | {"keypoints": keypoints, "num_keypoints": 17}
             )
         categories = [{"id": 1, "name": "person"}]
-        path = tmp_path / "truth.json"
+        path = workplace / "truth.json"
         path.write_text(json.dumps({"images": images, "annotations": people, "categories": categories}))
         return path
 
@@ -237,10 +241,9 @@ class TestEvaluate:
         ],
         ids=str,
     )
-    def test_bad_input(self, rsgnet, truth, photos, line, tmp_path, monkeypatch, arguments, says):
-        monkeypatch.chdir(tmp_path)
+    def test_bad_input(self, rsgnet, truth, line, arguments, says):
         code, _, errors = rsgnet(
-            "evaluate", "--annotations", "truth.json", "--out", "out", "--weights", line[1], *arguments
+            "evaluate", "--annotations", truth.name, "--out", "out", "--weights", line[1], *arguments
         )
         assert code == 2 and len(errors) == 1 and says in errors[0]
 
@@ -253,11 +256,18 @@ class TestEvaluate:
 
 
 class TestDemo:
+    @pytest.fixture
+    def ship(self, pose_network, box_network, tmp_path, monkeypatch):
+        def weigh(score):
+            pose_network(name="nano")
+            box_network([[10, 10, 50, 50]], [score], name="detector-nano")
+            monkeypatch.setattr(weights, "SHIPPED", tmp_path)
+
+        return weigh
+
     @pytest.mark.parametrize(("score", "says"), [(0.9, None), (0.0, "its true boxes were used")])
-    def test_shows_what_to_try_next(self, rsgnet, pose_network, box_network, tmp_path, monkeypatch, score, says):
-        pose_network(name="nano")
-        box_network([[10, 10, 50, 50]], [score], name="detector-nano")
-        monkeypatch.setattr(weights, "SHIPPED", tmp_path)
+    def test_shows_what_to_try_next(self, rsgnet, ship, tmp_path, score, says):
+        ship(score)
         code, printed, errors = rsgnet("demo", "--out", tmp_path / "out")
         assert code == 0 and errors == [] and "Try next:" in printed and str(tmp_path / "out" / "crowd.jpg") in printed
         assert (says in printed) if says else ("true boxes" not in printed)

@@ -84,7 +84,7 @@ class TestJson:
         ],
     )
     def test_errors_name_the_origin_and_the_field(self, text, message):
-        with pytest.raises(RSGNetError, match="weights/config.json: not a PoseConfig") as caught:
+        with pytest.raises(RSGNetError, match=r"weights/config\.json: not a PoseConfig") as caught:
             from_json(PoseConfig, text, "weights/config.json")
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)

@@ -69,7 +69,7 @@ def test_shipped_weights_stay_small():
 
 def test_a_folder_without_weights_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"name": "d"}')
-    with pytest.raises(WeightsError, match="model.safetensors"):
+    with pytest.raises(WeightsError, match=r"model\.safetensors"):
         export_onnx(tmp_path)
     assert not (tmp_path / "model.onnx").exists()
 

@@ -10,7 +10,7 @@ def test_writes_into_folders_that_do_not_exist_yet(tmp_path):
     path = tmp_path / "a" / "b" / "note.txt"
     write_text(path, "gräßlich\n")
     assert path.read_bytes() == "gräßlich\n".encode()
-    assert os.listdir(path.parent) == ["note.txt"]
+    assert [file.name for file in path.parent.iterdir()] == ["note.txt"]
 
 
 def test_replaces_what_was_there(tmp_path):
@@ -37,7 +37,7 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path):
         beside.write_text("half of the n")
         raise OSError("disk full")
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["note.txt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")

@@ -66,6 +66,12 @@ def test_crop_region(box, padding, centre, region):
     np.testing.assert_allclose(found_region, region)
 
 
+def test_crop_region_takes_many_boxes_and_pads_by_a_quarter():
+    centre, region = crop_region([[0, 0, 30, 40], [10, 10, 60, 80]], (192, 256))
+    np.testing.assert_allclose(centre, [[15, 20], [40, 50]])
+    np.testing.assert_allclose(region, [[37.5, 50], [75, 100]])
+
+
 @pytest.mark.parametrize("pixel_centre", [0.0, 0.5])
 @pytest.mark.parametrize("rotation", [0.0, 30.0, -120.0])
 def test_crop_affine_keeps_the_centre_and_the_scale(pixel_centre, rotation):

@@ -121,11 +121,17 @@ class TestDecode:
         np.testing.assert_array_equal(found, [[0, 0]])
         assert score[0] == np.float32(value)
 
-    def test_taylor_stays_within_a_pixel_of_a_flat_top(self):
+    def test_a_map_that_reaches_only_zero_is_at_the_origin(self):
+        heatmap = np.full((8, 8), -1.0, np.float32)
+        heatmap[4, 4] = 0.0
+        np.testing.assert_array_equal(decode(heatmap, "none")[0], [0, 0])
+
+    def test_taylor_goes_no_farther_than_a_pixel(self):
+        """A lone high pixel beside a broad plateau: the expansion alone would leap over it."""
         heatmap = np.zeros((9, 9), np.float32)
-        heatmap[3:7, 3:7] = 1.0
-        found, _ = decode(heatmap, "taylor")
-        assert np.abs(found - [3, 3]).max() <= 1.0
+        heatmap[3:6, 5:7] = 0.99
+        heatmap[4, 4] = 1.0
+        np.testing.assert_allclose(decode(heatmap, "taylor")[0], [5, 4])
 
     def test_keeps_leading_axes_and_decodes_nobody(self):
         found, scores = decode(np.zeros((2, 3, 5, 8, 6), np.float32))

@@ -95,7 +95,8 @@ def load_weights(model: nn.Module, directory: Path) -> None:
         missing, extra = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
         misshapen = sorted(name for name in wanted.keys() & given.keys() if wanted[name] != given[name])
         raise WeightsError(
-            f"{path}: weights do not fit the network: missing {missing[:3]}, extra {extra[:3]}, misshapen {misshapen[:3]}"
+            f"{path}: weights do not fit the network: "
+            f"missing {missing[:3]}, extra {extra[:3]}, misshapen {misshapen[:3]}"
         )
     model.load_state_dict(weights)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -220,8 +219,7 @@ class DetectorConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
-@cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
@@ -249,8 +247,9 @@ def network_config(text: str | bytes, origin: str) -> PoseConfig | DetectorConfi
     Raises:
         RSGNetError: The text is neither; `origin` is named as its source.
     """
-    kind = PoseConfig if b'"crop"' in (text.encode() if isinstance(text, str) else text) else DetectorConfig
-    return from_json(kind, text, origin)
+    if b'"crop"' in (text.encode() if isinstance(text, str) else text):
+        return from_json(PoseConfig, text, origin)
+    return from_json(DetectorConfig, text, origin)
 
 
 def with_settings(config: Config, settings: Iterable[str]) -> Config:

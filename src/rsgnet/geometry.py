@@ -32,7 +32,8 @@ def box_iou(first_xyxy: ArrayLike, second_xyxy: ArrayLike) -> Floats:
     overlap_wh = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
     overlap = overlap_wh.clip(min=0).prod(-1)
     union = (first[..., 2:] - first[..., :2]).prod(-1) + (second[..., 2:] - second[..., :2]).prod(-1) - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    iou: Floats = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    return iou
 
 
 def crop_region(box_xywh: ArrayLike, size_wh: tuple[int, int], padding: float = 1.25) -> tuple[Floats, Floats]:

@@ -76,7 +76,7 @@ def _neighbourhoods(maps: NDArray[np.float32], row: Any, column: Any, refinement
     padded = np.pad(maps, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
     offsets = np.arange(2 * reach + 1)
     index = np.arange(len(maps))[:, None, None]
-    around = padded[index, row[:, None, None] + offsets[:, None], column[:, None, None] + offsets].astype(np.float64)
+    around: Floats = padded[index, row[:, None, None] + offsets[:, None], column[:, None, None] + offsets].astype(np.float64)
     if refinement == "taylor":
         around = (around[:, :-2] + 2 * around[:, 1:-1] + around[:, 2:]) / 4
         around = (around[:, :, :-2] + 2 * around[:, :, 1:-1] + around[:, :, 2:]) / 4
@@ -113,7 +113,7 @@ def flip_back(heatmaps: NDArray[np.float32], flip_indices: NDArray[np.intp], shi
     Returns:
         (..., K, H, W).
     """
-    flipped = heatmaps[..., flip_indices, :, ::-1]
+    flipped: NDArray[np.float32] = heatmaps[..., flip_indices, :, ::-1]
     if not shift:
         return flipped
     shifted = flipped.copy()

@@ -125,19 +125,21 @@ def warp(picture: Picture, matrix: Floats, size_wh: tuple[int, int]) -> Picture:
     Returns:
         (height, width, 3) RGB crop.
     """
-    image = Image.fromarray(picture)
     inverse = invert_affine(matrix)
     # Pillow counts from the corners of pixels, the maps here from their indices.
     inverse[:, 2] += 0.5 - inverse[:, :2] @ [0.5, 0.5]
     factor = int(np.sqrt(abs(np.linalg.det(inverse[:, :2]))))
+    # Only what the crop shows is handed to Pillow, which copies what it is given.
+    corners = np.array([[0, 0], [size_wh[0], 0], [0, size_wh[1]], size_wh], np.float64)
+    seen = corners @ inverse[:, :2].T + inverse[:, 2]
+    margin, whole_wh = max(factor, 2), picture.shape[1::-1]
+    left, top = np.clip(np.floor(seen.min(0)) - margin, 0, whole_wh).astype(int)
+    right, bottom = np.clip(np.ceil(seen.max(0)) + margin, 0, whole_wh).astype(int)
+    if right <= left or bottom <= top:
+        return np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(picture[top:bottom, left:right]))
+    inverse[:, 2] -= left, top
     if factor >= 2:
-        corners = np.array([[0, 0], [size_wh[0], 0], [0, size_wh[1]], size_wh], np.float64)
-        seen = corners @ inverse[:, :2].T + inverse[:, 2]
-        low = np.clip(np.floor(seen.min(0)) - factor, 0, image.size).astype(int)
-        high = np.clip(np.ceil(seen.max(0)) + factor, 0, image.size).astype(int)
-        if (high <= low).any():
-            return np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
-        image = image.reduce(factor, (int(low[0]), int(low[1]), int(high[0]), int(high[1])))
-        inverse = np.concatenate([inverse[:, :2], (inverse[:, 2] - low)[:, None]], axis=1) / factor
+        image, inverse = image.reduce(factor), inverse / factor
     crop = image.transform(size_wh, Image.Transform.AFFINE, inverse.ravel().tolist(), Image.Resampling.BILINEAR)
     return np.asarray(crop)

@@ -39,12 +39,11 @@ def oks(
     variances = (2 * np.asarray(sigmas, np.float64)) ** 2
     errors = ((one - two) ** 2).sum(-1) / variances / (scale[..., None] + np.spacing(1)) / 2
     similarity = np.exp(-errors)
-    if counted is None:
-        return similarity.mean(-1)
-    weight = np.asarray(counted, bool)
+    weight = np.ones(similarity.shape, bool) if counted is None else np.asarray(counted, bool)
     weight = np.broadcast_to(weight if weight.ndim == 3 else weight[:, None], similarity.shape)
     total = weight.sum(-1)
-    return np.divide((similarity * weight).sum(-1), total, out=np.zeros(total.shape), where=total > 0)
+    alike: Floats = np.divide((similarity * weight).sum(-1), total, out=np.zeros(total.shape), where=total > 0)
+    return alike
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,7 +114,7 @@ _ROWS = [
 PRESETS: dict[str, Callable[[], PoseConfig | DetectorConfig]] = {
     "nano": nano,
     "detector-nano": detector_nano,
-    **{row().name: row for row in _ROWS},  # type: ignore[arg-type]
+    **{row().name: row for row in _ROWS},
 }
 
 

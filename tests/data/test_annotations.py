@@ -66,7 +66,11 @@ def test_pictures_keep_their_order_and_their_people(write):
     tree["images"] = [{"id": index, "file_name": f"{index}.jpg", "width": 9, "height": 9} for index in (9, 3, 4)]
     tree["annotations"] += [{**tree["annotations"][0], "id": 6}, {**tree["annotations"][0], "id": 7, "image_id": 9}]
     found = read_annotations(write(tree)).pictures
-    assert [(picture.id, [person.id for person in picture.people]) for picture in found] == [(9, [7]), (3, [5, 6]), (4, [])]
+    assert [(picture.id, [person.id for person in picture.people]) for picture in found] == [
+        (9, [7]),
+        (3, [5, 6]),
+        (4, []),
+    ]
     assert found[0].crowd_index is None
 
 
@@ -129,7 +133,7 @@ def test_one_person_with_another_number_of_keypoints(write):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(AnnotationError, match="none.json: cannot be read: No such file"):
+    with pytest.raises(AnnotationError, match=r"none\.json: cannot be read: No such file"):
         load_json(tmp_path / "none.json")
     with pytest.raises(AnnotationError, match="cannot be read: Is a directory"):
         load_json(tmp_path)

@@ -19,7 +19,7 @@ def test_an_epoch_is_the_same_whenever_it_is_drawn():
 
 
 def test_entries_are_drawn_by_their_weight():
-    counts = np.bincount([draw.index for draw in drawn(0)], minlength=40)
+    counts = np.bincount([draw.entry for draw in drawn(0)], minlength=40)
     assert (np.abs(counts[:30] - 2) <= 1).all()
     assert (np.abs(counts[30:] - 4) <= 1).all()
     assert counts.sum() == 100
@@ -28,9 +28,9 @@ def test_entries_are_drawn_by_their_weight():
 def test_processes_share_an_epoch_without_overlap():
     whole, parts = drawn(2), [drawn(2, rank=rank, world=3) for rank in range(3)]
     assert [len(part) for part in parts] == [33, 33, 33]
-    assert sorted(sum(parts, [])) == sorted(whole[:99])
+    assert sorted(draw for part in parts for draw in part) == sorted(whole[:99])
 
 
 def test_everybody_is_drawn_once_in_an_even_epoch():
     draws = SeededDraws(np.ones(50), 50, seed=0)
-    assert sorted(draw.index for draw in draws) == list(range(50))
+    assert sorted(draw.entry for draw in draws) == list(range(50))

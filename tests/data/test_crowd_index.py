@@ -24,11 +24,19 @@ APART = (100, 100, 10, 10)
         ([], 0.0, 0.0),
         ([person([INSIDE] * 4)], 0.0, 0.0),
         # Two of the other's five lie in the first's box of four own ones; the other's box is empty of the first.
-        ([person([INSIDE] * 4), person([INSIDE, EDGE, BEYOND, (105, 105), (105, 105)], APART)], (2 / 4) / 2, (2 / 4) / 2),
+        (
+            [person([INSIDE] * 4), person([INSIDE, EDGE, BEYOND, (105, 105), (105, 105)], APART)],
+            (2 / 4) / 2,
+            (2 / 4) / 2,
+        ),
         # More of others' than of one's own: CrowdPose's index exceeds 1, the capped one does not.
         ([person([INSIDE] * 4), person([INSIDE] * 12, APART)], (12 / 4) / 2, 1 / 2),
         # Own keypoints outside the own box: CrowdPose counts them, the capped one only those inside.
-        ([person([INSIDE, INSIDE, BEYOND, BEYOND]), person([INSIDE] + [(105, 105)] * 3, APART)], (1 / 4) / 2, (1 / 2) / 2),
+        (
+            [person([INSIDE, INSIDE, BEYOND, BEYOND]), person([INSIDE] + [(105, 105)] * 3, APART)],
+            (1 / 4) / 2,
+            (1 / 2) / 2,
+        ),
         # Three own body keypoints: no person for CrowdPose, but theirs still lie in another's box.
         ([person([INSIDE] * 4), person([INSIDE] * 3, APART)], 3 / 4, (3 / 4 + 0) / 2),
         # Five keypoints of the face do not make a body either.

@@ -91,7 +91,9 @@ class TestCanvas:
         assert np.isinf(canvas.depths[0, 0])
 
     def test_the_nearer_one_is_seen_whichever_is_drawn_first(self):
-        near, far = (Tube(np.array([x, 1.0, z]), np.array([x, 1.0, z]), (0.3,), (1, 1, 1)) for x, z in ((0, 2), (0.2, 4)))
+        near, far = (
+            Tube(np.array([x, 1.0, z]), np.array([x, 1.0, z]), (0.3,), (1, 1, 1)) for x, z in ((0, 2), (0.2, 4))
+        )
         drawn = []
         for order in ((1, 2), (2, 1)):
             canvas = self.canvas()

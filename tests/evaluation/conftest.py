@@ -21,6 +21,15 @@ def person(keypoints, box_xywh=(0, 0, 100, 100), **more):
     return {**entry, "num_keypoints": int((keypoints[:, 2] > 0).sum()), "category_id": 1, **more}
 
 
+def interpolated(*steps):
+    """AP of a precision curve in 101 steps of recall, given as (recall up to which, precision)."""
+    recalls = np.linspace(0, 1, 101)
+    precision = np.zeros(101)
+    for reach, value in reversed(steps):
+        precision[recalls <= reach + 1e-9] = value
+    return precision.mean()
+
+
 @pytest.fixture
 def truth(tmp_path):
     """Writes annotations: a list of people for each picture, ids from 1 and file names as `pictures/1.jpg`."""

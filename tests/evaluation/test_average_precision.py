@@ -2,11 +2,11 @@ import json
 
 import numpy as np
 import pytest
+from tests.evaluation.conftest import interpolated, person
 
 from rsgnet.errors import AnnotationError, RSGNetError
-from rsgnet.evaluation.average_precision import box_average_precision, evaluate_keypoints
+from rsgnet.evaluation.average_precision import evaluate_keypoints
 from rsgnet.skeletons import COCO17, CROWDPOSE14
-from tests.evaluation.conftest import person
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 NOSE_SIGMA = 0.026
@@ -19,22 +19,9 @@ def found(keypoints, score, image_id=1, count=17):
     return {"image_id": image_id, "category_id": 1, "keypoints": rows.ravel().tolist(), "score": score}
 
 
-def box(box_xywh, score, image_id=1):
-    return {"image_id": image_id, "category_id": 1, "bbox": list(map(float, box_xywh)), "score": score}
-
-
 def nose_off_by(similarity, area, sigma=NOSE_SIGMA):
     """How far a person's only labelled keypoint must be off for that OKS."""
     return float(np.sqrt(-np.log(similarity) * 2 * area * (2 * sigma) ** 2))
-
-
-def interpolated(*steps):
-    """AP of a precision curve in 101 steps of recall, given as (recall up to which, precision)."""
-    recalls = np.linspace(0, 1, 101)
-    precision = np.zeros(101)
-    for reach, value in reversed(steps):
-        precision[recalls <= reach + 1e-9] = value
-    return precision.mean()
 
 
 class TestByHand:
@@ -210,73 +197,15 @@ class TestNothingFound:
     def test_is_zero(self, truth):
         figures = evaluate_keypoints(truth([person({0: (50, 50)})], crowd_indices=[0.9]), [])
         assert {key for key, value in figures.items() if value == 0} >= {"AP", "AP50", "AR", "APL", "AP_hard"}
-        boxes = box_average_precision(truth([person({0: (50, 50)})]), [])
-        assert boxes["box_AP"] == boxes["box_AP50"] == boxes["box_recall50"] == 0.0
 
     def test_and_nobody_there_is_nothing_to_measure(self, truth):
         path = truth([], [])
         assert set(evaluate_keypoints(path, [found({0: (5, 5)}, 0.9)]).values()) == {-1.0}
-        assert set(box_average_precision(path, [box((0, 0, 5, 5), 0.9)]).values()) == {-1.0}
 
 
 def test_a_skeleton_with_more_keypoints_is_refused(truth):
     with pytest.raises(AnnotationError, match=r"entry 0: .*people19.*truth is coco17"):
         evaluate_keypoints(truth([person({0: (1, 1)})]), [found({}, 0.5, count=19)])
-
-
-class TestBoxes:
-    def test_by_hand(self, truth):
-        """IoU 1 and 0.6 of two people, and a false box between them: as for poses."""
-        people = [person({}, (0, 0, 100, 100)), person({0: (1, 1)}, (300, 0, 100, 100))]
-        results = [box((0, 0, 100, 100), 0.9), box((0, 300, 50, 50), 0.8), box((300, 0, 100, 60), 0.7)]
-        figures = box_average_precision(truth(people), results)
-        with_it, without = interpolated((0.5, 1.0), (1.0, 2 / 3)), interpolated((0.5, 1.0))
-        assert figures["box_AP"] == pytest.approx((3 * with_it + 7 * without) / 10)
-        assert figures["box_AP50"] == pytest.approx(with_it)
-        assert figures["box_AP75"] == pytest.approx(without)
-        assert figures["box_recall50"] == 1.0
-        assert figures["box_recall50_overlapping"] == -1.0
-
-    def test_groups_neither_count_nor_cost(self, truth):
-        people = [person({}, (0, 0, 100, 100)), person({}, (200, 0, 400, 400), iscrowd=1)]
-        results = [box((210, 10, 50, 50), 0.95), box((300, 10, 50, 50), 0.9), box((0, 0, 100, 100), 0.5)]
-        assert box_average_precision(truth(people), results)["box_AP"] == pytest.approx(1.0)
-
-    def test_recall_looks_at_a_hundred_boxes(self, truth):
-        results = [box((300 + index, 300, 20, 20), 0.9) for index in range(99)]
-        right = [box((0, 0, 100, 100), 0.5)]
-        path = truth([person({}, (0, 0, 100, 100))])
-        assert box_average_precision(path, results + right)["box_recall50"] == 1.0
-        assert box_average_precision(path, [*results, box((9, 9, 5, 5), 0.8), *right])["box_recall50"] == 0.0
-
-    @pytest.mark.parametrize(
-        ("boxes", "expected"),
-        [
-            # The two left people overlap by 60 / 140, the third stands alone and does not count.
-            ([(0, 0, 100, 100), (40, 0, 100, 100), (300, 0, 100, 100)], 1.0),
-            ([(0, 0, 100, 100)], 0.5),
-            ([(0, 0, 100, 100), (1, 0, 100, 100), (2, 0, 100, 100)], 0.5),  # one person cannot be found twice
-            ([(20, 0, 100, 100)], 0.5),  # alike to both, but one box
-            ([(0, 0, 100, 45)], 0.0),  # IoU below a half
-            ([(300, 0, 100, 100)], 0.0),
-            ([], 0.0),
-        ],
-    )
-    def test_recall_of_overlapping_people(self, truth, boxes, expected):
-        people = [person({}, (0, 0, 100, 100)), person({}, (40, 0, 100, 100)), person({}, (300, 0, 100, 100))]
-        results = [box(one, 0.9 - index / 10) for index, one in enumerate(boxes)]
-        assert box_average_precision(truth(people), results)["box_recall50_overlapping"] == expected
-
-    @pytest.mark.parametrize(("shift", "overlapping"), [(53, True), (55, False)])
-    def test_overlapping_begins_above_an_iou_of_03(self, truth, shift, overlapping):
-        """Boxes 100 wide, shifted: IoU (100 - shift) / (100 + shift), 0.307 and 0.290."""
-        people = [person({}, (0, 0, 100, 100)), person({}, (shift, 0, 100, 100))]
-        figures = box_average_precision(truth(people), [box((0, 0, 100, 100), 0.9)])
-        assert figures["box_recall50_overlapping"] == (0.5 if overlapping else -1.0)
-
-    def test_a_group_is_nobody_to_overlap_with(self, truth):
-        people = [person({}, (0, 0, 100, 100)), person({}, (0, 0, 100, 100), iscrowd=1)]
-        assert box_average_precision(truth(people), [])["box_recall50_overlapping"] == -1.0
 
 
 class TestGolden:

@@ -2,11 +2,11 @@ import json
 
 import numpy as np
 import pytest
+from tests.evaluation.conftest import person
 
 from rsgnet.data.annotations import read_annotations
 from rsgnet.errors import AnnotationError
 from rsgnet.evaluation.results import read_box_results, read_keypoint_results
-from tests.evaluation.conftest import person
 
 POSE = [*range(51)]
 
@@ -53,7 +53,7 @@ def test_reads_a_file_and_names_it(annotations, tmp_path):
         found = read_keypoint_results(source, annotations)
         assert (found.origin, len(found)) == (str(path), 1)
     path.write_text(json.dumps([pose(), pose(score=None)]))
-    with pytest.raises(AnnotationError, match="poses.json: entry 1: has no score"):
+    with pytest.raises(AnnotationError, match=r"poses\.json: entry 1: has no score"):
         read_keypoint_results(path, annotations)
 
 
@@ -76,7 +76,7 @@ def test_a_file_that_is_no_results_list(annotations, tmp_path, content, message)
 
 
 def test_a_missing_file(annotations, tmp_path):
-    with pytest.raises(AnnotationError, match="none.json: cannot be read: No such file"):
+    with pytest.raises(AnnotationError, match=r"none\.json: cannot be read: No such file"):
         read_keypoint_results(tmp_path / "none.json", annotations)
 
 
@@ -102,7 +102,10 @@ def test_a_file_name_of_two_pictures_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"keypoints": [0] * 57}, r"57 keypoint numbers \(19 keypoints: people19\), the truth is coco17 and asks for 51"),
+        (
+            {"keypoints": [0] * 57},
+            r"57 keypoint numbers \(19 keypoints: people19\), the truth is coco17 and asks for 51",
+        ),
         ({"keypoints": [0] * 42}, r"42 keypoint numbers \(14 keypoints: crowdpose14\), the truth is coco17"),
         ({"keypoints": [0] * 50}, "50 keypoint numbers, the truth is coco17 and asks for 51"),
         ({"keypoints": []}, "0 keypoint numbers"),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import SHARED
 
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.geometry import box_iou, xywh_to_xyxy
@@ -13,7 +14,6 @@ from rsgnet.inference.detector import WholePicture, open_detector
 from rsgnet.inference.detector_file import FileBoxes
 from rsgnet.inference.detector_layouts import OwnLayout, RtmdetLayout, YoloxLayout
 from rsgnet.pictures import read_picture
-from tests.conftest import SHARED
 
 BOXES, SCORES = [[8, 8, 40, 56], [0, 0, 16, 16], [1, 1, 2, 2]], [0.9, 0.6, 0.1]
 
@@ -156,7 +156,7 @@ class TestTorchvision:
             raise OSError("<urlopen error Name or service not known>")
 
         monkeypatch.setattr(detection, "fasterrcnn_mobilenet_v3_large_fpn", offline)
-        with pytest.raises(RSGNetError, match="could not be fetched .*Name or service not known"):
+        with pytest.raises(RSGNetError, match=r"could not be fetched .*Name or service not known"):
             open_detector("torchvision")
 
     def test_people_only_in_picture_pixels(self, monkeypatch):

@@ -94,37 +94,38 @@ class TestNames:
     def test_the_longest_common_end_decides(self, read, name, path, image_id):
         boxes = read(truth(images=((1, "x/1.jpg"), (2, "y/1.jpg"), (3, "y/2.jpg"), (4, "3.jpg"), (5, "y/3.jpg"))))
         if image_id is None:
-            with pytest.raises(AnnotationError, match="several pictures of that name: x/1.jpg, y/1.jpg"):
+            with pytest.raises(AnnotationError, match=r"several pictures of that name: x/1\.jpg, y/1\.jpg"):
                 found(boxes, name, path)
         else:
             assert found(boxes, name, path).image_id == image_id
 
 
-class TestResults:
-    ENTRY = {"bbox": [10, 20, 30, 40], "score": 0.7, "category_id": 1}
+ENTRY = {"bbox": [10, 20, 30, 40], "score": 0.7, "category_id": 1}
 
+
+class TestResults:
     def test_by_file_name(self, read):
-        boxes = read([self.ENTRY | {"file_name": "a.jpg"}, self.ENTRY | {"file_name": "b.jpg", "image_id": 5}])
+        boxes = read([ENTRY | {"file_name": "a.jpg"}, ENTRY | {"file_name": "b.jpg", "image_id": 5}])
         assert found(boxes, "a.jpg").scores.tolist() == [0.7] and found(boxes, "a.jpg").image_id is None
         assert found(boxes, "b.jpg").image_id == 5
 
     def test_a_picture_without_results_has_no_boxes(self, read):
-        assert len(found(read([self.ENTRY | {"file_name": "a.jpg"}]), "c.jpg")) == 0
+        assert len(found(read([ENTRY | {"file_name": "a.jpg"}]), "c.jpg")) == 0
 
     @pytest.mark.parametrize("name", ["000000000139.jpg", "139.png", "COCO_val2014_000000000139.jpg"])
     def test_by_the_number_in_the_name(self, read, name):
-        boxes = read([self.ENTRY | {"image_id": 139}])
+        boxes = read([ENTRY | {"image_id": 139}])
         assert found(boxes, name).image_id == 139 and len(found(boxes, "140.jpg")) == 0
 
     def test_by_names_known_from_elsewhere(self, read):
-        boxes = read([self.ENTRY | {"image_id": 139}], file_names={139: "x.jpg"})
+        boxes = read([ENTRY | {"image_id": 139}], file_names={139: "x.jpg"})
         assert found(boxes, "x.jpg").image_id == 139 and len(found(boxes, "139.jpg")) == 0
 
     def test_own_poses_keep_their_box_scores(self, read):
-        assert found(read([self.ENTRY | {"file_name": "a.jpg", "box_score": 0.9}]), "a.jpg").scores.tolist() == [0.9]
+        assert found(read([ENTRY | {"file_name": "a.jpg", "box_score": 0.9}]), "a.jpg").scores.tolist() == [0.9]
 
     def test_other_things_than_people_are_left_out(self, read):
-        assert len(found(read([self.ENTRY | {"file_name": "a.jpg", "category_id": 18}]), "a.jpg")) == 0
+        assert len(found(read([ENTRY | {"file_name": "a.jpg", "category_id": 18}]), "a.jpg")) == 0
 
 
 @pytest.mark.parametrize(

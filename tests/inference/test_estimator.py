@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.conftest import colour_config
 
 from rsgnet.errors import PictureError, RSGNetError
 from rsgnet.inference import estimator as module
@@ -10,7 +11,6 @@ from rsgnet.inference.boxes import Boxes
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17, CROWDPOSE14, PEOPLE19
-from tests.conftest import colour_config
 
 RED, BLUE, GREEN = (120, 60), (140, 110), (100, 90)
 LEFT, RIGHT = COCO17.keypoints.index("left_wrist"), COCO17.keypoints.index("right_wrist")

@@ -78,7 +78,8 @@ def test_a_batch_is_its_crops_one_by_one():
         for index, crop in enumerate(crops):
             alone = model(crop[None])
             for name in ("target_heatmaps", "candidate_heatmaps", "limb_logits", "relation"):
-                torch.testing.assert_close(getattr(together, name)[index], getattr(alone, name)[0], atol=1e-4, rtol=1e-4)
+                one, other = getattr(together, name)[index], getattr(alone, name)[0]
+                torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
 def test_every_weight_learns():

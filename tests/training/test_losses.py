@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.data.test_labels import SHAPE, sample
 
 from rsgnet.config import LossConfig
 from rsgnet.model import ModelOutput
 from rsgnet.skeletons import CROWDPOSE14
 from rsgnet.training.losses import heatmap_loss, limb_loss, pose_losses, relation_loss
-from tests.data.test_labels import SHAPE, sample
 
 
 def test_heatmap_loss_is_the_mean_squared_error_with_masked_places_right():

@@ -36,7 +36,7 @@ class TensorRecord:
 class Draw(NamedTuple):
     """One draw from a data set: which entry, and the seed of its randomness."""
 
-    index: int
+    entry: int
     seed: int
 
 

@@ -80,7 +80,8 @@ class DetectionDataset(Dataset[DetectionSample]):
         picture = warp(self._pictures.read(source.pictures / annotated.file_name), affine, self.config.size_wh)
         if self.augmented:
             picture = jitter_colour(picture, self.config.training.augment.colour, random)
-        wanted, ignored = [], []
+        wanted: list[Floats] = []
+        ignored: list[Floats] = []
         for person in annotated.people:
             box, in_view = _box_in_view(person.box_xywh, affine, self.config.size_wh)
             (ignored if person.is_crowd or in_view < _KEPT_SHARE else wanted).append(box)

@@ -124,14 +124,12 @@ def _evaluator(truth: Annotations, results: Results, kind: str, crowdpose: bool 
     truths = [_truth(index, image_id, person, crowdpose) for index, (image_id, person) in enumerate(people, 1)]
     found = [_found(index, results) for index in range(len(results))]
     frame = {"images": [{"id": picture.id} for picture in truth.pictures], "categories": [{"id": PERSON_CATEGORY}]}
-    evaluator = COCOeval_faster(
+    return COCOeval_faster(
         COCO({**frame, "annotations": truths}),
         COCO({**frame, "annotations": found}),
         kind,
         kpt_oks_sigmas=list(truth.skeleton.sigmas),
     )
-    evaluator.params.catIds = [PERSON_CATEGORY]  # it would look for none where nobody is annotated
-    return evaluator
 
 
 def _found(index: int, results: Results) -> dict[str, Any]:

@@ -49,7 +49,8 @@ class PersonDetector(nn.Module):
         )
         self.centre_head = nn.Conv2d(64, 1, kernel_size=1)
         self.side_head = nn.Conv2d(64, 4, kernel_size=1)
-        nn.init.constant_(self.centre_head.bias, -4.6)  # one pixel in a hundred is a centre, so losses start small
+        with torch.no_grad():
+            self.centre_head.bias += -4.6  # one pixel in a hundred is a centre, so losses start small
 
     def forward(self, pictures: Float[Tensor, "batch 3 height width"]) -> Detections:
         """(B, 3, H, W) normalised RGB to the detector's maps."""
@@ -62,8 +63,8 @@ class PersonDetector(nn.Module):
         """The boxes at the highest peaks.
 
         Returns:
-            (B, M, 4) left, top, right, bottom in input pixels, and (B, M) scores in 0..1, highest first; scores that are
-            no peaks are 0.
+            (B, M, 4) left, top, right, bottom in input pixels, and (B, M) scores in 0..1, highest first, 0 where there
+            are no more peaks.
         """
         scores = detections.centre_logits.float().sigmoid()
         peaks = scores * (scores >= F.max_pool2d(scores, kernel_size=3, stride=1, padding=1))

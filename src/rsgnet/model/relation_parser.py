@@ -75,7 +75,7 @@ def find_candidates(
 
 
 def _highest_around(heatmaps: Tensor) -> Tensor:
-    """The highest value in each pixel's 3x3 surroundings, one axis after the other: max_pool2d takes 20 times as long."""
+    """The highest value in each pixel's 3x3 surroundings, axis by axis: max_pool2d takes 20 times as long."""
     padded = F.pad(heatmaps, (1, 1, 1, 1), value=-torch.inf)
     across = torch.maximum(torch.maximum(padded[..., :-2], padded[..., 1:-1]), padded[..., 2:])
     return torch.maximum(torch.maximum(across[..., :-2, :], across[..., 1:-1, :]), across[..., 2:, :])
@@ -178,7 +178,7 @@ class TargetAwareRelationParser(nn.Module):
     def relate(
         self, clues: Float[Tensor, "batch candidates clues"], mask: Bool[Tensor, "batch candidates"]
     ) -> Float[Tensor, "batch candidates candidates"]:
-        """(B, Np, Np) A of Eq. (1), factorised: W_r (a_i * b_j) = (a_i * W_r) . b_j, so no (Np, Np, d) tensor is made."""
+        """(B, Np, Np) A of Eq. (1), as W_r (a_i * b_j) = (a_i * W_r) . b_j: the (Np, Np, d) tensor is never made."""
         one, other = F.relu(self.first(clues)), F.relu(self.second(clues))
         logits = (one * self.score.weight[0]) @ other.transpose(1, 2) + self.score.bias
         return torch.sigmoid(logits.float()) * (mask[:, :, None] & mask[:, None, :])

@@ -33,7 +33,7 @@ class DetectorTask(L.LightningModule):
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         self.config = config
-        self.model = build(config, config.training.pretrained).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = build(config, config.training.pretrained).to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> Any:
         """(B, H, W, 3) uint8 RGB pictures to the detector's maps."""
@@ -102,7 +102,7 @@ def make_labels(batch: DetectionSample, stride: int) -> DetectionLabels:
     left, top, right, bottom = batch.ignored_xyxy[..., None, None].unbind(2)
     ignored = ((columns > left) & (columns < right) & (rows > top) & (rows < bottom)).any(1)
     return DetectionLabels(
-        centres, at_centre, ~ignored | (centres > _CENTRE_SHARE), boxes.unflatten(1, (height, width))
+        centres, at_centre, ~ignored | (centres > _CENTRE_SHARE), boxes.reshape(-1, height, width, 4)
     )
 
 
@@ -126,4 +126,5 @@ def box_loss(found: Detections, labels: DetectionLabels, stride: int) -> Tensor:
     boxes = torch.cat([middle - sides[:, :2], middle + sides[:, 2:]], dim=-1)
     weights = labels.centres[chosen]
     losses = generalized_box_iou_loss(boxes, labels.boxes_xyxy[chosen])
-    return (weights * losses).sum() / weights.sum()
+    mean: Tensor = (weights * losses).sum() / weights.sum()
+    return mean

@@ -126,7 +126,8 @@ def _callbacks(ema_decay: float, out: Path, progress: bool) -> list[Callback]:
         LearningRateMonitor("step"),
     ]
     if ema_decay:
-        callbacks.insert(1, WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(ema_decay)))
+        average = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
+        callbacks.insert(1, WeightAveraging(multi_avg_fn=average))
     if progress:
         callbacks.append(RichProgressBar())
     return callbacks

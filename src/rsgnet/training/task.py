@@ -33,7 +33,7 @@ class PoseTask(L.LightningModule):
         self.config = config
         self.skeleton = skeleton_named(config.model.skeleton)
         # Channels last: convolutions on CPUs are half as fast again.
-        self.model = build(config, config.training.pretrained).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = build(config, config.training.pretrained).to(memory_format=torch.channels_last)
 
     def forward(self, crops: Tensor) -> Any:
         """(B, H, W, 3) uint8 RGB crops to the network's output."""
