@@ -142,3 +142,8 @@ def leaves(tree):
     if isinstance(tree, dict):
         return [leaf for key in sorted(tree) for leaf in leaves(tree[key])]
     return [tree]
+
+
+def test_settings_that_nobody_knows_are_errors():
+    with pytest.raises(RSGNetError, match=r"x\.json.*epoch_count"):
+        from_json(PoseConfig, '{"name": "x", "training": {"epoch_count": 3}}', "x.json")

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from rsgnet.errors import RSGNetError
 
 Config = TypeVar("Config")
 
 
+class _Strict:
+    """Settings that nobody knows are errors, not silence."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
 @dataclass(frozen=True)
-class CropConfig:
+class CropConfig(_Strict):
     """How a box becomes the network's input, and how its heatmaps lie over that input.
 
     Attributes:
@@ -47,7 +53,7 @@ class CropConfig:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(_Strict):
     """The network.
 
     Attributes:
@@ -70,7 +76,7 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class DecodeConfig:
+class DecodeConfig(_Strict):
     """How heatmaps become poses.
 
     Attributes:
@@ -88,7 +94,7 @@ class DecodeConfig:
 
 
 @dataclass(frozen=True)
-class LossConfig:
+class LossConfig(_Strict):
     """The weights of Eq. (8) and what the labels look like.
 
     Attributes:
@@ -114,7 +120,7 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
-class AugmentConfig:
+class AugmentConfig(_Strict):
     """Random changes to training crops (Section "Training" and HRNet's recipe).
 
     Attributes:
@@ -135,7 +141,7 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(_Strict):
     """One training run.
 
     Attributes:
@@ -176,7 +182,7 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
-class PoseConfig:
+class PoseConfig(_Strict):
     """Everything that a pose network is built, trained and run with.
 
     Attributes:
@@ -195,7 +201,7 @@ class PoseConfig:
 
 
 @dataclass(frozen=True)
-class DetectorConfig:
+class DetectorConfig(_Strict):
     """A person detector that predicts box centres on a heatmap.
 
     Attributes:

@@ -73,10 +73,10 @@ def decode(heatmaps: NDArray[np.float32], refinement: Refinement = "quarter") ->
 def _neighbourhoods(maps: NDArray[np.float32], row: Any, column: Any, refinement: Refinement) -> Floats:
     """(n, 3, 3) the surroundings of each peak; for "taylor" smoothed by a 3x3 binomial kernel."""
     reach = 2 if refinement == "taylor" else 1
-    padded = np.pad(maps, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
+    padded = np.pad(maps.astype(np.float64), ((0, 0), (reach, reach), (reach, reach)), mode="edge")
     offsets = np.arange(2 * reach + 1)
     index = np.arange(len(maps))[:, None, None]
-    around: Floats = padded[index, row[:, None, None] + offsets[:, None], column[:, None, None] + offsets].astype(np.float64)
+    around: Floats = padded[index, row[:, None, None] + offsets[:, None], column[:, None, None] + offsets]
     if refinement == "taylor":
         around = (around[:, :-2] + 2 * around[:, 1:-1] + around[:, 2:]) / 4
         around = (around[:, :, :-2] + 2 * around[:, :, 1:-1] + around[:, :, 2:]) / 4
@@ -113,9 +113,7 @@ def flip_back(heatmaps: NDArray[np.float32], flip_indices: NDArray[np.intp], shi
     Returns:
         (..., K, H, W).
     """
-    flipped: NDArray[np.float32] = heatmaps[..., flip_indices, :, ::-1]
-    if not shift:
-        return flipped
-    shifted = flipped.copy()
-    shifted[..., 1:] = flipped[..., :-1]
-    return shifted
+    flipped: NDArray[np.float32] = heatmaps[..., flip_indices, :, ::-1].copy()
+    if shift:
+        flipped[..., 1:] = flipped[..., :-1].copy()
+    return flipped

@@ -152,3 +152,19 @@ def test_real_files(shared, name, skeleton, pictures, people):
     assert found.skeleton is skeleton
     assert len(found.pictures) == pictures
     assert sum(len(picture.people) for picture in found.pictures) == people
+
+
+def test_only_people_are_read_from_files_that_hold_other_things(tmp_path):
+    box = {"image_id": 1, "bbox": [0, 0, 4, 5], "area": 0}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}],
+        "annotations": [
+            {**box, "id": 1, "category_id": 1, "keypoints": [1.0, 2.0, 2.0] * 17},
+            {**box, "id": 2, "category_id": 18},
+        ],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}, {"id": 18, "name": "dog"}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    (person,) = read_annotations(tmp_path / "a.json").pictures[0].people
+    assert person.id == 1
+    assert person.area == 0

@@ -89,7 +89,7 @@ def read_annotations(path: str | Path) -> Annotations:
     try:
         skeleton = _skeleton_of(content)
         people: dict[int, list[Person]] = {}
-        for entry in content["annotations"]:
+        for entry in _of_people(content):
             people.setdefault(int(entry["image_id"]), []).append(_person(entry, len(skeleton)))
         pictures = tuple(_picture(entry, people.pop(int(entry["id"]), [])) for entry in content["images"])
     except (KeyError, TypeError, ValueError) as error:
@@ -121,12 +121,19 @@ def _skeleton_of(content: Mapping[str, Any]) -> Skeleton:
     for skeleton in SKELETONS.values():
         if names == skeleton.keypoints:
             return skeleton
-    counts = {len(entry["keypoints"]) // 3 for entry in content["annotations"] if entry.get("keypoints")}
+    counts = {len(entry["keypoints"]) // 3 for entry in _of_people(content) if entry.get("keypoints")}
     counts |= {len(names)} if names else set()
     for skeleton in SKELETONS.values():
         if counts == {len(skeleton)}:
             return skeleton
     raise AnnotationError(f"keypoints fit no known skeleton: names {names}, counts {sorted(counts)}")
+
+
+def _of_people(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The annotations of people, in files that hold other things as well."""
+    categories: Sequence[Mapping[str, Any]] = content.get("categories") or []
+    others = {entry.get("id") for entry in categories if not entry.get("keypoints") and entry.get("name") != "person"}
+    return [entry for entry in content["annotations"] if entry.get("category_id") not in others]
 
 
 def _person(entry: Mapping[str, Any], count: int) -> Person:
@@ -138,8 +145,9 @@ def _person(entry: Mapping[str, Any], count: int) -> Person:
     box = np.asarray(entry["bbox"], np.float64)
     if box.shape != (4,) or not np.isfinite(box).all() or not np.isfinite(keypoints).all():
         raise AnnotationError(f"annotation {entry.get('id')}: box and keypoints must be finite numbers, box is {box}")
-    area = float(entry.get("area") or 0.53 * box[2] * box[3])
-    return Person(int(entry["id"]), box, keypoints.reshape(count, 3), area, bool(entry.get("iscrowd", 0)))
+    area = entry.get("area")
+    area = 0.53 * box[2] * box[3] if area is None else area
+    return Person(int(entry["id"]), box, keypoints.reshape(count, 3), float(area), bool(entry.get("iscrowd", 0)))
 
 
 def _picture(entry: Mapping[str, Any], people: list[Person]) -> AnnotatedPicture:

@@ -49,8 +49,8 @@ class PersonDetector(nn.Module):
         )
         self.centre_head = nn.Conv2d(64, 1, kernel_size=1)
         self.side_head = nn.Conv2d(64, 4, kernel_size=1)
-        with torch.no_grad():
-            self.centre_head.bias += -4.6  # one pixel in a hundred is a centre, so losses start small
+        assert self.centre_head.bias is not None
+        nn.init.constant_(self.centre_head.bias, -4.6)  # one pixel in a hundred is a centre, so losses start small
 
     def forward(self, pictures: Float[Tensor, "batch 3 height width"]) -> Detections:
         """(B, 3, H, W) normalised RGB to the detector's maps."""

@@ -96,6 +96,6 @@ class RSGNet(nn.Module):
 def _heatmap_head(width: int, keypoints: int) -> nn.Conv2d:
     head = nn.Conv2d(width, keypoints, kernel_size=1)
     nn.init.normal_(head.weight, std=0.001)
-    if head.bias is not None:
-        nn.init.zeros_(head.bias)
+    assert head.bias is not None
+    nn.init.zeros_(head.bias)
     return head
