@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from rsgnet.checkpoint import build, load_weights, read_config, save_model
-from rsgnet.config import network_config, with_settings
+from rsgnet.config import ONNX_CONFIG_PROPERTY, network_config, with_settings
 from rsgnet.errors import WeightsError
-from rsgnet.export import METADATA_KEY, DetectorGraph, PoseGraph, export_onnx
+from rsgnet.export import DetectorGraph, PoseGraph, export_onnx
 from rsgnet.inference.weights import SHIPPED
 from rsgnet.presets import detector_nano, nano, paper
 
@@ -20,7 +20,7 @@ def compare(directory, batches=(1, 3)):
     load_weights(model, directory)
     graph = (PoseGraph if hasattr(config, "crop") else DetectorGraph)(model.eval(), config).eval()
     session = onnxruntime.InferenceSession(directory / "model.onnx")
-    assert network_config(session.get_modelmeta().custom_metadata_map[METADATA_KEY], "x") == config
+    assert network_config(session.get_modelmeta().custom_metadata_map[ONNX_CONFIG_PROPERTY], "x") == config
     random = np.random.default_rng(0)
     worst = []
     for batch in batches:

@@ -8,14 +8,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from rsgnet.config import DetectorConfig, PoseConfig, network_config, to_json
+from rsgnet.config import CONFIG_FILE, WEIGHTS_FILE, DetectorConfig, PoseConfig, network_config, to_json
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.files import replacing, write_text
 from rsgnet.model import PersonDetector, RSGNet
-
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-ONNX_FILE = "model.onnx"
 
 
 def build(config: PoseConfig | DetectorConfig, pretrained: bool = False) -> RSGNet | PersonDetector:

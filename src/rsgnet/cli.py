@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -135,6 +137,8 @@ def evaluate(
 ) -> None:
     """Measure average precision; write [bold]metrics.json[/bold], and [bold]poses.json[/bold] if poses are predicted.
 
+    With --detector its boxes are measured too, and written to [bold]boxes.json[/bold].
+
     [dim]Examples:[/dim]
 
       rsgnet evaluate --annotations val.json --images val/ --out out
@@ -146,14 +150,16 @@ def evaluate(
     import json  # noqa: PLC0415
 
     from rsgnet.data.annotations import read_annotations  # noqa: PLC0415
-    from rsgnet.evaluation.average_precision import evaluate_keypoints  # noqa: PLC0415
+    from rsgnet.evaluation.average_precision import box_average_precision, evaluate_keypoints  # noqa: PLC0415
     from rsgnet.files import write_text  # noqa: PLC0415
-    from rsgnet.inference.annotated import annotated_files, boxes_for, predict_annotated  # noqa: PLC0415
+    from rsgnet.inference.annotated import annotated_files, boxes_for, detect_annotated, predict_annotated  # noqa: PLC0415
+    from rsgnet.inference.detector import open_detector  # noqa: PLC0415
     from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415
     from rsgnet.inference.predictions import write_predictions  # noqa: PLC0415
 
     truth = read_annotations(annotations)
     errors: list[RSGNetError] = []
+    metrics: dict[str, float] = {}
     if (results is None) == (images is None):
         raise RSGNetError("evaluate needs either --images DIR, to predict, or --results R.json")
     if boxes is not None and detector is not None:
@@ -163,19 +169,24 @@ def evaluate(
     else:
         assert images is not None
         files = annotated_files(truth, images)
+        if detector is not None:
+            # Average precision wants the unsure ones too.
+            found = detect_annotated(open_detector(detector, device, threshold=0.05), truth, images)
+            write_text(out / "boxes.json", json.dumps(found))
+            metrics = box_average_precision(annotations, found)
+            boxes = str(out / "boxes.json")
         estimator = PoseEstimator(
             weights,
-            detector or boxes_for(truth, boxes or "gt"),
+            boxes_for(truth, boxes or "gt"),
             device=device,
             backend=backend,
             flip_test=flip,
             batch_size=batch_size,
             skeleton=truth.skeleton,
-            box_threshold=0.05,  # average precision wants the unsure ones too
         )
         with progress(len(files), out) as report:
             done = write_predictions(predict_annotated(estimator, truth, images), out, None, report)
-        metrics, errors = evaluate_keypoints(annotations, done.results), done.errors
+        metrics, errors = metrics | evaluate_keypoints(annotations, done.results), done.errors
     write_text(out / "metrics.json", json.dumps(metrics, indent=2))
     print_metrics(metrics)
     if errors:
@@ -236,6 +247,9 @@ def train(
     start_from: Annotated[
         Path | None, typer.Option(help="A model directory whose weights to start from.", metavar="DIR")
     ] = None,
+    backbone_from: Annotated[
+        Path | None, typer.Option(help="A model directory whose backbone to start from.", metavar="DIR")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that cut crops.")] = 1,
     validate_every: Annotated[int, typer.Option(min=1, help="Epochs between validations.")] = 1,
 ) -> None:
@@ -251,10 +265,8 @@ def train(
 
       rsgnet train nano --data coco.json:images --out runs/nano --resume
     """
-    try:
+    with _needing_the_train_extra():
         from rsgnet.training import run  # noqa: PLC0415
-    except ImportError as error:
-        raise RSGNetError(f"training needs {error.name or 'PyTorch'}: pip install 'rsgnet[train]'") from error
     model = run.train(
         preset,
         settings or [],
@@ -263,10 +275,42 @@ def train(
         validation=validate,
         resume=resume,
         start_from=start_from,
+        backbone_from=backbone_from,
         workers=workers,
         validate_every=validate_every,
     )
-    typer.echo(f"{model}\nTry next: rsgnet predict PHOTOS --out out --weights {model}")
+    typer.echo(f"{model}\nTry next: rsgnet export {model}")
+
+
+@app.command(no_args_is_help=True)
+def export(
+    model: Annotated[Path, typer.Argument(help="A model directory.", metavar="DIR")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a model directory of its own here, weights halved.", metavar="DIR")
+    ] = None,
+) -> None:
+    """Write [bold]model.onnx[/bold] beside a model's weights, for ONNX Runtime. Needs rsgnet\\[train].
+
+    [dim]Examples:[/dim]
+
+      rsgnet export runs/nano/model
+
+      rsgnet export runs/nano/model --out small
+    """
+    with _needing_the_train_extra():
+        from rsgnet import export as exporting  # noqa: PLC0415
+    if out is not None:
+        exporting.publish(model, out)
+    typer.echo(f"Try next: rsgnet predict PHOTOS --out out --weights {exporting.export_onnx(out or model).parent}")
+
+
+@contextmanager
+def _needing_the_train_extra() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise RSGNetError(f"this needs {error.name or 'PyTorch'}: pip install 'rsgnet[train]'") from error
 
 
 def main() -> None:

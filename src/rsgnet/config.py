@@ -10,6 +10,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from rsgnet.errors import RSGNetError
 
+# The files of a model directory, and where an ONNX file keeps its config by itself.
+CONFIG_FILE, WEIGHTS_FILE, ONNX_FILE = "config.json", "model.safetensors", "model.onnx"
+ONNX_CONFIG_PROPERTY = "rsgnet"
+
 Config = TypeVar("Config")
 
 

@@ -12,13 +12,12 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from rsgnet.checkpoint import ONNX_FILE, build, load_weights, read_config
-from rsgnet.config import DetectorConfig, PoseConfig, to_json
+from rsgnet.checkpoint import build, load_weights, read_config, save_model
+from rsgnet.config import ONNX_CONFIG_PROPERTY, ONNX_FILE, DetectorConfig, PoseConfig, to_json
 from rsgnet.files import replacing
 from rsgnet.model import PersonDetector, RSGNet
 from rsgnet.model.pixels import normalise
 
-METADATA_KEY = "rsgnet"
 _OPSET = 18
 
 
@@ -88,6 +87,22 @@ def export_onnx(directory: Path) -> Path:
     return path
 
 
+def publish(directory: Path, out: Path) -> None:
+    """Writes a model directory anew, its weights in half precision: half the size, to be shipped.
+
+    Args:
+        directory: A model directory.
+        out: The new one.
+
+    Raises:
+        WeightsError: The directory holds no network, or weights that do not fit it.
+    """
+    config = read_config(directory)
+    model = build(config)
+    load_weights(model, directory)
+    save_model(model, config, out, half=True)
+
+
 def write_onnx(model: RSGNet | PersonDetector, config: PoseConfig | DetectorConfig, path: Path) -> None:
     """Writes one network, in evaluation mode, as an ONNX file with a dynamic batch."""
     graph: PoseGraph | DetectorGraph
@@ -113,7 +128,7 @@ def write_onnx(model: RSGNet | PersonDetector, config: PoseConfig | DetectorConf
         )
     assert program is not None
     proto = program.model_proto
-    onnx.helper.set_model_props(proto, {METADATA_KEY: to_json(config)})
+    onnx.helper.set_model_props(proto, {ONNX_CONFIG_PROPERTY: to_json(config)})
     for node in proto.graph.node:
         del node.metadata_props[:]  # the exporter's notes on where each node came from: paths and megabytes
         node.doc_string = ""

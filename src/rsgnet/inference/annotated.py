@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rsgnet.data.annotations import Annotations
-from rsgnet.errors import RSGNetError
+from rsgnet.errors import PictureError, RSGNetError
+from rsgnet.geometry import xyxy_to_xywh
+from rsgnet.inference.boxes import Photo
+from rsgnet.inference.detector import Detector
 from rsgnet.inference.detector_file import FileBoxes
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import Outcome
 from rsgnet.inference.sources import PictureFile
+from rsgnet.pictures import read_picture
 
 
 def annotated_files(annotations: Annotations, pictures: Path) -> list[PictureFile]:
@@ -39,6 +44,28 @@ def boxes_for(annotations: Annotations, boxes: str) -> FileBoxes:
     if boxes == "gt":
         return FileBoxes.read(annotations.path)
     return FileBoxes.read(Path(boxes), {picture.id: picture.file_name for picture in annotations.pictures})
+
+
+def detect_annotated(detector: Detector, annotations: Annotations, pictures: Path) -> list[dict[str, Any]]:
+    """What a detector finds in a data set's pictures, as COCO box results; pictures that cannot be read have none."""
+    results: list[dict[str, Any]] = []
+    for file, annotated in zip(annotated_files(annotations, pictures), annotations.pictures, strict=True):
+        try:
+            photo = Photo(read_picture(file.path), file.file_name, file.path)
+        except PictureError:
+            continue
+        boxes = detector.detect([photo])[0].inside(photo.size_wh)
+        for box, score in zip(xyxy_to_xywh(boxes.boxes_xyxy).tolist(), boxes.scores.tolist(), strict=True):
+            results.append(
+                {
+                    "image_id": annotated.id,
+                    "file_name": file.file_name,
+                    "category_id": 1,
+                    "bbox": [round(value, 3) for value in box],
+                    "score": score,
+                }
+            )
+    return results
 
 
 def predict_annotated(estimator: PoseEstimator, annotations: Annotations, pictures: Path) -> Iterator[Outcome]:

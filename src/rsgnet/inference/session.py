@@ -8,11 +8,11 @@ from typing import Any
 
 import onnxruntime
 
+from rsgnet.config import ONNX_CONFIG_PROPERTY
 from rsgnet.errors import RSGNetError, WeightsError
 
 Session = Any  # onnxruntime.InferenceSession: the library carries no types
 DEVICES = ("auto", "cpu", "cuda")
-CONFIG_PROPERTY = "rsgnet"  # of an ONNX file: the config of the network as JSON
 
 
 def open_session(path: Path, device: str = "auto") -> Session:
@@ -42,7 +42,7 @@ def open_session(path: Path, device: str = "auto") -> Session:
 
 def embedded_config(session: Session) -> str | None:
     """The config that an ONNX file carries, None where it carries none."""
-    text: str | None = session.get_modelmeta().custom_metadata_map.get(CONFIG_PROPERTY)
+    text: str | None = session.get_modelmeta().custom_metadata_map.get(ONNX_CONFIG_PROPERTY)
     return text
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from rsgnet.config import DetectorConfig, from_json
+from rsgnet.config import CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE, DetectorConfig, PoseConfig, network_config
 from rsgnet.errors import RSGNetError, WeightsError
 
-Config = TypeVar("Config")
+Config = TypeVar("Config", PoseConfig, DetectorConfig)
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 DETECTOR_PREFIX = "detector-"
-CONFIG_FILE, ONNX_FILE, TORCH_FILE = "config.json", "model.onnx", "model.safetensors"
-_EXPECTED = f"a model directory ({CONFIG_FILE}, {ONNX_FILE}, {TORCH_FILE}) or an .onnx file"
+_EXPECTED = f"a model directory ({CONFIG_FILE}, {ONNX_FILE}, {WEIGHTS_FILE}) or an .onnx file"
 
 
 @dataclass(frozen=True)
@@ -89,15 +87,11 @@ def read_config(kind: type[Config], text: str, origin: object) -> Config:
     Raises:
         WeightsError: It is broken, or belongs to another kind of network.
     """
-    pose = kind is not DetectorConfig
-    wanted = {"crop", "model"} if pose else {"size_wh", "max_boxes"}
     try:
-        content = json.loads(text)
-        if not isinstance(content, dict) or not wanted <= content.keys():
-            what = "a pose network" if pose else "a person detector"
-            raise WeightsError(f"{origin}: these are not the weights of {what}: their config lacks {sorted(wanted)}")
-        return from_json(kind, text, str(origin))
-    except WeightsError:
-        raise
-    except (RSGNetError, ValueError, RecursionError) as error:
+        config = network_config(text, str(origin))
+    except RSGNetError as error:
         raise WeightsError(f"{origin}: its config is broken: {error}") from error
+    if not isinstance(config, kind):
+        what = "a person detector" if kind is DetectorConfig else "a pose network"
+        raise WeightsError(f"{origin}: these are not the weights of {what}")
+    return config
