@@ -1,5 +1,8 @@
 """The ONNX files say what PyTorch says."""
 
+import subprocess
+import sys
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -76,3 +79,14 @@ def test_a_folder_without_weights_is_refused(tmp_path):
 
 def test_detector_and_pose_presets_build_their_graphs():
     assert DetectorGraph(build(detector_nano()), detector_nano()).output_names == ["boxes_xyxy", "scores"]
+
+
+def test_the_command_writes_a_directory_of_half_the_size_that_predicts_the_same(tmp_path):
+    config = with_settings(nano(), ["crop.size_wh=64,64", "model.clue_width=8"])
+    torch.manual_seed(0)
+    save_model(build(config), config, tmp_path / "model")
+    command = [sys.executable, "-m", "rsgnet", "export", str(tmp_path / "model"), "--out", str(tmp_path / "small")]
+    subprocess.run(command, check=True, capture_output=True)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("model", "small")]
+    assert sizes[1] < 0.6 * sizes[0]
+    assert compare(tmp_path / "small").max() < 1e-3

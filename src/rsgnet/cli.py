@@ -59,7 +59,9 @@ def predict(
             help="nano, onnx:PATH, torchvision, boxes:PATH (COCO JSON) or full (the picture is one person).",
         ),
     ] = "nano",
-    box_threshold: Annotated[float, typer.Option(help="Leave out people whom the detector scores less.")] = 0.3,
+    box_threshold: Annotated[
+        float | None, typer.Option(help="Leave out people whom the detector scores less; default: as suits it.")
+    ] = None,
     skeleton: Annotated[
         str | None, typer.Option(help="coco17, crowdpose14 or people19; default: coco17 if the weights know it.")
     ] = None,

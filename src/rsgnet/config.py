@@ -214,6 +214,7 @@ class DetectorConfig(_Strict):
         size_wh: Width and height of the input; pictures are scaled to fit and padded at the right and bottom.
         stride: Input pixels per heatmap pixel.
         max_boxes: How many boxes it returns at the most.
+        box_threshold: Boxes that score less are left out where nobody asks for another threshold.
         mean: Mean of each RGB channel, values in 0..1.
         std: Standard deviation of each RGB channel.
         training: How it is or was trained; of the augmentation the rotation and half-body are not used.
@@ -224,6 +225,7 @@ class DetectorConfig(_Strict):
     size_wh: tuple[int, int] = (320, 320)
     stride: int = 4
     max_boxes: int = 100
+    box_threshold: float = 0.3
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     training: TrainingConfig = field(default_factory=TrainingConfig)

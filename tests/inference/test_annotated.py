@@ -6,7 +6,8 @@ from PIL import Image
 
 from rsgnet.data.annotations import read_annotations
 from rsgnet.errors import RSGNetError
-from rsgnet.inference.annotated import boxes_for, predict_annotated
+from rsgnet.inference.annotated import boxes_for, detect_annotated, predict_annotated
+from rsgnet.inference.detector import open_detector
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.poses import Poses
 
@@ -58,3 +59,14 @@ def test_a_missing_picture_is_an_error_of_its_own(data_set, pose_network):
 def test_a_missing_folder(data_set, pose_network, tmp_path):
     with pytest.raises(RSGNetError, match="no such folder"):
         list(predict_annotated(PoseEstimator(pose_network(), "full"), data_set[0], tmp_path / "none"))
+
+
+def test_what_a_detector_finds_comes_as_box_results_by_id(data_set):
+    truth, pictures = data_set
+    (pictures / "a.png").unlink()
+    found = detect_annotated(open_detector("full"), truth, pictures)
+    assert [(box["image_id"], box["file_name"], box["bbox"]) for box in found] == [
+        (30, "sub/c.png", [0, 0, 100, 80]),
+        (20, "b.png", [0, 0, 100, 80]),
+    ]
+    assert all(box["score"] == 1 and box["category_id"] == 1 for box in found)

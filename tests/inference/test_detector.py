@@ -38,6 +38,13 @@ class TestOwnDetector:
             0,
         ]
 
+    @pytest.mark.parametrize(("says", "people"), [(0.3, 2), (0.05, 3), (0.7, 1)])
+    def test_where_nobody_asks_the_networks_own_threshold_holds(self, box_network, says, people):
+        path = box_network(BOXES, SCORES)
+        config = json.loads((path / "config.json").read_text())
+        (path / "config.json").write_text(json.dumps({**config, "box_threshold": says}))
+        assert len(open_detector(f"onnx:{path}").detect([photo(64, 64)])[0]) == people
+
     def test_any_number_of_pictures_at_once(self, box_network):
         detector = open_detector(f"onnx:{box_network(BOXES, SCORES)}")
         assert detector.detect([]) == []

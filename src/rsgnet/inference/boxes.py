@@ -12,6 +12,7 @@ from rsgnet.errors import RSGNetError
 from rsgnet.pictures import Picture
 
 SMALLEST_SIDE_PX = 1.0
+BOX_THRESHOLD = 0.3  # for detectors that do not say what suits them
 
 
 @dataclass(frozen=True, eq=False)

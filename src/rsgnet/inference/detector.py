@@ -15,8 +15,6 @@ from rsgnet.inference.detector_onnx import open_onnx_detector
 from rsgnet.inference.detector_torchvision import TorchvisionDetector
 from rsgnet.inference.weights import DETECTOR_PREFIX, find_weights, shipped_names
 
-BOX_THRESHOLD = 0.3
-
 
 class Detector(Protocol):
     """Finds the people in pictures. Anything with this method may stand for a detector."""
@@ -38,7 +36,7 @@ class WholePicture:
         return [Boxes(np.array([[0.0, 0.0, *photo.size_wh]]), np.ones(1)) for photo in photos]
 
 
-def open_detector(spec: str, device: str = "auto", threshold: float = BOX_THRESHOLD) -> Detector:
+def open_detector(spec: str, device: str = "auto", threshold: float | None = None) -> Detector:
     """Opens the detector that a specification names.
 
     Args:
@@ -46,7 +44,8 @@ def open_detector(spec: str, device: str = "auto", threshold: float = BOX_THRESH
             "torchvision" or "torchvision:MODEL" (Faster R-CNN), "boxes:PATH" (COCO JSON) or "full" (the whole picture
             is one person).
         device: "auto", "cpu" or "cuda", for those that are networks.
-        threshold: Boxes that a network scores less than this are dropped; boxes from a file are all taken.
+        threshold: Boxes that a network scores less than this are dropped, as suits the network where None; boxes from a
+            file are all taken.
 
     Raises:
         RSGNetError: It is none of these, or cannot be opened.

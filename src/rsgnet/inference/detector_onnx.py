@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from rsgnet.config import DetectorConfig
-from rsgnet.inference.boxes import Boxes, Photo
+from rsgnet.inference.boxes import BOX_THRESHOLD, Boxes, Photo
 from rsgnet.inference.detector_layouts import Layout, layout_of
 from rsgnet.inference.letterbox import fit
 from rsgnet.inference.session import Session, embedded_config, open_session
 from rsgnet.inference.weights import WeightFiles, config_text, read_config
 
 
-def open_onnx_detector(files: WeightFiles, device: str, threshold: float) -> OnnxDetector:
+def open_onnx_detector(files: WeightFiles, device: str, threshold: float | None) -> OnnxDetector:
     """Opens a detector and recognises its layout.
 
     Args:
         files: A model directory of this package or a lone .onnx file.
         device: "auto", "cpu" or "cuda".
-        threshold: Boxes that score less are dropped.
+        threshold: Boxes that score less are dropped; as its config says where None.
 
     Raises:
         WeightsError: The file is broken or no person detector of a known layout.
@@ -30,6 +30,8 @@ def open_onnx_detector(files: WeightFiles, device: str, threshold: float) -> Onn
     text = config_text(files) or embedded_config(session)
     config = None if text is None else read_config(DetectorConfig, text, files.origin)
     layout, outputs = layout_of(session, config.size_wh if config else None, files.origin)
+    if threshold is None:
+        threshold = config.box_threshold if config else BOX_THRESHOLD
     return OnnxDetector(session, layout, outputs, threshold, files.origin)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rsgnet.errors import RSGNetError
-from rsgnet.inference.boxes import Boxes, Photo
+from rsgnet.inference.boxes import BOX_THRESHOLD, Boxes, Photo
 
 MODELS = (
     "fasterrcnn_mobilenet_v3_large_fpn",
@@ -26,7 +26,8 @@ class TorchvisionDetector:
         RSGNetError: torchvision is missing, has no such model, or the weights cannot be fetched.
     """
 
-    def __init__(self, model: str, device: str = "auto", threshold: float = 0.3) -> None:
+    def __init__(self, model: str, device: str = "auto", threshold: float | None = None) -> None:
+        threshold = BOX_THRESHOLD if threshold is None else threshold
         if model not in MODELS:
             raise RSGNetError(f"no torchvision detector {model!r}; there are {', '.join(MODELS)}")
         try:

@@ -18,7 +18,7 @@ from rsgnet.errors import RSGNetError
 from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.crops import Crop, cut
 from rsgnet.inference.decode import average_flip, picture_keypoints, pose_scores
-from rsgnet.inference.detector import BOX_THRESHOLD, Detector, open_detector
+from rsgnet.inference.detector import Detector, open_detector
 from rsgnet.inference.nms import oks_nms
 from rsgnet.inference.reading import in_chunks, read_ahead
 from rsgnet.inference.runner import Runner, open_runner
@@ -47,7 +47,7 @@ class PoseEstimator:
         skeleton: Which keypoints come out, by name or as a Skeleton; where None coco17 if the network predicts all of
             it, else the network's own.
         max_pixels: Picture files with more pixels than this are refused.
-        box_threshold: People whom a detector's network scores less than this are left out.
+        box_threshold: People whom a detector's network scores less than this are left out; as suits it where None.
 
     Raises:
         RSGNetError: The weights or the detector cannot be opened, or an argument is none of the above.
@@ -64,7 +64,7 @@ class PoseEstimator:
         batch_size: int = 32,
         skeleton: str | Skeleton | None = None,
         max_pixels: int = MAX_PIXELS,
-        box_threshold: float = BOX_THRESHOLD,
+        box_threshold: float | None = None,
     ) -> None:
         if batch_size < 1 or max_pixels < 1:
             raise RSGNetError(f"batch_size and max_pixels must be positive, not {batch_size} and {max_pixels}")

@@ -20,6 +20,7 @@ from rsgnet.model.pixels import normalise
 from rsgnet.training.optimization import configure
 
 _SPREAD = 0.12  # standard deviation of a centre's Gaussian, as a share of its box's sides
+_BOX_WEIGHT = 5.0  # of the box loss beside the centre loss, as in TTFNet
 _CENTRE_SHARE = 0.25  # sides are learnt where the Gaussian is higher than this
 
 
@@ -61,7 +62,7 @@ class DetectorTask(L.LightningModule):
         centre, box = centre_loss(found, labels), box_loss(found, labels, self.config.stride)
         for name, value in (("centre", centre), ("box", box)):
             self.log(f"{stage}/{name}", value, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
-        return centre + box
+        return centre + _BOX_WEIGHT * box
 
 
 @dataclass(frozen=True)
