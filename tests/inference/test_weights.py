@@ -45,7 +45,7 @@ def test_what_is_no_weights_is_told_what_was_expected(tmp_path, shipped):
         (PoseConfig, to_json(DetectorConfig("d")), "not the weights of a pose network"),
         (DetectorConfig, to_json(PoseConfig("p")), "not the weights of a person detector"),
         (PoseConfig, "{", "broken"),
-        (PoseConfig, "[1]", "not the weights"),
+        (PoseConfig, "[1]", "broken"),
         (PoseConfig, to_json(PoseConfig("p")).replace('"stride": 4', '"stride": "four"'), "stride"),
         (PoseConfig, to_json(PoseConfig("p")).replace('"stride": 4', '"stride": 5'), "stride"),
     ],

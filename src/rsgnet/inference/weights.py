@@ -90,7 +90,7 @@ def read_config(kind: type[Config], text: str, origin: object) -> Config:
     try:
         config = network_config(text, str(origin))
     except RSGNetError as error:
-        raise WeightsError(f"{origin}: its config is broken: {error}") from error
+        raise WeightsError(f"broken config: {error}") from error
     if not isinstance(config, kind):
         what = "a person detector" if kind is DetectorConfig else "a pose network"
         raise WeightsError(f"{origin}: these are not the weights of {what}")
