@@ -261,12 +261,12 @@ class TestDemo:
     def ship(self, pose_network, box_network, tmp_path, monkeypatch):
         def weigh(score):
             pose_network(name="nano")
-            box_network([[10, 10, 50, 50]], [score], name="detector-nano")
+            box_network([[6 * x, 10, 6 * x + 16, 50] for x in range(8)], [score] * 8, name="detector-nano")
             monkeypatch.setattr(weights, "SHIPPED", tmp_path)
 
         return weigh
 
-    @pytest.mark.parametrize(("score", "says"), [(0.9, None), (0.0, "its true boxes were used")])
+    @pytest.mark.parametrize(("score", "says"), [(0.9, None), (0.0, "found 0 of the 8 drawn people: their true boxes")])
     def test_shows_what_to_try_next(self, rsgnet, ship, tmp_path, score, says):
         ship(score)
         code, printed, errors = rsgnet("demo", "--out", tmp_path / "out")

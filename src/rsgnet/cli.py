@@ -215,8 +215,11 @@ def demo(
     with progress(None, out) as report:
         shown = run_demo(photos or [], out, report, seed)
     done = shown.predictions
-    if not shown.found:
-        typer.echo("The detector, trained on photos, found nobody in the drawn crowd: its true boxes were used.")
+    if shown.boxes_given:
+        typer.echo(
+            f"The detector, trained on photos, found {shown.found} of the {shown.people} drawn people: "
+            "their true boxes were used."
+        )
     typer.echo(f"{len(done.results)} people in {done.pictures} pictures:")
     for path in done.overlays:
         typer.echo(f"  {path}")

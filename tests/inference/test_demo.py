@@ -9,11 +9,11 @@ from rsgnet.inference.demo import run_demo
 
 @pytest.fixture
 def shipped(pose_network, box_network, tmp_path, monkeypatch):
-    """Stands in for the shipped weights: a detector that finds one person, or nobody."""
+    """Stands in for the shipped weights: a detector that finds eight people, or nobody."""
 
     def ship(score):
         pose_network(name="nano")
-        box_network([[10, 10, 50, 50]], [score], name="detector-nano")
+        box_network([[6 * x, 10, 6 * x + 16, 50] for x in range(8)], [score] * 8, name="detector-nano")
         monkeypatch.setattr(weights, "SHIPPED", tmp_path)
         return tmp_path / "out"
 
@@ -24,7 +24,8 @@ def test_the_crowd_and_the_truth_are_written(shipped):
     out = shipped(0.9)
     told = []
     shown = run_demo([], out, lambda file, outcome: told.append(file.file_name))
-    assert shown.found == 1 and told == ["crowd.png"] and len(shown.predictions.results) == 1
+    assert 4 <= shown.found <= shown.people == 8 and not shown.boxes_given
+    assert told == ["crowd.png"] and len(shown.predictions.results) == shown.found
     assert Image.open(out / "crowd.png").size == Image.open(out / "crowd.jpg").size
     truth = json.loads((out / "crowd.json").read_text())
     assert truth["images"][0]["file_name"] == "crowd.png" and truth["annotations"]
@@ -36,7 +37,7 @@ def test_if_nobody_is_found_the_truth_says_where_they_are(shipped):
     shown = run_demo([], out, lambda *_: None)
     truth = json.loads((out / "crowd.json").read_text())
     labelled = [person for person in truth["annotations"] if person["num_keypoints"] and not person.get("iscrowd")]
-    assert shown.found == 0 and 0 < len(shown.predictions.results) <= len(labelled)
+    assert shown.found == 0 and shown.boxes_given and 0 < len(shown.predictions.results) <= len(labelled)
     assert {result["image_id"] for result in shown.predictions.results} == {truth["images"][0]["id"]}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,20 @@ class Demo:
         predictions: The overlays and results.
         crowd: The crowd that was drawn.
         truth: Its annotations.
-        found: How many of the crowd the detector found; where none, the truth's boxes were used.
+        people: How many stand in the crowd.
+        found: How many of them the detector found.
     """
 
     predictions: Predictions
     crowd: Path
     truth: Path
+    people: int
     found: int
+
+    @property
+    def boxes_given(self) -> bool:
+        """Whether the detector found too few, less than half, so that the truth's boxes were used in its place."""
+        return 2 * self.found < self.people
 
 
 def run_demo(
@@ -54,20 +61,20 @@ def run_demo(
         RSGNetError: A folder of photos holds none, or the weights are not installed.
     """
     estimator = PoseEstimator()
-    crowd, truth = _write_crowd(out, seed)
+    crowd, truth, people = _write_crowd(out, seed)
     files = [crowd, *(find_pictures(photos, skip=out) if photos else [])]
     overlays = overlay_names(files, out)
-    found = len(estimator(crowd.path))
-    first = estimator if found else PoseEstimator(estimator.runner, f"boxes:{truth}")
+    shown = Demo(Predictions(), crowd.path, truth, people, found=len(estimator(crowd.path)))
+    first = PoseEstimator(estimator.runner, f"boxes:{truth}") if shown.boxes_given else estimator
     outcomes = chain(first.stream(files[:1]), estimator.stream(files[1:]))
-    return Demo(write_predictions(outcomes, out, overlays, report), crowd.path, truth, found)
+    return replace(shown, predictions=write_predictions(outcomes, out, overlays, report))
 
 
-def _write_crowd(out: Path, seed: int) -> tuple[PictureFile, Path]:
+def _write_crowd(out: Path, seed: int) -> tuple[PictureFile, Path, int]:
     scene = simulate_crowd(seed)
     annotations: dict[str, Any] = dict(scene.annotations)
     annotations["images"] = [{**image, "file_name": CROWD_FILE} for image in annotations["images"]]
     with replacing(out / CROWD_FILE) as beside:
         Image.fromarray(scene.picture).save(beside)
     write_text(out / TRUTH_FILE, json.dumps(annotations))
-    return PictureFile(out / CROWD_FILE, CROWD_FILE), out / TRUTH_FILE
+    return PictureFile(out / CROWD_FILE, CROWD_FILE), out / TRUTH_FILE, len(annotations["annotations"])
