@@ -57,3 +57,11 @@ def test_rtmdet_takes_people_only():
     dets = np.float32([[[1, 2, 3, 4, 0.9], [5, 6, 7, 8, 0.8]]])
     boxes, scores = RtmdetLayout((96, 64)).people([dets, np.array([[1, 0]])])[0]
     assert boxes.tolist() == [[5, 6, 7, 8]] and scores.tolist() == pytest.approx([0.8])
+
+
+def test_own_boxes_of_one_person_become_one_and_those_of_two_stay():
+    boxes = np.array([[[0, 0, 20, 40], [1, 0, 20, 40], [6, 0, 26, 40], [0, 0, 0, 0]]], np.float32)
+    scores = np.array([[0.9, 0.8, 0.7, 0.0]], np.float32)
+    ((found, sure),) = OwnLayout((96, 64)).people([boxes, scores])
+    assert found.tolist() == [[0, 0, 20, 40], [6, 0, 26, 40]]
+    assert sure.tolist() == pytest.approx([0.9, 0.7])

@@ -52,15 +52,20 @@ class OwnLayout:
     size_wh: tuple[int, int]
     fill: ClassVar[int] = 0
     batch: ClassVar[int] = 16
+    overlap: ClassVar[float] = 0.8  # two people's boxes may overlap a lot; more than this, and it is one person's
 
     def tensor(self, canvases: Canvases) -> NDArray[Any]:
         """(B, H, W, 3) as they are."""
         return canvases
 
     def people(self, outputs: Sequence[NDArray[Any]]) -> list[Found]:
-        """The boxes that are no padding."""
-        boxes, scores = outputs[0], outputs[1]
-        return [_found(b[s > 0], s[s > 0]) for b, s in zip(boxes, scores, strict=True)]
+        """The boxes that are no padding and overlap no better one nearly wholly."""
+        found = []
+        for boxes, scores in zip(outputs[0], outputs[1], strict=True):
+            real = scores > 0
+            kept = box_nms(boxes[real], scores[real], self.overlap)
+            found.append(_found(boxes[real][kept], scores[real][kept]))
+        return found
 
 
 @dataclass(frozen=True)
