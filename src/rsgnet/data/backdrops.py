@@ -68,8 +68,8 @@ def _houses(random: np.random.Generator, sky: Floats) -> Floats:
             pen.rectangle((x, roof, x + broad, height), fill=_rgb(wall))
             pane = broad / max(round(random.uniform(3, 6)), 1)
             glass = _rgb(_hazy((0.30, 0.36, 0.42), haze))
-            for row in np.arange(roof + 0.4 * pane, height - 0.7 * pane, pane * 1.25):
-                for column in np.arange(x + 0.25 * pane, x + broad - 0.6 * pane, pane):
+            for row in np.arange(roof + 0.4 * pane, height - 0.7 * pane, pane * 1.25).tolist():
+                for column in np.arange(x + 0.25 * pane, x + broad - 0.6 * pane, pane).tolist():
                     pen.rectangle((column, row, column + 0.5 * pane, row + 0.7 * pane), fill=glass)
             x += broad + int(random.integers(0, max(width // 40, 1)))
     return _as_floats(image.filter(ImageFilter.GaussianBlur(height / 90)))
