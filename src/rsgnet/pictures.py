@@ -59,7 +59,8 @@ def rgb_array(image: Image.Image) -> Picture:
     """(height, width, 3) 8-bit RGB of a PIL image of any mode; deep greys are scaled, alpha is laid on white."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         grey = np.asarray(image, np.float64)
-        top = 65535.0 if image.mode != "F" or grey.max(initial=0) > 255 else (255.0 if grey.max(initial=0) > 1 else 1.0)
+        highest = float(np.max(grey, initial=0.0))
+        top = 65535.0 if image.mode != "F" or highest > 255 else (255.0 if highest > 1 else 1.0)
         grey8 = np.nan_to_num(grey * (255.0 / top)).clip(0, 255).round().astype(np.uint8)
         return np.repeat(grey8[..., None], 3, axis=-1)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:

@@ -91,13 +91,13 @@ class Canvas:
     def draw(self, tube: Tube, owner: int) -> None:
         """Draws a tube where nothing drawn before is nearer."""
         ends = self.camera.project([tube.start, tube.end])
-        if ends[:, 2].min() < _NEAREST:
+        if np.min(ends[:, 2]) < _NEAREST:
             return
         steps = np.linspace(0, 1, len(tube.radii))
         radii_px = np.asarray(tube.radii) * self.camera.focal_px / np.interp(steps, [0, 1], ends[:, 2])
         height, width = self.depths.shape
-        low = np.clip(np.floor(ends[:, :2].min(0) - radii_px.max()), 0, (width, height)).astype(int)
-        high = np.clip(np.ceil(ends[:, :2].max(0) + radii_px.max()), 0, (width, height)).astype(int)
+        low = np.clip(np.floor(np.min(ends[:, :2], 0) - np.max(radii_px)), 0, (width, height)).astype(int)
+        high = np.clip(np.ceil(np.max(ends[:, :2], 0) + np.max(radii_px)), 0, (width, height)).astype(int)
         if (high <= low).any():
             return
         window = np.s_[low[1] : high[1], low[0] : high[0]]

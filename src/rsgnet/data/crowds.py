@@ -174,7 +174,7 @@ def _truth(canvas: Canvas, body: Body, index: int, mask: NDArray[np.bool_]) -> d
         slack = _SKIN_DEEP[row] * body.size if canvas.owners[pixel_row, pixel_column] == index else 0.0
         hidden = canvas.depths[pixel_row, pixel_column] < distance - slack
         keypoints[row] = x / _SUPERSAMPLE - 0.5, y / _SUPERSAMPLE - 0.5, 1 if hidden else 2
-    left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    left, top, right, bottom = np.min(columns), np.min(rows), np.max(columns) + 1, np.max(rows) + 1
     return {
         "id": index,
         "image_id": 1,

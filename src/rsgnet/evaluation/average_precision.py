@@ -197,6 +197,6 @@ def _greedy_matches(iou: Any) -> Any:
     matched = np.zeros(iou.shape[1], bool)
     for row in iou:
         free = np.where(matched, -1.0, row)
-        likest = int(free.argmax())
+        likest = int(np.argmax(free))
         matched[likest] |= free[likest] >= 0.5
     return matched
