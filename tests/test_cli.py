@@ -174,7 +174,14 @@ class TestPredict:
             os.link(photos / "a.png", photos / f"x{index:04}.png")
         out = tmp_path / "out"
         command = [*RSGNET, "predict", photos, "--out", out, *line]
-        running = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, start_new_session=True)
+        running = subprocess.Popen(
+            [*map(str, command)],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            # Whoever runs the tests in the background makes them, and so their children, deaf to SIGINT.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         patience = time.monotonic() + 60
         while len(list(out.glob("*.jpg"))) < 20 and time.monotonic() < patience:
             time.sleep(0.02)
