@@ -180,7 +180,7 @@ class TestPredict:
             text=True,
             start_new_session=True,
             # Whoever runs the tests in the background makes them, and so their children, deaf to SIGINT.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         patience = time.monotonic() + 60
         while len(list(out.glob("*.jpg"))) < 20 and time.monotonic() < patience:
