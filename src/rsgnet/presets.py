@@ -6,7 +6,6 @@ A preset is a plain function that returns a config; `PRESETS` names them for the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -127,5 +126,4 @@ def preset_named(name: str) -> PoseConfig | DetectorConfig:
     """
     if name not in PRESETS:
         raise RSGNetError(f"no preset is named {name!r}; there are {', '.join(PRESETS)}")
-    config = PRESETS[name]()
-    return replace(config, name=name)
+    return PRESETS[name]()
