@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from rsgnet.checkpoint import build, load_weights, read_config, save_model
+from rsgnet.checkpoint import build, load_model, save_model
 from rsgnet.config import ONNX_CONFIG_PROPERTY, network_config, with_settings
 from rsgnet.errors import WeightsError
 from rsgnet.export import DetectorGraph, PoseGraph, export_onnx
@@ -18,10 +18,8 @@ from rsgnet.presets import detector_nano, nano, paper
 
 def compare(directory, batches=(1, 3)):
     """The largest differences between ONNX Runtime and PyTorch, output by output."""
-    config = read_config(directory)
-    model = build(config)
-    load_weights(model, directory)
-    graph = (PoseGraph if hasattr(config, "crop") else DetectorGraph)(model.eval(), config).eval()
+    model, config = load_model(directory)
+    graph = (PoseGraph if hasattr(config, "crop") else DetectorGraph)(model, config).eval()
     session = onnxruntime.InferenceSession(directory / "model.onnx")
     assert network_config(session.get_modelmeta().custom_metadata_map[ONNX_CONFIG_PROPERTY], "x") == config
     random = np.random.default_rng(0)

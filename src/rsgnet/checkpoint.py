@@ -47,18 +47,28 @@ def save_model(model: nn.Module, config: PoseConfig | DetectorConfig, directory:
         save_file(weights, beside)
 
 
+def load_model(directory: Path) -> tuple[RSGNet | PersonDetector, PoseConfig | DetectorConfig]:
+    """The network of a model directory, whichever it is, ready to predict; and its config.
+
+    Raises:
+        WeightsError: The directory holds none, or its weights do not fit its config.
+    """
+    config = read_config(directory)
+    model = build(config)
+    load_weights(model, directory)
+    return model.eval(), config
+
+
 def load_pose_model(directory: Path) -> RSGNet:
     """The pose network of a model directory, ready to predict.
 
     Raises:
         WeightsError: The directory holds none, or its weights do not fit its config.
     """
-    config = read_config(directory)
-    if not isinstance(config, PoseConfig):
+    model, _ = load_model(directory)
+    if not isinstance(model, RSGNet):
         raise WeightsError(f"{directory}: a person detector where a pose network was expected")
-    model = RSGNet(config.model, config.crop.stride)
-    load_weights(model, directory)
-    return model.eval()
+    return model
 
 
 def read_config(directory: Path) -> PoseConfig | DetectorConfig:
@@ -103,8 +113,7 @@ def load_backbone(model: RSGNet | PersonDetector, directory: Path) -> None:
     Raises:
         WeightsError: The directory holds no network, or its backbone has other names or shapes.
     """
-    other = build(read_config(directory))
-    load_weights(other, directory)
+    other, _ = load_model(directory)
     try:
         model.backbone.load_state_dict(other.backbone.state_dict())
     except RuntimeError as error:

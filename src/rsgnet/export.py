@@ -12,7 +12,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from rsgnet.checkpoint import build, load_weights, read_config, save_model
+from rsgnet.checkpoint import load_model, save_model
 from rsgnet.config import ONNX_CONFIG_PROPERTY, ONNX_FILE, DetectorConfig, PoseConfig, to_json
 from rsgnet.files import replacing
 from rsgnet.model import PersonDetector, RSGNet
@@ -78,12 +78,10 @@ def export_onnx(directory: Path) -> Path:
     Raises:
         WeightsError: The directory holds no network, or weights that do not fit it.
     """
-    config = read_config(directory)
-    model = build(config)
-    load_weights(model, directory)
+    model, config = load_model(directory)
     path = directory / ONNX_FILE
     with replacing(path) as beside:
-        write_onnx(model.eval(), config, beside)
+        write_onnx(model, config, beside)
     return path
 
 
@@ -97,9 +95,7 @@ def publish(directory: Path, out: Path) -> None:
     Raises:
         WeightsError: The directory holds no network, or weights that do not fit it.
     """
-    config = read_config(directory)
-    model = build(config)
-    load_weights(model, directory)
+    model, config = load_model(directory)
     save_model(model, config, out, half=True)
 
 
