@@ -57,17 +57,34 @@ class CropConfig(_Strict):
 
 
 @dataclass(frozen=True)
+class NeckConfig(_Strict):
+    """How a backbone's coarser maps come to the heatmaps' stride.
+
+    Attributes:
+        kind: "none" (the backbone yields that stride itself), "deconvolutions" (SimpleBaseline's transposed
+            convolutions on the deepest map) or "pyramid" (all maps merged, from the deepest to the wanted).
+        width: Channels of the pyramid.
+        deepest_stride: Picture pixels per pixel of the coarsest map that is read.
+    """
+
+    kind: Literal["none", "deconvolutions", "pyramid"] = "none"
+    width: int = 64
+    deepest_stride: int = 32
+
+
+@dataclass(frozen=True)
 class ModelConfig(_Strict):
     """The network.
 
     Attributes:
-        backbone: Name of a timm model that yields features at the crop's stride.
+        backbone: Name of a timm model.
         skeleton: Name of the skeleton it predicts.
         relation: "none" (a plain heatmap network) or "candidates" (Eq. 1-2 over the peaks of the candidate heatmaps).
         skeleton_graph: Whether the Skeleton Graph Machine (Eq. 3-4) predicts limbs.
         clue_width: d, the width of each of the three clue encodings.
         peaks_per_keypoint: How many peaks of each candidate heatmap become candidates; Np is this times K.
         candidate_threshold: Peaks lower than this are masked out.
+        neck: What brings the backbone's maps to the crop's stride.
     """
 
     backbone: str = "hrnet_w32"
@@ -77,6 +94,7 @@ class ModelConfig(_Strict):
     clue_width: int = 64
     peaks_per_keypoint: int = 4
     candidate_threshold: float = 0.1
+    neck: NeckConfig = field(default_factory=NeckConfig)
 
 
 @dataclass(frozen=True)
@@ -210,7 +228,8 @@ class DetectorConfig(_Strict):
 
     Attributes:
         name: The preset it came from.
-        backbone: Name of a timm model that yields features at the stride.
+        backbone: Name of a timm model.
+        neck: What brings its maps to the stride.
         size_wh: Width and height of the input; pictures are scaled to fit and padded at the right and bottom.
         stride: Input pixels per heatmap pixel.
         max_boxes: How many boxes it returns at the most.
@@ -222,6 +241,7 @@ class DetectorConfig(_Strict):
 
     name: str
     backbone: str = "hrnet_w18_small"
+    neck: NeckConfig = field(default_factory=NeckConfig)
     size_wh: tuple[int, int] = (320, 320)
     stride: int = 4
     max_boxes: int = 100

@@ -1,47 +1,73 @@
-"""The visual encoder: any timm backbone, taken at one stride; HRNet pruned to what a pose network needs."""
+"""The visual encoder: any timm backbone and, where its maps are coarse, a neck that brings them to one stride."""
 
 from __future__ import annotations
 
 import timm
+from timm.models.efficientnet import EfficientNetFeatures
 from timm.models.hrnet import HighResolutionNet
 from torch import Tensor, nn
 
+from rsgnet.config import NeckConfig
 from rsgnet.errors import RSGNetError
+from rsgnet.model.neck import DECONVOLUTION_WIDTH, Deconvolutions, FeaturePyramid
 
 
 class Backbone(nn.Module):
-    """One feature map of a timm backbone.
+    """One feature map of a timm backbone at the stride that the heatmaps have.
 
     HRNet's last module fuses its branches once for every resolution; only the finest is read here, so the others'
-    fusing layers are dropped: what stays is exactly HRNet's pose backbone (28.5 M parameters for W32).
+    fusing layers are dropped: what stays is exactly HRNet's pose backbone (28.5 M parameters for W32). Stages of an
+    EfficientNet that nobody reads are dropped too.
 
     Args:
         name: A timm model name.
         stride: Picture pixels per feature pixel that is wanted.
+        neck: What brings coarser maps to that stride.
         pretrained: Whether to load timm's ImageNet weights, fetched on first use.
 
     Raises:
-        RSGNetError: timm has no such model, or it yields no features at that stride.
+        RSGNetError: timm has no such model, or it yields no features at the strides that are read.
     """
 
-    def __init__(self, name: str, stride: int = 4, pretrained: bool = False) -> None:
+    def __init__(self, name: str, stride: int = 4, neck: NeckConfig | None = None, pretrained: bool = False) -> None:
         super().__init__()
+        neck = neck or NeckConfig()
         if not timm.is_model(name):
             raise RSGNetError(f"timm has no backbone {name!r}; `timm.list_models()` names them all")
         options = {"feature_location": ""} if name.startswith("hrnet") else {}
         reductions = timm.create_model(name, features_only=True, **options).feature_info.reduction()
-        if stride not in reductions:
-            raise RSGNetError(f"backbone {name!r} yields features at strides {reductions}, not at {stride}")
-        index = reductions.index(stride)
+        finest = neck.deepest_stride if neck.kind == "deconvolutions" else stride
+        deepest = stride if neck.kind == "none" else neck.deepest_stride
+        if finest not in reductions or deepest not in reductions or stride > deepest:
+            raise RSGNetError(
+                f"backbone {name!r} yields features at strides {reductions}: "
+                f"neck {neck.kind!r} wants {finest} to {deepest} for heatmaps at {stride}"
+            )
+        indices = tuple(range(reductions.index(finest), reductions.index(deepest) + 1))
         self.encoder = timm.create_model(
-            name, features_only=True, out_indices=(index,), pretrained=pretrained, **options
+            name, features_only=True, out_indices=indices, pretrained=pretrained, **options
         )
         if isinstance(self.encoder, HighResolutionNet):
             last = self.encoder.stage4[-1]
             last.fuse_layers = last.fuse_layers[:1]
-        self.width: int = self.encoder.feature_info.channels()[0]
+        if isinstance(self.encoder, EfficientNetFeatures):
+            self.encoder.blocks = self.encoder.blocks[: self.encoder.feature_info.get_dicts()[-1]["stage"]]
+        widths = self.encoder.feature_info.channels()
+        self.neck: Deconvolutions | FeaturePyramid | None = None
+        self.width: int = widths[0]
+        if neck.kind == "deconvolutions":
+            self.neck = Deconvolutions(widths[0], (deepest // stride).bit_length() - 1)
+            self.width = DECONVOLUTION_WIDTH
+        elif neck.kind == "pyramid":
+            self.neck = FeaturePyramid(widths, reductions[indices[0] : indices[-1] + 1], neck.width)
+            self.width = neck.width
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(B, 3, H, W) normalised RGB to (B, width, H / stride, W / stride) features."""
-        features: Tensor = self.encoder(pictures)[0]
+        maps: list[Tensor] = self.encoder(pictures)
+        features: Tensor = maps[0]
+        if isinstance(self.neck, FeaturePyramid):
+            features = self.neck(maps)
+        elif self.neck is not None:
+            features = self.neck(features)
         return features

@@ -41,7 +41,7 @@ class PersonDetector(nn.Module):
         super().__init__()
         self.stride = config.stride
         self.max_boxes = config.max_boxes
-        self.backbone = Backbone(config.backbone, config.stride, pretrained)
+        self.backbone = Backbone(config.backbone, config.stride, config.neck, pretrained)
         self.neck = nn.Sequential(
             nn.Conv2d(self.backbone.width, 64, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(64),

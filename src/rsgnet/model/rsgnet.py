@@ -53,7 +53,7 @@ class RSGNet(nn.Module):
     def __init__(self, config: ModelConfig, stride: int = 4, pretrained: bool = False) -> None:
         super().__init__()
         skeleton = skeleton_named(config.skeleton)
-        self.backbone = Backbone(config.backbone, stride, pretrained)
+        self.backbone = Backbone(config.backbone, stride, config.neck, pretrained)
         width, keypoints = self.backbone.width, len(skeleton)
         self.candidate_head: nn.Conv2d | None = None
         self.relation_parser: TargetAwareRelationParser | None = None

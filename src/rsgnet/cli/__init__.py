@@ -1,0 +1,51 @@
+"""The command line, one module a command. Libraries are loaded by the command that needs them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rsgnet.cli.demo import demo
+from rsgnet.cli.evaluate import evaluate
+from rsgnet.cli.export import export
+from rsgnet.cli.predict import predict
+from rsgnet.cli.train import train
+from rsgnet.errors import RSGNetError
+from rsgnet.terminal import BAD_INPUT, fail
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (predict, evaluate, train, export):
+    app.command(no_args_is_help=True)(command)
+app.command()(demo)
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Everyone's pose in crowded pictures.
+
+    First of all: [bold]rsgnet demo[/bold]
+    """
+    if version:
+        import rsgnet  # noqa: PLC0415
+
+        typer.echo(f"rsgnet {rsgnet.__version__}")
+        raise typer.Exit()
+
+
+def main() -> None:
+    """The program. Input that cannot be used ends it with one line and exit code 2."""
+    try:
+        app()
+    except RSGNetError as error:
+        fail(str(error), BAD_INPUT)
+    except OSError as error:
+        fail(f"{error.filename or 'system'}: {error.strerror or error}", BAD_INPUT)

@@ -1,0 +1,69 @@
+"""Necks: how a backbone's feature maps become the one map at the heatmaps' stride that the heads read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DECONVOLUTION_WIDTH = 256
+
+
+class Deconvolutions(nn.Sequential):
+    """SimpleBaseline's neck: the coarsest map doubled by transposed convolutions until it has the wanted stride.
+
+    Args:
+        width: Channels of the coarsest map.
+        doublings: How many transposed convolutions; 3 from stride 32 to 4.
+    """
+
+    def __init__(self, width: int, doublings: int) -> None:
+        layers: list[nn.Module] = []
+        for _ in range(doublings):
+            layers += [
+                nn.ConvTranspose2d(width, DECONVOLUTION_WIDTH, kernel_size=4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(DECONVOLUTION_WIDTH),
+                nn.ReLU(inplace=True),
+            ]
+            width = DECONVOLUTION_WIDTH
+        super().__init__(*layers)
+
+
+class FeaturePyramid(nn.Module):
+    """Maps of several strides merged from coarse to fine with depthwise convolutions: cheap context.
+
+    Args:
+        widths: Channels of each map, finest first.
+        strides: Stride of each map; each a whole multiple of the one before.
+        width: Channels of the merged map.
+    """
+
+    def __init__(self, widths: Sequence[int], strides: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(_convolution(channels, width, 1) for channels in widths)
+        self.mix = nn.ModuleList(
+            nn.Sequential(
+                _convolution(width, width, 5, groups=width),
+                nn.ReLU(inplace=True),
+                _convolution(width, width, 1),
+                nn.ReLU(inplace=True),
+            )
+            for _ in widths
+        )
+        self.growth = [coarse // fine for fine, coarse in pairwise(strides)]
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """(B, widths[i], H / strides[i], W / strides[i]) maps to (B, width, H / strides[0], W / strides[0])."""
+        merged: Tensor = self.mix[-1](self.lateral[-1](maps[-1]))
+        for level in reversed(range(len(self.growth))):
+            grown = F.interpolate(merged, scale_factor=float(self.growth[level]), mode="nearest")
+            merged = self.mix[level](self.lateral[level](maps[level]) + grown)
+        return merged
+
+
+def _convolution(inputs: int, outputs: int, size: int, groups: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, padding=size // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs)
+    )
