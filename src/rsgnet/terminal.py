@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,14 +39,21 @@ def progress(total: int | None, out: Path) -> Iterator[Callable[[object, object]
             raise typer.Exit(INTERRUPTED) from None
 
 
-def print_metrics(metrics: dict[str, float]) -> None:
-    """A table of figures on standard output."""
+def print_metrics(metrics: dict[str, float], columns: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    """A table of figures on standard output.
+
+    Args:
+        metrics: A row each.
+        columns: More columns, by their titles: what to say of the metrics that they know.
+    """
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table("metric", "value")
+    columns = columns or {}
+    table = Table("metric", "value", *columns)
     for name, value in metrics.items():
-        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+        told = f"{value:.4f}" if isinstance(value, float) else str(value)
+        table.add_row(name, told, *(column.get(name, "") for column in columns.values()))
     Console().print(table)
 
 

@@ -5,6 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from rsgnet.data.annotations import read_annotations
+from rsgnet.evaluation.results import read_keypoint_results
+from rsgnet.evaluation.scenes import read_scenes
 from rsgnet.skeletons import COCO17
 
 
@@ -21,6 +24,37 @@ def person(keypoints, box_xywh=(0, 0, 100, 100), **more):
     return {**entry, "num_keypoints": int((keypoints[:, 2] > 0).sum()), "category_id": 1, **more}
 
 
+def found(keypoints, score, image_id=1, count=17):
+    """A COCO keypoint result; keypoints (K, 2), or {index: (x, y)} of some of `count`, all of score 1."""
+    rows = np.zeros((count, 3))
+    for index, (x, y) in keypoints.items() if isinstance(keypoints, dict) else enumerate(keypoints):
+        rows[index] = x, y, 1
+    return {"image_id": image_id, "category_id": 1, "keypoints": rows.ravel().tolist(), "score": score}
+
+
+def off_by(similarity, area, sigma):
+    """How far a keypoint is off its place at that keypoint similarity."""
+    return float(np.sqrt(-np.log(similarity) * 2 * area * (2 * sigma) ** 2))
+
+
+def random_crowds(random, pictures, count=17):
+    """Pictures of up to four people, and up to six poses in each, of every quality."""
+    crowds, results = [], []
+    for image_id in range(1, pictures + 1):
+        group = []
+        for _ in range(int(random.integers(0, 5))):
+            box_xywh = np.array([*random.uniform(0, 300, 2), *random.uniform(60, 200, 2)])
+            keypoints = np.column_stack([random.random((count, 2)), random.integers(0, 3, count)])
+            keypoints[:, :2] = box_xywh[:2] + keypoints[:, :2] * box_xywh[2:]
+            keypoints[:, 2] *= random.random() > 0.1  # some have no labels
+            group.append(person(keypoints, box_xywh, iscrowd=int(random.random() > 0.9)))
+            for _ in range(int(random.integers(0, 3))):
+                moved = keypoints[:, :2] + random.normal(0, 1, (count, 2)) * random.uniform(1, 15)
+                results.append(found(moved, round(float(random.random()), 1), image_id))
+        crowds.append(group)
+    return crowds, results
+
+
 def interpolated(*steps):
     """AP of a precision curve in 101 steps of recall, given as (recall up to which, precision)."""
     recalls = np.linspace(0, 1, 101)
@@ -28,6 +62,17 @@ def interpolated(*steps):
     for reach, value in reversed(steps):
         precision[recalls <= reach + 1e-9] = value
     return precision.mean()
+
+
+@pytest.fixture
+def scenes(truth):
+    """Reads pictures, as `truth` takes them, and results into scenes."""
+
+    def read(pictures, results, crowdpose=False, **more):
+        annotations = read_annotations(truth(*pictures, **more))
+        return read_scenes(annotations, read_keypoint_results(results, annotations), crowdpose)
+
+    return read
 
 
 @pytest.fixture

@@ -148,6 +148,24 @@ def test_what_is_wrong_with_a_box_is_said_and_where(annotations, change, message
     assert str(caught.value).startswith("results: entry 1: ")
 
 
+def test_an_entry_is_named_by_its_id_too(annotations):
+    with pytest.raises(AnnotationError, match=r"^results: entry 1 \(id 17\): score must be a finite number, not inf"):
+        read_keypoint_results([pose(), pose(id=17, score=float("inf"))], annotations)
+
+
+def test_an_id_stands_once(annotations):
+    with pytest.raises(AnnotationError, match=r"entry 2 \(id 7\): has the id of entry 0; remove one of them"):
+        read_keypoint_results([pose(id=7), pose(id=8, score=0.1), pose(id=7, score=0.2)], annotations)
+    assert len(read_keypoint_results([pose(id=7), pose(id="7", score=0.1), pose(score=0.2)], annotations)) == 3
+
+
+def test_broken_json_is_named_by_its_line(annotations, tmp_path):
+    path = tmp_path / "poses.json"
+    path.write_text('[\n{"image_id": 1,\n"score" 0.5}]')
+    with pytest.raises(AnnotationError, match=r"poses\.json: .*line 3 column 9"):
+        read_keypoint_results(path, annotations)
+
+
 def test_an_entry_that_repeats_an_earlier_one_is_refused(annotations):
     with pytest.raises(AnnotationError, match="results: entry 2: repeats entry 0"):
         read_keypoint_results([pose(), pose(score=0.1), pose()], annotations)

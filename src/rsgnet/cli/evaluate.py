@@ -1,15 +1,22 @@
-"""`rsgnet evaluate`: average precision."""
+"""`rsgnet evaluate`: official figures, how sure they are, and what stands behind them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rsgnet.cli.options import Backend, BatchSize, Device, Flip, Out, Weights
 from rsgnet.errors import RSGNetError
 from rsgnet.terminal import BAD_PICTURES, print_metrics, progress
+
+if TYPE_CHECKING:
+    from rsgnet.data.annotations import Annotations
+    from rsgnet.evaluation.assessment import Assessment
+    from rsgnet.inference.detector import Detector
+    from rsgnet.inference.estimator import PoseEstimator
+    from rsgnet.inference.run_record import RunRecord
 
 
 def evaluate(
@@ -25,16 +32,24 @@ def evaluate(
         str | None, typer.Option(help="gt (the truth's boxes; the default) or COCO results.", metavar="gt|PATH")
     ] = None,
     detector: Annotated[
-        str | None, typer.Option(help="Find the boxes: nano, onnx:PATH, torchvision.", metavar="SPEC")
+        str | None, typer.Option(help="Find the boxes: nano, DIR, onnx:PATH, torchvision.", metavar="SPEC")
     ] = None,
+    protocol: Annotated[str, typer.Option(help="Whose rules: auto (by the keypoints), coco, crowdpose.")] = "auto",
+    compare: Annotated[
+        Path | None, typer.Option(help="Other results on the same pictures, to compare with.", metavar="OTHER.json")
+    ] = None,
+    bootstrap: Annotated[int, typer.Option(min=1, help="Draws of the pictures behind the 95 % intervals.")] = 1000,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
     flip: Flip = None,
     backend: Backend = "onnx",
     device: Device = "auto",
     batch_size: BatchSize = 32,
 ) -> None:
-    """Measure average precision; write [bold]metrics.json[/bold], and [bold]poses.json[/bold] if poses are predicted.
+    """Measure poses by COCO's or CrowdPose's official rules, whoever found them, and say what went wrong.
 
-    With --detector its boxes are measured too, and written to [bold]boxes.json[/bold].
+    Writes [bold]metrics.json[/bold] and [bold]report.html[/bold]: average precision with its 95 % intervals, kinds of
+    errors by level of crowding, calibration of the scores. Poses that are predicted go to [bold]poses.json[/bold]; with
+    --detector its boxes are measured too, and written to [bold]boxes.json[/bold].
 
     [dim]Examples:[/dim]
 
@@ -43,34 +58,37 @@ def evaluate(
       rsgnet evaluate --annotations val.json --images val/ --detector nano --out out
 
       rsgnet evaluate --annotations val.json --results out/poses.json --out out
+
+      rsgnet evaluate --annotations val.json --results mine.json --compare theirs.json --out out
     """
     import json  # noqa: PLC0415
+    from dataclasses import asdict  # noqa: PLC0415
 
     from rsgnet.data.annotations import read_annotations  # noqa: PLC0415
-    from rsgnet.evaluation.average_precision import box_average_precision, evaluate_keypoints  # noqa: PLC0415
+    from rsgnet.evaluation.assessment import assess  # noqa: PLC0415
+    from rsgnet.evaluation.protocol import is_crowdpose  # noqa: PLC0415
+    from rsgnet.evaluation.report import report_html  # noqa: PLC0415
+    from rsgnet.evaluation.results import read_keypoint_results  # noqa: PLC0415
     from rsgnet.files import write_text  # noqa: PLC0415
-    from rsgnet.inference.annotated import annotated_files, boxes_for, detect_annotated, predict_annotated  # noqa: PLC0415
+    from rsgnet.inference.annotated import boxes_for  # noqa: PLC0415
     from rsgnet.inference.detector import open_detector  # noqa: PLC0415
     from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415
-    from rsgnet.inference.predictions import write_predictions  # noqa: PLC0415
+    from rsgnet.inference.run_record import record_run, run_beside  # noqa: PLC0415
 
-    truth = read_annotations(annotations)
-    errors: list[RSGNetError] = []
-    metrics: dict[str, float] = {}
     if (results is None) == (images is None):
         raise RSGNetError("evaluate needs either --images DIR, to predict, or --results R.json")
     if boxes is not None and detector is not None:
         raise RSGNetError("--boxes and --detector exclude each other: boxes are given or found")
-    if results is not None:
-        metrics = evaluate_keypoints(annotations, results)
-    else:
-        assert images is not None
-        files = annotated_files(truth, images)
+    truth = read_annotations(annotations)
+    is_crowdpose(truth, protocol)  # what cannot be evaluated is told before anything is predicted
+    other = None if compare is None else read_keypoint_results(compare, truth)
+    box_figures: dict[str, float] = {}
+    failed = False
+    if images is not None:
+        boxes_asked, finder = detector or boxes or "gt", None
         if detector is not None:
-            # Average precision wants the unsure ones too.
-            found = detect_annotated(open_detector(detector, device, threshold=0.05), truth, images)
-            write_text(out / "boxes.json", json.dumps(found))
-            metrics = box_average_precision(annotations, found)
+            finder = open_detector(detector, device, threshold=0.05)  # average precision wants the unsure ones too
+            box_figures = _detect(finder, truth, images, out)
             boxes = str(out / "boxes.json")
         estimator = PoseEstimator(
             weights,
@@ -81,10 +99,57 @@ def evaluate(
             batch_size=batch_size,
             skeleton=truth.skeleton,
         )
-        with progress(len(files), out) as report:
-            done = write_predictions(predict_annotated(estimator, truth, images), out, None, report)
-        metrics, errors = metrics | evaluate_keypoints(annotations, done.results), done.errors
+        record = record_run(estimator, weights, boxes_asked, finder)
+        results, failed = _predict(estimator, truth, images, out, record)
+    assert results is not None
+    run = run_beside(results)
+    found_by = "" if run is None else f"{run.weights.name}, flip test {run.flip_test}, boxes {run.boxes.name}"
+    found = read_keypoint_results(results, truth)
+    assessment = assess(truth, found, protocol, other, resamples=bootstrap, found_by=found_by)
+    metrics = {**box_figures, **assessment.metrics(), "boxes": run and asdict(run.boxes)}
     write_text(out / "metrics.json", json.dumps(metrics, indent=2))
-    print_metrics(metrics)
-    if errors:
+    if report:
+        write_text(out / "report.html", report_html(assessment))
+    _print(box_figures, assessment)
+    if failed:
         raise typer.Exit(BAD_PICTURES)
+
+
+def _detect(detector: Detector, truth: Annotations, images: Path, out: Path) -> dict[str, float]:
+    """Finds boxes, writes boxes.json; gives the boxes' figures."""
+    import json  # noqa: PLC0415
+
+    from rsgnet.evaluation.average_precision import box_average_precision  # noqa: PLC0415
+    from rsgnet.files import write_text  # noqa: PLC0415
+    from rsgnet.inference.annotated import detect_annotated  # noqa: PLC0415
+
+    found = detect_annotated(detector, truth, images)
+    write_text(out / "boxes.json", json.dumps(found))
+    return box_average_precision(truth.path, found)
+
+
+def _predict(
+    estimator: PoseEstimator, truth: Annotations, images: Path, out: Path, record: RunRecord
+) -> tuple[Path, bool]:
+    """Finds poses; gives the file they are written to, and whether pictures failed."""
+    from rsgnet.inference.annotated import annotated_files, predict_annotated  # noqa: PLC0415
+    from rsgnet.inference.predictions import write_predictions  # noqa: PLC0415
+    from rsgnet.inference.run_record import RESULTS_FILE  # noqa: PLC0415
+
+    files = annotated_files(truth, images)
+    with progress(len(files), out) as report:
+        done = write_predictions(predict_annotated(estimator, truth, images), out, None, report, record)
+    return out / RESULTS_FILE, bool(done.errors)
+
+
+def _print(box_figures: dict[str, float], assessment: Assessment) -> None:
+    columns = {"95 % interval": {name: f"{at.low:.4f} to {at.high:.4f}" for name, at in assessment.intervals.items()}}
+    other = assessment.comparison
+    if other is not None:
+        columns[f"less {other.results}"] = {
+            name: f"{apart.value:+.4f} ({apart.low:+.4f} to {apart.high:+.4f})"
+            for name, apart in other.differences.items()
+        }
+    print_metrics(box_figures | assessment.figures, columns)
+    shares = (f"{share:.1%} {kind}" for kind, share in assessment.errors["all"].keypoint_shares().items())
+    typer.echo(f"keypoints: {', '.join(shares)}")

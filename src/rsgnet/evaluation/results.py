@@ -53,7 +53,8 @@ def read_keypoint_results(results: ResultsSource, annotations: Annotations) -> R
 
     Raises:
         AnnotationError: An entry has another number of keypoints, a value that is not finite, no score, an unknown
-            picture, another category than 1, or repeats an earlier one. The entry is named, counted from 0.
+            picture, another category than 1, or repeats an earlier one or its `id`. The entry is named, counted from
+            0, with its `id` where it has one.
     """
     skeleton = annotations.skeleton
     read = _read(results, annotations, lambda entry: _keypoints(entry, skeleton))
@@ -87,22 +88,33 @@ def _read(
         raise AnnotationError(f"{origin}: not a COCO results list: expected a list, got {type(entries).__name__}")
     pictures = _PictureIndex(annotations)
     image_ids, scores, values = [], [], []
-    first_at: dict[tuple[int, float, bytes, str], int] = {}
+    first_at: dict[tuple[Any, ...], int] = {}
     for index, entry in enumerate(entries):
         try:
             if not isinstance(entry, Mapping):
                 raise AnnotationError(f"expected an object, got {type(entry).__name__}")
             image_id, score, value = pictures.id_of(entry), _score(entry), values_of(entry)
+            # Two boxes may yield one pose, but not one box twice: then the list holds a run's results more than once.
+            _once(first_at, index, "repeats", image_id, score, value.tobytes(), repr(entry.get("bbox")))
+            if entry.get("id") is not None:
+                _once(first_at, index, "has the id of", repr(entry["id"]))
         except AnnotationError as error:
-            raise AnnotationError(f"{origin}: entry {index}: {error}") from error
-        # Two boxes may yield one pose, but not one box twice: then the list holds a run's results more than once.
-        identity = image_id, score, value.tobytes(), repr(entry.get("bbox"))
-        if first_at.setdefault(identity, index) != index:
-            raise AnnotationError(f"{origin}: entry {index}: repeats entry {first_at[identity]}; remove one of them")
+            raise AnnotationError(f"{origin}: {_name(index, entry)}: {error}") from error
         image_ids.append(image_id)
         scores.append(score)
         values.append(value)
     return origin, np.array(image_ids, np.int64), np.array(scores, np.float64), np.array(values, np.float64)
+
+
+def _once(first_at: dict[tuple[Any, ...], int], index: int, says: str, *identity: Any) -> None:
+    first = first_at.setdefault(identity, index)
+    if first != index:
+        raise AnnotationError(f"{says} entry {first}; remove one of them")
+
+
+def _name(index: int, entry: object) -> str:
+    named = isinstance(entry, Mapping) and entry.get("id") is not None
+    return f"entry {index} (id {entry['id']!r})" if named else f"entry {index}"  # type: ignore[index]
 
 
 class _PictureIndex:

@@ -1,0 +1,128 @@
+"""Each picture's found poses beside its annotated people, and who is matched to whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rsgnet.data.annotations import AnnotatedPicture, Annotations
+from rsgnet.evaluation.official import official_evaluator
+from rsgnet.evaluation.protocol import asked_for, level_of, oks_area
+from rsgnet.evaluation.results import PERSON_CATEGORY, Results
+from rsgnet.geometry import Floats
+
+NOBODY = -1
+_POSES_PER_PICTURE = 20  # as the official tools: the surest of each picture
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One picture: who was found, who is there, and how alike they are.
+
+    Attributes:
+        image_id: The picture's id.
+        level: easy, medium or hard by its crowd index, None without one.
+        poses: (N, K, 3) the 20 surest poses found, surest first: x, y in picture pixels, score.
+        scores: (N,) how sure each is.
+        people: (M, K, 3) the annotated people: x, y, visibility (0 not labelled).
+        areas: (M,) areas in squared pixels that set the OKS scale.
+        counted: (M,) whether the person counts; the others neither count nor cost.
+        groups: (M,) whether the box is drawn about a group, which any number of poses may be matched to.
+        oks: (N, M) object keypoint similarity, as the official tool gives it.
+    """
+
+    image_id: int
+    level: str | None
+    poses: Floats
+    scores: Floats
+    people: Floats
+    areas: Floats
+    counted: NDArray[np.bool_]
+    groups: NDArray[np.bool_]
+    oks: Floats
+
+    def above(self, score: float) -> Scene:
+        """The same picture without the poses that score less."""
+        kept = self.scores >= score
+        return replace(self, poses=self.poses[kept], scores=self.scores[kept], oks=self.oks[kept])
+
+
+def read_scenes(truth: Annotations, results: Results, crowdpose: bool) -> tuple[Scene, ...]:
+    """One scene a picture, by ascending picture id.
+
+    Args:
+        truth: The annotated people.
+        results: The poses found.
+        crowdpose: Whether CrowdPose's rules hold (`protocol.is_crowdpose`).
+    """
+    evaluator = official_evaluator(truth, results, "keypoints", crowdpose)
+    evaluator.evaluate()
+    pictures = sorted(truth.pictures, key=lambda picture: picture.id)
+    return tuple(_scene(picture, results, evaluator, crowdpose) for picture in pictures)
+
+
+def match(scene: Scene, thresholds: ArrayLike) -> NDArray[np.intp]:
+    """Matches poses to people as the official tools do.
+
+    Each pose, surest first, takes the likest person whom no surer one has taken, a counted one before any other.
+
+    Args:
+        scene: The picture.
+        thresholds: (T,) the OKS that a match needs at least.
+
+    Returns:
+        (T, N) the index of each pose's person, -1 for none.
+    """
+    least = np.minimum(np.asarray(thresholds, np.float64), 1 - 1e-10)[:, None]
+    matches = np.full((len(least), len(scene.scores)), NOBODY)
+    if not len(scene.people):
+        return matches
+    free = np.ones((len(least), len(scene.people)), bool)
+    for pose, alike in enumerate(scene.oks):
+        candidates = (free | scene.groups) & (alike >= least)
+        counted = candidates & scene.counted
+        candidates = np.where(counted.any(1, keepdims=True), counted, candidates)
+        # Of people equally alike the official tools take the last.
+        likest = len(alike) - 1 - np.argmax(np.where(candidates, alike, -1.0)[:, ::-1], axis=1)
+        rows = np.flatnonzero(candidates.any(1))
+        matches[rows, pose] = likest[rows]
+        free[rows, likest[rows]] = False
+    return matches
+
+
+def keypoint_similarity(pose_xy: ArrayLike, places_xy: ArrayLike, area: float, sigmas: ArrayLike) -> Floats:
+    """How near keypoints are to their places: the terms that OKS is the mean of.
+
+    Args:
+        pose_xy: (K, 2) keypoints in picture pixels.
+        places_xy: (..., K, 2) places in picture pixels.
+        area: Area in squared pixels that sets the scale.
+        sigmas: (K,) falloffs.
+
+    Returns:
+        (..., K) in 0..1, 1 at the place itself.
+    """
+    squared = ((np.asarray(places_xy, np.float64) - np.asarray(pose_xy, np.float64)) ** 2).sum(-1)
+    similarity: Floats = np.exp(-squared / (2 * (area + np.spacing(1)) * (2 * np.asarray(sigmas)) ** 2))
+    return similarity
+
+
+def _scene(picture: AnnotatedPicture, results: Results, evaluator: Any, crowdpose: bool) -> Scene:
+    rows = np.flatnonzero(results.image_ids == picture.id)
+    rows = rows[np.argsort(-results.scores[rows], kind="stable")][:_POSES_PER_PICTURE]
+    people = picture.people
+    groups = np.array([person.is_crowd for person in people], bool)
+    return Scene(
+        image_id=picture.id,
+        level=level_of(picture),
+        poses=results.values[rows],
+        scores=results.scores[rows],
+        people=np.array([person.keypoints for person in people]).reshape(-1, *results.values.shape[1:]),
+        areas=np.array([oks_area(person, crowdpose) for person in people], np.float64),
+        counted=np.array([asked_for(person, crowdpose) > 0 for person in people], bool) & ~groups,
+        groups=groups,
+        oks=np.reshape(evaluator.ious.get((picture.id, PERSON_CATEGORY), []), (len(rows), len(people))),
+    )

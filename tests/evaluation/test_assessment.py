@@ -1,0 +1,125 @@
+import json
+
+import numpy as np
+import pytest
+from tests.evaluation.conftest import found, person, random_crowds
+
+from rsgnet.data.annotations import read_annotations
+from rsgnet.errors import RSGNetError
+from rsgnet.evaluation.assessment import assess
+from rsgnet.evaluation.average_precision import evaluate_keypoints
+from rsgnet.evaluation.results import read_keypoint_results
+from rsgnet.skeletons import CROWDPOSE14
+
+
+@pytest.fixture
+def crowd(truth):
+    """Twenty pictures of two levels with poses, and with those without every third of them."""
+    crowds, results = random_crowds(np.random.default_rng(6), 20)
+    annotations = read_annotations(truth(*crowds, crowd_indices=[0.1, 0.9] * 10))
+    fewer = [entry for index, entry in enumerate(results) if index % 3]
+    return annotations, read_keypoint_results(results, annotations), read_keypoint_results(fewer, annotations)
+
+
+def test_figures_are_the_official_ones_and_lie_in_their_intervals(crowd):
+    truth, results, _ = crowd
+    entries = [
+        {"image_id": int(at), "score": float(score), "keypoints": values.ravel().tolist()}
+        for at, score, values in zip(results.image_ids, results.scores, results.values, strict=True)
+    ]
+    found_out = assess(truth, results, resamples=200)
+    assert found_out.figures == evaluate_keypoints(truth.path, entries)
+    assert {"AP", "AP50", "AR", "AP_easy", "AP_hard"} <= found_out.intervals.keys()
+    for name, interval in found_out.intervals.items():
+        assert interval.low <= found_out.figures[name] <= interval.high
+    assert found_out.precision.mean() == pytest.approx(found_out.figures["AP"])
+    assert found_out.comparison is None
+
+
+def test_errors_of_the_levels_add_up(crowd):
+    truth, results, _ = crowd
+    errors = assess(truth, results, resamples=1).errors
+    assert errors.keys() == {"all", "easy", "medium", "hard", "medium_hard"}
+    assert errors["easy"] + errors["medium"] + errors["hard"] == errors["all"]
+    assert errors["hard"] == errors["medium_hard"] and errors["medium"].keypoints == 0 < errors["easy"].keypoints
+
+
+def test_comparison(crowd):
+    truth, results, fewer = crowd
+    forth = assess(truth, results, other=fewer, resamples=100)
+    back = assess(truth, fewer, other=results, resamples=100)
+    assert forth.comparison.figures == back.figures and forth.comparison.errors == back.errors["all"]
+    for name, apart in forth.comparison.differences.items():
+        assert apart.value == pytest.approx(forth.figures[name] - back.figures[name])
+        other = back.comparison.differences[name]
+        assert (other.low, other.high, other.better) == pytest.approx((-apart.high, -apart.low, 1 - apart.better))
+    assert forth.comparison.differences["AR50"].better == 1.0
+
+
+def test_the_seed_makes_it_again(crowd):
+    truth, results, fewer = crowd
+    one, same, other = (assess(truth, results, other=fewer, resamples=50, seed=seed).metrics() for seed in (1, 1, 2))
+    assert one == same and one["intervals"] != other["intervals"]
+
+
+def test_metrics_hold_everything_as_json(crowd):
+    truth, results, fewer = crowd
+    found_out = assess(truth, results, other=fewer, resamples=50, found_by="by hand")
+    metrics = json.loads(json.dumps(found_out.metrics(), allow_nan=False))
+    assert {name: metrics[name] for name in found_out.figures} == found_out.figures
+    assert metrics["intervals"]["AP"].keys() == {"low", "high"}
+    assert metrics["errors"]["all"]["keypoint_shares"].keys() == {"good", "jitter", "inverted", "swapped", "missed"}
+    assert metrics["errors"]["easy"]["people_shares"]["missed_people"] >= 0
+    assert metrics["calibration"]["keypoint_ece"] >= 0 and len(metrics["calibration"]["counts"]) >= 1
+    assert np.mean(metrics["precision_at_recall"]["oks50"]) == pytest.approx(metrics["AP50"])
+    assert np.mean(metrics["precision_at_recall"]["oks75"]) == pytest.approx(metrics["AP75"])
+    assert metrics["comparison"]["differences"]["AP"].keys() == {"value", "low", "high", "better"}
+    settings = metrics["settings"]
+    assert (settings["found_by"], settings["protocol"], settings["skeleton"]) == ("by hand", "coco", "coco17")
+    assert (settings["pictures"], settings["poses"], settings["resamples"]) == (20, len(results), 50)
+
+
+@pytest.mark.parametrize("results", [[], [found({}, 0.5)]])
+@pytest.mark.parametrize("pictures", [[[]], [[person({})]], [[person({0: (5, 5)})]]])
+def test_nothing_found_or_nobody_there(truth, pictures, results):
+    annotations = read_annotations(truth(*pictures))
+    held = read_keypoint_results(results, annotations)
+    metrics = assess(annotations, held, other=held, resamples=5).metrics()
+    assert json.dumps(metrics, allow_nan=False)
+    assert metrics["AP"] == (0.0 if pictures[0] and pictures[0][0]["num_keypoints"] else -1.0)
+    assert ("AP" in metrics["intervals"]) == ("AP" in metrics["comparison"]["differences"]) == (metrics["AP"] == 0)
+
+
+def test_the_protocol_is_followed(truth):
+    keypoints = np.zeros((14, 3))
+    keypoints[10] = 50, 50, 2
+    annotations = read_annotations(truth([person(keypoints, area=20.0)], skeleton=CROWDPOSE14))
+    results = read_keypoint_results([found({10: (53, 50)}, 0.9, count=14)], annotations)
+    good = {name: assess(annotations, results, name, resamples=1).errors["all"].good for name in ("coco", "crowdpose")}
+    assert good == {"coco": 0, "crowdpose": 1}
+
+
+def test_scores_beyond_one_are_cut_and_told(truth):
+    annotations = read_annotations(truth([person({0: (5, 5), 1: (9, 9)})]))
+    entry = found({0: (5, 5), 1: (9, 9)}, 0.9)
+    entry["keypoints"][2] = 7.5
+    found_out = assess(annotations, read_keypoint_results([entry], annotations), resamples=1)
+    assert found_out.scores_out_of_range == 0.5 and found_out.calibration.probabilities.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"), [({"resamples": 0}, "at least one resample"), ({"protocol": "oks"}, "no protocol is named 'oks'")]
+)
+def test_what_cannot_be_assessed(crowd, more, says):
+    with pytest.raises(RSGNetError, match=says):
+        assess(crowd[0], crowd[1], **more)
+
+
+def test_golden_crowdpose(shared):
+    annotations = read_annotations(shared("golden/evaluation/crowdpose_gt.json"))
+    results = read_keypoint_results(shared("golden/evaluation/crowdpose_results.json"), annotations)
+    official = json.loads(shared("golden/evaluation/expected.json").read_text())["crowdpose"]["official"]
+    metrics = assess(annotations, results, "crowdpose", resamples=100).metrics()
+    for name in ("AP", "AP50", "AP75", "AR", "AR50", "AR75", "AP_easy", "AP_medium", "AP_hard"):
+        assert metrics[name] == pytest.approx(official[name], abs=5e-5)
+        assert metrics["intervals"][name]["low"] < official[name] < metrics["intervals"][name]["high"]
