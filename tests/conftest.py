@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rsgnet.config import CropConfig, DecodeConfig, DetectorConfig, ModelConfig, PoseConfig, to_json
 from rsgnet.skeletons import skeleton_named
@@ -131,3 +133,44 @@ def colours() -> Callable[..., np.ndarray]:
         return np.round(250 * np.stack(planes, -1)).astype(np.uint8)
 
     return draw
+
+
+PEOPLE_COLOURS = [(220, 60, 60), (60, 200, 60), (60, 80, 230), (210, 200, 40), (200, 50, 200), (40, 200, 200)]
+
+
+@pytest.fixture
+def people_set(tmp_path: Path) -> tuple[Path, Path]:
+    """A COCO file with polygon masks and its pictures: six, each of one person of one colour before the same grey."""
+    body = {  # across and down, of a standing person's box
+        "nose": (50, 6), "left_eye": (54, 5), "right_eye": (46, 5), "left_ear": (60, 6), "right_ear": (40, 6),
+        "left_shoulder": (72, 18), "right_shoulder": (28, 18), "left_elbow": (84, 34), "right_elbow": (16, 34),
+        "left_wrist": (88, 48), "right_wrist": (12, 48), "left_hip": (64, 50), "right_hip": (36, 50),
+        "left_knee": (64, 74), "right_knee": (36, 74), "left_ankle": (64, 96), "right_ankle": (36, 96),
+    }  # fmt: skip
+    (tmp_path / "images").mkdir(exist_ok=True)
+    images, annotations = [], []
+    for number, colour in enumerate(PEOPLE_COLOURS, 1):
+        left, top, width, height = 100 + 8 * number, 30 + 3 * number, 60, 150
+        picture = np.full((220, 300, 3), 128, np.uint8)
+        picture[top : top + height, left : left + width] = colour
+        Image.fromarray(picture).save(tmp_path / "images" / f"{number}.png")
+        right, bottom = left + width, top + height
+        triples = [(left + width * x / 100, top + height * y / 100, 2) for x, y in body.values()]
+        images.append({"id": number, "file_name": f"{number}.png", "width": 300, "height": 220})
+        annotations.append(
+            {
+                "id": 10 * number,
+                "image_id": number,
+                "category_id": 1,
+                "iscrowd": 0,
+                "bbox": [left, top, width, height],
+                "area": width * height,
+                "segmentation": [[left, top, right, top, right, bottom, left, bottom]],
+                "keypoints": [value for triple in triples for value in triple],
+                "num_keypoints": 17,
+            }
+        )
+    categories = [{"id": 1, "name": "person", "keypoints": list(body), "skeleton": []}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "people.json").write_text(json.dumps(content))
+    return tmp_path / "people.json", tmp_path / "images"

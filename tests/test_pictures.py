@@ -8,7 +8,7 @@ from PIL import Image
 
 from rsgnet.errors import PictureError
 from rsgnet.geometry import crop_affine
-from rsgnet.pictures import as_picture, read_picture, rgb_array, warp
+from rsgnet.pictures import as_picture, grey_thumbnail, picture_size, read_picture, rgb_array, warp
 
 QUADRANTS = np.zeros((40, 60, 3), np.uint8)
 QUADRANTS[:20, :30], QUADRANTS[:20, 30:] = (200, 30, 40), (30, 190, 50)
@@ -222,3 +222,29 @@ class TestWarp:
 
 def test_rgb_array_of_an_integer_picture():
     assert np.array_equal(rgb_array(Image.new("I", (2, 2), 65535)), np.full((2, 2, 3), 255))
+
+
+class TestSizesAndThumbnails:
+    @pytest.mark.parametrize(
+        ("orientation", "size_wh"), [(None, (60, 40)), (3, (60, 40)), (6, (40, 60)), (8, (40, 60))]
+    )
+    def test_pictures_are_upright(self, tmp_path, orientation, size_wh):
+        exif = Image.Exif()
+        if orientation:
+            exif[0x0112] = orientation
+        path = save(tmp_path / "a.jpg", Image.fromarray(QUADRANTS), exif=exif, quality=95)
+        assert picture_size(path) == size_wh
+        thumbnail, whole_wh = grey_thumbnail(path, (4, 4))
+        grey = np.asarray(Image.fromarray(read_picture(path)).convert("L").resize((4, 4), Image.Resampling.BOX))
+        assert whole_wh == size_wh and np.abs(thumbnail.astype(int) - grey).max() < 12
+
+    def test_a_cut_file_has_a_size_but_no_thumbnail(self, tmp_path):
+        path = save(
+            tmp_path / "a.jpg", Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8))
+        )
+        path.write_bytes(path.read_bytes()[:1500])
+        assert picture_size(path) == (90, 90)
+        with pytest.raises(PictureError, match="truncated"):
+            grey_thumbnail(path, (4, 4))
+        with pytest.raises(PictureError, match="no such file"):
+            picture_size(tmp_path / "none.jpg")

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from rsgnet.errors import RSGNetError
-from rsgnet.skeletons import COCO17, CROWDPOSE14, PEOPLE19, SKELETONS, Skeleton, skeleton_named
+from rsgnet.skeletons import (
+    COCO17,
+    CROWDPOSE14,
+    DEFAULT_SIGMA,
+    PEOPLE19,
+    SKELETONS,
+    Skeleton,
+    read_skeleton,
+    skeleton_named,
+)
 
 GOOD = {
     "name": "stick",
@@ -104,3 +113,62 @@ def test_golden_sigmas_and_flip_pairs(shared):
     pairs = np.load(shared("golden/ops/flip.npz"))
     assert [list(pair) for pair in COCO17.flip_pairs] == pairs["pairs_17"].tolist()
     assert [list(pair) for pair in CROWDPOSE14.flip_pairs] == pairs["pairs_14"].tolist()
+
+
+class TestOwnSkeletons:
+    KEYPOINTS = 'name = "stick"\nkeypoints = ["top", "left_foot", "right_foot"]\n'
+    EDGES = 'edges = [["top", "left_foot"], ["top", "right_foot"]]\n'
+
+    @pytest.fixture
+    def read(self, tmp_path):
+        def read(text):
+            (tmp_path / "stick.toml").write_text(text)
+            return read_skeleton(tmp_path / "stick.toml")
+
+        return read
+
+    def test_a_short_file_is_enough(self, read, tmp_path):
+        skeleton = read(self.KEYPOINTS + self.EDGES)
+        assert (skeleton.name, skeleton.keypoints) == ("stick", ("top", "left_foot", "right_foot"))
+        assert skeleton.edges == skeleton.limbs == ((0, 1), (0, 2))
+        assert skeleton.flip_pairs == ((1, 2),) and skeleton.sigmas == (DEFAULT_SIGMA,) * 3
+        assert skeleton_named(str(tmp_path / "stick.toml")) == skeleton_named(skeleton) == skeleton
+
+    @pytest.mark.parametrize("sigmas", ["[0.1, 0.2, 0.2]", "{ top = 0.1, left_foot = 0.2, right_foot = 0.2 }"])
+    def test_all_may_be_said(self, read, sigmas):
+        more = f'limbs = [["left_foot", "right_foot"]]\nflip_pairs = []\nsigmas = {sigmas}\n'
+        skeleton = read(self.KEYPOINTS + self.EDGES + more)
+        assert (skeleton.limbs, skeleton.flip_pairs, skeleton.sigmas) == (((1, 2),), (), (0.1, 0.2, 0.2))
+
+    def test_sigmas_of_some(self, read):
+        assert read(self.KEYPOINTS + self.EDGES + "sigmas = { top = 0.1 }").sigmas == (0.1, 0.07, 0.07)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("name = ", "not valid TOML"),
+            (KEYPOINTS, "has no edges"),
+            (EDGES, "has no name, keypoints"),
+            (KEYPOINTS + EDGES + "joints = 3", "unknown joints; a skeleton has name, keypoints"),
+            (KEYPOINTS.replace("stick", "coco17") + EDGES, "none of coco17"),
+            (KEYPOINTS.replace('"stick"', "7") + EDGES, "it is 7"),
+            (KEYPOINTS.replace("left_foot", "top") + "edges = []", "unique"),
+            ('name = "a"\nkeypoints = "top"\nedges = []', "must be a list of keypoint names, not 'top'"),
+            (KEYPOINTS + "edges = 7", "list of pairs"),
+            (KEYPOINTS + 'edges = [["top", "hand"]]', "is no pair out of top, left_foot"),
+            (KEYPOINTS + 'edges = [["top"]]', "is no pair"),
+            (KEYPOINTS + "edges = [[0, 1]]", "keypoint names, not"),
+            (KEYPOINTS + EDGES + "sigmas = [0.1]", "expected 3 positive sigmas"),
+            (KEYPOINTS + EDGES + "sigmas = [0.1, 0.1, 0]", "positive numbers"),
+            (KEYPOINTS + EDGES + "sigmas = [0.1, 0.1, inf]", "positive numbers"),
+            (KEYPOINTS + EDGES + "sigmas = { hand = 0.1 }", "no keypoint is named hand"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, read, text, message):
+        with pytest.raises(RSGNetError, match=message) as caught:
+            read(text)
+        assert "stick.toml: " in str(caught.value)
+
+    def test_a_missing_file(self):
+        with pytest.raises(RSGNetError, match=r"none\.toml: cannot be read: No such file"):
+            skeleton_named("none.toml")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from rsgnet.errors import PictureError
 from rsgnet.geometry import Floats, invert_affine
@@ -32,7 +34,48 @@ def read_picture(path: str | PathLike[str], max_pixels: int = MAX_PIXELS) -> Pic
     Raises:
         PictureError: The file is missing, empty, truncated, not a picture, or over the limit.
     """
-    path = Path(path)
+    with _opened(Path(path), max_pixels) as image:
+        return rgb_array(ImageOps.exif_transpose(image))
+
+
+def picture_size(path: str | PathLike[str]) -> tuple[int, int]:
+    """Width and height in pixels of a picture file as people see it, EXIF orientation applied; nothing is decoded.
+
+    Raises:
+        PictureError: The file is missing, empty, or not a picture.
+    """
+    with _opened(Path(path), MAX_PIXELS) as image:
+        return _upright_size(image)
+
+
+def grey_thumbnail(path: str | PathLike[str], size_wh: tuple[int, int]) -> tuple[Picture, tuple[int, int]]:
+    """A picture file scaled down without its colours, whatever its shape; decodes all of it, so breaks are found.
+
+    Args:
+        path: The file.
+        size_wh: Width and height of the thumbnail.
+
+    Returns:
+        (height, width) grey, and the whole picture's width and height.
+
+    Raises:
+        PictureError: The file is missing, empty, truncated, not a picture, or over the limit.
+    """
+    with _opened(Path(path), MAX_PIXELS) as image:
+        whole_wh = _upright_size(image)
+        image.draft("L", (8 * size_wh[0], 8 * size_wh[1]))  # JPEG need not be decoded in full detail
+        upright = Image.fromarray(rgb_array(ImageOps.exif_transpose(image)))
+        return np.asarray(upright.convert("L").resize(size_wh, Image.Resampling.BOX)), whole_wh
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return (image.height, image.width) if turned else image.size
+
+
+@contextmanager
+def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
+    """Opens a picture file; whatever goes wrong with it in the block becomes a `PictureError` that names it."""
     if not path.is_file():
         raise PictureError(f"{path}: no such file")
     if path.stat().st_size == 0:
@@ -46,7 +89,7 @@ def read_picture(path: str | PathLike[str], max_pixels: int = MAX_PIXELS) -> Pic
                         f"{path}: {image.width}x{image.height} is over the limit of {max_pixels} pixels; "
                         "scale it down or raise the limit"
                     )
-                return rgb_array(ImageOps.exif_transpose(image))
+                yield image
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -119,12 +162,12 @@ def warp(picture: Picture, matrix: Floats, size_wh: tuple[int, int]) -> Picture:
     alias.
 
     Args:
-        picture: (H, W, 3) RGB.
+        picture: (H, W, 3) RGB; or (H, W, 4) with opacity, by which colours are weighed, or (H, W) of one channel.
         matrix: (2, 3) the map from picture pixel indices to crop pixel indices.
         size_wh: Width and height of the crop.
 
     Returns:
-        (height, width, 3) RGB crop.
+        (height, width, ...) the crop, of the picture's channels.
     """
     inverse = invert_affine(matrix)
     # Pillow counts from the corners of pixels, the maps here from their indices.
@@ -137,7 +180,7 @@ def warp(picture: Picture, matrix: Floats, size_wh: tuple[int, int]) -> Picture:
     left, top = np.clip(np.floor(seen.min(0)) - margin, 0, whole_wh).astype(int)
     right, bottom = np.clip(np.ceil(seen.max(0)) + margin, 0, whole_wh).astype(int)
     if right <= left or bottom <= top:
-        return np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
+        return np.zeros((size_wh[1], size_wh[0], *picture.shape[2:]), np.uint8)
     image = Image.fromarray(np.ascontiguousarray(picture[top:bottom, left:right]))
     inverse[:, 2] -= left, top
     if factor >= 2:

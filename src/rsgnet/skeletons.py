@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.errors import RSGNetError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 @dataclass(frozen=True)
@@ -120,12 +129,107 @@ PEOPLE19 = Skeleton(
 SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, CROWDPOSE14, PEOPLE19)}
 
 
-def skeleton_named(name: str) -> Skeleton:
-    """The built-in skeleton of that name.
+# For keypoints of which nobody knows how exactly people place them: about the mean of COCO's.
+DEFAULT_SIGMA = 0.07
+
+
+def skeleton_named(skeleton: str | Skeleton) -> Skeleton:
+    """The skeleton that a name, or a .toml file, means; a skeleton is itself.
+
+    Args:
+        skeleton: The name of a built-in skeleton, the path of a file for `read_skeleton`, or a skeleton.
 
     Raises:
-        RSGNetError: There is none of that name.
+        RSGNetError: There is none of that name, or the file holds none.
     """
-    if name not in SKELETONS:
-        raise RSGNetError(f"no skeleton is named {name!r}; there are {', '.join(SKELETONS)}")
-    return SKELETONS[name]
+    if isinstance(skeleton, Skeleton):
+        return skeleton
+    if skeleton.endswith(".toml"):
+        return read_skeleton(skeleton)
+    if skeleton not in SKELETONS:
+        raise RSGNetError(
+            f"no skeleton is named {skeleton!r}; there are {', '.join(SKELETONS)}, or name a .toml file of your own"
+        )
+    return SKELETONS[skeleton]
+
+
+def read_skeleton(path: str | Path) -> Skeleton:
+    """Reads a skeleton of your own.
+
+    The file holds `name`, `keypoints` and `edges`; `limbs` (the edges where it has none), `flip_pairs` (left_... with
+    right_... where it has none) and `sigmas` (one a keypoint, or a table by keypoint; 0.07 for those that are not
+    given). Pairs are pairs of keypoint names.
+
+    Raises:
+        RSGNetError: The file is missing, not TOML, lacks a key, has an unknown one, or contradicts itself.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RSGNetError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RSGNetError(f"{path}: not valid TOML ({error})") from error
+    try:
+        return _from_table(table)
+    except RSGNetError as error:
+        raise RSGNetError(f"{path}: {error}") from error
+
+
+def named_sides(keypoints: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Pairs of the indices of keypoints whose names differ in left and right only."""
+    return tuple(
+        (index, keypoints.index(name.replace("left", "right")))
+        for index, name in enumerate(keypoints)
+        if "left" in name and name.replace("left", "right") in keypoints
+    )
+
+
+def _from_table(table: Mapping[str, Any]) -> Skeleton:
+    known = [field.name for field in fields(Skeleton)]
+    if unknown := sorted(table.keys() - set(known)):
+        raise RSGNetError(f"unknown {', '.join(unknown)}; a skeleton has {', '.join(known)}")
+    if missing := [name for name in known[:3] if name not in table]:
+        raise RSGNetError(f"has no {', '.join(missing)}")
+    name, keypoints = table["name"], _strings(table["keypoints"], "keypoints")
+    if not isinstance(name, str) or not name or name in SKELETONS:
+        raise RSGNetError(f"name must be a text of your own, none of {', '.join(SKELETONS)}; it is {name!r}")
+    edges = _pairs(table, "edges", keypoints)
+    return Skeleton(
+        name=name,
+        keypoints=keypoints,
+        edges=edges,
+        limbs=_pairs(table, "limbs", keypoints) if "limbs" in table else edges,
+        flip_pairs=_pairs(table, "flip_pairs", keypoints) if "flip_pairs" in table else named_sides(keypoints),
+        sigmas=_sigmas(table.get("sigmas", {}), keypoints),
+    )
+
+
+def _strings(value: object, what: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise RSGNetError(f"{what} must be a list of keypoint names, not {value!r}")
+    return tuple(value)
+
+
+def _pairs(table: Mapping[str, Any], field: str, keypoints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    value = table[field]
+    if not isinstance(value, list):
+        raise RSGNetError(f"{field} must be a list of pairs of keypoint names, not {value!r}")
+    pairs = []
+    for pair in value:
+        names = _strings(pair, f"each of {field}")
+        if len(names) != 2 or not set(names) <= set(keypoints):
+            raise RSGNetError(f"{field}: {pair} is no pair out of {', '.join(keypoints)}")
+        pairs.append((keypoints.index(names[0]), keypoints.index(names[1])))
+    return tuple(pairs)
+
+
+def _sigmas(value: object, keypoints: tuple[str, ...]) -> tuple[float, ...]:
+    if isinstance(value, dict) and not value.keys() <= set(keypoints):
+        raise RSGNetError(f"sigmas: no keypoint is named {', '.join(sorted(value.keys() - set(keypoints)))}")
+    sigmas = [value.get(name, DEFAULT_SIGMA) for name in keypoints] if isinstance(value, dict) else value
+    if not isinstance(sigmas, list) or not all(
+        type(sigma) in (int, float) and 0 < sigma < float("inf") for sigma in sigmas
+    ):
+        raise RSGNetError(f"sigmas must be positive numbers, a list or a table by keypoint, not {value!r}")
+    return tuple(float(sigma) for sigma in sigmas)

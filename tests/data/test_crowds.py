@@ -3,13 +3,13 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from rsgnet.data.annotations import Person, read_annotations
+from rsgnet.data.annotations import Person
 from rsgnet.data.bodies import FOREARM, SHIN, THIGH, UPPER_ARM, Arm, Leg, Stance, pose, random_stance
 from rsgnet.data.canvas import Camera, Canvas, Tube
 from rsgnet.data.crowd_index import crowd_index
-from rsgnet.data.crowds import simulate_crowd, write_crowds
+from rsgnet.data.crowds import rendered_crowd, simulate_crowd
+from rsgnet.data.masks import segmentation_mask
 from rsgnet.errors import RSGNetError
 from rsgnet.skeletons import COCO17
 
@@ -214,25 +214,29 @@ class TestScene:
             simulate_crowd(0, size_wh, people)
 
 
-class TestWriting:
-    def test_a_data_set_that_reads_back(self, tmp_path):
-        path = write_crowds(tmp_path / "crowds", scenes=3, seed=5, size_wh=(96, 64), people=4)
-        found = read_annotations(path)
-        assert found.skeleton is COCO17
-        assert [picture.file_name for picture in found.pictures] == ["000001.png", "000002.png", "000003.png"]
-        assert [picture.id for picture in found.pictures] == [1, 2, 3]
-        identifiers = [person.id for picture in found.pictures for person in picture.people]
-        assert identifiers == list(range(1, len(identifiers) + 1))
-        pictures = [np.asarray(Image.open(path.parent / "images" / one.file_name)) for one in found.pictures]
-        assert [picture.shape for picture in pictures] == [(64, 96, 3)] * 3
-        assert (pictures[0] != pictures[1]).mean() > 0.5
-        assert all(picture.crowd_index is not None for picture in found.pictures)
+class TestLevels:
+    @pytest.mark.parametrize("wanted", [0.05, 0.5, 1.0])
+    def test_the_crowd_index_is_met(self, wanted):
+        for seed in range(3):
+            assert rendered_crowd(seed, wanted, (160, 120)).crowd_index == pytest.approx(wanted, abs=0.05)
 
-    def test_the_same_seed_writes_the_same_files(self, tmp_path):
-        digests = []
-        for name, seed in (("a", 5), ("b", 5), ("c", 6)):
-            write_crowds(tmp_path / name, 1, seed, (96, 64), 2)
-            files = sorted((tmp_path / name).rglob("*.*"))
-            assert [file.name for file in files] == ["annotations.json", "000001.png"]
-            digests.append(hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest())
-        assert digests[0] == digests[1] != digests[2]
+    def test_masks_and_hiders_agree_with_who_is_seen(self, scenes):
+        for scene in scenes:
+            for truth, keypoints in zip(scene.annotations["annotations"], keypoints_of(scene), strict=True):
+                np.testing.assert_array_equal(
+                    segmentation_mask(truth["segmentation"], (320, 240)), scene.owners == truth["id"]
+                )
+                for (_, _, visibility), hider in zip(keypoints, truth["hidden_by"], strict=True):
+                    assert visibility == 1 or hider == 0
+
+    def test_people_hide_themselves_and_others(self, scenes):
+        pairs = [
+            (hider, truth["id"])
+            for scene in scenes
+            for truth in scene.annotations["annotations"]
+            for hider in truth["hidden_by"]
+            if hider
+        ]
+        own = [hider == person for hider, person in pairs]
+        assert 0.1 < np.mean(own) < 0.9
+        assert np.mean([hider < person for hider, person in pairs if hider != person]) > 0.9  # nearest first

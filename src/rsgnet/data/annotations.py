@@ -1,161 +1,146 @@
-"""COCO-format keypoint annotations, read into arrays and checked as they are read."""
+"""The one way in for labels: whatever format a file has, `read_annotations` knows it by its content."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from rsgnet.data.coco import read_coco
+from rsgnet.data.crowd_index import crowd_index, rule_for
+from rsgnet.data.cvat import read_cvat
+from rsgnet.data.findings import Report, refuse
+from rsgnet.data.ochuman import read_ochuman
+from rsgnet.data.people import AnnotatedPicture, Annotations, Person
+from rsgnet.data.yolo import read_yolo, yolo_root
 from rsgnet.errors import AnnotationError
-from rsgnet.skeletons import SKELETONS, Skeleton
+from rsgnet.skeletons import Skeleton, read_skeleton
+
+__all__ = [
+    "AnnotatedPicture",
+    "Annotations",
+    "Person",
+    "file_and_split",
+    "load_json",
+    "pictures_folder",
+    "read_annotations",
+    "read_as_given",
+]
+
+SKELETON_FILE = "skeleton.toml"
+_LARGEST = 2**29  # bytes; COCO's largest file is 449 million
+_YAML = (".yaml", ".yml")
 
 
-@dataclass(frozen=True, eq=False)
-class Person:
-    """One annotated person.
+def read_annotations(path: str | Path, own: Skeleton | None = None) -> Annotations:
+    """Reads labels: COCO keypoint JSON (COCO, CrowdPose, OCHuman, CVAT's export), OCHuman's own, YOLO pose, CVAT's XML.
 
-    Attributes:
-        id: The annotation's id.
-        box_xywh: (4,) left, top, width, height in picture pixels.
-        keypoints: (K, 3) x, y, visibility (0 not labelled, 1 labelled but hidden, 2 visible).
-        area: Area in squared pixels that sets the OKS scale.
-        is_crowd: Whether the box is drawn about a group.
-    """
+    The skeleton is the one of `own`, a `skeleton.toml` beside the file, and the built-in ones, that has the file's
+    keypoint names; a file that names none is taken by their number. Names that nobody knows make a skeleton of their
+    own. Where a picture has no crowd index it is computed.
 
-    id: int
-    box_xywh: NDArray[np.float64]
-    keypoints: NDArray[np.float64]
-    area: float
-    is_crowd: bool = False
-
-    @property
-    def labelled(self) -> int:
-        """How many keypoints are labelled."""
-        return int((self.keypoints[:, 2] > 0).sum())
-
-
-@dataclass(frozen=True, eq=False)
-class AnnotatedPicture:
-    """One picture of a data set.
-
-    Attributes:
-        id: The picture's id.
-        file_name: Its file, relative to the data set's picture folder.
-        size_wh: Width and height in pixels.
-        people: Everyone annotated in it.
-        crowd_index: CrowdPose's crowd index, None where the file gives none.
-    """
-
-    id: int
-    file_name: str
-    size_wh: tuple[int, int]
-    people: tuple[Person, ...]
-    crowd_index: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Annotations:
-    """A data set: its skeleton and pictures.
-
-    Attributes:
-        path: The file it was read from.
-        skeleton: The keypoints of its people.
-        pictures: In the order of the file.
-    """
-
-    path: Path
-    skeleton: Skeleton
-    pictures: tuple[AnnotatedPicture, ...]
-
-
-def read_annotations(path: str | Path) -> Annotations:
-    """Reads a COCO-format keypoint file (COCO, CrowdPose and whatever keeps to their layout).
-
-    The skeleton is the built-in one whose keypoint names the person category lists; a file that lists none is taken by
-    the number of its keypoints, as CrowdPose's own files want.
+    Args:
+        path: The file. Of a YOLO data.yaml with several splits, one is named: `data.yaml#val`.
+        own: A skeleton that may be meant.
 
     Raises:
-        AnnotationError: The file is missing or broken, or its keypoints fit no skeleton.
+        AnnotationError: The file is missing, broken, over 512 MiB, or of no known format; an entry of it cannot be
+            used; or its keypoints fit no skeleton.
     """
-    path = Path(path)
-    content = load_json(path)
-    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-        raise AnnotationError(f"{path}: not COCO annotations: expected an object with `images` and `annotations`")
+    annotations = read_as_given(path, own, refuse)
+    if not any(person.labelled for picture in annotations.pictures for person in picture.people):
+        return annotations
+    rule = rule_for(annotations.skeleton)
+    pictures = tuple(
+        replace(picture, crowd_index=crowd_index(picture.people, annotations.skeleton, rule))
+        if picture.crowd_index is None
+        else picture
+        for picture in annotations.pictures
+    )
+    return replace(annotations, pictures=pictures)
+
+
+def read_as_given(path: str | Path, own: Skeleton | None, report: Report) -> Annotations:
+    """Reads labels as `read_annotations`, without adding crowd indices.
+
+    Args:
+        path: The file.
+        own: A skeleton that may be meant.
+        report: Told of each entry that is wrong; entries that cannot be used are left out where it returns.
+
+    Raises:
+        AnnotationError: As `read_annotations`, but for single entries.
+    """
+    file, split = file_and_split(path)
+    beside = file.parent / SKELETON_FILE
+    skeletons = [*([own] if own else []), *([read_skeleton(beside)] if beside.is_file() else [])]
     try:
-        skeleton = _skeleton_of(content)
-        people: dict[int, list[Person]] = {}
-        for entry in _of_people(content):
-            people.setdefault(int(entry["image_id"]), []).append(_person(entry, len(skeleton)))
-        pictures = tuple(_picture(entry, people.pop(int(entry["id"]), [])) for entry in content["images"])
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, AnnotationError):
-            raise AnnotationError(f"{path}: {error}") from error
-        raise AnnotationError(f"{path}: broken COCO annotations: {type(error).__name__} {error}") from error
-    if people:
-        raise AnnotationError(f"{path}: annotations for picture ids that `images` does not list: {sorted(people)[:5]}")
-    return Annotations(path, skeleton, pictures)
+        skeleton, pictures = _read(file, split, skeletons, report)
+    except AnnotationError as error:
+        message = str(error)
+        raise AnnotationError(message if message.startswith(f"{file}: ") else f"{file}: {message}") from error
+    return Annotations(Path(path), skeleton, tuple(pictures))
+
+
+def file_and_split(path: str | Path) -> tuple[Path, str]:
+    """The file and the split of a path such as `data.yaml#val`; "" where it names no split."""
+    name, _, split = str(path).rpartition("#")
+    return (Path(name), split) if Path(name).suffix.lower() in _YAML else (Path(path), "")
+
+
+def pictures_folder(path: str | Path) -> Path:
+    """The folder where a label file's pictures lie if nobody says otherwise: a data.yaml's root, else `images` beside.
+
+    Raises:
+        AnnotationError: A data.yaml is broken.
+    """
+    file, _ = file_and_split(path)
+    if file.suffix.lower() not in _YAML:
+        return file.parent / "images"
+    try:
+        return yolo_root(file)
+    except AnnotationError as error:
+        raise AnnotationError(f"{file}: {error}") from error
 
 
 def load_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        AnnotationError: The file is missing or not JSON.
+        AnnotationError: The file is missing, over 512 MiB, or not JSON.
     """
+    content = _content(path)
     try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise AnnotationError(f"{path}: cannot be read: {error.strerror}") from error
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"{path}: not valid JSON ({error}); is it truncated?") from error
 
 
-def _skeleton_of(content: Mapping[str, Any]) -> Skeleton:
-    categories: Sequence[Mapping[str, Any]] = content.get("categories") or []
-    names = next((tuple(entry["keypoints"]) for entry in categories if entry.get("keypoints")), None)
-    for skeleton in SKELETONS.values():
-        if names == skeleton.keypoints:
-            return skeleton
-    counts = {len(entry["keypoints"]) // 3 for entry in _of_people(content) if entry.get("keypoints")}
-    counts |= {len(names)} if names else set()
-    for skeleton in SKELETONS.values():
-        if counts == {len(skeleton)}:
-            return skeleton
-    raise AnnotationError(f"keypoints fit no known skeleton: names {names}, counts {sorted(counts)}")
+def _content(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise AnnotationError(f"{path}: over {_LARGEST} bytes; split it")
+        return path.read_bytes()
+    except OSError as error:
+        raise AnnotationError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _of_people(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The annotations of people, in files that hold other things as well."""
-    categories: Sequence[Mapping[str, Any]] = content.get("categories") or []
-    others = {entry.get("id") for entry in categories if not entry.get("keypoints") and entry.get("name") != "person"}
-    return [entry for entry in content["annotations"] if entry.get("category_id") not in others]
-
-
-def _person(entry: Mapping[str, Any], count: int) -> Person:
-    keypoints = np.asarray(entry.get("keypoints") or [0.0] * 3 * count, np.float64)
-    if keypoints.shape != (3 * count,):
-        raise AnnotationError(
-            f"annotation {entry.get('id')}: expected {3 * count} keypoint numbers, got {keypoints.size}"
-        )
-    box = np.asarray(entry["bbox"], np.float64)
-    if box.shape != (4,) or not np.isfinite(box).all() or not np.isfinite(keypoints).all():
-        raise AnnotationError(f"annotation {entry.get('id')}: box and keypoints must be finite numbers, box is {box}")
-    area = entry.get("area")
-    area = 0.53 * box[2] * box[3] if area is None else area
-    return Person(int(entry["id"]), box, keypoints.reshape(count, 3), float(area), bool(entry.get("iscrowd", 0)))
-
-
-def _picture(entry: Mapping[str, Any], people: list[Person]) -> AnnotatedPicture:
-    crowd_index = entry.get("crowdIndex")
-    return AnnotatedPicture(
-        id=int(entry["id"]),
-        file_name=str(entry["file_name"]),
-        size_wh=(int(entry["width"]), int(entry["height"])),
-        people=tuple(people),
-        crowd_index=None if crowd_index is None else float(crowd_index),
-    )
+def _read(
+    path: Path, split: str, skeletons: Sequence[Skeleton], report: Report
+) -> tuple[Skeleton, list[AnnotatedPicture]]:
+    if path.suffix.lower() in _YAML:
+        return read_yolo(path, split, skeletons, report)
+    if path.suffix.lower() == ".xml":
+        try:
+            return read_cvat(_content(path).decode("utf-8-sig"), skeletons, report)
+        except UnicodeDecodeError as error:
+            raise AnnotationError("is not UTF-8, as CVAT's XML is") from error
+    content = load_json(path)
+    images = content.get("images") if isinstance(content, Mapping) else None
+    if not isinstance(images, list) or not (images or "annotations" in content):
+        raise AnnotationError("not annotations: expected an object with `images` and `annotations`, a data.yaml or XML")
+    if "annotations" not in content and isinstance(images[0], Mapping) and "annotations" in images[0]:
+        return read_ochuman(content, report)
+    return read_coco(content, skeletons, path.stem, report)

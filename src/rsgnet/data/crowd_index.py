@@ -10,8 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from rsgnet.data.annotations import Person
-from rsgnet.geometry import Floats
+from rsgnet.data.people import Person
 from rsgnet.skeletons import CROWDPOSE14, Skeleton
 
 CrowdIndexRule = Literal["crowdpose", "capped"]
@@ -39,19 +38,28 @@ def crowd_index(people: Sequence[Person], skeleton: Skeleton, rule: CrowdIndexRu
     crowdpose = rule == "crowdpose"
     if not crowdpose:
         people = [person for person in people if not person.is_crowd]
-    body = [index for index, name in enumerate(skeleton.keypoints) if name in _BODY]
+    seen = [person.keypoints[:, 2] > 0 for person in people]
+    places = np.concatenate(
+        [np.zeros((0, 2)), *(each.keypoints[on, :2] for each, on in zip(people, seen, strict=True))]
+    )
+    owners = np.repeat(np.arange(len(people)), [int(mask.sum()) for mask in seen])
+    body = _body_of(skeleton)
     shares = []
-    for person in people:
-        seen = person.keypoints[:, 2] > 0
-        if seen[body].sum() < _LEAST_BODY_KEYPOINTS if crowdpose else not seen.any():
+    for index, person in enumerate(people):
+        if seen[index][body].sum() < _LEAST_BODY_KEYPOINTS if crowdpose else not seen[index].any():
             continue
-        others = sum(_inside(other, person.box_xywh) for other in people if other is not person)
-        own = int(seen.sum()) if crowdpose else max(_inside(person, person.box_xywh), 1)
+        low, high = person.box_xywh[:2], person.box_xywh[:2] + person.box_xywh[2:]
+        inside = owners[((places >= low) & (places <= high)).all(-1)]
+        others = int((inside != index).sum())
+        own = int(seen[index].sum()) if crowdpose else max(len(inside) - others, 1)
         shares.append(others / own if crowdpose else min(others / own, 1.0))
     return float(np.mean(shares)) if shares else 0.0
 
 
-def _inside(person: Person, box_xywh: Floats) -> int:
-    """How many labelled keypoints of a person lie in a box."""
-    places = person.keypoints[person.keypoints[:, 2] > 0, :2]
-    return int(((places >= box_xywh[:2]) & (places <= box_xywh[:2] + box_xywh[2:])).all(-1).sum())
+def rule_for(skeleton: Skeleton) -> CrowdIndexRule:
+    """The rule that makes sense of a skeleton: "capped" where there is too little of a body for CrowdPose's own."""
+    return "crowdpose" if len(_body_of(skeleton)) >= _LEAST_BODY_KEYPOINTS else "capped"
+
+
+def _body_of(skeleton: Skeleton) -> list[int]:
+    return [index for index, name in enumerate(skeleton.keypoints) if name in _BODY]

@@ -17,6 +17,7 @@ from rsgnet.config import PoseConfig
 from rsgnet.data.annotations import AnnotatedPicture, Annotations, Person, read_annotations
 from rsgnet.data.augment import jitter_colour, training_affine
 from rsgnet.data.batches import Draw, PictureCache, TensorRecord
+from rsgnet.data.paste import CropCrowds
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, crop_affine, crop_region
 from rsgnet.heatmaps import heatmap_affine
@@ -76,7 +77,7 @@ class PoseDataset(Dataset[Sample]):
         augmented: Whether crops are changed at random, for training.
 
     Raises:
-        AnnotationError: A file is broken, or there is nobody to train on.
+        AnnotationError: A file is broken, there is nobody to train on, or nobody to paste where that is asked for.
     """
 
     def __init__(self, sources: Sequence[DataSource], config: PoseConfig, augmented: bool) -> None:
@@ -84,7 +85,7 @@ class PoseDataset(Dataset[Sample]):
         self.config = config
         self.augmented = augmented
         self.skeleton: Skeleton = skeleton_named(config.model.skeleton)
-        annotations = [read_annotations(source.annotations) for source in self.sources]
+        annotations = [read_annotations(source.annotations, self.skeleton) for source in self.sources]
         self._index = [self.skeleton.indices_in(each.skeleton) for each in annotations]
         self.entries = [
             _Entry(source, picture, person)
@@ -95,6 +96,10 @@ class PoseDataset(Dataset[Sample]):
             names = ", ".join(str(source.annotations) for source in self.sources)
             raise AnnotationError(f"{names}: nobody has {config.training.min_keypoints} labelled keypoints or more")
         self._pictures = PictureCache()
+        self._crowds = None
+        if augmented and config.training.augment.paste > 0:
+            places = [(source.annotations, source.pictures) for source in self.sources]
+            self._crowds = CropCrowds(places, self.skeleton, config.training)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -109,22 +114,25 @@ class PoseDataset(Dataset[Sample]):
         index, seed = draw if isinstance(draw, tuple) else (draw, 0)
         entry = self.entries[index]
         random = np.random.default_rng((self.config.training.seed, seed, index))
-        keypoints = self._keypoints(entry)
-        affine, flip = self._affine(entry, keypoints[0], random)
+        people = self._people(entry)
+        affine, flip = self._affine(entry, people[0], random)
         picture = self._pictures.read(self.sources[entry.source].pictures / entry.picture.file_name)
         crop = warp(picture, affine, self.config.crop.size_wh)
+        places = np.concatenate([apply_affine(affine, people[..., :2]), people[..., 2:]], axis=-1)
+        if flip:
+            places = places[:, self.skeleton.flip_indices]
+        if self._crowds:
+            crop, places = self._crowds.mingle(crop, places, entry, people[0], affine, random)
         if self.augmented:
             crop = jitter_colour(crop, self.config.training.augment.colour, random)
+        keypoints = np.zeros((self.config.training.max_people, len(self.skeleton), 3))
+        keypoints[: len(places)] = places[: len(keypoints)]
         to_heatmap = heatmap_affine(self.config.crop.stride, self.config.crop.pixel_centre)
-        places = apply_affine(to_heatmap, apply_affine(affine, keypoints[..., :2]))
-        labelled = keypoints[..., 2] > 0
-        if flip:
-            places, labelled = places[:, self.skeleton.flip_indices], labelled[:, self.skeleton.flip_indices]
         shrink = abs(np.linalg.det(affine[:, :2])) / self.config.crop.stride**2
         return Sample(
             crop=torch.from_numpy(crop.copy()),
-            keypoints_xy=torch.from_numpy(places.astype(np.float32)),
-            labelled=torch.from_numpy(labelled),
+            keypoints_xy=torch.from_numpy(apply_affine(to_heatmap, keypoints[..., :2]).astype(np.float32)),
+            labelled=torch.from_numpy(keypoints[..., 2] > 0),
             background=torch.from_numpy(self._background(entry, affine)),
             box_area=torch.tensor(max(entry.person.area, 1.0) * shrink, dtype=torch.float32),
         )
@@ -137,17 +145,14 @@ class PoseDataset(Dataset[Sample]):
         centre, region = crop_region(entry.person.box_xywh, crop.size_wh, crop.padding)
         return crop_affine(centre, region, crop.size_wh, pixel_centre=crop.pixel_centre), False
 
-    def _keypoints(self, entry: _Entry) -> Floats:
-        """(P, K, 3) the box's person first, then the nearest others; padded with people without labels."""
+    def _people(self, entry: _Entry) -> Floats:
+        """(P, K, 3) the box's person first, then the others, nearest first."""
         others = [each for each in entry.picture.people if each is not entry.person and each.labelled]
         middle = _middle(entry.person)
         others.sort(key=lambda each: float(np.square(_middle(each) - middle).sum()))
-        people = [entry.person, *others][: self.config.training.max_people]
-        keypoints = np.zeros((self.config.training.max_people, len(self.skeleton), 3))
         index = self._index[entry.source]
-        for row, person in enumerate(people):
-            keypoints[row, index >= 0] = person.keypoints[index[index >= 0]]
-        return keypoints
+        people = np.stack([person.keypoints[index] for person in (entry.person, *others)])
+        return np.where(index[:, None] >= 0, people, 0.0)
 
     def _background(self, entry: _Entry, affine: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
         """(h, w) false where somebody may stand whose keypoints nobody labelled."""

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning as L
 from torch.utils.data import DataLoader
 
-from rsgnet.config import DetectorConfig, PoseConfig
+from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig
 from rsgnet.data.batches import SeededDraws, TensorRecord
+from rsgnet.data.catalog import labels_and_pictures
 from rsgnet.data.dataset import DataSource, PoseDataset
 from rsgnet.data.detection import DetectionDataset
 from rsgnet.errors import RSGNetError
 
 
 def parse_source(text: str) -> DataSource:
-    """Reads `ANNOTATIONS.json[:PICTURES_DIR][,weight=2][,partial]`.
+    """Reads `LABELS[:PICTURES_DIR][,weight=2][,partial]`, or `DIR:NAME` of a published data set with the same options.
 
-    `partial` says that not everyone in the pictures is labelled. Pictures lie in `images` beside the annotations where
-    no folder is named.
+    `partial` says that not everyone in the pictures is labelled. Where no folder is named pictures lie where the labels
+    say, else in `images` beside them.
 
     Raises:
         RSGNetError: The text is none, or what it names does not exist.
     """
     places, *options = text.split(",")
-    annotations_text, _, pictures_text = places.partition(":")
-    annotations = Path(annotations_text)
-    pictures = Path(pictures_text) if pictures_text else annotations.parent / "images"
-    if not annotations.is_file():
-        raise RSGNetError(f"--data {text}: {annotations} does not exist")
-    if not pictures.is_dir():
-        raise RSGNetError(f"--data {text}: no folder {pictures}; name it: {annotations}:PICTURES_DIR")
+    try:
+        files = labels_and_pictures(places)
+    except RSGNetError as error:
+        raise RSGNetError(f"--data {text}: {error}") from error
+    if not files.pictures.is_dir():
+        raise RSGNetError(f"--data {text}: no folder {files.pictures}; name it: {files.annotations}:PICTURES_DIR")
     weight, everyone_labelled = 1.0, True
     for option in options:
         key, _, value = option.partition("=")
@@ -42,7 +41,7 @@ def parse_source(text: str) -> DataSource:
             everyone_labelled = False
         else:
             raise RSGNetError(f"--data {text}: {option!r} is neither weight=NUMBER nor partial")
-    return DataSource(annotations, pictures, weight, everyone_labelled)
+    return DataSource(files.annotations, files.pictures, weight, everyone_labelled)
 
 
 class TrainingData(L.LightningDataModule):
@@ -60,7 +59,7 @@ class TrainingData(L.LightningDataModule):
 
     def __init__(
         self,
-        config: PoseConfig | DetectorConfig,
+        config: NetworkConfig,
         sources: Sequence[DataSource],
         validation: DataSource | None,
         workers: int,
@@ -68,6 +67,8 @@ class TrainingData(L.LightningDataModule):
         super().__init__()
         self.training = config.training
         self.workers = workers
+        # Pictures of Faster R-CNN differ in size: they travel as a list.
+        self._collate = list if isinstance(config, FasterRCNNConfig) else _stack
         self.dataset = _dataset(sources, config, augmented=True)
         self.held_out = _dataset([validation], config, augmented=False) if validation else None
         self.epoch_samples = self.training.epoch_samples or len(self.dataset)
@@ -93,15 +94,13 @@ class TrainingData(L.LightningDataModule):
             dataset,
             batch_size=self.training.batch_size,
             num_workers=self.workers,
-            collate_fn=_stack,
+            collate_fn=self._collate,
             persistent_workers=self.workers > 0,
             **options,
         )
 
 
-def _dataset(
-    sources: Sequence[DataSource], config: PoseConfig | DetectorConfig, augmented: bool
-) -> PoseDataset | DetectionDataset:
+def _dataset(sources: Sequence[DataSource], config: NetworkConfig, augmented: bool) -> PoseDataset | DetectionDataset:
     if isinstance(config, PoseConfig):
         return PoseDataset(sources, config, augmented)
     return DetectionDataset(sources, config, augmented)

@@ -1,0 +1,113 @@
+"""`rsgnet data`: checking data sets, and writing what COCO's server takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rsgnet.data.findings import Finding
+
+FAULTS_FOUND = 1  # exit code
+
+data = typer.Typer(no_args_is_help=True, help="Check data sets; write submissions.", rich_markup_mode="rich")
+
+Labels = Annotated[
+    list[str], typer.Argument(help="Labels: JSON, data.yaml#SPLIT or CVAT's XML.", metavar="LABELS[:PICTURES_DIR]")
+]
+
+
+@data.command(no_args_is_help=True)
+def check(
+    paths: Labels,
+    *,
+    images: Annotated[
+        Path | None, typer.Option(help="The pictures' folder; default: as the labels say, or images/ beside them.")
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="Labels of another split that must share no picture; repeatable.", metavar="LABELS[:DIR]"),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Findings of a kind to list; the report has all.")] = 10,
+    out: Annotated[Path | None, typer.Option(help="Write a JSON report here.", metavar="REPORT.json")] = None,
+) -> None:
+    """Find what is wrong with labels and pictures; name each item. The exit code is 1 where there are faults.
+
+    Several LABELS are held against each other too. Warnings alone leave the exit code 0. Without pictures the labels
+    are checked by themselves.
+
+    [dim]Examples:[/dim]
+
+      rsgnet data check train.json --images images/
+
+      rsgnet data check train.json:images --against val.json:images --out report.json
+
+      rsgnet data check my-poses/data.yaml#train my-poses/data.yaml#val
+    """
+    import json  # noqa: PLC0415
+
+    from rsgnet.data.catalog import labels_and_pictures  # noqa: PLC0415
+    from rsgnet.data.check import check_set, check_splits, summary  # noqa: PLC0415
+    from rsgnet.files import write_text  # noqa: PLC0415
+
+    files = [labels_and_pictures(path, images) for path in [*paths, *(against or [])]]
+    sets = [check_set(each.annotations, each.pictures if each.pictures.is_dir() else None) for each in files]
+    reports = []
+    for index, checked in enumerate(sets[: len(paths)]):
+        shared = [finding for other in sets[index + 1 :] for finding in check_splits(checked, other)]
+        findings = sorted([*checked.findings, *shared], key=lambda finding: not finding.is_fault)
+        reports.append(summary(checked, findings))
+        _print(reports[-1], findings, limit)
+    if out is not None:
+        write_text(out, json.dumps(reports, indent=1))
+    if any(report["faults"] for report in reports):
+        raise typer.Exit(FAULTS_FOUND)
+
+
+@data.command(no_args_is_help=True)
+def submission(
+    poses: Annotated[Path, typer.Argument(help="poses.json, as predict and evaluate write it.", metavar="POSES.json")],
+    out: Annotated[Path, typer.Argument(help="The folder to write into.", metavar="DIR")],
+    *,
+    images: Annotated[
+        Path, typer.Option(help="The list of pictures: image_info_test-dev2017.json.", metavar="INFO.json")
+    ],
+    name: Annotated[str, typer.Option(help="What to call the method in the file's name.")] = "rsgnet",
+    split: Annotated[str, typer.Option(help="What to call the data set in the file's name.")] = "test-dev2017",
+) -> None:
+    """Write [bold]person_keypoints_SPLIT_NAME_results.json[/bold] in the form that COCO's server takes.
+
+    [dim]Examples:[/dim]
+
+      rsgnet evaluate --annotations image_info_test-dev2017.json --images test2017 --boxes boxes.json --out out
+
+      rsgnet data submission out/poses.json out --images image_info_test-dev2017.json
+    """
+    from rsgnet.evaluation.submission import write_submission  # noqa: PLC0415
+
+    written = write_submission(poses, images, out, name, split)
+    typer.echo(f"{written}\nTry next: zip it and upload it to the COCO keypoints server")
+
+
+def _print(report: dict[str, Any], findings: list[Finding], limit: int) -> None:
+    from rsgnet.data.findings import FAULTS, WARNINGS  # noqa: PLC0415
+
+    typer.echo(f"{report['labels']}: {report['pictures']} pictures, {report['people']} people ({report['skeleton']})")
+    if not report["pictures_read"]:
+        typer.echo("  no picture was read: --images names their folder")
+    for kind, count in report["counts"].items():
+        typer.echo(f"  {'fault' if kind in FAULTS else 'warning'} {kind} ({count}): {(FAULTS | WARNINGS)[kind]}")
+        alike = [finding for finding in findings if finding.kind == kind]
+        for finding in alike[:limit]:
+            typer.echo(f"    {finding.where}: {finding.what}")
+        if count > limit:
+            typer.echo(f"    and {count - limit} more")
+    agreement = report["crowd_index"]
+    if agreement:
+        typer.echo(
+            f"  crowdIndex given for {agreement['pictures']} pictures, computed by the rule {agreement['rule']}: "
+            f"correlation {agreement['correlation']:.5f}, largest difference {agreement['largest_difference']:.4f}"
+        )
+    typer.echo(f"  {report['faults']} faults, {report['warnings']} warnings")

@@ -1,0 +1,249 @@
+"""Crowds for training: other real people, cut out elsewhere, before and behind a crop's person.
+
+Everyone who is labelled becomes a member of a crowd, in the crop's own pixels, so that it costs milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rsgnet.config import TrainingConfig
+from rsgnet.data.annotations import AnnotatedPicture, Person
+from rsgnet.data.blending import Light, Opacity, as_opacity, goes_with, laid_over, measure_light, relit
+from rsgnet.data.cutouts import CutOut, PeopleLibrary, shoulder_place, stature
+from rsgnet.data.masks import read_segmentations, segmentation_mask
+from rsgnet.geometry import Floats, apply_affine, compose_affine
+from rsgnet.pictures import Picture, warp
+from rsgnet.skeletons import Skeleton
+
+_MOST_PASTED = 4
+_MOST_COVERED = 0.5  # the share of the person's keypoints in the crop that others may cover
+LEAST_SEEN = 1 / 3  # of another's: whoever is covered further is there no more
+_LARGEST_ZOOM = 1.8  # cut-outs larger than they were photographed look like fog
+_TRIES = 3  # per person to paste
+
+
+class _Placed(NamedTuple):
+    before: bool  # the crop's person
+    nearness: float
+    to_crop: Floats
+    cut: CutOut
+
+
+@dataclass(frozen=True, eq=False)
+class CropPerson:
+    """The person whom a crop is of, among whom others are pasted.
+
+    Attributes:
+        keypoints: (K, 3) in picture pixels.
+        stature_px: How tall they would stand, in picture pixels.
+        affine: (2, 3) from picture to crop pixels.
+        opacity: (H, W) of their mask in the crop, 0..1; None where no mask is known: then nobody can be behind them.
+    """
+
+    keypoints: Floats
+    stature_px: float
+    affine: Floats
+    opacity: Opacity | None
+
+
+@dataclass(frozen=True, eq=False)
+class CrowdedCrop:
+    """A crop with people pasted into it.
+
+    Attributes:
+        crop: (H, W, 3) RGB.
+        keypoints: (N, K, 3) of the pasted, in crop pixels, visibility as in `CutOut`; nobody who is hardly seen.
+        sight: (H, W) how much of what stood in the crop before is still seen, 0..1.
+    """
+
+    crop: Picture
+    keypoints: Floats
+    sight: Opacity
+
+
+class CropCrowds:
+    """Makes the crops of some data sets crowded by the people of the same data sets.
+
+    Args:
+        sources: The COCO files, each with the folder of its pictures.
+        skeleton: The keypoints wanted.
+        training: How often people are pasted, and how many a crop holds at the most.
+
+    Raises:
+        AnnotationError: A file is broken, or nobody has a mask that covers them whole.
+    """
+
+    def __init__(self, sources: Sequence[tuple[Path, Path]], skeleton: Skeleton, training: TrainingConfig) -> None:
+        self.library = PeopleLibrary.read(sources, skeleton)
+        self._segmentations = [read_segmentations(annotations) for annotations, _ in sources]
+        self._share, self._most = training.augment.paste, training.max_people
+
+    def mingle(
+        self,
+        crop: Picture,
+        places: Floats,
+        entry: tuple[int, AnnotatedPicture, Person],
+        own: Floats,
+        affine: Floats,
+        random: np.random.Generator,
+    ) -> tuple[Picture, Floats]:
+        """Pastes people into a crop, or leaves it as it is.
+
+        Args:
+            crop: (H, W, 3) RGB.
+            places: (P, K, 3) keypoints of everyone labelled in the picture, the crop's person first, in crop pixels.
+            entry: Number of the data set, picture and person.
+            own: (K, 3) the person's keypoints in picture pixels.
+            affine: (2, 3) from picture to crop pixels.
+            random: Where the randomness comes from.
+
+        Returns:
+            The (H, W, 3) crop, and (Q, K, 3) keypoints in crop pixels of its person, of those pasted, and of the others
+            as far as they are still seen.
+        """
+        if random.random() >= self._share:
+            return crop, places
+        size_wh = (crop.shape[1], crop.shape[0])
+        in_view = int((inside(places[..., :2], size_wh) & (places[..., 2] > 0)).any(-1).sum())
+        count = min(int(random.integers(1, _MOST_PASTED + 1)), self._most - in_view)
+        if count < 1:
+            return crop, places
+        person = CropPerson(own, self._stature(entry, own), affine, self._opacity(entry, affine, size_wh))
+        crowded = paste_people(crop, person, self.library, count, random)
+        still = [each for each in places[1:] if seen_share(each, crowded.sight) >= LEAST_SEEN]
+        return crowded.crop, np.concatenate([places[:1], crowded.keypoints, np.array(still).reshape(-1, *own.shape)])
+
+    def _stature(self, entry: tuple[int, AnnotatedPicture, Person], own: Floats) -> float:
+        least = 0.8 * float(entry[2].box_xywh[2:].max())  # whoever is in view with raised arms is 1.25 times as tall
+        return float(np.fmax(stature(own, self.library.skeleton), least))
+
+    def _opacity(
+        self, entry: tuple[int, AnnotatedPicture, Person], affine: Floats, size_wh: tuple[int, int]
+    ) -> Opacity | None:
+        source, picture, person = entry
+        segmentation = self._segmentations[source].get(person.id)
+        if segmentation is None:
+            return None
+        mask = segmentation_mask(segmentation, picture.size_wh).astype(np.uint8) * 255
+        return as_opacity(warp(mask, affine, size_wh))
+
+
+def paste_people(
+    crop: Picture, person: CropPerson, library: PeopleLibrary, count: int, random: np.random.Generator
+) -> CrowdedCrop:
+    """Pastes people into a crop, farther ones first, at least half of its person's keypoints left in sight.
+
+    Args:
+        crop: (H, W, 3) RGB.
+        person: Whom it is of.
+        library: Whom to paste.
+        count: How many at the most; there are fewer where no place is found.
+        random: Where the randomness comes from.
+    """
+    placed: list[_Placed] = []
+    light = measure_light(crop)
+    for _ in range(count * _TRIES):
+        cut = library.draw(random)
+        nearness, to_picture = _place(cut, person, library.skeleton, random)
+        behind = person.opacity is not None and bool(random.random() < (0.25 if nearness > 1 else 0.75))
+        to_crop = compose_affine(person.affine, to_picture)
+        if goes_with(cut.light, light) and _fits(cut, to_crop, person, (crop.shape[1], crop.shape[0])):
+            placed.append(_Placed(not behind, nearness, to_crop, cut))
+        if len(placed) == count:
+            break
+    placed.sort(key=lambda each: each[:2])
+    return _laid(crop, light, person, placed, library.skeleton)
+
+
+def _place(cut: CutOut, person: CropPerson, skeleton: Skeleton, random: np.random.Generator) -> tuple[float, Floats]:
+    """How much nearer than the person someone is put, as a ratio of statures, and (2, 3) from cut-out to picture."""
+    nearness = float(np.exp(np.clip(random.normal(0, 0.22), -0.5, 0.5)))
+    tall = person.stature_px
+    scale = nearness * tall / cut.stature_px
+    linear = scale * np.array([[1.0, 0.0], [0.0, 1.0]])
+    if random.random() < 0.5:
+        linear[0] *= -1
+    aside = random.choice((-1, 1)) * random.uniform(0.06, 0.36) * tall * max(nearness, 1.0)
+    # Seen from a standing person's height heads are level and nearer feet lower; from above heads are lower too.
+    lower = (nearness - 1) * random.uniform(0.0, 0.5) * tall + random.normal(0, 0.04) * tall
+    start = shoulder_place(cut.keypoints, skeleton, cut.stature_px)
+    shift = shoulder_place(person.keypoints, skeleton, tall) + np.array([aside, lower]) - linear @ start
+    return nearness, np.concatenate([linear, shift[:, None]], axis=1)
+
+
+def _fits(cut: CutOut, to_crop: Floats, person: CropPerson, size_wh: tuple[int, int]) -> bool:
+    """Whether someone placed there is not blown up, and ends at the photo's edge only outside of the crop."""
+    zoom = np.sqrt(abs(np.linalg.det(to_crop[:, :2])))
+    if zoom > max(_LARGEST_ZOOM, 1.3 * np.sqrt(abs(np.linalg.det(person.affine[:, :2])))):
+        return False
+    height, width = cut.rgba.shape[:2]
+    ends = apply_affine(to_crop, [[0, height - 1], [width - 1, height - 1]])
+    if not cut.whole and ends[:, 1].min() < size_wh[1] - 1:
+        return False
+    places = apply_affine(to_crop, cut.keypoints[cut.keypoints[:, 2] > 0, :2])
+    return bool(inside(places, size_wh).sum() >= 3)
+
+
+def _laid(crop: Picture, light: Light, person: CropPerson, placed: list[_Placed], skeleton: Skeleton) -> CrowdedCrop:
+    size_wh = (crop.shape[1], crop.shape[0])
+    own = np.column_stack([apply_affine(person.affine, person.keypoints[:, :2]), person.keypoints[:, 2]])
+    colours = crop.astype(np.float32)
+    own_sight: Opacity = np.ones(crop.shape[:2], np.float32)
+    sight = own_sight
+    pasted: list[tuple[Floats, Opacity]] = []  # with how much is seen of each
+    for before, _, to_crop, cut in placed:
+        rgba = _warped(cut, to_crop, person, size_wh)
+        opacity = as_opacity(rgba[..., 3])
+        if before and seen_share(own, own_sight * (1 - opacity)) < 1 - _MOST_COVERED:
+            continue
+        if before:
+            own_sight = own_sight * (1 - opacity)
+        elif person.opacity is not None:
+            opacity = opacity * (1 - person.opacity)
+        colours = laid_over(colours, relit(rgba[..., :3].astype(np.float32), cut.light, light), opacity)
+        pasted = [(keypoints, seen * (1 - opacity)) for keypoints, seen in pasted]
+        pasted.append((_moved(cut.keypoints, to_crop, skeleton), opacity))
+        sight = sight * (1 - opacity)
+    seen_enough = [keypoints for keypoints, seen in pasted if seen_share(keypoints, seen) >= LEAST_SEEN]
+    return CrowdedCrop(colours.round().astype(np.uint8), np.array(seen_enough).reshape(-1, len(skeleton), 3), sight)
+
+
+def _warped(cut: CutOut, to_crop: Floats, person: CropPerson, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """(H, W, 4) a cut-out in the crop, as coarse as the crop's own person is."""
+    own, zoom = (np.sqrt(abs(np.linalg.det(affine[:, :2]))) for affine in (person.affine, to_crop))
+    factor = round(own / zoom) if own > 1 else 1
+    if factor < 2:
+        return warp(cut.rgba, to_crop, size_wh)
+    coarse = np.asarray(Image.fromarray(cut.rgba).reduce(factor))
+    enlarged = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2]])
+    return warp(coarse, compose_affine(to_crop, enlarged), size_wh)
+
+
+def _moved(keypoints: Floats, affine: Floats, skeleton: Skeleton) -> Floats:
+    """(K, 3) keypoints through an affine map; left and right are swapped where it mirrors."""
+    moved = np.concatenate([apply_affine(affine, keypoints[:, :2]), keypoints[:, 2:]], axis=1)
+    return moved[skeleton.flip_indices] if np.linalg.det(affine[:, :2]) < 0 else moved
+
+
+def seen_share(keypoints: Floats, sight: Opacity) -> float:
+    """The share of (K, 3) labelled keypoints in a crop at which (H, W) sight is at least one half; 1 where none is."""
+    places = keypoints[keypoints[:, 2] > 0, :2]
+    places = places[inside(places, (sight.shape[1], sight.shape[0]))]
+    if len(places) == 0:
+        return 1.0
+    x, y = np.rint(places).astype(int).T
+    return float((sight[y, x] >= 0.5).mean())
+
+
+def inside(places: Floats, size_wh: tuple[int, int]) -> NDArray[np.bool_]:
+    """(...) whether (..., 2) places, in pixel indices, lie on a picture of that size."""
+    within: NDArray[np.bool_] = np.all((places >= 0) & (places <= np.array(size_wh) - 1), axis=-1)
+    return within

@@ -1,0 +1,77 @@
+"""What every reader of annotations gives: people, the pictures they stand in, and the data set these make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsgnet.skeletons import Skeleton
+
+SIZE_UNKNOWN = (0, 0)
+_AREA_OF_BOX = 0.53  # how much of its box a person fills, as COCO's and CrowdPose's tools take it
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One annotated person.
+
+    Attributes:
+        id: The annotation's id.
+        box_xywh: (4,) left, top, width, height in picture pixels.
+        keypoints: (K, 3) x, y, visibility (0 not labelled, 1 labelled but hidden, 2 visible).
+        area: Area in squared pixels that sets the OKS scale.
+        is_crowd: Whether the box is drawn about a group.
+    """
+
+    id: int
+    box_xywh: NDArray[np.float64]
+    keypoints: NDArray[np.float64]
+    area: float
+    is_crowd: bool = False
+
+    @property
+    def labelled(self) -> int:
+        """How many keypoints are labelled."""
+        return int((self.keypoints[:, 2] > 0).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedPicture:
+    """One picture of a data set.
+
+    Attributes:
+        id: The picture's id.
+        file_name: Its file, relative to the data set's picture folder.
+        size_wh: Width and height in pixels, (0, 0) where the file does not give them.
+        people: Everyone annotated in it.
+        crowd_index: CrowdPose's crowd index, as the file gives it or else computed; None where nobody is labelled.
+    """
+
+    id: int
+    file_name: str
+    size_wh: tuple[int, int]
+    people: tuple[Person, ...]
+    crowd_index: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """A data set: its skeleton and pictures.
+
+    Attributes:
+        path: The file it was read from, with its split where one was named: `data.yaml#val`.
+        skeleton: The keypoints of its people.
+        pictures: In the order of the file.
+    """
+
+    path: Path
+    skeleton: Skeleton
+    pictures: tuple[AnnotatedPicture, ...]
+
+
+def area_of(box_xywh: NDArray[np.float64]) -> float:
+    """The area in squared pixels to take for a person of whom only the box is known."""
+    return _AREA_OF_BOX * float(box_xywh[2] * box_xywh[3])

@@ -1,0 +1,174 @@
+"""YOLO pose data sets: a data.yaml, and beside each picture's folder one of label files in shares of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rsgnet.data.findings import Report, entry, inner_path
+from rsgnet.data.keypoint_names import skeleton_of
+from rsgnet.data.people import AnnotatedPicture, Person, area_of
+from rsgnet.errors import AnnotationError
+from rsgnet.pictures import PICTURE_SUFFIXES, picture_size
+from rsgnet.skeletons import Skeleton
+
+_SPLITS = ("train", "val", "test")
+_LARGEST_YAML, _LARGEST_LABELS = 2**20, 2**24  # bytes
+
+
+def read_yolo(
+    path: Path, split: str, own: Sequence[Skeleton], report: Report
+) -> tuple[Skeleton, list[AnnotatedPicture]]:
+    """Reads one split of a YOLO pose data set.
+
+    Pictures are numbered from 1 in the order of their names, people in the order of pictures and lines. Of several
+    classes the one named `person` is read, or all where none is. Sizes are those of the picture files.
+
+    Args:
+        path: The data.yaml.
+        split: train, val or test; "" for the only one there is.
+        own: Skeletons that may be meant besides the built-in ones.
+        report: Told of each entry that is wrong; entries that cannot be used are left out where it returns.
+
+    Raises:
+        AnnotationError: data.yaml is broken, has no such split or several, or its keypoints fit no skeleton.
+    """
+    settings = _settings(path)
+    root = _root(path, settings)
+    shape = settings.get("kpt_shape")
+    if not (isinstance(shape, list) and len(shape) == 2 and isinstance(shape[0], int) and shape[1] in (2, 3)):
+        raise AnnotationError(f"kpt_shape must be [keypoints, 2 or 3], not {shape!r}; is this a pose data set?")
+    names = _keypoint_names(settings)
+    skeleton = skeleton_of(names, {shape[0]}, None, own, path.parent.name)
+    if len(skeleton) != shape[0]:
+        raise AnnotationError(f"kpt_shape says {shape[0]} keypoints, kpt_names names {len(skeleton)}")
+    wanted, numbers = _person_classes(settings.get("names")), count(1)
+    pictures: list[AnnotatedPicture] = []
+    for name in _pictures_of(root, settings, split):
+        with entry(report, name):
+            size_wh = picture_size(root / inner_path(name))
+            people = []
+            for line, fields in enumerate(_lines(root / _label_file(name)), 1):
+                with entry(report, f"{_label_file(name)} line {line}"):
+                    person = _person(fields, shape, size_wh, wanted)
+                    if person is not None:
+                        people.append(Person(next(numbers), *person))
+            pictures.append(AnnotatedPicture(len(pictures) + 1, name, size_wh, tuple(people)))
+    return skeleton, pictures
+
+
+def yolo_root(path: Path) -> Path:
+    """The folder that the pictures of a data.yaml are relative to: its `path`, or its own folder.
+
+    Raises:
+        AnnotationError: data.yaml is broken or its `path` does not exist.
+    """
+    return _root(path, _settings(path))
+
+
+def _settings(path: Path) -> Mapping[str, Any]:
+    try:
+        if path.stat().st_size > _LARGEST_YAML:
+            raise AnnotationError(f"over {_LARGEST_YAML} bytes, too large for a data.yaml")
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AnnotationError(f"cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise AnnotationError(f"not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(settings, dict):
+        raise AnnotationError("not a YOLO data set: expected a mapping with kpt_shape, train and val")
+    return settings
+
+
+def _root(path: Path, settings: Mapping[str, Any]) -> Path:
+    """`path` as written, from the file's folder or the current one; or the file's folder, if it was moved there."""
+    given = settings.get("path") or "."
+    candidates = [path.parent / str(given), Path(str(given)), path.parent]
+    splits = [str(settings[split]) for split in _SPLITS if isinstance(settings.get(split), str)]
+    for root in candidates:
+        if root.is_dir() and all((root / _inside(split)).exists() for split in splits):
+            return root
+    raise AnnotationError(f"{', '.join(splits) or 'its splits'} are neither in its path {given} nor beside it")
+
+
+def _inside(split: str) -> str:
+    """A split's place; some tools write it as seen from the split's own folder, `../train/images`."""
+    return inner_path(split.removeprefix("../").removeprefix("./"))
+
+
+def _keypoint_names(settings: Mapping[str, Any]) -> list[str] | None:
+    names = settings.get("kpt_names")
+    names = next(iter(names.values()), None) if isinstance(names, dict) else names
+    return [str(name) for name in names] if isinstance(names, list) and names else None
+
+
+def _person_classes(names: object) -> frozenset[int] | None:
+    """The class numbers to read, None for all."""
+    listed = names if isinstance(names, dict) else dict(enumerate(names)) if isinstance(names, list) else {}
+    return frozenset(number for number, name in listed.items() if name == "person") or None
+
+
+def _pictures_of(root: Path, settings: Mapping[str, Any], split: str) -> list[str]:
+    present = [name for name in _SPLITS if settings.get(name)]
+    split = split or (present[0] if len(present) == 1 else "")
+    if split not in present:
+        choices = ", ".join(f"data.yaml#{name}" for name in present)
+        raise AnnotationError(
+            f"{'has no split ' + repr(split) if split else 'has several splits'}; name one: {choices}"
+        )
+    places = settings[split] if isinstance(settings[split], list) else [settings[split]]
+    return sorted({name for place in places for name in _pictures_at(root, _inside(str(place)))})
+
+
+def _pictures_at(root: Path, place: str) -> Iterator[str]:
+    if (root / place).is_dir():
+        for file in (root / place).rglob("*"):
+            if file.suffix.lower() in PICTURE_SUFFIXES:
+                yield file.relative_to(root).as_posix()
+    elif place.endswith(".txt"):
+        for line in (root / place).read_text(encoding="utf-8").split("\n"):
+            if line.strip():
+                yield PurePosixPath(line.strip()).as_posix()
+    else:
+        raise AnnotationError(f"{place} is neither a folder of pictures nor a .txt list of them")
+
+
+def _label_file(name: str) -> str:
+    """`labels/train/a.txt` of `images/train/a.jpg`: the last folder called images has a twin called labels."""
+    parts = list(PurePosixPath(name).with_suffix(".txt").parts)
+    if "images" in parts[:-1]:
+        parts[len(parts) - 2 - parts[:-1][::-1].index("images")] = "labels"
+    return str(PurePosixPath(*parts))
+
+
+def _lines(path: Path) -> list[list[str]]:
+    """The words of each line; none where there is no file, which is how YOLO says that nobody is there."""
+    if not path.is_file():
+        return []
+    if path.stat().st_size > _LARGEST_LABELS:
+        raise AnnotationError(f"{path.name} is over {_LARGEST_LABELS} bytes, too large for one picture's labels")
+    return [line.split() for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+
+
+def _person(
+    fields: list[str], shape: Sequence[int], size_wh: tuple[int, int], wanted: frozenset[int] | None
+) -> tuple[Any, Any, float] | None:
+    """Box, keypoints and area of a line's person, None of another class."""
+    if wanted is not None and int(fields[0]) not in wanted:
+        return None
+    numbers = np.array(fields[1:], np.float64)
+    if len(numbers) != 4 + shape[0] * shape[1] or not np.isfinite(numbers).all():
+        raise AnnotationError(
+            f"expected a class, 4 box and {shape[0]}x{shape[1]} keypoint numbers, got {len(fields)} values"
+        )
+    centre, box_wh = numbers[:2] * size_wh, numbers[2:4] * size_wh
+    box_xywh = np.concatenate([centre - box_wh / 2, box_wh])
+    given = numbers[4:].reshape(shape[0], shape[1])
+    seen = given[:, 2] if shape[1] == 3 else 2.0 * given.any(-1)
+    keypoints = np.column_stack([given[:, :2] * size_wh, seen])
+    return box_xywh, keypoints, area_of(box_xywh)

@@ -1,0 +1,113 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from rsgnet import cli
+from rsgnet.data.crowds import simulate_crowd
+from rsgnet.skeletons import COCO17
+
+
+@pytest.fixture
+def rsgnet(monkeypatch, capsys):
+    """Runs `rsgnet data ...`: gives the exit code, what it printed, and its lines of errors."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["rsgnet", "data", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def labels(tmp_path):
+    """Makes a label file of two pictures with a person each, and a folder of pictures beside it."""
+
+    def make(name="a", seed=0, **change):
+        folder = tmp_path / name
+        (folder / "images").mkdir(parents=True)
+        images, people = [], []
+        for number in (1, 2):
+            Image.fromarray(simulate_crowd(seed + number, (120, 90), people=1).picture).save(
+                folder / "images" / f"{number}.png"
+            )
+            images.append({"id": number, "file_name": f"{number}.png", "width": 120, "height": 90})
+            person = {"id": number, "image_id": number, "category_id": 1, "bbox": [10, 10, 30, 60], "area": 9}
+            people.append({**person, "keypoints": [20, 30, 2] * 17, "num_keypoints": 17, **change})
+        categories = [{"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}]
+        content = {"images": images, "annotations": people, "categories": categories}
+        (folder / f"{name}.json").write_text(json.dumps(content))
+        return folder / f"{name}.json"
+
+    return make
+
+
+@pytest.mark.parametrize("command", ["check", "submission"])
+def test_help_teaches_by_example(command):
+    shown = CliRunner().invoke(cli.app, ["data", command, "--help"])
+    assert shown.exit_code == 0 and "Examples:" in shown.output and f"rsgnet data {command}" in shown.output
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from typer.testing import CliRunner; from rsgnet import cli\n"
+        "assert CliRunner().invoke(cli.app, ['data', 'check', '--help']).exit_code == 0\n"
+        "print([name for name in ('torch', 'onnxruntime', 'numpy', 'PIL', 'yaml') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
+
+
+class TestCheck:
+    def test_a_clean_set(self, rsgnet, labels, tmp_path):
+        path = labels()
+        code, said, errors = rsgnet("check", path, "--out", tmp_path / "report.json")
+        assert code == 0 and errors == []
+        assert said.splitlines() == [f"{path}: 2 pictures, 2 people (coco17)", "  0 faults, 0 warnings"]
+        assert json.loads((tmp_path / "report.json").read_text())[0]["pictures_read"] == 2
+
+    def test_faults_are_named_and_the_list_is_capped(self, rsgnet, labels, tmp_path):
+        path = labels(num_keypoints=3)
+        code, said, _ = rsgnet("check", path, "--limit", 1, "--out", tmp_path / "report.json")
+        assert code == 1
+        assert "fault num-keypoints (2)" in said and "and 1 more" in said and said.endswith("2 faults, 0 warnings\n")
+        assert "image 1 (1.png), annotation 1: num_keypoints is 3, labelled are 17" in said
+        assert len(json.loads((tmp_path / "report.json").read_text())[0]["findings"]) == 2
+
+    def test_warnings_alone_are_no_fault(self, rsgnet, labels):
+        path = labels(keypoints=[20, 30, 2] * 16 + [110, 30, 1])
+        code, said, _ = rsgnet("check", path)
+        assert code == 0 and "warning hidden-outside-box (2)" in said
+
+    @pytest.mark.parametrize("more", [["--against"], []])
+    def test_splits_that_share_a_picture(self, rsgnet, labels, more):
+        one, two = labels("a"), labels("b", seed=1)  # 2.png of the first is 1.png of the second
+        code, said, _ = rsgnet("check", f"{one}:{one.parent / 'images'}", *more, f"{two}:{two.parent / 'images'}")
+        assert code == 1 and f"image 2 (2.png): is 1.png of {two}" in said
+        assert said.count("pictures,") == (1 if more else 2)
+
+    def test_labels_without_pictures(self, rsgnet, labels, tmp_path):
+        code, said, _ = rsgnet("check", labels(), "--images", tmp_path / "nowhere")
+        assert code == 0 and "no picture was read: --images names their folder" in said
+
+    def test_what_is_no_label_file(self, rsgnet, tmp_path):
+        (tmp_path / "a.json").write_text("[]")
+        assert rsgnet("check", tmp_path / "a.json")[0] == rsgnet("check", tmp_path / "none.json")[0] == 2
+
+
+def test_submission(rsgnet, labels, tmp_path):
+    poses = [{"file_name": "1.png", "category_id": 1, "keypoints": [1.0] * 51, "score": 0.5}]
+    (tmp_path / "poses.json").write_text(json.dumps(poses))
+    code, said, _ = rsgnet("submission", tmp_path / "poses.json", tmp_path / "out", "--images", labels())
+    assert code == 0
+    (entry,) = json.loads((tmp_path / "out/person_keypoints_test-dev2017_rsgnet_results.json").read_text())
+    assert entry["image_id"] == 1 and "results.json" in said
