@@ -111,3 +111,13 @@ def test_submission(rsgnet, labels, tmp_path):
     assert code == 0
     (entry,) = json.loads((tmp_path / "out/person_keypoints_test-dev2017_rsgnet_results.json").read_text())
     assert entry["image_id"] == 1 and "results.json" in said
+
+
+def test_labels_are_completed_from_results(rsgnet, labels, tmp_path):
+    path = labels()
+    box = {"image_id": 1, "category_id": 1, "bbox": [60, 10, 30, 60]}
+    (tmp_path / "boxes.json").write_text(json.dumps([{**box, "score": 0.9}]))
+    code, printed, _ = rsgnet("complete", path, tmp_path / "boxes.json", "--out", tmp_path / "all.json")
+    assert code == 0
+    assert "1 people and 0 regions to ignore added, 0 people completed" in printed
+    assert len(json.loads((tmp_path / "all.json").read_text())["annotations"]) == 3

@@ -1,4 +1,4 @@
-"""`rsgnet data`: checking data sets, and writing what COCO's server takes."""
+"""`rsgnet data`: checking and completing data sets, and writing what COCO's server takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 FAULTS_FOUND = 1  # exit code
 
-data = typer.Typer(no_args_is_help=True, help="Check data sets; write submissions.", rich_markup_mode="rich")
+data = typer.Typer(
+    no_args_is_help=True, help="Check and complete data; write submissions.", rich_markup_mode="rich"
+)
 
 Labels = Annotated[
     list[str], typer.Argument(help="Labels: JSON, data.yaml#SPLIT or CVAT's XML.", metavar="LABELS[:PICTURES_DIR]")
@@ -64,6 +66,46 @@ def check(
         write_text(out, json.dumps(reports, indent=1))
     if any(report["faults"] for report in reports):
         raise typer.Exit(FAULTS_FOUND)
+
+
+@data.command(no_args_is_help=True)
+def complete(
+    annotations: Annotated[Path, typer.Argument(help="COCO-format keypoint annotations.", metavar="LABELS.json")],
+    results: Annotated[Path, typer.Argument(help="COCO results of a network: boxes or poses.", metavar="RESULTS.json")],
+    *,
+    out: Annotated[Path, typer.Option(help="The completed annotations.", metavar="ALL.json")],
+    skeleton: Annotated[
+        str | None, typer.Option(help="coco17, crowdpose14 or people19; default: as the labels have.")
+    ] = None,
+    person: Annotated[float, typer.Option(help="From this score on, people nobody labelled are added.")] = 0.5,
+    doubt: Annotated[float, typer.Option(help="From this score on, boxes become regions to ignore.")] = 0.25,
+    keypoint: Annotated[float, typer.Option(help="From this score on, unlabelled keypoints are labelled.")] = 0.5,
+) -> None:
+    """Add people and keypoints that nobody labelled but a network found; nothing that is labelled is changed.
+
+    [dim]Examples:[/dim]
+
+      rsgnet data complete lspet.json boxes.json --out lspet-everyone.json
+
+      rsgnet data complete people.json found/poses.json --skeleton people19 --out completed.json
+    """
+    import json  # noqa: PLC0415
+
+    from rsgnet.data import completion  # noqa: PLC0415
+    from rsgnet.data.annotations import load_json, read_annotations  # noqa: PLC0415
+    from rsgnet.files import write_text  # noqa: PLC0415
+    from rsgnet.skeletons import skeleton_named  # noqa: PLC0415
+
+    truth = read_annotations(annotations)
+    into = skeleton_named(skeleton) if skeleton else None
+    before = load_json(annotations)
+    trust = completion.Trust(person, doubt, keypoint)
+    after = completion.complete(before, truth.skeleton, load_json(results), trust, into)
+    write_text(out, json.dumps(after))
+    new = after["annotations"][len(before["annotations"]) :]
+    ignored = sum(each["iscrowd"] for each in new)
+    filled = sum(isinstance(each.get("completed"), list) for each in after["annotations"])
+    typer.echo(f"{out}: {len(new) - ignored} people and {ignored} regions to ignore added, {filled} people completed")
 
 
 @data.command(no_args_is_help=True)

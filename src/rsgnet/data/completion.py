@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from rsgnet.errors import AnnotationError
-from rsgnet.geometry import box_iou, xywh_to_xyxy
+from rsgnet.geometry import Floats, box_iou, xywh_to_xyxy
+from rsgnet.skeletons import SKELETONS, Skeleton
 
 _SAME_PERSON_IOU = 0.5
 _BODY_SHARE = 0.53  # of a box that its person covers, as CrowdPose counts
@@ -30,7 +31,13 @@ class Trust:
     keypoint: float = 0.5
 
 
-def complete(content: Mapping[str, Any], results: Sequence[Mapping[str, Any]], trust: Trust) -> dict[str, Any]:
+def complete(
+    content: Mapping[str, Any],
+    skeleton: Skeleton,
+    results: Sequence[Mapping[str, Any]],
+    trust: Trust,
+    into: Skeleton | None = None,
+) -> dict[str, Any]:
     """COCO annotations with the people and keypoints added that nobody labelled but a network found.
 
     What is labelled is never changed. A result whose box overlaps an annotated person's by half (IoU) is that person:
@@ -39,29 +46,28 @@ def complete(content: Mapping[str, Any], results: Sequence[Mapping[str, Any]], t
 
     Args:
         content: A COCO keypoint file's content.
-        results: COCO results with `bbox`, `score` and, if there are, `keypoints` of the same skeleton; best last or
-            first, no matter.
+        skeleton: Its keypoints.
+        results: COCO results with `bbox`, `score` and, if there are, `keypoints` of `skeleton` or a built-in one.
         trust: What is believed.
+        into: The keypoints that the completed content has, matched by name; those of `content` where None.
 
     Returns:
         The completed content; `content` itself is left alone.
 
     Raises:
-        AnnotationError: A result's keypoints are not as many as the annotations'.
+        AnnotationError: A result's keypoints are as many as no such skeleton's.
     """
-    people = [dict(entry) for entry in content["annotations"]]
+    into = into or skeleton
+    people = [_person_of(entry, skeleton, into) for entry in content["annotations"]]
     by_picture: dict[int, list[dict[str, Any]]] = {int(entry["id"]): [] for entry in content["images"]}
     for person in people:
         by_picture[int(person["image_id"])].append(person)
-    count = next((len(person["keypoints"]) for person in people if person.get("keypoints")), 0)
     last = max((int(person["id"]) for person in people), default=0)
-    for index, result in enumerate(sorted(results, key=lambda each: -float(each["score"]))):
+    for result in sorted(results, key=lambda each: -float(each["score"])):
         found = by_picture.get(int(result["image_id"]))
         if found is None or result["score"] < trust.doubt:
             continue
-        keypoints = _believed(result.get("keypoints") or [0.0] * count, trust.keypoint)
-        if len(keypoints) != count:
-            raise AnnotationError(f"result {index}: {len(keypoints)} keypoint numbers, the annotations have {count}")
+        keypoints = _believed(result.get("keypoints") or (), skeleton, into, trust.keypoint)
         same = _same_person(result["bbox"], found)
         if same is not None:
             _fill(same, keypoints)
@@ -69,14 +75,36 @@ def complete(content: Mapping[str, Any], results: Sequence[Mapping[str, Any]], t
             last += 1
             found.append(_new_person(last, result, keypoints, unsure=result["score"] < trust.person))
             people.append(found[-1])
-    return {**content, "annotations": people}
+    categories = [{"id": 1, "name": "person", "keypoints": list(into.keypoints)}]
+    return {**content, "annotations": people, "categories": categories}
 
 
-def _believed(keypoints: Sequence[float], threshold: float) -> list[float]:
-    triples = np.asarray(keypoints, float).reshape(-1, 3)
+def _person_of(entry: Mapping[str, Any], skeleton: Skeleton, into: Skeleton) -> dict[str, Any]:
+    given = np.reshape(entry.get("keypoints") or np.zeros(3 * len(skeleton)), (-1, 3))
+    return {**entry, "keypoints": _renamed(given, skeleton, into).ravel().tolist()}
+
+
+def _renamed(keypoints: Floats, skeleton: Skeleton, into: Skeleton) -> Floats:
+    """(len(into), 3) of (len(skeleton), 3), matched by name; 0 where there is none."""
+    index = into.indices_in(skeleton)
+    return np.where(index[:, None] >= 0, keypoints[index], 0.0)
+
+
+def _believed(keypoints: Sequence[float], skeleton: Skeleton, into: Skeleton, threshold: float) -> list[float]:
+    triples = np.reshape(np.asarray(keypoints, float), (-1, 3))
+    if len(triples):
+        fitting = [each for each in (skeleton, *SKELETONS.values()) if len(each) == len(triples)]
+        if not fitting:
+            raise AnnotationError(
+                f"results with {len(triples)} keypoints fit neither the annotations nor a built-in skeleton"
+            )
+        triples = _renamed(triples, fitting[0], into)
+    else:
+        triples = np.zeros((len(into), 3))
     seen = triples[:, 2] >= threshold
-    triples = np.where(seen[:, None], np.column_stack([triples[:, :2].round(2), np.full(len(triples), 2.0)]), 0.0)
-    values: list[float] = triples.ravel().tolist()
+    values: list[float] = np.where(
+        seen[:, None], np.column_stack([triples[:, :2].round(2), np.full(len(triples), 2.0)]), 0.0
+    ).ravel().tolist()  # fmt: skip
     return values
 
 
@@ -101,7 +129,7 @@ def _fill(person: dict[str, Any], keypoints: Sequence[float]) -> None:
     """Adds what is not labelled yet, from the first result only: the best-scored comes first."""
     if person.get("completed"):
         return
-    known = np.asarray(person.get("keypoints") or [0.0] * len(keypoints), float).reshape(-1, 3)
+    known = np.asarray(person["keypoints"], float).reshape(-1, 3)
     found = np.asarray(keypoints, float).reshape(-1, 3)
     added = (known[:, 2] == 0) & (found[:, 2] > 0)
     if added.any():
