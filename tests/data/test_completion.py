@@ -55,6 +55,16 @@ def test_only_unlabelled_keypoints_are_filled_and_only_sure_ones():
     assert content == before
 
 
+def test_labels_are_corrected_where_that_is_asked_for():
+    """The person's scale is 3: labels up to 1.5 px off are moved, others dropped, unbelieved ones left alone."""
+    labels = keypoints(left_hip=(20, 20, 2), right_hip=(40, 20, 2), neck=(30, 10, 1))
+    sure = keypoints(left_hip=(21, 21, 0.9), right_hip=(42, 20, 0.9), neck=(99, 99, 0.1))
+    trust = Trust(person=0.6, doubt=0.3, keypoint=0.5, correction=0.5)
+    (done,) = complete(truth(person(labels)), CROWDPOSE14, [found(0.9, labels=sure)], trust)["annotations"]
+    assert named(done) == {"left_hip": (21, 21, 2), "neck": (30, 10, 1)}
+    assert done["num_keypoints"] == 2
+
+
 def test_the_best_result_of_a_person_fills_whatever_their_order():
     results = [found(score, labels=keypoints(neck=(x, 9, 1))) for score, x in ((0.5, 99), (0.9, 31))]
     (done,) = complete(truth(person()), CROWDPOSE14, results, TRUST)["annotations"]

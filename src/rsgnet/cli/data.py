@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 FAULTS_FOUND = 1  # exit code
 
-data = typer.Typer(
-    no_args_is_help=True, help="Check and complete data; write submissions.", rich_markup_mode="rich"
-)
+data = typer.Typer(no_args_is_help=True, help="Check and complete data; write submissions.", rich_markup_mode="rich")
 
 Labels = Annotated[
     list[str], typer.Argument(help="Labels: JSON, data.yaml#SPLIT or CVAT's XML.", metavar="LABELS[:PICTURES_DIR]")
@@ -80,8 +78,11 @@ def complete(
     person: Annotated[float, typer.Option(help="From this score on, people nobody labelled are added.")] = 0.5,
     doubt: Annotated[float, typer.Option(help="From this score on, boxes become regions to ignore.")] = 0.25,
     keypoint: Annotated[float, typer.Option(help="From this score on, unlabelled keypoints are labelled.")] = 0.5,
+    correction: Annotated[
+        float, typer.Option(help="Move labels this near to what was found there, drop others; 0: leave labels alone.")
+    ] = 0.0,
 ) -> None:
-    """Add people and keypoints that nobody labelled but a network found; nothing that is labelled is changed.
+    """Add people and keypoints that nobody labelled but a network found.
 
     [dim]Examples:[/dim]
 
@@ -99,7 +100,7 @@ def complete(
     truth = read_annotations(annotations)
     into = skeleton_named(skeleton) if skeleton else None
     before = load_json(annotations)
-    trust = completion.Trust(person, doubt, keypoint)
+    trust = completion.Trust(person, doubt, keypoint, correction)
     after = completion.complete(before, truth.skeleton, load_json(results), trust, into)
     write_text(out, json.dumps(after))
     new = after["annotations"][len(before["annotations"]) :]

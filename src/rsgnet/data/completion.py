@@ -24,11 +24,15 @@ class Trust:
         person: From this score on an unlabelled person is added.
         doubt: From this score up to `person` the box is added as a region to ignore (`iscrowd`).
         keypoint: From this score on a keypoint is labelled.
+        correction: Labels no farther than this (as a share of the square root of the person's area) from where a
+            believed keypoint lies are moved there, those farther off are dropped; 0 leaves labels alone. For sets whose
+            labels are coarse, or follow another convention than the network's.
     """
 
     person: float = 0.5
     doubt: float = 0.25
     keypoint: float = 0.5
+    correction: float = 0.0
 
 
 def complete(
@@ -40,8 +44,8 @@ def complete(
 ) -> dict[str, Any]:
     """COCO annotations with the people and keypoints added that nobody labelled but a network found.
 
-    What is labelled is never changed. A result whose box overlaps an annotated person's by half (IoU) is that person:
-    it labels their unlabelled keypoints. Any other is a new person, or in doubt a region to ignore. What was added
+    What is labelled is not changed, unless corrections are asked for. A result whose box overlaps an annotated
+    person's by half (IoU) is that person: it labels their unlabelled keypoints. Any other is a new person, or in doubt a region to ignore. What was added
     carries `"completed": true`, on a person or, where only keypoints were added, as the list of their indices.
 
     Args:
@@ -70,7 +74,7 @@ def complete(
         keypoints = _believed(result.get("keypoints") or (), skeleton, into, trust.keypoint)
         same = _same_person(result["bbox"], found)
         if same is not None:
-            _fill(same, keypoints)
+            _fill(same, keypoints, trust.correction)
         elif not any(person.get("iscrowd") and _inside(result["bbox"], person["bbox"]) for person in found):
             last += 1
             found.append(_new_person(last, result, keypoints, unsure=result["score"] < trust.person))
@@ -125,18 +129,23 @@ def _inside(box_xywh: Sequence[float], region_xywh: Sequence[float]) -> bool:
     return bool(((middle >= corner) & (middle <= corner + size)).all())
 
 
-def _fill(person: dict[str, Any], keypoints: Sequence[float]) -> None:
+def _fill(person: dict[str, Any], keypoints: Sequence[float], correction: float) -> None:
     """Adds what is not labelled yet, from the first result only: the best-scored comes first."""
     if person.get("completed"):
         return
     known = np.asarray(person["keypoints"], float).reshape(-1, 3)
     found = np.asarray(keypoints, float).reshape(-1, 3)
-    added = (known[:, 2] == 0) & (found[:, 2] > 0)
-    if added.any():
-        filled = np.where(added[:, None], found, known)
-        person["keypoints"] = filled.ravel().tolist()
-        person["num_keypoints"] = int((filled[:, 2] > 0).sum())
-        person["completed"] = np.flatnonzero(added).tolist()
+    taken = (known[:, 2] == 0) & (found[:, 2] > 0)
+    if correction:
+        contested = (known[:, 2] > 0) & (found[:, 2] > 0)
+        apart = np.hypot(*(known - found)[:, :2].T) / max(float(person["area"]), 1.0) ** 0.5
+        known[contested & (apart > correction)] = 0.0
+        taken |= contested & (apart <= correction)
+    filled = np.where(taken[:, None], found, known)
+    person["keypoints"] = filled.ravel().tolist()
+    person["num_keypoints"] = int((filled[:, 2] > 0).sum())
+    if taken.any():
+        person["completed"] = np.flatnonzero(taken).tolist()
 
 
 def _new_person(new_id: int, result: Mapping[str, Any], keypoints: Sequence[float], unsure: bool) -> dict[str, Any]:
