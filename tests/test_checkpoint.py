@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from rsgnet.checkpoint import build, load_backbone, load_pose_model, load_weights, read_config, save_model
 from rsgnet.config import DetectorConfig, ModelConfig, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
-from rsgnet.presets import nano
+from rsgnet.presets import PRESETS, nano, preset_named
+from rsgnet.skeletons import skeleton_named
 
 POSE = PoseConfig(name="tiny", model=ModelConfig(backbone="hrnet_w18_small", clue_width=8))
 
@@ -120,3 +121,19 @@ def test_crops_that_the_backbone_cannot_halve_are_refused():
     config = nano()
     with pytest.raises(RSGNetError, match="multiple of 32"):
         build(replace(config, crop=replace(config.crop, size_wh=(100, 132))))
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if "384x288" not in name])
+def test_every_preset_builds_and_gives_the_maps_that_it_promises(name):
+    config = preset_named(name)
+    with torch.device("meta"):
+        network = build(config)
+    if not isinstance(config, PoseConfig):
+        return
+    width, height = config.crop.size_wh
+    with torch.no_grad():
+        output = network.eval()(torch.empty(1, 3, height, width, device="meta"))
+    keypoints = len(skeleton_named(config.model.skeleton))
+    assert output.target_heatmaps.shape == (1, keypoints, *config.crop.heatmap_shape_hw)
+    assert (output.candidate_heatmaps is not None) == (config.model.relation != "none")
+    assert (output.limb_logits is not None) == config.model.skeleton_graph

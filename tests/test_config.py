@@ -7,14 +7,13 @@ from rsgnet.config import (
     CropConfig,
     DecodeConfig,
     DetectorConfig,
+    FasterRCNNConfig,
     ModelConfig,
     PoseConfig,
     TrainingConfig,
-    from_json,
-    to_json,
-    with_settings,
 )
 from rsgnet.errors import RSGNetError
+from rsgnet.settings import from_json, network_config, to_json, with_settings
 
 NANO = PoseConfig(name="nano")
 
@@ -43,6 +42,27 @@ def test_heatmap_shape(size_wh, stride, shape_hw):
     assert CropConfig(size_wh, stride).heatmap_shape_hw == shape_hw
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"shorter_side_px": ()}, "32 pixels or more"),
+        ({"longer_side_px": 8}, "32 pixels or more"),
+        ({"proposals": 0}, "must be positive"),
+        ({"trained_stages": 6}, "trained_stages 0 to 5"),
+        ({"nms_threshold": 0.0}, "in 0..1"),
+        ({"training": TrainingConfig(frozen=("layer1",))}, "by trained_stages"),
+    ],
+)
+def test_a_faster_rcnn_that_cannot_be_is_refused(fields, message):
+    with pytest.raises(RSGNetError, match=message):
+        FasterRCNNConfig("person", **fields)
+
+
+@pytest.mark.parametrize("config", [NANO, DetectorConfig("d"), FasterRCNNConfig("f")])
+def test_the_kind_of_a_network_shows_in_its_config(config):
+    assert network_config(to_json(config), "here") == config
+
+
 def test_configs_are_frozen():
     with pytest.raises(FrozenInstanceError):
         NANO.name = "other"
@@ -61,6 +81,7 @@ class TestJson:
                 replace(TrainingConfig(milestones=(3, 5), optimizer="adamw"), seed=7),
             ),
             DetectorConfig("person"),
+            FasterRCNNConfig("person", shorter_side_px=(640, 800)),
         ],
     )
     def test_comes_back_equal(self, config):

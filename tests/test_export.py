@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from rsgnet.checkpoint import build, load_model, save_model
-from rsgnet.config import ONNX_CONFIG_PROPERTY, network_config, with_settings
+from rsgnet.config import ONNX_CONFIG_PROPERTY
 from rsgnet.errors import WeightsError
 from rsgnet.export import DetectorGraph, PoseGraph, export_onnx
 from rsgnet.inference.weights import SHIPPED
 from rsgnet.presets import detector_nano, nano, paper
+from rsgnet.settings import network_config, with_settings
 
 
 def compare(directory, batches=(1, 3)):
@@ -45,6 +46,15 @@ def test_a_pose_network_with_candidates_exports(tmp_path):
     output = model(torch.randn(2, 3, 64, 64))
     assert output.candidates.mask.any()
     save_model(model, config, tmp_path)
+    export_onnx(tmp_path)
+    assert compare(tmp_path).max() < 1e-3
+
+
+def test_the_released_form_exports(tmp_path):
+    torch.manual_seed(0)
+    small = ["crop.size_wh=64,96", "model.backbone=hrnet_w8_modules111_blocks1", "model.word_width=12"]
+    config = with_settings(paper("dense", 32, (192, 256), "coco"), small)
+    save_model(build(config), config, tmp_path)
     export_onnx(tmp_path)
     assert compare(tmp_path).max() < 1e-3
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from rsgnet.config import DetectorConfig, from_json, to_json
+from rsgnet.config import DetectorConfig
 from rsgnet.errors import RSGNetError
-from rsgnet.presets import PRESETS, nano, paper, preset_named
+from rsgnet.presets import PRESETS, nano, paper, preset_named, simple_baseline
+from rsgnet.settings import from_json, to_json
 
 
 @pytest.mark.parametrize("system", ["hrnet", "trp", "rsgnet"])
@@ -51,3 +52,42 @@ def test_nano_predicts_both_coco_and_crowdpose():
 def test_unknown_presets_are_answered_with_the_known():
     with pytest.raises(RSGNetError, match=r"'w32'.*rsgnet-w32-256x192-coco"):
         preset_named("w32")
+
+
+def test_the_papers_detector_keeps_to_the_usual_recipe():
+    config = preset_named("faster-rcnn-r101")
+    training = config.training
+    assert (config.backbone, config.shorter_side_px, config.longer_side_px) == ("resnet101", (800,), 1333)
+    assert (training.optimizer, training.batch_size, training.learning_rate) == ("sgd", 16, 0.02)
+    assert (training.epochs, training.milestones, training.weight_decay) == (12, (8, 11), 1e-4)
+
+
+@pytest.mark.parametrize("width", [32, 48])
+@pytest.mark.parametrize(("size", "size_wh"), [("256x192", (192, 256)), ("384x288", (288, 384))])
+@pytest.mark.parametrize(("data", "sigmas"), [("coco", (3.0, 4.0)), ("crowdpose", (2.0, 3.0))])
+def test_the_released_form(width, size, size_wh, data, sigmas):
+    config = preset_named(f"dense-w{width}-{size}-{data}")
+    assert config == paper("dense", width, size_wh, data)
+    assert (config.crop.stride, config.model.relation, config.model.skeleton_graph) == (2, "dense", True)
+    assert (config.model.word_width, config.model.subsample) == (600, False)
+    loss = config.training.loss
+    assert (loss.target, loss.candidates, loss.relation, loss.limbs) == (1, 1, 0.001, 0.01)
+    assert (loss.heatmap_scale, loss.rivals, loss.labels) == (0.5, 0.5, "released")
+    assert loss.sigma == sigmas[size_wh == (288, 384)]
+    like = preset_named(f"rsgnet-w{width}-{size}-{data}").training
+    assert (config.training.epochs, config.training.milestones) == (like.epochs, like.milestones)
+
+
+@pytest.mark.parametrize("depth", [50, 101, 152])
+@pytest.mark.parametrize(("size", "size_wh", "sigma"), [("256x192", (192, 256), 2.0), ("384x288", (288, 384), 3.0)])
+@pytest.mark.parametrize(("data", "skeleton"), [("coco", "coco17"), ("crowdpose", "crowdpose14")])
+def test_simple_baseline(depth, size, size_wh, sigma, data, skeleton):
+    config = preset_named(f"simplebaseline-r{depth}-{size}-{data}")
+    assert config == simple_baseline(depth, size_wh, data)
+    assert (config.model.backbone, config.model.skeleton) == (f"resnet{depth}", skeleton)
+    assert (config.model.relation, config.model.skeleton_graph) == ("none", False)
+    assert (config.model.neck.kind, config.model.neck.deepest_stride) == ("deconvolutions", 32)
+    training = config.training
+    assert (training.epochs, training.milestones, training.batch_size) == (140, (90, 120), 32)
+    assert (training.optimizer, training.learning_rate, training.loss.sigma) == ("adam", 1e-3, sigma)
+    assert (training.augment.rotation_deg, training.augment.scale, training.augment.half_body) == (40, 0.3, 0)

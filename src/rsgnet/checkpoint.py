@@ -1,35 +1,52 @@
-"""Networks in and out of model directories: `config.json` and `model.safetensors`. Nothing is ever unpickled."""
+"""Networks in and out of model directories: `config.json` and `model.safetensors`; and in from published checkpoints.
+
+No file's code is ever run: a pickle may hold tensors, or it is refused.
+"""
 
 from __future__ import annotations
 
+import pickle
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
-from rsgnet.config import CONFIG_FILE, WEIGHTS_FILE, DetectorConfig, PoseConfig, network_config, to_json
+from rsgnet.config import CONFIG_FILE, WEIGHTS_FILE, FasterRCNNConfig, NetworkConfig, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.files import replacing, write_text
-from rsgnet.model import PersonDetector, RSGNet
+from rsgnet.model import DenseRSGNet, PersonDetector, PersonRCNN, RSGNet
+from rsgnet.model.released import TRANSPOSED, released_config, their_name
+from rsgnet.settings import network_config, to_json
+
+PoseNetwork = RSGNet | DenseRSGNet
+Network = PoseNetwork | PersonDetector | PersonRCNN
+_NAMED = 6  # of the weights that do not fit
 
 
-def build(config: PoseConfig | DetectorConfig, pretrained: bool = False) -> RSGNet | PersonDetector:
+def build(config: NetworkConfig, pretrained: bool = False) -> Network:
     """A fresh network of that config.
 
     Raises:
         RSGNetError: The backbone does not exist or cannot read inputs of that size.
     """
+    if isinstance(config, FasterRCNNConfig):
+        return PersonRCNN(config, pretrained)
     size_wh = config.crop.size_wh if isinstance(config, PoseConfig) else config.size_wh
     backbone = config.model.backbone if isinstance(config, PoseConfig) else config.backbone
     if backbone.startswith("hrnet") and (size_wh[0] % 32 or size_wh[1] % 32):
         raise RSGNetError(f"{backbone} halves its input five times: {size_wh} must be a multiple of 32")
     if isinstance(config, PoseConfig):
+        if config.model.relation == "dense":
+            return DenseRSGNet(config.model, config.crop, pretrained)
         return RSGNet(config.model, config.crop.stride, pretrained)
     return PersonDetector(config, pretrained)
 
 
-def save_model(model: nn.Module, config: PoseConfig | DetectorConfig, directory: Path, half: bool = False) -> None:
+def save_model(model: nn.Module, config: NetworkConfig, directory: Path, half: bool = False) -> None:
     """Writes a model directory; each file whole or not at all.
 
     Args:
@@ -47,7 +64,7 @@ def save_model(model: nn.Module, config: PoseConfig | DetectorConfig, directory:
         save_file(weights, beside)
 
 
-def load_model(directory: Path) -> tuple[RSGNet | PersonDetector, PoseConfig | DetectorConfig]:
+def load_model(directory: Path) -> tuple[Network, NetworkConfig]:
     """The network of a model directory, whichever it is, ready to predict; and its config.
 
     Raises:
@@ -59,19 +76,19 @@ def load_model(directory: Path) -> tuple[RSGNet | PersonDetector, PoseConfig | D
     return model.eval(), config
 
 
-def load_pose_model(directory: Path) -> RSGNet:
+def load_pose_model(directory: Path) -> PoseNetwork:
     """The pose network of a model directory, ready to predict.
 
     Raises:
         WeightsError: The directory holds none, or its weights do not fit its config.
     """
     model, _ = load_model(directory)
-    if not isinstance(model, RSGNet):
+    if not isinstance(model, RSGNet | DenseRSGNet):
         raise WeightsError(f"{directory}: a person detector where a pose network was expected")
     return model
 
 
-def read_config(directory: Path) -> PoseConfig | DetectorConfig:
+def read_config(directory: Path) -> NetworkConfig:
     """The config of a model directory.
 
     Raises:
@@ -95,19 +112,89 @@ def load_weights(model: nn.Module, directory: Path) -> None:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: cannot be read as safetensors ({error}); is it truncated?") from error
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in weights.items()}
-    if wanted != given:
-        missing, extra = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
-        misshapen = sorted(name for name in wanted.keys() & given.keys() if wanted[name] != given[name])
-        raise WeightsError(
-            f"{path}: weights do not fit the network: "
-            f"missing {missing[:3]}, extra {extra[:3]}, misshapen {misshapen[:3]}"
-        )
+    _check(model.state_dict(), weights, path)
     model.load_state_dict(weights)
 
 
-def load_backbone(model: RSGNet | PersonDetector, directory: Path) -> None:
+def load_released(path: Path, size_wh: tuple[int, int] | None = None) -> PoseNetwork:
+    """The network of a published checkpoint, ready to predict: RSGNet as released, HRNet or SimpleBaseline for pose.
+
+    Args:
+        path: A .pth file, which may hold nothing but tensors, or a .safetensors file.
+        size_wh: Width and height of its crops. Only RSGNet's weights tell; others are taken for 192 by 256.
+
+    Raises:
+        WeightsError: The file cannot be read, carries code, or holds other weights than such a network has.
+    """
+    return read_released(path, size_wh)[0]
+
+
+def read_released(path: Path, size_wh: tuple[int, int] | None = None) -> tuple[PoseNetwork, PoseConfig]:
+    """The network of a published checkpoint as `load_released` gives it; and its config, read off the shapes."""
+    theirs = read_state_dict(path)
+    try:
+        config = released_config({name: tuple(value.shape) for name, value in theirs.items()}, path.stem, size_wh)
+        model = build(config)
+    except RSGNetError as error:
+        raise WeightsError(f"{path}: not a checkpoint that can be converted: {error}") from error
+    assert isinstance(model, RSGNet | DenseRSGNet)
+    ours = model.state_dict()
+    names = {name: their_name(name, config) for name in ours}
+    wanted = {names[name]: value.T if name in TRANSPOSED else value for name, value in ours.items()}
+    counters = {name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")}
+    theirs = counters | theirs  # PyTorch did not count them before 0.4.1
+    _check(wanted, theirs, path)
+    found = {name: theirs[other].T if name in TRANSPOSED else theirs[other] for name, other in names.items()}
+    model.load_state_dict(found)
+    return model.eval(), config
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The weights in a published file, out of the wrappings that training code puts about them.
+
+    Args:
+        path: A .safetensors file, or else a .pth file, of which nothing but tensors is read.
+
+    Raises:
+        WeightsError: The file cannot be read, carries code, or holds no weights.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the file's age and kind; what cannot be read is an error
+            content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file") from error
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: refused: it carries code or is no PyTorch file; weights must be a state dict of plain tensors"
+        ) from error
+    except Exception as error:  # a broken file can fail its reader in any way
+        raise WeightsError(f"{path}: cannot be read as weights ({type(error).__name__}); is it truncated?") from error
+    for wrapping in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapping), Mapping):
+            content = content[wrapping]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise WeightsError(f"{path}: holds no state dict: expected tensors by name")
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def _check(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -> None:
+    """Refuses weights of other names or shapes than the network's."""
+    missing, extra = wanted.keys() - given.keys(), given.keys() - wanted.keys()
+    misshapen = {name for name in wanted.keys() & given.keys() if wanted[name].shape != given[name].shape}
+    if missing or extra or misshapen:
+        raise WeightsError(
+            f"{path}: weights do not fit the network: "
+            f"missing {_some(missing)}, extra {_some(extra)}, misshapen {_some(misshapen)}"
+        )
+
+
+def _some(names: set[str]) -> str:
+    rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{sorted(names)[:_NAMED]}{rest}"
+
+
+def load_backbone(model: Network, directory: Path) -> None:
     """Starts a network's backbone from that of a model directory, whatever the rest of either is.
 
     Raises:

@@ -1,20 +1,18 @@
-"""What can be configured, as frozen dataclasses, and their way in and out of JSON and `key=value`."""
+"""What can be configured, as frozen dataclasses; `rsgnet.settings` reads and writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
 from rsgnet.errors import RSGNetError
+from rsgnet.skeletons import Skeleton
 
 # The files of a model directory, and where an ONNX file keeps its config by itself.
 CONFIG_FILE, WEIGHTS_FILE, ONNX_FILE = "config.json", "model.safetensors", "model.onnx"
 ONNX_CONFIG_PROPERTY = "rsgnet"
-
-Config = TypeVar("Config")
 
 
 class _Strict:
@@ -77,24 +75,30 @@ class ModelConfig(_Strict):
     """The network.
 
     Attributes:
-        backbone: Name of a timm model.
-        skeleton: Name of the skeleton it predicts.
-        relation: "none" (a plain heatmap network) or "candidates" (Eq. 1-2 over the peaks of the candidate heatmaps).
+        backbone: Name of a timm model, or an HRNet that timm has no name for, such as `hrnet_w8_modules122_blocks2`: 8
+            channels at the finest resolution, 1, 2 and 2 modules in stages 2 to 4, 2 blocks a branch.
+        skeleton: The skeleton it predicts: the name of a built-in one, or one of your own, which is kept whole.
+        relation: "none" (a plain heatmap network), "candidates" (Eq. 1-2 over the peaks of the candidate heatmaps) or
+            "dense" (between all pixels, with the heads that the paper's authors released).
         skeleton_graph: Whether the Skeleton Graph Machine (Eq. 3-4) predicts limbs.
         clue_width: d, the width of each of the three clue encodings.
         peaks_per_keypoint: How many peaks of each candidate heatmap become candidates; Np is this times K.
         candidate_threshold: Peaks lower than this are masked out.
         neck: What brings the backbone's maps to the crop's stride.
+        word_width: Dense relation: numbers in the embedding of a keypoint's name.
+        subsample: Dense relation: whether pixels are related to the highest values in 2x2 windows, not to all pixels.
     """
 
     backbone: str = "hrnet_w32"
-    skeleton: str = "coco17"
-    relation: Literal["none", "candidates"] = "candidates"
+    skeleton: str | Skeleton = "coco17"
+    relation: Literal["none", "candidates", "dense"] = "candidates"
     skeleton_graph: bool = True
     clue_width: int = 64
     peaks_per_keypoint: int = 4
     candidate_threshold: float = 0.1
     neck: NeckConfig = field(default_factory=NeckConfig)
+    word_width: int = 600
+    subsample: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,11 @@ class LossConfig(_Strict):
         sigma: Standard deviation of a keypoint's Gaussian, in heatmap pixels.
         limb_width: Full width of a limb's line, in heatmap pixels.
         match_sigmas: A candidate is the target's if it lies within this many sigmas of the target's keypoint.
+        heatmap_scale: Factor of both heatmap losses; the released code has 0.5.
+        rivals: Height of other people's peaks in the candidate heatmaps' labels; the released code has 0.5 on
+            CrowdPose and, by mistake, 0 on COCO.
+        labels: "paper", or "released" for what the released code makes of limbs and of keypoints that nobody has
+            labelled: see `data/labels.py`.
     """
 
     target: float = 1.0
@@ -139,6 +148,9 @@ class LossConfig(_Strict):
     sigma: float = 2.0
     limb_width: float = 2.0
     match_sigmas: float = 1.5
+    heatmap_scale: float = 1.0
+    rivals: float = 1.0
+    labels: Literal["paper", "released"] = "paper"
 
 
 @dataclass(frozen=True)
@@ -152,6 +164,8 @@ class AugmentConfig(_Strict):
         flip: Probability of mirroring.
         half_body: Probability that a person with more than 8 labelled keypoints is cropped to one half of the body.
         colour: Spread of brightness, contrast and saturation about 1, uniform.
+        paste: Probability that other people, cut out of the training data by their masks, are pasted before and behind
+            a crop's person.
     """
 
     rotation_deg: float = 45.0
@@ -160,6 +174,7 @@ class AugmentConfig(_Strict):
     flip: float = 0.5
     half_body: float = 0.3
     colour: float = 0.0
+    paste: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -170,7 +185,7 @@ class TrainingConfig(_Strict):
         epochs: How many epochs.
         epoch_samples: Crops in one epoch; 0 means every labelled person once.
         batch_size: Crops in one step and process.
-        optimizer: "adam" (the paper) or "adamw".
+        optimizer: "adam" (the paper), "adamw" or "sgd" (momentum 0.9).
         learning_rate: Its highest value.
         weight_decay: For weights of two or more dimensions.
         schedule: "step" (times 0.1 at each of `milestones`) or "cosine" (to zero).
@@ -181,13 +196,14 @@ class TrainingConfig(_Strict):
         max_people: People labelled in one crop, the box's own included; nearest first.
         min_keypoints: People with fewer labelled keypoints are not trained on.
         pretrained: Whether the backbone starts from timm's ImageNet weights (needs a network once).
+        frozen: Modules of the backbone's encoder that keep their weights and statistics, such as `layer1`.
         seed: Seeds initialisation, order and augmentation.
     """
 
     epochs: int = 210
     epoch_samples: int = 0
     batch_size: int = 32
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     schedule: Literal["step", "cosine"] = "step"
@@ -198,6 +214,7 @@ class TrainingConfig(_Strict):
     max_people: int = 8
     min_keypoints: int = 1
     pretrained: bool = True
+    frozen: tuple[str, ...] = ()
     seed: int = 0
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -251,62 +268,57 @@ class DetectorConfig(_Strict):
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+@dataclass(frozen=True)
+class FasterRCNNConfig(_Strict):
+    """A Faster R-CNN person detector on a ResNet with a feature pyramid, as torchvision builds it. PyTorch only.
 
-
-def to_json(config: object) -> str:
-    """A config as indented JSON."""
-    return _adapter(type(config)).dump_json(config, indent=2).decode()
-
-
-def from_json(kind: type[Config], text: str | bytes, origin: str) -> Config:
-    """Reads a config from JSON.
-
-    Raises:
-        RSGNetError: The text is not that config; `origin` is named as its source.
-    """
-    try:
-        config: Config = _adapter(kind).validate_json(text)
-    except ValidationError as error:
-        raise RSGNetError(f"{origin}: not a {kind.__name__}: {_reasons(error)}") from error
-    return config
-
-
-def network_config(text: str | bytes, origin: str) -> PoseConfig | DetectorConfig:
-    """Reads the config of a pose network or of a detector, whichever it is.
+    Attributes:
+        name: The preset it came from.
+        backbone: Name of a torchvision ResNet.
+        shorter_side_px: What pictures' shorter sides are scaled to: in training one of these, drawn for each picture,
+            in prediction the last.
+        longer_side_px: Pictures whose longer side would be longer are scaled to this instead.
+        trained_stages: How many of an ImageNet backbone's five stages are trained, counted from the deepest; its batch
+            norms keep their statistics. Without `training.pretrained` all are trained, and so are the norms.
+        proposals: How many boxes the first stage hands to the second in prediction; twice as many in training.
+        sampled_boxes: Of these, how many of each picture the second stage learns from.
+        max_boxes: How many boxes it returns at the most.
+        box_threshold: Boxes that score less are left out where nobody asks for another threshold.
+        nms_threshold: Of two boxes that overlap (IoU) more than this the lower-scored goes; a higher one keeps more
+            people who overlap, and more people found twice.
+        mean: Mean of each RGB channel, values in 0..1.
+        std: Standard deviation of each RGB channel.
+        training: How it is or was trained, a batch being whole pictures; of the augmentation mirroring and colour are
+            used.
 
     Raises:
-        RSGNetError: The text is neither; `origin` is named as its source.
+        RSGNetError: A number lies outside its range, or the training names modules to freeze.
     """
-    if b'"crop"' in (text.encode() if isinstance(text, str) else text):
-        return from_json(PoseConfig, text, origin)
-    return from_json(DetectorConfig, text, origin)
+
+    name: str
+    backbone: str = "resnet101"
+    shorter_side_px: tuple[int, ...] = (800,)
+    longer_side_px: int = 1333
+    trained_stages: int = 3
+    proposals: int = 1000
+    sampled_boxes: int = 512
+    max_boxes: int = 100
+    box_threshold: float = 0.5
+    nms_threshold: float = 0.5
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if not self.shorter_side_px or min(*self.shorter_side_px, self.longer_side_px) < 32:
+            raise RSGNetError(f"{self.name}: sides of pictures must be 32 pixels or more")
+        if min(self.proposals, self.sampled_boxes, self.max_boxes) < 1 or not 0 <= self.trained_stages <= 5:
+            raise RSGNetError(f"{self.name}: numbers of boxes must be positive, trained_stages 0 to 5")
+        if not 0 < self.nms_threshold <= 1 or not 0 <= self.box_threshold <= 1:
+            raise RSGNetError(f"{self.name}: thresholds must lie in 0..1")
+        if self.training.frozen:
+            raise RSGNetError(f"{self.name}: Faster R-CNN is frozen by trained_stages, not by training.frozen")
 
 
-def with_settings(config: Config, settings: Iterable[str]) -> Config:
-    """A config changed by settings such as `training.batch_size=64`.
-
-    Raises:
-        RSGNetError: A setting is not `key=value`, its key does not exist, or its value does not fit.
-    """
-    values: dict[str, Any] = asdict(config)  # type: ignore[call-overload]
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        *path, leaf = key.strip().split(".")
-        branch: Any = values
-        for step in path:
-            branch = branch.get(step) if isinstance(branch, dict) else None
-        if not equals or not isinstance(branch, dict) or leaf not in branch:
-            known = ", ".join(branch) if isinstance(branch, dict) else ", ".join(values)
-            raise RSGNetError(f"--set {setting}: expected key=value with a key out of {known}")
-        branch[leaf] = text.split(",") if isinstance(branch[leaf], (tuple, list)) else text
-    try:
-        changed: Config = _adapter(type(config)).validate_python(values)
-    except ValidationError as error:
-        raise RSGNetError(f"--set: {_reasons(error)}") from error
-    return changed
-
-
-def _reasons(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+AnyDetectorConfig = DetectorConfig | FasterRCNNConfig
+NetworkConfig = PoseConfig | AnyDetectorConfig

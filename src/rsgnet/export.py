@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from rsgnet.checkpoint import load_model, save_model
-from rsgnet.config import ONNX_CONFIG_PROPERTY, ONNX_FILE, DetectorConfig, PoseConfig, to_json
+from rsgnet.config import ONNX_CONFIG_PROPERTY, ONNX_FILE, DetectorConfig, FasterRCNNConfig, PoseConfig
+from rsgnet.errors import RSGNetError
 from rsgnet.files import replacing
-from rsgnet.model import PersonDetector, RSGNet
+from rsgnet.model import DenseRSGNet, PersonDetector, RSGNet
 from rsgnet.model.pixels import normalise
+from rsgnet.settings import to_json
 
 _OPSET = 18
 
@@ -29,7 +31,7 @@ class PoseGraph(nn.Module):
         config: Its configuration.
     """
 
-    def __init__(self, model: RSGNet, config: PoseConfig) -> None:
+    def __init__(self, model: RSGNet | DenseRSGNet, config: PoseConfig) -> None:
         super().__init__()
         self.model, self.crop = model, config.crop
         related = config.model.relation != "none"
@@ -77,8 +79,9 @@ def export_onnx(directory: Path) -> Path:
 
     Raises:
         WeightsError: The directory holds no network, or weights that do not fit it.
+        RSGNetError: It is a Faster R-CNN, which runs in PyTorch only.
     """
-    model, config = load_model(directory)
+    model, config = _load(directory)
     path = directory / ONNX_FILE
     with replacing(path) as beside:
         write_onnx(model, config, beside)
@@ -94,16 +97,24 @@ def publish(directory: Path, out: Path) -> None:
 
     Raises:
         WeightsError: The directory holds no network, or weights that do not fit it.
+        RSGNetError: It is a Faster R-CNN, which runs in PyTorch only.
     """
-    model, config = load_model(directory)
+    model, config = _load(directory)
     save_model(model, config, out, half=True)
 
 
-def write_onnx(model: RSGNet | PersonDetector, config: PoseConfig | DetectorConfig, path: Path) -> None:
+def _load(directory: Path) -> tuple[nn.Module, PoseConfig | DetectorConfig]:
+    model, config = load_model(directory)
+    if isinstance(config, FasterRCNNConfig):
+        raise RSGNetError(f"{directory}: Faster R-CNN runs in PyTorch only: use --detector {directory}")
+    return model, config
+
+
+def write_onnx(model: nn.Module, config: PoseConfig | DetectorConfig, path: Path) -> None:
     """Writes one network, in evaluation mode, as an ONNX file with a dynamic batch."""
     graph: PoseGraph | DetectorGraph
     if isinstance(config, PoseConfig):
-        assert isinstance(model, RSGNet)
+        assert isinstance(model, RSGNet | DenseRSGNet)
         graph = PoseGraph(model, config)
     else:
         assert isinstance(model, PersonDetector)

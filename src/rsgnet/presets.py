@@ -14,62 +14,117 @@ from rsgnet.config import (
     CropConfig,
     DecodeConfig,
     DetectorConfig,
+    FasterRCNNConfig,
     LossConfig,
     ModelConfig,
+    NeckConfig,
+    NetworkConfig,
     PoseConfig,
     TrainingConfig,
 )
 from rsgnet.errors import RSGNetError
 
-System = Literal["hrnet", "trp", "rsgnet"]
+System = Literal["hrnet", "trp", "rsgnet", "dense"]
 DataSet = Literal["coco", "crowdpose"]
+_RELATIONS: dict[System, Literal["none", "candidates", "dense"]] = {
+    "hrnet": "none",
+    "trp": "candidates",
+    "rsgnet": "candidates",
+    "dense": "dense",
+}
+_SKELETONS: dict[DataSet, str] = {"coco": "coco17", "crowdpose": "crowdpose14"}
 
 
 def paper(system: System, width: Literal[32, 48], size_wh: tuple[int, int], data: DataSet) -> PoseConfig:
     """A row of the paper's Tables 1-4.
 
     Args:
-        system: "hrnet" (the baseline), "trp" (with the Target-aware Relation Parser) or "rsgnet" (with both modules).
+        system: "hrnet" (the baseline), "trp" (with the Target-aware Relation Parser), "rsgnet" (with both modules), or
+            "dense" (with both as the authors released them, heatmaps at stride 2, released labels and loss weights).
         width: HRNet-W32 or HRNet-W48.
         size_wh: Width and height of the crop: (192, 256) or (288, 384).
         data: "coco" (17 keypoints, 210 epochs) or "crowdpose" (14 keypoints, 140 epochs).
     """
     epochs, milestones = (210, (170, 200)) if data == "coco" else (140, (100, 130))
+    loss = LossConfig(sigma=_sigma(size_wh))
+    if system == "dense":
+        # Rivals count half on COCO too, where the released code forgets them by mistake.
+        sigma = _sigma(size_wh) + (1.0 if data == "coco" else 0.0)
+        loss = LossConfig(relation=0.001, sigma=sigma, heatmap_scale=0.5, rivals=0.5, labels="released")
     return PoseConfig(
-        name=f"{system}-w{width}-{size_wh[1]}x{size_wh[0]}-{data}",
-        crop=CropConfig(size_wh=size_wh),
+        name=f"{system}-w{width}-{_row(size_wh, data)}",
+        crop=CropConfig(size_wh=size_wh, stride=2 if system == "dense" else 4),
         model=ModelConfig(
             backbone=f"hrnet_w{width}",
-            skeleton="coco17" if data == "coco" else "crowdpose14",
-            relation="none" if system == "hrnet" else "candidates",
-            skeleton_graph=system == "rsgnet",
+            skeleton=_SKELETONS[data],
+            relation=_RELATIONS[system],
+            skeleton_graph=system in ("rsgnet", "dense"),
+        ),
+        training=TrainingConfig(epochs=epochs, milestones=milestones, loss=loss),
+    )
+
+
+def simple_baseline(depth: Literal[50, 101, 152], size_wh: tuple[int, int], data: DataSet) -> PoseConfig:
+    """A SimpleBaseline row of Tables 1-3: a ResNet and three transposed convolutions, by its own paper's recipe.
+
+    Args:
+        depth: ResNet-50, 101 or 152.
+        size_wh: Width and height of the crop: (192, 256) or (288, 384).
+        data: "coco" (17 keypoints) or "crowdpose" (14 keypoints).
+    """
+    return PoseConfig(
+        name=f"simplebaseline-r{depth}-{_row(size_wh, data)}",
+        crop=CropConfig(size_wh=size_wh),
+        model=ModelConfig(
+            backbone=f"resnet{depth}",
+            skeleton=_SKELETONS[data],
+            relation="none",
+            skeleton_graph=False,
+            neck=NeckConfig(kind="deconvolutions"),
         ),
         training=TrainingConfig(
-            epochs=epochs,
-            milestones=milestones,
-            loss=LossConfig(sigma=3.0 if size_wh == (288, 384) else 2.0),
+            epochs=140,
+            milestones=(90, 120),
+            loss=LossConfig(sigma=_sigma(size_wh)),
+            augment=AugmentConfig(rotation_deg=40.0, scale=0.3, half_body=0.0),
         ),
     )
 
 
+def _row(size_wh: tuple[int, int], data: DataSet) -> str:
+    return f"{size_wh[1]}x{size_wh[0]}-{data}"
+
+
+def _sigma(size_wh: tuple[int, int]) -> float:
+    return 3.0 if size_wh == (288, 384) else 2.0
+
+
 def nano() -> PoseConfig:
-    """The shipped default: 1.3 M parameters, 128x96, COCO's keypoints with head and neck; made for CPUs."""
+    """The shipped default: 0.8 M parameters, 128x96, COCO's keypoints with head and neck; made for CPUs.
+
+    Its backbone wants ImageNet weights: `--set training.pretrained=true` where there is a network, else
+    `--backbone-from` (examples/imagenet_backbone.py).
+    """
     return PoseConfig(
         name="nano",
         crop=CropConfig(size_wh=(96, 128), pixel_centre=0.5),
-        model=ModelConfig(backbone="hrnet_w18_small", skeleton="people19", clue_width=32),
+        model=ModelConfig(
+            backbone="efficientnet_lite0",
+            neck=NeckConfig("pyramid", width=64, deepest_stride=16),
+            skeleton="people19",
+            clue_width=32,
+        ),
         decode=DecodeConfig(refinement="taylor"),
         training=TrainingConfig(
-            epochs=46,
+            epochs=40,
             epoch_samples=9600,
             batch_size=32,
             optimizer="adamw",
-            learning_rate=2.5e-3,
+            learning_rate=1.5e-3,
             weight_decay=0.01,
             schedule="cosine",
             warmup_steps=300,
             ema_decay=0.999,
-            precision="bf16-mixed",
             max_people=6,
             min_keypoints=3,
             pretrained=False,
@@ -101,24 +156,52 @@ def detector_nano() -> DetectorConfig:
     )
 
 
-_SYSTEMS: tuple[System, ...] = ("hrnet", "trp", "rsgnet")
-_DATA: tuple[DataSet, ...] = ("coco", "crowdpose")
+def faster_rcnn_r101() -> FasterRCNNConfig:
+    """The paper's person detector, Faster R-CNN on ResNet-101 with a feature pyramid, by the usual recipe of 12 epochs.
+
+    The learning rate is for 16 pictures a step over all processes; it goes with their number.
+    """
+    return FasterRCNNConfig(
+        name="faster-rcnn-r101",
+        training=TrainingConfig(
+            epochs=12,
+            milestones=(8, 11),
+            batch_size=16,
+            optimizer="sgd",
+            learning_rate=0.02,
+            weight_decay=1e-4,
+            warmup_steps=500,
+            augment=AugmentConfig(rotation_deg=0.0, scale=0.0, half_body=0.0),
+        ),
+    )
+
+
+_SIZES = ((192, 256), (288, 384))
 _ROWS = [
-    partial(paper, system, width, size_wh, data)
-    for system in _SYSTEMS
-    for width in (32, 48)
-    for size_wh in ((192, 256), (288, 384))
-    for data in _DATA
+    *(
+        partial(paper, system, width, size_wh, data)
+        for system in _RELATIONS
+        for width in (32, 48)
+        for size_wh in _SIZES
+        for data in _SKELETONS
+    ),
+    *(
+        partial(simple_baseline, depth, size_wh, data)
+        for depth in (50, 101, 152)
+        for size_wh in _SIZES
+        for data in _SKELETONS
+    ),
 ]
 
-PRESETS: dict[str, Callable[[], PoseConfig | DetectorConfig]] = {
+PRESETS: dict[str, Callable[[], NetworkConfig]] = {
     "nano": nano,
     "detector-nano": detector_nano,
+    "faster-rcnn-r101": faster_rcnn_r101,
     **{row().name: row for row in _ROWS},
 }
 
 
-def preset_named(name: str) -> PoseConfig | DetectorConfig:
+def preset_named(name: str) -> NetworkConfig:
     """The config of that preset.
 
     Raises:

@@ -1,15 +1,20 @@
 """Labels against arithmetic done pixel by pixel."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from rsgnet.config import LossConfig
 from rsgnet.data.dataset import Sample
-from rsgnet.data.labels import make_labels, relation_labels
+from rsgnet.data.labels import dense_relation_labels, make_labels, relation_labels
+from rsgnet.geometry import apply_affine, compose_affine, crop_affine, flip_affine
+from rsgnet.heatmaps import encode, heatmap_affine
 from rsgnet.model import Candidates
-from rsgnet.skeletons import CROWDPOSE14
+from rsgnet.skeletons import CROWDPOSE14, skeleton_named
 
 LOSS = LossConfig(sigma=1.5, limb_width=2.0, match_sigmas=1.0)
 SHAPE = (16, 12)
@@ -88,3 +93,95 @@ def test_relation_is_one_exactly_for_pairs_of_the_target():
     judged = torch.tensor([1.0, 1, 1, 0, 1, 0])
     assert torch.equal(labels[0] * weights[0], wanted)
     assert torch.equal(weights[0], judged[:, None] * judged)
+
+
+def test_rivals_can_count_less():
+    batch = sample()
+    half = make_labels(batch, CROWDPOSE14, replace(LOSS, rivals=0.5))
+    mine = half.target_heatmaps
+    rival = encode(batch.keypoints_xy[:, 1], SHAPE, LOSS.sigma)
+    torch.testing.assert_close(half.candidate_heatmaps, torch.maximum(mine, 0.5 * rival))
+
+
+class TestReleased:
+    RELEASED = replace(LOSS, sigma=2.0, rivals=0.5, labels="released")
+
+    @staticmethod
+    def batch(places, labelled, shape_hw):
+        """A batch of (B, P, K, 2) keypoints."""
+        count = len(places)
+        return Sample(
+            crop=torch.zeros(count, 1, 1, 3, dtype=torch.uint8),
+            keypoints_xy=torch.from_numpy(places).float(),
+            labelled=torch.from_numpy(labelled),
+            background=torch.zeros(count, *shape_hw, dtype=torch.bool),
+            box_area=torch.ones(count),
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "skeleton"),
+        [
+            ("14_256x192_hm128x96_s2", "crowdpose14"),
+            ("14_384x288_hm192x144_s3", "crowdpose14"),
+            ("17_256x192_hm128x96_s3", "coco17"),
+            ("17_256x192_hm64x48_s2", "coco17"),
+        ],
+    )
+    def test_golden_targets_and_limbs(self, shared, name, skeleton):
+        golden = np.load(shared(f"golden/ops/targets_{name}.npz"))
+        batch = self.batch(
+            golden["joints_heat"][:, None, :, :2], golden["vis"][:, None, :, 0] > 0, golden["limb_final"].shape[2:]
+        )
+        loss = replace(self.RELEASED, sigma=float(golden["sigma"]))
+        labels = make_labels(batch, skeleton_named(skeleton), loss)
+        np.testing.assert_array_equal(labels.limbs, golden["limb_final"])
+        np.testing.assert_array_equal(labels.target_weights, golden["weight_unb"][..., 0])
+        np.testing.assert_allclose(labels.target_heatmaps, golden["target_unb"], atol=1e-5)
+        assert labels.limb_weights.min() == 1
+
+    @pytest.mark.parametrize(
+        ("draw", "flipped"),
+        [("eval0", False), ("train0", True), ("train1", True), ("train2", False), ("train3", False)],
+    )
+    def test_golden_labels_of_a_crowded_crop(self, shared, draw, flipped):
+        golden = np.load(shared("golden/ops/getitem_crowdpose.npz"))
+        size_wh, rotation = (192, 256), float(golden[f"{draw}_rotation"])
+        affine = crop_affine(golden[f"{draw}_center"], golden[f"{draw}_scale"] * 200, size_wh, rotation)
+        to_heatmap = compose_affine(heatmap_affine(2, 0.0), affine)
+        order = np.arange(14)
+        if flipped:
+            order = CROWDPOSE14.flip_indices
+            to_heatmap = compose_affine(to_heatmap, flip_affine(golden["image_bgr"].shape[1]))
+        places = np.stack([apply_affine(to_heatmap, golden[f"person{i}_joints"][order, :2]) for i in range(3)])
+        labelled = np.stack([golden[f"person{i}_vis"][order, 0] > 0 for i in range(3)])
+        labels = make_labels(self.batch(places[None], labelled[None], (128, 96)), CROWDPOSE14, self.RELEASED)
+        np.testing.assert_allclose(labels.target_heatmaps[0], golden[f"{draw}_target"], atol=1e-5)
+        np.testing.assert_allclose(labels.candidate_heatmaps[0], golden[f"{draw}_all_target"], atol=1e-5)
+        np.testing.assert_array_equal(labels.target_weights[0], golden[f"{draw}_target_weight"][:, 0])
+        np.testing.assert_array_equal(labels.candidate_weights[0, :, :, 0], golden[f"{draw}_all_weight"])
+        np.testing.assert_array_equal(labels.limbs[0], golden[f"{draw}_limbs"])
+
+    def test_a_limb_without_an_end_is_a_disc_and_counts(self):
+        batch = sample()
+        batch.labelled[0, 0, 6] = False  # the left hip: limbs to the right hip, the knee and the shoulder
+        labels = make_labels(batch, CROWDPOSE14, self.RELEASED)
+        limb = CROWDPOSE14.limbs.index((6, 7))
+        disc = encode(batch.keypoints_xy[:, 0, 7], SHAPE, 2.0) > 0.9
+        assert torch.equal(labels.limbs[0, limb] > 0, disc[0]) and labels.limb_weights[0, limb] == 1
+
+    def test_keypoints_that_nobody_has_teach_nothing(self):
+        batch = sample()
+        batch.labelled[0, :, 3] = False
+        weights = make_labels(batch, CROWDPOSE14, self.RELEASED).candidate_weights
+        assert weights.shape == (1, 14, 1, 1) and weights.flatten().tolist() == [1, 1, 1, 0, *[1] * 10]
+
+    @pytest.mark.parametrize("origin", ["golden/ops/losses.npz", "golden/released/rsgnet_tiny14_up2_train.safetensors"])
+    def test_golden_relation_labels(self, shared, origin):
+        path = shared(origin)
+        if path.suffix == ".npz":
+            golden = np.load(path)
+            heatmaps, wanted = torch.from_numpy(golden["target"]), torch.from_numpy(golden["person_half"])
+        else:
+            tensors = load_file(path)
+            heatmaps, wanted = tensors["train.target"], tensors["train.person_target_half"].unflatten(1, (32, 24))
+        torch.testing.assert_close(dense_relation_labels(heatmaps, tuple(wanted.shape[1:]))[:, 0], wanted)

@@ -3,14 +3,15 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from tests.data.test_labels import SHAPE, sample
 
 from rsgnet.config import LossConfig
-from rsgnet.model import ModelOutput
+from rsgnet.model import DenseRelation, ModelOutput
 from rsgnet.skeletons import CROWDPOSE14
-from rsgnet.training.losses import heatmap_loss, limb_loss, pose_losses, relation_loss
+from rsgnet.training.losses import dense_relation_loss, heatmap_loss, limb_loss, pose_losses, relation_loss
 
 
 def test_heatmap_loss_is_the_mean_squared_error_with_masked_places_right():
@@ -61,3 +62,38 @@ def test_what_the_network_does_not_predict_costs_nothing():
     losses = pose_losses(output(candidate_heatmaps=None, limb_logits=None), sample(), CROWDPOSE14, LossConfig())
     assert (losses.candidates, losses.relation, losses.limbs) == (0, 0, 0)
     torch.testing.assert_close(losses.total, losses.target)
+
+
+def test_golden_losses(shared):
+    golden = {name: torch.from_numpy(value) for name, value in np.load(shared("golden/ops/losses.npz")).items()}
+    heatmaps, weights = (golden["output"], golden["target"]), golden["weight"][..., None]
+    torch.testing.assert_close(0.5 * heatmap_loss(*heatmaps, weights), golden["joints_mse"])
+    torch.testing.assert_close(0.5 * heatmap_loss(*heatmaps, torch.ones(1)), golden["joints_mse_noweight"])
+    limbs = golden["limb_target"].float()
+    found = limb_loss(golden["limb_pred"].logit(), limbs, torch.ones(limbs.shape[:2]))
+    torch.testing.assert_close(found, golden["limb_bce"], rtol=1e-4, atol=0)
+    person = golden["person_half"].flatten(1)
+    wanted = person[:, :, None] * person[:, None]
+    torch.testing.assert_close(wanted, golden["relation_target"])
+    errors = (golden["relation_pred"] - wanted).square().mean((1, 2))
+    torch.testing.assert_close(errors, golden["relation_mse_per_image"])
+
+
+@pytest.mark.parametrize("subsample", [False, True])
+def test_the_dense_relation_loss_is_that_of_the_whole_relation(subsample):
+    torch.manual_seed(0)
+    relation, heatmaps = DenseRelation(torch.rand(2, 3, 8, 6), subsample), torch.rand(2, 5, 8, 6)
+    person = heatmaps.amax(1)
+    other = torch.nn.functional.max_pool2d(person, 2) if subsample else person
+    wanted = person.flatten(1)[:, :, None] * other.flatten(1)[:, None]
+    loss = dense_relation_loss(relation, heatmaps)
+    torch.testing.assert_close(loss, (relation.matrix() - wanted).square().mean())
+
+
+def test_heatmap_losses_scale():
+    whole, half = (
+        pose_losses(output(), sample(), CROWDPOSE14, LossConfig(heatmap_scale=scale)) for scale in (1.0, 0.5)
+    )
+    torch.testing.assert_close(half.target, 0.5 * whole.target)
+    torch.testing.assert_close(half.candidates, 0.5 * whole.candidates)
+    torch.testing.assert_close(half.limbs, whole.limbs)

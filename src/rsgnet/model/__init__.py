@@ -1,5 +1,8 @@
 """The network of the paper: backbone, Target-aware Relation Parser, Skeleton Graph Machine."""
 
+from rsgnet.model.dense import DenseRSGNet
+from rsgnet.model.dense_relation import DenseRelation
+from rsgnet.model.faster_rcnn import PersonRCNN
 from rsgnet.model.person_detector import Detections, PersonDetector
 from rsgnet.model.relation_parser import Candidates, TargetAwareRelationParser
 from rsgnet.model.rsgnet import ModelOutput, RSGNet
@@ -7,9 +10,12 @@ from rsgnet.model.skeleton_graph import SkeletonGraphMachine
 
 __all__ = [
     "Candidates",
+    "DenseRSGNet",
+    "DenseRelation",
     "Detections",
     "ModelOutput",
     "PersonDetector",
+    "PersonRCNN",
     "RSGNet",
     "SkeletonGraphMachine",
     "TargetAwareRelationParser",

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import timm
+import torch
 from timm.models.efficientnet import EfficientNetFeatures
 from timm.models.hrnet import HighResolutionNet
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from rsgnet.config import NeckConfig
 from rsgnet.errors import RSGNetError
+from rsgnet.model.hrnet import custom_hrnet, is_custom_hrnet
 from rsgnet.model.neck import DECONVOLUTION_WIDTH, Deconvolutions, FeaturePyramid
 
 
@@ -20,22 +26,21 @@ class Backbone(nn.Module):
     EfficientNet that nobody reads are dropped too.
 
     Args:
-        name: A timm model name.
+        name: A timm model name, or one that `hrnet_name` gives.
         stride: Picture pixels per feature pixel that is wanted.
         neck: What brings coarser maps to that stride.
         pretrained: Whether to load timm's ImageNet weights, fetched on first use.
 
     Raises:
-        RSGNetError: timm has no such model, or it yields no features at the strides that are read.
+        RSGNetError: There is no such model, or it yields no features at the strides that are read.
     """
 
     def __init__(self, name: str, stride: int = 4, neck: NeckConfig | None = None, pretrained: bool = False) -> None:
         super().__init__()
+        self.frozen: Sequence[nn.Module] = ()
         neck = neck or NeckConfig()
-        if not timm.is_model(name):
-            raise RSGNetError(f"timm has no backbone {name!r}; `timm.list_models()` names them all")
-        options = {"feature_location": ""} if name.startswith("hrnet") else {}
-        reductions = timm.create_model(name, features_only=True, **options).feature_info.reduction()
+        with torch.device("meta"):  # only to be asked for its strides
+            reductions = _encoder(name).feature_info.reduction()
         finest = neck.deepest_stride if neck.kind == "deconvolutions" else stride
         deepest = stride if neck.kind == "none" else neck.deepest_stride
         if finest not in reductions or deepest not in reductions or stride > deepest:
@@ -44,9 +49,7 @@ class Backbone(nn.Module):
                 f"neck {neck.kind!r} wants {finest} to {deepest} for heatmaps at {stride}"
             )
         indices = tuple(range(reductions.index(finest), reductions.index(deepest) + 1))
-        self.encoder = timm.create_model(
-            name, features_only=True, out_indices=indices, pretrained=pretrained, **options
-        )
+        self.encoder = _encoder(name, out_indices=indices, pretrained=pretrained)
         if isinstance(self.encoder, HighResolutionNet):
             last = self.encoder.stage4[-1]
             last.fuse_layers = last.fuse_layers[:1]
@@ -62,6 +65,25 @@ class Backbone(nn.Module):
             self.neck = FeaturePyramid(widths, reductions[indices[0] : indices[-1] + 1], neck.width)
             self.width = neck.width
 
+    def freeze(self, names: Sequence[str]) -> None:
+        """Keeps modules of the encoder as they are: neither their weights nor their running statistics move any more.
+
+        Raises:
+            RSGNetError: The encoder has no such module.
+        """
+        modules = dict(self.encoder.named_modules())
+        for name in names:
+            if name not in modules:
+                raise RSGNetError(f"the backbone has no module {name!r} to freeze; it has {', '.join(modules)[:200]}")
+        self.frozen = [modules[name].requires_grad_(False).eval() for name in names]
+
+    def train(self, mode: bool = True) -> Self:
+        """Switches between training and prediction; what is frozen stays in prediction."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
+
     def forward(self, pictures: Tensor) -> Tensor:
         """(B, 3, H, W) normalised RGB to (B, width, H / stride, W / stride) features."""
         maps: list[Tensor] = self.encoder(pictures)
@@ -71,3 +93,15 @@ class Backbone(nn.Module):
         elif self.neck is not None:
             features = self.neck(features)
         return features
+
+
+def _encoder(name: str, pretrained: bool = False, **options: Any) -> Any:
+    if name.startswith("hrnet"):
+        options["feature_location"] = ""  # the maps themselves, not what the classifier makes of them
+    if is_custom_hrnet(name):
+        if pretrained:
+            raise RSGNetError(f"backbone {name!r} has no ImageNet weights: --set training.pretrained=false")
+        return custom_hrnet(name, **options)
+    if not timm.is_model(name):
+        raise RSGNetError(f"timm has no backbone {name!r}; `timm.list_models()` names them all")
+    return timm.create_model(name, features_only=True, pretrained=pretrained, **options)

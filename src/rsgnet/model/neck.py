@@ -8,6 +8,8 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rsgnet.model.layers import convolution, doubling
+
 DECONVOLUTION_WIDTH = 256
 
 
@@ -22,11 +24,7 @@ class Deconvolutions(nn.Sequential):
     def __init__(self, width: int, doublings: int) -> None:
         layers: list[nn.Module] = []
         for _ in range(doublings):
-            layers += [
-                nn.ConvTranspose2d(width, DECONVOLUTION_WIDTH, kernel_size=4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(DECONVOLUTION_WIDTH),
-                nn.ReLU(inplace=True),
-            ]
+            layers += doubling(width, DECONVOLUTION_WIDTH)
             width = DECONVOLUTION_WIDTH
         super().__init__(*layers)
 
@@ -42,12 +40,12 @@ class FeaturePyramid(nn.Module):
 
     def __init__(self, widths: Sequence[int], strides: Sequence[int], width: int) -> None:
         super().__init__()
-        self.lateral = nn.ModuleList(_convolution(channels, width, 1) for channels in widths)
+        self.lateral = nn.ModuleList(convolution(channels, width, 1) for channels in widths)
         self.mix = nn.ModuleList(
             nn.Sequential(
-                _convolution(width, width, 5, groups=width),
+                convolution(width, width, 5, groups=width),
                 nn.ReLU(inplace=True),
-                _convolution(width, width, 1),
+                convolution(width, width, 1),
                 nn.ReLU(inplace=True),
             )
             for _ in widths
@@ -61,9 +59,3 @@ class FeaturePyramid(nn.Module):
             grown = F.interpolate(merged, scale_factor=float(self.growth[level]), mode="nearest")
             merged = self.mix[level](self.lateral[level](maps[level]) + grown)
         return merged
-
-
-def _convolution(inputs: int, outputs: int, size: int, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, padding=size // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs)
-    )

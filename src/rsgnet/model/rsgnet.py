@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from rsgnet.config import ModelConfig
 from rsgnet.model.backbone import Backbone
+from rsgnet.model.dense_relation import DenseRelation
+from rsgnet.model.layers import convolution, heatmap_head, rectified
 from rsgnet.model.relation_parser import Candidates, TargetAwareRelationParser
 from rsgnet.model.skeleton_graph import SkeletonGraphMachine
 from rsgnet.skeletons import skeleton_named
@@ -25,6 +27,7 @@ class ModelOutput:
         limb_logits: (B, L, h, w) the target's limbs before the sigmoid.
         relation: (B, Np, Np) A, the probability that two candidates are both the target's.
         candidates: The candidates that A relates.
+        dense_relation: With `relation="dense"`: A between all pixels of the stride-4 map, as its factors.
     """
 
     target_heatmaps: Float[Tensor, "batch keypoints height width"]
@@ -32,6 +35,7 @@ class ModelOutput:
     limb_logits: Float[Tensor, "batch limbs height width"] | None = None
     relation: Float[Tensor, "batch candidates candidates"] | None = None
     candidates: Candidates | None = None
+    dense_relation: DenseRelation | None = None
 
     @property
     def limb_heatmaps(self) -> Float[Tensor, "batch limbs height width"] | None:
@@ -59,16 +63,12 @@ class RSGNet(nn.Module):
         self.relation_parser: TargetAwareRelationParser | None = None
         self.fuse: nn.Sequential | None = None
         if config.relation == "candidates":
-            self.candidate_head = _heatmap_head(width, keypoints)
+            self.candidate_head = heatmap_head(width, keypoints)
             self.relation_parser = TargetAwareRelationParser(
                 width, keypoints, config.clue_width, config.peaks_per_keypoint, config.candidate_threshold
             )
-            self.fuse = nn.Sequential(
-                nn.Conv2d(2 * width, width, kernel_size=3, padding=1, bias=False),
-                nn.BatchNorm2d(width),
-                nn.ReLU(inplace=True),
-            )
-        self.target_head = _heatmap_head(width, keypoints)
+            self.fuse = rectified(convolution(2 * width, width, 3))
+        self.target_head = heatmap_head(width, keypoints)
         self.skeleton_graph = SkeletonGraphMachine(skeleton, width) if config.skeleton_graph else None
 
     def forward(self, crops: Float[Tensor, "batch 3 crop_height crop_width"]) -> ModelOutput:
@@ -91,11 +91,3 @@ class RSGNet(nn.Module):
         if self.skeleton_graph is not None:
             limb_logits = self.skeleton_graph(features, self.target_head.weight[:, :, 0, 0])
         return ModelOutput(self.target_head(features), candidate_heatmaps, limb_logits, relation, candidates)
-
-
-def _heatmap_head(width: int, keypoints: int) -> nn.Conv2d:
-    head = nn.Conv2d(width, keypoints, kernel_size=1)
-    nn.init.normal_(head.weight, std=0.001)
-    assert head.bias is not None
-    nn.init.zeros_(head.bias)
-    return head

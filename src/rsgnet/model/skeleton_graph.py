@@ -21,16 +21,20 @@ class SkeletonGraphMachine(nn.Module):
     Args:
         skeleton: Its limbs are predicted.
         width: D, the channels of the features that keypoints are predicted from.
+        weighted: Whether edges of the graph have weights of their own and limbs have no bias, as in the released code.
+            The graph then belongs to the weights: one release has another skeleton's.
     """
 
     limb_matrix: Tensor
 
-    def __init__(self, skeleton: Skeleton, width: int) -> None:
+    def __init__(self, skeleton: Skeleton, width: int, weighted: bool = False) -> None:
         super().__init__()
-        self.register_buffer("limb_matrix", torch.from_numpy(skeleton.limb_matrix), persistent=False)
+        self.register_buffer("limb_matrix", torch.tensor(skeleton.limb_matrix), persistent=weighted)
+        self.edge_weights = nn.Parameter(torch.ones_like(self.limb_matrix)) if weighted else None
         self.first = nn.Linear(width, width)
         self.second = nn.Linear(width, width)
-        self.bias = nn.Parameter(torch.full((len(skeleton.limbs),), -2.0))  # limbs cover little
+        # Limbs cover little: they start unlikely.
+        self.bias = None if weighted else nn.Parameter(torch.full((len(skeleton.limbs),), -2.0))
 
     def forward(
         self,
@@ -46,6 +50,7 @@ class SkeletonGraphMachine(nn.Module):
         Returns:
             (B, L, H, W) logits; their sigmoid is the limb heatmap H_l.
         """
-        gathered = self.limb_matrix.T @ keypoint_weights
+        graph = self.limb_matrix if self.edge_weights is None else self.limb_matrix * self.edge_weights
+        gathered = graph.T @ keypoint_weights
         limb_weights = self.second(F.leaky_relu(self.first(gathered), LEAKY_SLOPE))
         return F.conv2d(features, limb_weights[:, :, None, None], self.bias)

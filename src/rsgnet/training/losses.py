@@ -10,8 +10,9 @@ from torch import Tensor
 
 from rsgnet.config import LossConfig
 from rsgnet.data.dataset import Sample
-from rsgnet.data.labels import Labels, make_labels, relation_labels
-from rsgnet.model import ModelOutput
+from rsgnet.data.labels import Labels, dense_relation_labels, make_labels, relation_labels
+from rsgnet.model import DenseRelation, ModelOutput
+from rsgnet.model.layers import full_precision
 from rsgnet.skeletons import Skeleton
 
 
@@ -38,16 +39,19 @@ def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights
     """All losses of a batch."""
     labels: Labels = make_labels(sample, skeleton, weights)
     emphasis = weights.peak_emphasis
-    target = heatmap_loss(
+    scale = weights.heatmap_scale
+    target = scale * heatmap_loss(
         output.target_heatmaps, labels.target_heatmaps, labels.target_weights[..., None, None], emphasis
     )
     candidates = relation = limbs = target.new_zeros(())
     if output.candidate_heatmaps is not None:
-        candidates = heatmap_loss(
+        candidates = scale * heatmap_loss(
             output.candidate_heatmaps, labels.candidate_heatmaps, labels.candidate_weights, emphasis
         )
     if output.relation is not None and output.candidates is not None:
         relation = relation_loss(output.relation, *relation_labels(output.candidates, sample, weights))
+    if output.dense_relation is not None:
+        relation = dense_relation_loss(output.dense_relation, labels.target_heatmaps)
     if output.limb_logits is not None:
         limbs = limb_loss(output.limb_logits, labels.limbs, labels.limb_weights)
     total = (
@@ -77,6 +81,13 @@ def relation_loss(
     pairs = weights.sum((1, 2))
     errors = (weights * (relation - wanted).square()).sum((1, 2)) / pairs.clamp(min=1)
     return errors.sum() / (pairs > 0).sum().clamp(min=1)
+
+
+def dense_relation_loss(relation: DenseRelation, target_heatmaps: Float[Tensor, "batch keypoints h w"]) -> Tensor:
+    """Eq. (6) between all pixels, as released: the mean squared error to the product of how much each is the target."""
+    height, width = relation.clues.shape[2:]
+    with full_precision(relation.clues.device):
+        return relation.squared_error(dense_relation_labels(target_heatmaps, (height, width))).mean()
 
 
 def limb_loss(

@@ -1,0 +1,64 @@
+"""What a network weighs and how much it computes, counted without computing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+_PAPER_UNIT = 2**30
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A network's size and its work on one input.
+
+    Attributes:
+        parameters: Numbers that it learns or holds.
+        layer_macs: Multiply-adds in its convolutions and linear layers.
+        product_macs: Multiply-adds in other matrix products, such as those with a relation map.
+        paper_gmacs: Multiply-adds as the paper's Table 2 counts them: of layers only, of transposed convolutions as if
+            their input were as large as their output, in units of 2^30.
+    """
+
+    parameters: int
+    layer_macs: int
+    product_macs: int
+    paper_gmacs: float
+
+
+def cost_of(network: nn.Module, size_wh: tuple[int, int]) -> Cost:
+    """Counts a network's parameters and multiply-adds; on the `meta` device this takes neither time nor memory.
+
+    Args:
+        network: The network; it is switched to prediction, for good.
+        size_wh: Width and height of its input.
+    """
+    counted = {"layers": 0, "paper": 0}
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
+        macs = (
+            output.numel()
+            * layer.weight.numel()
+            // (layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)
+        )
+        counted["paper"] += macs
+        counted["layers"] += macs // (layer.stride[0] * layer.stride[1] if isinstance(layer, nn.ConvTranspose2d) else 1)
+
+    layers = [each for each in network.modules() if isinstance(each, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
+    hooks = [each.register_forward_hook(count) for each in layers]
+    counter = FlopCounterMode(display=False)
+    device = next(network.parameters()).device
+    with counter:
+        network.requires_grad_(False).eval()(torch.empty(1, 3, size_wh[1], size_wh[0], device=device))
+    for hook in hooks:
+        hook.remove()
+    return Cost(
+        parameters=sum(each.numel() for each in network.parameters()),
+        layer_macs=counted["layers"],
+        product_macs=counter.get_total_flops() // 2 - counted["layers"],
+        paper_gmacs=counted["paper"] / _PAPER_UNIT,
+    )
