@@ -1,0 +1,76 @@
+"""The tables end to end on a few made-up pictures: tiny networks, one epoch, the published data sets' own layouts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rsgnet.data.crowds import simulate_crowd
+from rsgnet.files import replacing, write_text
+from rsgnet.reproduce.tables import DataSetName
+from rsgnet.skeletons import COCO17, CROWDPOSE14
+
+_SIZE_WH, _PEOPLE, _PICTURES = (160, 120), 3, 2
+
+
+def write_data_sets(root: Path) -> dict[DataSetName, str]:
+    """Writes CrowdPose and COCO in small, laid out as they are published.
+
+    Args:
+        root: The folder to write into.
+
+    Returns:
+        For the set without labels, COCO's test-dev, the file of its boxes.
+    """
+    crowdpose, coco = root / "crowdpose", root / "coco"
+    for seed, split in enumerate(("trainval", "test")):
+        labels = _crowd(crowdpose / "images", split, seed)
+        write_text(crowdpose / "json" / f"crowdpose_{split}.json", json.dumps(_with_14_keypoints(labels)))
+    for seed, split in enumerate(("train2017", "val2017"), 2):
+        labels = _crowd(coco / split, split, seed)
+        write_text(coco / "annotations" / f"person_keypoints_{split}.json", json.dumps(labels))
+    labels = _crowd(coco / "test2017", "test", 4)
+    write_text(coco / "annotations" / "image_info_test-dev2017.json", json.dumps({**labels, "annotations": []}))
+    boxes = root / "test-dev-boxes.json"
+    keys = ("image_id", "category_id", "bbox")
+    write_text(boxes, json.dumps([{key: each[key] for key in keys} | {"score": 1.0} for each in labels["annotations"]]))
+    return {"coco:test-dev2017": str(boxes)}
+
+
+def tiny_settings(preset: str) -> list[str]:
+    """What makes a preset small enough to train in seconds; its modules stay."""
+    backbone = "resnet18" if preset.startswith("simplebaseline") else "hrnet_w18_small"
+    return [
+        f"model.backbone={backbone}", "crop.size_wh=64,64", "training.pretrained=false", "training.epochs=1",
+        "training.batch_size=2", "training.epoch_samples=4",
+    ]  # fmt: skip
+
+
+def _crowd(pictures: Path, split: str, seed: int) -> dict[str, Any]:
+    merged: dict[str, Any] = {"images": [], "annotations": []}
+    for index in range(_PICTURES):
+        scene = simulate_crowd(100 * seed + index, _SIZE_WH, _PEOPLE)
+        image_id, name = 1 + index, f"{split}-{index}.png"
+        with replacing(pictures / name) as beside:
+            Image.fromarray(scene.picture).save(beside)
+        merged["images"].append({**scene.annotations["images"][0], "id": image_id, "file_name": name})
+        for truth in scene.annotations["annotations"]:
+            merged["annotations"].append({**truth, "id": len(merged["annotations"]) + 1, "image_id": image_id})
+    return {**merged, "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}]}
+
+
+def _with_14_keypoints(labels: dict[str, Any]) -> dict[str, Any]:
+    """CrowdPose's keypoints; its head and neck, which COCO has not, stay unlabelled."""
+    index = CROWDPOSE14.indices_in(COCO17)
+    people = []
+    for person in labels["annotations"]:
+        given = np.reshape(person["keypoints"], (-1, 3))
+        keypoints = np.zeros((len(CROWDPOSE14), 3))
+        keypoints[index >= 0] = given[index[index >= 0]]
+        people.append({**person, "keypoints": keypoints.ravel().tolist()})
+    names = list(CROWDPOSE14.keypoints)
+    return {**labels, "annotations": people, "categories": [{"id": 1, "name": "person", "keypoints": names}]}

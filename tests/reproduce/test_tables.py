@@ -1,0 +1,52 @@
+"""The paper's figures, and that every row of its own has a preset."""
+
+import re
+
+import pytest
+
+from rsgnet.errors import RSGNetError
+from rsgnet.presets import PRESETS
+from rsgnet.reproduce.measure import sizes
+from rsgnet.reproduce.tables import TABLES, table_named
+
+BLOCKS = [(table.name, block) for table in TABLES.values() for block in table.blocks]
+
+
+@pytest.mark.parametrize(("name", "block"), BLOCKS)
+def test_rows_fill_their_columns_and_name_presets_that_exist(name, block):
+    for row in block.rows:
+        assert len(row.paper) == len(block.columns)
+        assert row.preset is None or row.preset in PRESETS
+        if row.preset:
+            assert row.size in row.preset
+            assert row.preset.endswith(block.data.partition(":")[0])
+
+
+@pytest.mark.parametrize(("name", "block"), BLOCKS)
+def test_figures_are_the_papers(shared, name, block):
+    """Every printed figure of a row stands in one line of the paper, in its order."""
+    lines = shared("paper/rsgnet.md").read_text().splitlines()
+    for row in block.rows:
+        figures = [figure for figure in row.paper if figure is not None]
+        pattern = r"\D+".join(rf"(?<![\d.]){_printed(figure)}(?![\d.])(?:\s*\(\+[\d.]+\))?" for figure in figures)
+        assert any(re.search(pattern, line) for line in lines), (row.method, row.size, figures)
+
+
+def _printed(figure):
+    return rf"{re.escape(f'{figure:g}')}0*" if figure % 1 else rf"{figure:.0f}\.0+"
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in TABLES["table2"].blocks[0].rows if row.preset], ids=lambda row: row.preset
+)
+def test_presets_have_the_printed_sizes(row):
+    """What the paper prints is cut or rounded, and counted on a slightly smaller network; our own form adds less."""
+    ours = sizes(row.preset)
+    assert ours["parameters"] == pytest.approx(row.paper[0], abs=0.16)
+    if row.method != "RSGNet":
+        assert ours["multiply_adds"] == pytest.approx(row.paper[1], rel=0.007)
+
+
+def test_unknown_tables_are_answered_with_the_known():
+    with pytest.raises(RSGNetError, match=r"'table5'; there are table1, table2, table3, table4"):
+        table_named("table5")
