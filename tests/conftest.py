@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsgnet.config import CropConfig, DecodeConfig, DetectorConfig, ModelConfig, PoseConfig, to_json
+from rsgnet import cli
+from rsgnet.config import CropConfig, DecodeConfig, DetectorConfig, ModelConfig, PoseConfig
+from rsgnet.settings import to_json
 from rsgnet.skeletons import skeleton_named
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -174,3 +177,20 @@ def people_set(tmp_path: Path) -> tuple[Path, Path]:
     content = {"images": images, "annotations": annotations, "categories": categories}
     (tmp_path / "people.json").write_text(json.dumps(content))
     return tmp_path / "people.json", tmp_path / "images"
+
+
+@pytest.fixture
+def rsgnet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Runs the program as `rsgnet ...` would: gives the exit code, what it printed, and its lines of errors."""
+
+    def run(*arguments: object) -> tuple[Any, str, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["rsgnet", *map(str, arguments)])
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err.splitlines()
+
+    return run

@@ -18,23 +18,6 @@ RSGNET = [sys.executable, "-m", "rsgnet"]
 
 
 @pytest.fixture
-def rsgnet(monkeypatch, capsys):
-    """Runs the program as `rsgnet ...` would: gives the exit code, what it printed, and its lines of errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["rsgnet", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err.splitlines()
-
-    return run
-
-
-@pytest.fixture
 def line(pose_network, box_network):
     return ["--weights", pose_network(name="pose"), "--detector", f"onnx:{box_network([[5, 5, 50, 60]], [0.9])}"]
 
@@ -60,7 +43,9 @@ def written(folder):
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["predict", "evaluate", "demo", "train", "export"])
+    @pytest.mark.parametrize(
+        "command", ["predict", "evaluate", "demo", "train", "train-detector", "export", "convert", "info"]
+    )
     def test_teaches_by_example(self, command):
         shown = CliRunner().invoke(cli.app, [command, "--help"])
         assert shown.exit_code == 0 and "Examples:" in shown.output and f"rsgnet {command}" in shown.output
@@ -82,7 +67,7 @@ class TestPredict:
     def test_a_folder(self, rsgnet, line, photos, tmp_path):
         code, _, errors = rsgnet("predict", photos, "--out", tmp_path / "out", *line)
         assert code == 0 and errors == [f"3 of 3 pictures, 3 people -> {tmp_path / 'out'}"]
-        assert written(tmp_path / "out") == ["a.jpg", "b.jpg", "poses.json", "sub/a.jpg"]
+        assert written(tmp_path / "out") == ["a.jpg", "b.jpg", "poses.json", "run.json", "sub/a.jpg"]
         results = json.loads((tmp_path / "out" / "poses.json").read_text())
         assert [result["file_name"] for result in results] == ["a.png", "b.jpg", "sub/a.png"]
         assert results[0]["bbox"] == [5, 5, 45, 55] and len(results[0]["keypoints"]) == 51
@@ -90,7 +75,7 @@ class TestPredict:
     def test_files_patterns_and_no_overlay(self, rsgnet, line, photos, tmp_path):
         sources = [photos / "a.png", photos / "*.jpg"]
         code, *_ = rsgnet("predict", *sources, "--out", tmp_path / "out", "--no-overlay", *line)
-        assert code == 0 and written(tmp_path / "out") == ["poses.json"]
+        assert code == 0 and written(tmp_path / "out") == ["poses.json", "run.json"]
         assert len(json.loads((tmp_path / "out" / "poses.json").read_text())) == 2
 
     def test_bad_pictures_get_a_line_each_and_the_others_are_done(self, rsgnet, line, photos, tmp_path):
@@ -113,7 +98,7 @@ class TestPredict:
             strict=False,
         ):
             assert said.startswith("error: ") and name in said and reason in said
-        assert written(tmp_path / "out") == ["a.jpg", "b.jpg", "poses.json", "sub/a.jpg"]
+        assert written(tmp_path / "out") == ["a.jpg", "b.jpg", "poses.json", "run.json", "sub/a.jpg"]
 
     def test_boxes_of_a_file(self, rsgnet, pose_network, photos, tmp_path):
         images = [{"id": 4, "file_name": "a.png"}, {"id": 5, "file_name": "sub/a.png"}, {"id": 6, "file_name": "b.jpg"}]
@@ -224,6 +209,23 @@ class TestEvaluate:
         again = ["--annotations", truth, "--out", tmp_path / "again", "--results", tmp_path / "out" / "poses.json"]
         assert rsgnet("evaluate", *again)[0] == 0
         assert json.loads((tmp_path / "again" / "metrics.json").read_text()) == metrics
+        assert "colours, flip test False, boxes gt" in metrics["settings"]["found_by"]
+
+    def test_what_went_wrong_and_a_comparison(self, rsgnet, truth, photos, pose_network, tmp_path):
+        arguments = ["--annotations", truth, "--images", photos, "--weights", pose_network(), "--protocol", "coco"]
+        assert rsgnet("evaluate", *arguments, "--out", tmp_path / "out", "--bootstrap", 20)[0] == 0
+        assert {"metrics.json", "poses.json", "report.html"} <= set(written(tmp_path / "out"))
+        poses = json.loads((tmp_path / "out" / "poses.json").read_text())
+        other = tmp_path / "other.json"
+        other.write_text(json.dumps(poses[1:]))
+        arguments = ["--annotations", truth, "--results", tmp_path / "out" / "poses.json", "--compare", other]
+        code, printed, errors = rsgnet("evaluate", *arguments, "--out", tmp_path / "again", "--no-report")
+        assert code == 0 and errors == [] and "95 % interval" in printed and "swapped" in printed
+        assert "report.html" not in written(tmp_path / "again")
+        metrics = json.loads((tmp_path / "again" / "metrics.json").read_text())
+        assert metrics["comparison"]["differences"]["AR50"]["value"] == pytest.approx(1 / 3)
+        assert metrics["settings"]["resamples"] == 1000 and metrics["settings"]["protocol"] == "coco"
+        assert metrics["errors"]["all"]["matched_people"] == 3
 
     def test_with_a_detector_and_a_missing_picture(self, rsgnet, truth, photos, line, tmp_path):
         (photos / "c1.png").unlink()
@@ -246,10 +248,15 @@ class TestEvaluate:
             (["--images", "photos", "--boxes", "nowhere.json"], "nowhere.json: cannot be read"),
             (["--results", "nowhere.json"], "nowhere.json"),
             (["--results", "truth.json"], "truth.json"),
+            (["--results", "wrong.json"], "wrong.json: entry 0 (id 4): truth.json has no picture of image_id 99"),
+            (["--images", "photos", "--compare", "wrong.json"], "wrong.json: entry 0 (id 4)"),
+            (["--images", "photos", "--protocol", "crowdpose"], "the crowdpose protocol is for crowdpose14 people"),
+            (["--images", "photos", "--protocol", "mpii"], "no protocol is named 'mpii'"),
         ],
         ids=str,
     )
     def test_bad_input(self, rsgnet, truth, line, arguments, says):
+        truth.with_name("wrong.json").write_text('[{"id": 4, "image_id": 99, "score": 1, "keypoints": []}]')
         code, _, errors = rsgnet(
             "evaluate", "--annotations", truth.name, "--out", "out", "--weights", line[1], *arguments
         )
@@ -279,7 +286,7 @@ class TestDemo:
         code, printed, errors = rsgnet("demo", "--out", tmp_path / "out")
         assert code == 0 and errors == [] and "Try next:" in printed and str(tmp_path / "out" / "crowd.jpg") in printed
         assert (says in printed) if says else ("true boxes" not in printed)
-        assert written(tmp_path / "out") == ["crowd.jpg", "crowd.json", "crowd.png", "poses.json"]
+        assert written(tmp_path / "out") == ["crowd.jpg", "crowd.json", "crowd.png", "poses.json", "run.json"]
 
     def test_without_weights(self, rsgnet, tmp_path, monkeypatch):
         monkeypatch.setattr(weights, "SHIPPED", tmp_path)

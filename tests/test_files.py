@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from rsgnet.files import replacing, write_text
+from rsgnet.files import replacing, sha256, write_text
 
 
 def test_writes_into_folders_that_do_not_exist_yet(tmp_path):
@@ -50,3 +50,9 @@ def test_files_get_the_permissions_that_the_umask_gives(tmp_path, umask, mode):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "note.txt").stat().st_mode) == mode
+
+
+def test_the_sha256_of_a_file(tmp_path):
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

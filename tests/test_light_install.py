@@ -24,7 +24,8 @@ import rsgnet
 for package in ("rsgnet.inference", "rsgnet.evaluation"):
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
         importlib.import_module(module.name)
-for module in ("cli", "draw", "poses", "pictures", "presets", "config", "heatmaps", "data.annotations", "data.crowds"):
+for module in ("cli", "draw", "poses", "pictures", "presets", "config", "heatmaps", "data.annotations", "data.catalog",
+               "data.check", "data.crowds", "cli.data"):
     importlib.import_module("rsgnet." + module)
 for name in rsgnet.__all__:
     getattr(rsgnet, name)

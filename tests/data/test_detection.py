@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rsgnet.config import AugmentConfig, DetectorConfig, TrainingConfig
+from rsgnet.config import AugmentConfig, DetectorConfig, FasterRCNNConfig, TrainingConfig
 from rsgnet.data.batches import Draw
 from rsgnet.data.detection import DetectionDataset
 from rsgnet.errors import AnnotationError
+from rsgnet.pictures import read_picture
 
 CONFIG = DetectorConfig(
     name="test", size_wh=(160, 160), training=TrainingConfig(augment=AugmentConfig(scale=0.4, colour=0.0))
@@ -33,6 +34,15 @@ def test_marks_stay_within_their_persons_box(marked, seed):
     if len(marks):
         low, high = marks.flip(1).amin(0), marks.flip(1).amax(0)
         assert any((low + 2 >= box[:2]).all() and (high - 2 <= box[2:]).all() for box in boxes)
+
+
+@pytest.mark.parametrize(("flip", "boxes"), [(0.0, [[60, 30, 180, 210]]), (1.0, [[140, 30, 260, 210]])])
+def test_pictures_of_faster_rcnn_keep_their_size(marked, flip, boxes):
+    config = FasterRCNNConfig("test", training=TrainingConfig(augment=AugmentConfig(flip=flip)))
+    sample = DetectionDataset([marked], config, augmented=True)[0]
+    assert sample.boxes_xyxy[:1].tolist() == boxes
+    picture = torch.from_numpy(read_picture(marked.pictures / "marked.png"))
+    assert torch.equal(sample.picture, picture.flip(1) if flip else picture)
 
 
 def test_sets_that_do_not_label_everyone_are_refused(marked):

@@ -29,7 +29,7 @@ def test_the_crowd_and_the_truth_are_written(shipped):
     assert Image.open(out / "crowd.png").size == Image.open(out / "crowd.jpg").size
     truth = json.loads((out / "crowd.json").read_text())
     assert truth["images"][0]["file_name"] == "crowd.png" and truth["annotations"]
-    assert {path.name for path in out.iterdir()} == {"crowd.png", "crowd.jpg", "crowd.json", "poses.json"}
+    assert {path.name for path in out.iterdir()} == {"crowd.png", "crowd.jpg", "crowd.json", "poses.json", "run.json"}
 
 
 def test_if_nobody_is_found_the_truth_says_where_they_are(shipped):

@@ -9,9 +9,13 @@ from PIL import Image
 from rsgnet.errors import PictureError, RSGNetError
 from rsgnet.inference import predictions
 from rsgnet.inference.predictions import overlay_names, write_predictions
+from rsgnet.inference.run_record import BoxesOrigin, Origin, RunRecord
 from rsgnet.inference.sources import PictureFile
 from rsgnet.poses import Poses
+from rsgnet.settings import from_json
 from rsgnet.skeletons import COCO17
+
+RECORD = RunRecord("0", Origin("nano", "ab"), BoxesOrigin("gt", "cd", None), "coco17", flip_test=False)
 
 
 def poses(name, size=(40, 30), people=1):
@@ -58,7 +62,7 @@ class TestOverlayNames:
 
 def write(outcomes, out, overlay=True, report=lambda *_: None):
     named = overlay_names([file for file, _ in outcomes], out) if overlay else None
-    return write_predictions(iter(outcomes), out, named, report)
+    return write_predictions(iter(outcomes), out, named, report, RECORD)
 
 
 def test_overlays_and_results_are_written(tmp_path):
@@ -78,12 +82,14 @@ def test_overlays_and_results_are_written(tmp_path):
         "a.jpg",
         "b.jpg",
         "poses.json",
+        "run.json",
     ]
 
 
 def test_without_overlays(tmp_path):
     assert write([(files("a.png")[0], poses("a.png"))], tmp_path, overlay=False).overlays == []
-    assert [path.name for path in tmp_path.iterdir()] == ["poses.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {"poses.json", "run.json"}
+    assert from_json(RunRecord, (tmp_path / "run.json").read_text(), "run.json") == RECORD
 
 
 def test_nobody_and_nothing_give_an_empty_list(tmp_path):
@@ -100,7 +106,7 @@ def test_what_is_done_is_written_when_the_run_is_broken_off(tmp_path, broken_off
         raise broken_off_by
 
     with pytest.raises(broken_off_by):
-        write_predictions(outcomes(), tmp_path, overlay_names([first, second], tmp_path), lambda *_: None)
+        write_predictions(outcomes(), tmp_path, overlay_names([first, second], tmp_path), lambda *_: None, RECORD)
     assert len(json.loads((tmp_path / "poses.json").read_text())) == 1 and (tmp_path / "a.jpg").exists()
 
 

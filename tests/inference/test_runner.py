@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from tests.conftest import colour_config
 
-from rsgnet.config import CropConfig, PoseConfig, to_json
+from rsgnet.config import CropConfig, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.inference.runner import open_runner
 from rsgnet.inference.session import open_session
+from rsgnet.settings import to_json
 
 CROPS = np.random.default_rng(0).integers(0, 256, (3, 64, 48, 3), np.uint8)
 

@@ -1,9 +1,10 @@
 import pytest
 
-from rsgnet.config import DetectorConfig, PoseConfig, to_json
+from rsgnet.config import DetectorConfig, PoseConfig
 from rsgnet.errors import WeightsError
 from rsgnet.inference import weights
 from rsgnet.inference.weights import DETECTOR_PREFIX, config_text, find_weights, read_config, shipped_names
+from rsgnet.settings import to_json
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
 """Learning rates over a run."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from rsgnet.config import TrainingConfig
-from rsgnet.training.optimization import rate_factor
+from rsgnet.training.optimization import configure, rate_factor
 
 
 @pytest.mark.parametrize(
@@ -20,3 +23,14 @@ def test_cosine_falls_to_zero_after_a_linear_warmup():
     assert factor(500) == pytest.approx(0.5)
     assert factor(1000) == pytest.approx(0.0)
     assert factor(1001) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)]
+)
+def test_optimizers_decay_no_biases(name, kind):
+    config = TrainingConfig(optimizer=name, weight_decay=0.1)
+    optimizer = configure(torch.nn.Linear(3, 2), config, SimpleNamespace(estimated_stepping_batches=210))["optimizer"]
+    assert type(optimizer) is kind
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
+    assert optimizer.param_groups[0].get("momentum", 0.9) == 0.9

@@ -12,14 +12,14 @@ import torch
 from safetensors.torch import load_file
 
 from rsgnet.checkpoint import load_pose_model, read_config
-from rsgnet.config import with_settings
-from rsgnet.data.crowds import write_crowds
+from rsgnet.data.crowd_sets import write_crowds
 from rsgnet.data.dataset import DataSource, PoseDataset, Sample
 from rsgnet.errors import RSGNetError
 from rsgnet.heatmaps import decode
 from rsgnet.model import RSGNet
 from rsgnet.model.pixels import normalise
-from rsgnet.presets import nano
+from rsgnet.presets import nano, preset_named
+from rsgnet.settings import with_settings
 from rsgnet.training.losses import pose_losses
 from rsgnet.training.run import train
 from rsgnet.training.sources import parse_source
@@ -34,7 +34,7 @@ TINY = [
 def crowd(tmp_path_factory):
     """The annotation file of one generated picture of eight people or more."""
     out = tmp_path_factory.mktemp("crowd")
-    return write_crowds(out, scenes=2, seed=0)
+    return write_crowds(out, scenes=2, seed=0, crowd_index=(0.8, 1.0))
 
 
 def test_a_network_learns_eight_people_by_heart(crowd):
@@ -90,6 +90,18 @@ def test_a_killed_run_resumes_to_the_same_weights(crowd, tmp_path):
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_torchrun_splits_the_crops_between_processes(crowd, tmp_path):
+    _, *run = run_tiny(crowd, tmp_path)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([*torchrun, *run], check=False, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    # 4 epochs of 8 crops in batches of 4 are 8 steps of one process, 4 of two.
+    assert (last["epoch"], last["global_step"]) == (3, 4)
+    assert load_pose_model(tmp_path / "model")
+
+
 def test_a_run_leaves_a_model_curves_and_its_config(crowd, tmp_path):
     directory = train("nano", TINY, [str(crowd)], tmp_path, validation=str(crowd), workers=0, progress=False)
     config = read_config(directory)
@@ -131,3 +143,22 @@ def test_sources_that_do_not_exist_are_named(crowd, text, message):
 def test_an_epoch_too_small_for_a_batch_is_an_error(crowd, tmp_path):
     with pytest.raises(RSGNetError, match="fills no batch"):
         train("nano", [*TINY, "training.batch_size=64"], [str(crowd)], tmp_path, workers=0, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("preset", "settings"),
+    [
+        ("dense-w32-256x192-coco", ["model.backbone=hrnet_w8_modules111_blocks1", "model.word_width=12"]),
+        ("dense-w32-256x192-crowdpose", ["model.backbone=hrnet_w8_modules111_blocks1", "model.subsample=true"]),
+        ("simplebaseline-r50-256x192-coco", ["model.backbone=resnet18"]),
+    ],
+)
+def test_the_released_form_and_the_baseline_train(crowd, tmp_path, preset, settings):
+    settings = [*TINY, *settings, "training.pretrained=false", "training.epochs=1"]
+    model = train(preset, settings, [str(crowd)], tmp_path, validation=str(crowd), workers=0, progress=False)
+    config = read_config(model)
+    assert config == with_settings(preset_named(preset), settings)
+    output = load_pose_model(model)(torch.rand(1, 3, 64, 64))
+    assert output.target_heatmaps.isfinite().all()
+    curves = (tmp_path / "curves" / "version_0" / "metrics.csv").read_text().splitlines()[0]
+    assert "train/relation" in curves

@@ -6,11 +6,17 @@ from typing import Annotated
 
 import typer
 
+from rsgnet.cli.convert import convert
+from rsgnet.cli.crowds import crowds
+from rsgnet.cli.data import data
 from rsgnet.cli.demo import demo
 from rsgnet.cli.evaluate import evaluate
 from rsgnet.cli.export import export
+from rsgnet.cli.info import info
 from rsgnet.cli.predict import predict
+from rsgnet.cli.reproduce import reproduce
 from rsgnet.cli.train import train
+from rsgnet.cli.train_detector import train_detector
 from rsgnet.errors import RSGNetError
 from rsgnet.terminal import BAD_INPUT, fail
 
@@ -21,9 +27,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (predict, evaluate, train, export):
+for command in (predict, evaluate, train, train_detector, reproduce, export, convert, crowds):
     app.command(no_args_is_help=True)(command)
 app.command()(demo)
+app.command()(info)
+app.add_typer(data, name="data")
 
 
 @app.callback(invoke_without_command=True)

@@ -21,6 +21,25 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Crops in one run of the network.")]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Pictures with more pixels than this are refused.")]
 
+# Of the commands that train.
+TrainingData = Annotated[
+    list[str],
+    typer.Option(help="ANNOTATIONS.json[:PICTURES_DIR][,weight=2][,partial]; repeatable.", metavar="DATA"),
+]
+RunFolder = Annotated[Path, typer.Option(help="Folder for checkpoints, curves and the model.", metavar="DIR")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Change the preset; repeatable.", metavar="KEY=VALUE")
+]
+Validation = Annotated[str | None, typer.Option(help="What to validate on, as --data.", metavar="DATA")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
+StartFrom = Annotated[Path | None, typer.Option(help="A model directory whose weights to start from.", metavar="DIR")]
+BackboneFrom = Annotated[
+    Path | None, typer.Option(help="A model directory whose backbone to start from.", metavar="DIR")
+]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that cut crops, for each that trains.")]
+Devices = Annotated[int | None, typer.Option(min=1, help="GPUs, or processes where there is none; default: all GPUs.")]
+ValidateEvery = Annotated[int, typer.Option(min=1, help="Epochs between validations.")]
+
 
 @contextmanager
 def needing_the_train_extra() -> Iterator[None]:

@@ -19,7 +19,8 @@ def predict(
         str,
         typer.Option(
             metavar="SPEC",
-            help="nano, onnx:PATH, torchvision, boxes:PATH (COCO JSON) or full (the picture is one person).",
+            help="nano, a trained detector's directory, onnx:PATH, torchvision, boxes:PATH (COCO JSON) or full (the "
+            "picture is one person).",
         ),
     ] = "nano",
     box_threshold: Annotated[
@@ -49,12 +50,14 @@ def predict(
 
       rsgnet predict photo.jpg --out out --weights runs/mine/model
 
-    poses.json is a COCO results list; each result names its picture's file.
+    poses.json is a COCO results list; each result names its picture's file and its box. run.json names the weights and
+    the detector that they came from.
 
     A picture that cannot be read gets one line, the others are done, the exit code is 1.
     """
     from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415
     from rsgnet.inference.predictions import overlay_names, write_predictions  # noqa: PLC0415
+    from rsgnet.inference.run_record import record_run  # noqa: PLC0415
     from rsgnet.inference.sources import find_pictures  # noqa: PLC0415
 
     files = find_pictures(sources, skip=out)
@@ -70,8 +73,9 @@ def predict(
         max_pixels=max_pixels,
         box_threshold=box_threshold,
     )
+    record = record_run(estimator, weights, detector)
     with progress(len(files), out) as report:
-        done = write_predictions(estimator.stream(files), out, overlays, report)
+        done = write_predictions(estimator.stream(files), out, overlays, report, record)
     typer.echo(f"{done.pictures} of {len(files)} pictures, {len(done.results)} people -> {out}", err=True)
     if detector.startswith("boxes:") and done.pictures and not done.results:
         fail(f"{detector.removeprefix('boxes:')}: holds boxes for none of these pictures", BAD_PICTURES)

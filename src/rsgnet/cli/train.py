@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rsgnet.cli.options import needing_the_train_extra
+from rsgnet.cli.options import (
+    BackboneFrom,
+    Devices,
+    Resume,
+    RunFolder,
+    Settings,
+    StartFrom,
+    TrainingData,
+    ValidateEvery,
+    Validation,
+    Workers,
+    needing_the_train_extra,
+)
 
 
 def train(
     preset: Annotated[
-        str, typer.Argument(help="nano, detector-nano, or a row of the paper's tables.", metavar="PRESET")
+        str, typer.Argument(help="nano, a row of the paper's tables, or a detector's preset.", metavar="PRESET")
     ],
     *,
-    data: Annotated[
-        list[str],
-        typer.Option(help="ANNOTATIONS.json[:PICTURES_DIR][,weight=2][,partial]; repeatable.", metavar="DATA"),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints, curves and the model.", metavar="DIR")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change the preset; repeatable.", metavar="KEY=VALUE")
-    ] = None,
-    validate: Annotated[str | None, typer.Option(help="What to validate on, as --data.", metavar="DATA")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
-    start_from: Annotated[
-        Path | None, typer.Option(help="A model directory whose weights to start from.", metavar="DIR")
-    ] = None,
-    backbone_from: Annotated[
-        Path | None, typer.Option(help="A model directory whose backbone to start from.", metavar="DIR")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that cut crops.")] = 1,
-    validate_every: Annotated[int, typer.Option(min=1, help="Epochs between validations.")] = 1,
+    data: TrainingData,
+    out: RunFolder,
+    settings: Settings = None,
+    validate: Validation = None,
+    resume: Resume = False,
+    start_from: StartFrom = None,
+    backbone_from: BackboneFrom = None,
+    workers: Workers = 1,
+    devices: Devices = None,
+    validate_every: ValidateEvery = 1,
 ) -> None:
     """Train a network; leave its model directory in [bold]DIR/model[/bold]. Needs rsgnet\\[train].
 
@@ -45,7 +48,12 @@ def train(
       rsgnet train nano --set training.batch_size=64 --data coco.json --out runs/nano
 
       rsgnet train nano --data coco.json:images --out runs/nano --resume
+
+      torchrun --nnodes 2 --nproc-per-node 8 -m rsgnet train rsgnet-w32-256x192-coco --data coco.json --out runs/w32
     """
+    from rsgnet.config import FasterRCNNConfig  # noqa: PLC0415
+    from rsgnet.presets import preset_named  # noqa: PLC0415
+
     with needing_the_train_extra():
         from rsgnet.training import run  # noqa: PLC0415
     model = run.train(
@@ -58,6 +66,9 @@ def train(
         start_from=start_from,
         backbone_from=backbone_from,
         workers=workers,
+        devices=devices,
         validate_every=validate_every,
     )
-    typer.echo(f"{model}\nTry next: rsgnet export {model}")
+    in_pytorch_only = isinstance(preset_named(preset), FasterRCNNConfig)
+    step = f"predict PHOTOS --out out --detector {model}" if in_pytorch_only else f"export {model}"
+    typer.echo(f"{model}\nTry next: rsgnet {step}")

@@ -45,8 +45,9 @@ def complete(
     """COCO annotations with the people and keypoints added that nobody labelled but a network found.
 
     What is labelled is not changed, unless corrections are asked for. A result whose box overlaps an annotated
-    person's by half (IoU) is that person: it labels their unlabelled keypoints. Any other is a new person, or in doubt a region to ignore. What was added
-    carries `"completed": true`, on a person or, where only keypoints were added, as the list of their indices.
+    person's by half (IoU) is that person: it labels their unlabelled keypoints. Any other is a new person, or in doubt
+    a region to ignore. What was added carries `"completed": true`, on a person or, where only keypoints were added, as
+    the list of their indices.
 
     Args:
         content: A COCO keypoint file's content.

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rsgnet.config import DetectorConfig
+from rsgnet.config import AnyDetectorConfig, DetectorConfig
 from rsgnet.data.annotations import AnnotatedPicture, read_annotations
 from rsgnet.data.augment import jitter_colour
 from rsgnet.data.batches import Draw, PictureCache, TensorRecord
@@ -44,14 +44,15 @@ class DetectionDataset(Dataset[DetectionSample]):
 
     Args:
         sources: The data sets; those that do not label everyone are refused.
-        config: Input size and augmentation.
-        augmented: Whether pictures are scaled, shifted, mirrored and recoloured at random, for training.
+        config: Input size and augmentation. Where it gives no input size pictures keep their own.
+        augmented: Whether pictures are scaled, shifted, mirrored and recoloured at random, for training; those that
+            keep their size are mirrored and recoloured.
 
     Raises:
         AnnotationError: A file is broken, holds nobody, or does not label everyone.
     """
 
-    def __init__(self, sources: Sequence[DataSource], config: DetectorConfig, augmented: bool) -> None:
+    def __init__(self, sources: Sequence[DataSource], config: AnyDetectorConfig, augmented: bool) -> None:
         self.config = config
         self.augmented = augmented
         self.entries: list[tuple[DataSource, AnnotatedPicture]] = []
@@ -76,28 +77,29 @@ class DetectionDataset(Dataset[DetectionSample]):
         index, seed = draw if isinstance(draw, tuple) else (draw, 0)
         source, annotated = self.entries[index]
         random = np.random.default_rng((self.config.training.seed, seed, index))
-        affine = self._affine(annotated.size_wh, random)
-        picture = warp(self._pictures.read(source.pictures / annotated.file_name), affine, self.config.size_wh)
+        size_wh = self.config.size_wh if isinstance(self.config, DetectorConfig) else annotated.size_wh
+        affine = self._affine(annotated.size_wh, size_wh, random)
+        picture = warp(self._pictures.read(source.pictures / annotated.file_name), affine, size_wh)
         if self.augmented:
             picture = jitter_colour(picture, self.config.training.augment.colour, random)
         wanted: list[Floats] = []
         ignored: list[Floats] = []
         for person in annotated.people:
-            box, in_view = _box_in_view(person.box_xywh, affine, self.config.size_wh)
+            box, in_view = _box_in_view(person.box_xywh, affine, size_wh)
             (ignored if person.is_crowd or in_view < _KEPT_SHARE else wanted).append(box)
         return DetectionSample(torch.from_numpy(picture.copy()), _padded(wanted), _padded(ignored))
 
-    def _affine(self, picture_wh: tuple[int, int], random: np.random.Generator) -> Floats:
-        width, height = self.config.size_wh
-        fit = max(picture_wh[0] / width, picture_wh[1] / height)  # picture pixels per input pixel
-        region = np.array([width, height]) * fit
-        if not self.augmented:
-            return crop_affine(region / 2, region, self.config.size_wh, pixel_centre=0.5)
+    def _affine(self, picture_wh: tuple[int, int], size_wh: tuple[int, int], random: np.random.Generator) -> Floats:
         augment = self.config.training.augment
-        region = region * np.exp(random.uniform(-augment.scale, augment.scale))
-        centre = np.array(picture_wh) / 2 + random.uniform(-0.5, 0.5, 2) * np.abs(np.array(picture_wh) - region)
-        affine = crop_affine(centre, region, self.config.size_wh, pixel_centre=0.5)
-        return compose_affine(flip_affine(width), affine) if random.random() < augment.flip else affine
+        fit = max(picture_wh[0] / size_wh[0], picture_wh[1] / size_wh[1])  # picture pixels per input pixel
+        region = np.array(size_wh) * fit
+        centre = region / 2
+        if self.augmented and isinstance(self.config, DetectorConfig):
+            region = region * np.exp(random.uniform(-augment.scale, augment.scale))
+            centre = np.array(picture_wh) / 2 + random.uniform(-0.5, 0.5, 2) * np.abs(np.array(picture_wh) - region)
+        affine = crop_affine(centre, region, size_wh, pixel_centre=0.5)
+        mirrored = self.augmented and random.random() < augment.flip
+        return compose_affine(flip_affine(size_wh[0]), affine) if mirrored else affine
 
 
 def _box_in_view(box_xywh: Floats, affine: Floats, size_wh: tuple[int, int]) -> tuple[Floats, float]:

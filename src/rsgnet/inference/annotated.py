@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rsgnet.data.annotations import Annotations
 from rsgnet.errors import PictureError, RSGNetError
-from rsgnet.geometry import xyxy_to_xywh
-from rsgnet.inference.boxes import Photo
+from rsgnet.geometry import xywh_to_xyxy, xyxy_to_xywh
+from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.detector import Detector
 from rsgnet.inference.detector_file import FileBoxes
 from rsgnet.inference.estimator import PoseEstimator
@@ -42,8 +44,18 @@ def boxes_for(annotations: Annotations, boxes: str) -> FileBoxes:
         boxes: "gt" for its own boxes, or a COCO results list or annotation file.
     """
     if boxes == "gt":
-        return FileBoxes.read(annotations.path)
+        return _own_boxes(annotations)
     return FileBoxes.read(Path(boxes), {picture.id: picture.file_name for picture in annotations.pictures})
+
+
+def _own_boxes(annotations: Annotations) -> FileBoxes:
+    """Everyone with labelled keypoints, groups left out."""
+    by_name = {}
+    for picture in annotations.pictures:
+        boxes = [person.box_xywh for person in picture.people if person.labelled and not person.is_crowd]
+        corners = xywh_to_xyxy(np.array(boxes).reshape(-1, 4))
+        by_name[picture.file_name] = Boxes(corners, np.ones(len(boxes)), picture.id)
+    return FileBoxes(annotations.path, by_name, {}, complete=True)
 
 
 def detect_annotated(detector: Detector, annotations: Annotations, pictures: Path) -> list[dict[str, Any]]:

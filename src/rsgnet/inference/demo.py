@@ -16,6 +16,7 @@ from rsgnet.errors import RSGNetError
 from rsgnet.files import replacing, write_text
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import Predictions, overlay_names, write_predictions
+from rsgnet.inference.run_record import record_run
 from rsgnet.inference.sources import PictureFile, find_pictures
 from rsgnet.poses import Poses
 
@@ -65,9 +66,14 @@ def run_demo(
     files = [crowd, *(find_pictures(photos, skip=out) if photos else [])]
     overlays = overlay_names(files, out)
     shown = Demo(Predictions(), crowd.path, truth, people, found=len(estimator(crowd.path)))
-    first = PoseEstimator(estimator.runner, f"boxes:{truth}") if shown.boxes_given else estimator
+    first, boxes = estimator, "nano"
+    if shown.boxes_given:
+        boxes = f"boxes:{truth}"
+        first = PoseEstimator(estimator.runner, boxes)
+        boxes += ", nano for the photos" if files[1:] else ""
+    record = record_run(first, "nano", boxes)
     outcomes = chain(first.stream(files[:1]), estimator.stream(files[1:]))
-    return replace(shown, predictions=write_predictions(outcomes, out, overlays, report))
+    return replace(shown, predictions=write_predictions(outcomes, out, overlays, report, record))
 
 
 def _write_crowd(out: Path, seed: int) -> tuple[PictureFile, Path, int]:

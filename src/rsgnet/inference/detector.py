@@ -8,12 +8,13 @@ from typing import Protocol
 
 import numpy as np
 
+from rsgnet.config import FasterRCNNConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.detector_file import FileBoxes
 from rsgnet.inference.detector_onnx import open_onnx_detector
-from rsgnet.inference.detector_torchvision import TorchvisionDetector
-from rsgnet.inference.weights import DETECTOR_PREFIX, find_weights, shipped_names
+from rsgnet.inference.detector_torchvision import open_faster_rcnn, open_torchvision_detector
+from rsgnet.inference.weights import DETECTOR_PREFIX, WeightFiles, any_config, config_text, find_weights, shipped_names
 
 
 class Detector(Protocol):
@@ -40,9 +41,9 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
     """Opens the detector that a specification names.
 
     Args:
-        spec: The name of a shipped one ("nano"), "onnx:PATH" (YOLOX, RTMDet or a detector of this package),
-            "torchvision" or "torchvision:MODEL" (Faster R-CNN), "boxes:PATH" (COCO JSON) or "full" (the whole picture
-            is one person).
+        spec: The name of a shipped one ("nano"), the model directory of a trained one, "onnx:PATH" (YOLOX, RTMDet or a
+            detector of this package), "torchvision" or "torchvision:MODEL" (Faster R-CNN), "boxes:PATH" (COCO JSON) or
+            "full" (the whole picture is one person).
         device: "auto", "cpu" or "cuda", for those that are networks.
         threshold: Boxes that a network scores less than this are dropped, as suits the network where None; boxes from a
             file are all taken.
@@ -58,8 +59,21 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
     if kind == "onnx" and rest:
         return open_onnx_detector(find_weights(rest, DETECTOR_PREFIX), device, threshold)
     if kind == "torchvision" and (rest or not colon):
-        return TorchvisionDetector(rest or "fasterrcnn_mobilenet_v3_large_fpn", device, threshold)
+        return open_torchvision_detector(rest or "fasterrcnn_mobilenet_v3_large_fpn", device, threshold)
     if spec in shipped_names(DETECTOR_PREFIX):
         return open_onnx_detector(find_weights(spec, DETECTOR_PREFIX), device, threshold)
+    if spec and Path(spec).is_dir():
+        return _open_directory(find_weights(spec, DETECTOR_PREFIX), device, threshold)
     names = ", ".join(shipped_names(DETECTOR_PREFIX)) or "none shipped in this installation"
-    raise RSGNetError(f"no detector {spec!r}; expected {names}, onnx:PATH, torchvision, boxes:PATH or full")
+    raise RSGNetError(
+        f"no detector {spec!r}; expected {names}, a model directory, onnx:PATH, torchvision, boxes:PATH or full"
+    )
+
+
+def _open_directory(files: WeightFiles, device: str, threshold: float | None) -> Detector:
+    text = config_text(files)
+    assert text is not None and files.directory is not None
+    config = any_config(text, files.origin)
+    if isinstance(config, FasterRCNNConfig):
+        return open_faster_rcnn(files.directory, config, device, threshold)
+    return open_onnx_detector(files, device, threshold)

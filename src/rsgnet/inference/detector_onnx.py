@@ -26,23 +26,25 @@ def open_onnx_detector(files: WeightFiles, device: str, threshold: float | None)
     Raises:
         WeightsError: The file is broken or no person detector of a known layout.
     """
+    config = _config(config_text(files), files.origin)
     session = open_session(files.onnx, device)
-    text = config_text(files) or embedded_config(session)
-    config = None if text is None else read_config(DetectorConfig, text, files.origin)
+    config = config or _config(embedded_config(session), files.origin)
     layout, outputs = layout_of(session, config.size_wh if config else None, files.origin)
     if threshold is None:
         threshold = config.box_threshold if config else BOX_THRESHOLD
-    return OnnxDetector(session, layout, outputs, threshold, files.origin)
+    return OnnxDetector(session, layout, outputs, threshold, files.onnx)
+
+
+def _config(text: str | None, origin: object) -> DetectorConfig | None:
+    return None if text is None else read_config(DetectorConfig, text, origin)
 
 
 class OnnxDetector:
-    """A person detector in ONNX Runtime."""
+    """A person detector in ONNX Runtime, from the file `path`."""
 
-    def __init__(
-        self, session: Session, layout: Layout, outputs: list[str], threshold: float, origin: Path | str = ""
-    ) -> None:
-        self.layout, self.threshold = layout, threshold
-        self._session, self._outputs, self._origin = session, outputs, origin
+    def __init__(self, session: Session, layout: Layout, outputs: list[str], threshold: float, path: Path) -> None:
+        self.layout, self.threshold, self.path = layout, threshold, path
+        self._session, self._outputs = session, outputs
         self._input: str = session.get_inputs()[0].name
         fixed = session.get_inputs()[0].shape[0]
         self._batch = fixed if isinstance(fixed, int) else layout.batch

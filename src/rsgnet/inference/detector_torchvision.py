@@ -1,14 +1,17 @@
-"""torchvision's Faster R-CNN as a person detector, for those who have PyTorch and want large, general weights."""
+"""Faster R-CNN as a person detector, for those who have PyTorch: trained here, or torchvision's large, general ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rsgnet.config import WEIGHTS_FILE, FasterRCNNConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.boxes import BOX_THRESHOLD, Boxes, Photo
+from rsgnet.inference.pytorch import needing_pytorch, pytorch_device
 
 MODELS = (
     "fasterrcnn_mobilenet_v3_large_fpn",
@@ -16,46 +19,83 @@ MODELS = (
     "fasterrcnn_resnet50_fpn",
     "fasterrcnn_resnet50_fpn_v2",
 )
-_PERSON = 1  # its class in torchvision's COCO weights
+_PERSON = 1  # its class in torchvision's COCO weights, and the only one of those trained here
+_LOWEST_SCORE = 0.05  # torchvision's own
 
 
-class TorchvisionDetector:
-    """A Faster R-CNN with torchvision's COCO weights, which are fetched on first use.
+def open_faster_rcnn(directory: Path, config: FasterRCNNConfig, device: str, threshold: float | None) -> FasterRCNN:
+    """Opens a Faster R-CNN that `rsgnet train-detector` left.
+
+    Args:
+        directory: Its model directory.
+        config: That directory's config.
+        device: "auto", "cpu" or "cuda".
+        threshold: Boxes that score less are dropped; as its config says where None.
+
+    Raises:
+        WeightsError: The weights are missing or broken.
+        RSGNetError: PyTorch or the device is missing.
+    """
+    with needing_pytorch("a Faster R-CNN"):
+        from rsgnet.checkpoint import load_model  # noqa: PLC0415
+    where = pytorch_device(device)
+    threshold = config.box_threshold if threshold is None else threshold
+    network: Any = load_model(directory)[0]
+    network.roi_heads.score_thresh = min(threshold, _LOWEST_SCORE)
+    return FasterRCNN(network, where, threshold, directory / WEIGHTS_FILE)
+
+
+def open_torchvision_detector(model: str, device: str, threshold: float | None) -> FasterRCNN:
+    """Opens a Faster R-CNN with torchvision's COCO weights, which are fetched on first use.
+
+    Args:
+        model: One of MODELS.
+        device: "auto", "cpu" or "cuda".
+        threshold: Boxes that score less are dropped.
 
     Raises:
         RSGNetError: torchvision is missing, has no such model, or the weights cannot be fetched.
     """
+    if model not in MODELS:
+        raise RSGNetError(f"no torchvision detector {model!r}; there are {', '.join(MODELS)}")
+    with needing_pytorch("detector torchvision"):
+        from torchvision.models import detection  # noqa: PLC0415
+    where = pytorch_device(device)
+    threshold = BOX_THRESHOLD if threshold is None else threshold
+    try:
+        network: Any = getattr(detection, model)(weights="DEFAULT", box_score_thresh=min(threshold, _LOWEST_SCORE))
+    except (OSError, RuntimeError) as error:  # no network, a cut download, a hash that does not match
+        raise RSGNetError(
+            f"the weights of torchvision's {model} could not be fetched ({error}); "
+            "connect to a network once, or use the shipped detector or onnx:PATH"
+        ) from error
+    return FasterRCNN(network, where, threshold)
 
-    def __init__(self, model: str, device: str = "auto", threshold: float | None = None) -> None:
-        threshold = BOX_THRESHOLD if threshold is None else threshold
-        if model not in MODELS:
-            raise RSGNetError(f"no torchvision detector {model!r}; there are {', '.join(MODELS)}")
-        try:
-            import torch  # noqa: PLC0415
-            from torchvision.models import detection  # noqa: PLC0415
-        except ImportError as error:
-            raise RSGNetError("detector torchvision needs torchvision: pip install 'rsgnet[train]'") from error
-        if device == "cuda" and not torch.cuda.is_available():
-            raise RSGNetError("device cuda asked for, but PyTorch sees no GPU; use --device cpu")
-        try:
-            network: Any = getattr(detection, model)(weights="DEFAULT", box_score_thresh=min(threshold, 0.05))
-        except (OSError, RuntimeError) as error:  # no network, a cut download, a hash that does not match
-            raise RSGNetError(
-                f"the weights of torchvision's {model} could not be fetched ({error}); "
-                "connect to a network once, or use the shipped detector or onnx:PATH"
-            ) from error
-        self._device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-        self._torch, self._network, self._threshold = torch, network.to(self._device).eval(), threshold
+
+class FasterRCNN:
+    """A Faster R-CNN in PyTorch.
+
+    Args:
+        network: Takes a list of (3, H, W) pictures in 0..1, gives `boxes`, `labels` and `scores` of each.
+        device: PyTorch's name of it.
+        threshold: Boxes that score less are dropped.
+        path: The file of its weights, None where it is torchvision's business.
+    """
+
+    def __init__(self, network: Any, device: str, threshold: float, path: Path | None = None) -> None:
+        self.threshold, self.path = threshold, path
+        self._device, self._network = device, network.to(device).eval()
 
     def detect(self, photos: Sequence[Photo]) -> list[Boxes]:
         """The people of each picture, surest first, clipped to the picture."""
         return [self._detect(photo) for photo in photos]
 
     def _detect(self, photo: Photo) -> Boxes:
-        torch = self._torch
+        import torch  # noqa: PLC0415
+
         with torch.inference_mode():
             image = torch.from_numpy(photo.pixels.copy()).to(self._device).permute(2, 0, 1) / 255
             found = self._network([image])[0]
-        people = (found["labels"] == _PERSON) & (found["scores"] >= self._threshold)
+        people = (found["labels"] == _PERSON) & (found["scores"] >= self.threshold)
         boxes = found["boxes"][people].cpu().numpy().astype(np.float64)
         return Boxes(boxes, found["scores"][people].cpu().numpy().astype(np.float64)).inside(photo.size_wh)

@@ -1,4 +1,4 @@
-"""Writing what the line gives: an overlay for each picture, and one poses.json for all."""
+"""Writing what the line gives: an overlay for each picture, one poses.json for all, and what they came from."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 
 from rsgnet.errors import RSGNetError
 from rsgnet.files import replacing, write_text
+from rsgnet.inference.run_record import RESULTS_FILE, RUN_FILE, RunRecord
 from rsgnet.inference.sources import PictureFile
 from rsgnet.poses import Poses
+from rsgnet.settings import to_json
 
-RESULTS_FILE = "poses.json"
 _JPEG_LARGEST_SIDE = 65_500
 
 Outcome = tuple[PictureFile, Poses | RSGNetError]
@@ -68,6 +69,7 @@ def write_predictions(
     out: Path,
     overlays: dict[PictureFile, Path] | None,
     report: Callable[[PictureFile, Poses | RSGNetError], None],
+    record: RunRecord,
 ) -> Predictions:
     """Draws and writes outcomes as they come; poses.json holds all of them even if the run is broken off.
 
@@ -76,6 +78,7 @@ def write_predictions(
         out: The folder to write into.
         overlays: Where each picture's overlay goes, None to draw none.
         report: Told of each outcome once it is written.
+        record: What the poses come from; written to run.json.
     """
     done = Predictions()
     try:
@@ -89,6 +92,7 @@ def write_predictions(
                 done.pictures += 1
             report(file, outcome)
     finally:
+        write_text(out / RUN_FILE, to_json(record))
         write_text(out / RESULTS_FILE, json.dumps(done.results))
     return done
 

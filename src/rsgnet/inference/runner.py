@@ -8,8 +8,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.config import PoseConfig
+from rsgnet.config import WEIGHTS_FILE, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
+from rsgnet.inference.pytorch import needing_pytorch, pytorch_device
 from rsgnet.inference.session import Session, check_device, embedded_config, open_session
 from rsgnet.inference.weights import config_text, find_weights, read_config
 from rsgnet.skeletons import skeleton_named
@@ -63,15 +64,15 @@ def open_runner(weights: str | Path, backend: str = "onnx", device: str = "auto"
         raise WeightsError(
             f"{files.onnx}: carries no rsgnet config; use one written by `rsgnet` or its model directory"
         )
-    return OnnxRunner(session, read_config(PoseConfig, text, files.origin), files.origin)
+    return OnnxRunner(session, read_config(PoseConfig, text, files.origin), files.onnx)
 
 
 class OnnxRunner:
-    """A pose network in ONNX Runtime; the normalisation of crops is part of the graph."""
+    """A pose network in ONNX Runtime, from the file `path`; the normalisation of crops is part of the graph."""
 
-    def __init__(self, session: Session, config: PoseConfig, origin: object) -> None:
-        self.config = config
-        self._session, self._origin = session, origin
+    def __init__(self, session: Session, config: PoseConfig, path: Path) -> None:
+        self.config, self.path = config, path
+        self._session = session
         self._input = session.get_inputs()[0]
         self._output = session.get_outputs()[0].name
         width, height = config.crop.size_wh
@@ -81,32 +82,27 @@ class OnnxRunner:
         )
         if self._input.type != "tensor(uint8)" or not fits:
             raise WeightsError(
-                f"{origin}: not a pose network of this package: its input is {self._input.type} {shape}, "
+                f"{path}: not a pose network of this package: its input is {self._input.type} {shape}, "
                 f"expected tensor(uint8) [batch, {height}, {width}, 3]"
             )
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(B, K, h, w) target heatmaps of (B, H, W, 3) RGB crops."""
         heatmaps = self._session.run([self._output], {self._input.name: crops})[0]
-        return _checked(heatmaps, self.config, len(crops), self._origin)
+        return _checked(heatmaps, self.config, len(crops), self.path)
 
 
 class TorchRunner:
-    """A pose network in PyTorch, to run weights as they are trained."""
+    """A pose network in PyTorch, to run weights as they are trained, from the safetensors file `path`."""
 
     def __init__(self, directory: Path, config: PoseConfig, device: str) -> None:
-        try:
+        with needing_pytorch("backend torch"):
             import torch  # noqa: PLC0415
 
             from rsgnet.checkpoint import load_pose_model  # noqa: PLC0415
             from rsgnet.model.pixels import normalise  # noqa: PLC0415
-        except ImportError as error:
-            raise RSGNetError("backend torch needs PyTorch: pip install 'rsgnet[train]'") from error
-        if device == "cuda" and not torch.cuda.is_available():
-            raise RSGNetError("device cuda asked for, but PyTorch sees no GPU; use --device cpu")
-        self.config = config
-        self._origin, self._torch, self._normalise = directory, torch, normalise
-        self._device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+        self.config, self.path = config, directory / WEIGHTS_FILE
+        self._torch, self._normalise, self._device = torch, normalise, pytorch_device(device)
         self._model: Any = load_pose_model(directory).to(self._device).eval()
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -116,7 +112,7 @@ class TorchRunner:
             pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(self._device)
             images = self._normalise(pixels, crop.mean, crop.std)
             heatmaps = self._model(images).target_heatmaps.float().cpu().numpy()
-        return _checked(heatmaps, self.config, len(crops), self._origin)
+        return _checked(heatmaps, self.config, len(crops), self.path)
 
 
 def _checked(heatmaps: Any, config: PoseConfig, count: int, origin: object) -> NDArray[np.float32]:

@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from rsgnet.config import CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE, DetectorConfig, PoseConfig, network_config
+from rsgnet.config import (
+    CONFIG_FILE,
+    ONNX_FILE,
+    WEIGHTS_FILE,
+    DetectorConfig,
+    FasterRCNNConfig,
+    NetworkConfig,
+    PoseConfig,
+)
 from rsgnet.errors import RSGNetError, WeightsError
+from rsgnet.settings import network_config
 
 Config = TypeVar("Config", PoseConfig, DetectorConfig)
 
@@ -87,11 +96,22 @@ def read_config(kind: type[Config], text: str, origin: object) -> Config:
     Raises:
         WeightsError: It is broken, or belongs to another kind of network.
     """
+    config = any_config(text, origin)
+    if isinstance(config, kind):
+        return config
+    if kind is DetectorConfig and isinstance(config, FasterRCNNConfig):
+        raise WeightsError(f"{origin}: Faster R-CNN runs in PyTorch only: --detector DIR, without onnx:")
+    what = "a person detector" if kind is DetectorConfig else "a pose network"
+    raise WeightsError(f"{origin}: these are not the weights of {what}")
+
+
+def any_config(text: str, origin: object) -> NetworkConfig:
+    """The config that came with weights, of whichever kind.
+
+    Raises:
+        WeightsError: It is broken.
+    """
     try:
-        config = network_config(text, str(origin))
+        return network_config(text, str(origin))
     except RSGNetError as error:
         raise WeightsError(f"broken config: {error}") from error
-    if not isinstance(config, kind):
-        what = "a person detector" if kind is DetectorConfig else "a pose network"
-        raise WeightsError(f"{origin}: these are not the weights of {what}")
-    return config

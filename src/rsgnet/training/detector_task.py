@@ -5,36 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import lightning as L
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
-from rsgnet.checkpoint import build
 from rsgnet.config import DetectorConfig
 from rsgnet.data.detection import DetectionSample
 from rsgnet.model import Detections
 from rsgnet.model.pixels import normalise
-from rsgnet.training.optimization import configure
+from rsgnet.training.network_task import NetworkTask
 
 _SPREAD = 0.12  # standard deviation of a centre's Gaussian, as a share of its box's sides
 _BOX_WEIGHT = 5.0  # of the box loss beside the centre loss, as in TTFNet
 _CENTRE_SHARE = 0.25  # sides are learnt where the Gaussian is higher than this
 
 
-class DetectorTask(L.LightningModule):
-    """Trains a detector: a penalty-reduced focal loss on centres, generalised IoU on boxes.
-
-    Args:
-        config: The network and its recipe.
-    """
-
-    def __init__(self, config: DetectorConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.model = build(config, config.training.pretrained).to(memory_format=torch.channels_last)
+class DetectorTask(NetworkTask[DetectorConfig]):
+    """Trains a detector of centres: a penalty-reduced focal loss on centres, generalised IoU on boxes."""
 
     def forward(self, pictures: Tensor) -> Any:
         """(B, H, W, 3) uint8 RGB pictures to the detector's maps."""
@@ -47,14 +36,6 @@ class DetectorTask(L.LightningModule):
     def validation_step(self, batch: DetectionSample, _: int) -> None:
         """Logs the losses of a batch."""
         self._log("val", batch)
-
-    def configure_optimizers(self) -> Any:
-        """The recipe's optimizer and schedule."""
-        return configure(self.model, self.config.training, self.trainer)
-
-    def transfer_batch_to_device(self, batch: DetectionSample, device: torch.device, _: int) -> DetectionSample:
-        """Moves a batch; Lightning does not move frozen dataclasses by itself."""
-        return batch.to(device)
 
     def _log(self, stage: str, batch: DetectionSample) -> Tensor:
         labels = make_labels(batch, self.config.stride)

@@ -26,8 +26,14 @@ def configure(model: nn.Module, config: TrainingConfig, trainer: L.Trainer) -> d
         {"params": [each for each in parameters if each.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},
     ]
-    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    optimizer = kind(groups, lr=config.learning_rate, fused=True)
+    options: dict[str, Any] = {"lr": config.learning_rate, "fused": True}
+    optimizer: torch.optim.Optimizer
+    if config.optimizer == "sgd":
+        optimizer = torch.optim.SGD(groups, momentum=0.9, **options)
+    elif config.optimizer == "adamw":
+        optimizer = torch.optim.AdamW(groups, **options)
+    else:
+        optimizer = torch.optim.Adam(groups, **options)
     steps_per_epoch = int(trainer.estimated_stepping_batches) // config.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor(config, steps_per_epoch))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import (
     Callback,
     LearningRateMonitor,
@@ -17,15 +20,17 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rsgnet.checkpoint import load_backbone, load_weights, save_model
-from rsgnet.config import PoseConfig, to_json, with_settings
+from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
 from rsgnet.presets import preset_named
+from rsgnet.settings import to_json, with_settings
 from rsgnet.training.detector_task import DetectorTask
+from rsgnet.training.faster_rcnn_task import FasterRCNNTask
 from rsgnet.training.sources import TrainingData, parse_source
 from rsgnet.training.task import PoseTask
 
-MODEL_DIRECTORY = "model"
+MODEL_DIRECTORY, LAST_CHECKPOINT = "model", "checkpoints/last.ckpt"
 
 
 def train(
@@ -39,6 +44,7 @@ def train(
     start_from: Path | None = None,
     backbone_from: Path | None = None,
     workers: int = 1,
+    devices: int | None = None,
     validate_every: int = 1,
     progress: bool = True,
 ) -> Path:
@@ -53,7 +59,9 @@ def train(
         resume: Whether to go on from the last checkpoint in `out`; without it `out` must not hold one.
         start_from: A model directory whose weights to start from.
         backbone_from: A model directory whose backbone to start from, whatever its heads.
-        workers: Processes that cut crops.
+        workers: Processes that cut crops, for each that trains.
+        devices: GPUs of this machine to train on, or processes where it has none; None takes all GPUs. Under
+            `torchrun` its own numbers of processes and machines hold.
         validate_every: Epochs between validations.
         progress: Whether to show a progress bar.
 
@@ -64,17 +72,21 @@ def train(
         RSGNetError: The preset, settings or data do not exist or fit, or `out` holds another run.
     """
     config = with_settings(preset_named(preset), settings)
-    checkpoint = out / "checkpoints" / "last.ckpt"
+    checkpoint = out / LAST_CHECKPOINT
     if checkpoint.exists() and not resume:
         raise RSGNetError(f"{out} holds a run already; go on with --resume or choose another --out")
     held_out = parse_source(validation) if validation else None
     sources = TrainingData(config, [parse_source(each) for each in data], held_out, workers)
     write_text(out / "config.json", to_json(config))
     L.seed_everything(config.training.seed, workers=True, verbose=False)
-    task = PoseTask(config) if isinstance(config, PoseConfig) else DetectorTask(config)
-    if start_from is not None and not checkpoint.exists():
+    fresh = not checkpoint.exists()
+    # Weights that are read below replace ImageNet's: then these are not fetched.
+    task = _task(config, config.training.pretrained and fresh and start_from is None)
+    if config.training.frozen:
+        task.model.backbone.freeze(config.training.frozen)
+    if start_from is not None and fresh:
         load_weights(task.model, start_from)
-    if backbone_from is not None and not checkpoint.exists():
+    if backbone_from is not None and fresh:
         load_backbone(task.model, backbone_from)
     trainer = L.Trainer(
         default_root_dir=out,
@@ -88,9 +100,25 @@ def train(
         enable_model_summary=False,
         log_every_n_steps=20,
         use_distributed_sampler=False,  # the draws are split between processes already
+        **_processes(devices),
     )
     trainer.fit(task, sources, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
     return out / MODEL_DIRECTORY
+
+
+def _task(config: NetworkConfig, pretrained: bool) -> PoseTask | DetectorTask | FasterRCNNTask:
+    if isinstance(config, PoseConfig):
+        return PoseTask(config, pretrained)
+    if isinstance(config, FasterRCNNConfig):
+        return FasterRCNNTask(config, pretrained)
+    return DetectorTask(config, pretrained)
+
+
+def _processes(devices: int | None) -> dict[str, Any]:
+    """The Trainer's devices and machines; more than one process are joined by DDP."""
+    if TorchElasticEnvironment.detect():
+        return {"devices": int(os.environ["LOCAL_WORLD_SIZE"]), "num_nodes": int(os.environ["GROUP_WORLD_SIZE"])}
+    return {"devices": devices or "auto"}
 
 
 class SaveModel(Callback):

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-import lightning as L
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rsgnet.checkpoint import build
 from rsgnet.config import PoseConfig
 from rsgnet.data.dataset import Sample
 from rsgnet.heatmaps import decode
@@ -18,22 +16,20 @@ from rsgnet.model.pixels import normalise
 from rsgnet.poses import oks
 from rsgnet.skeletons import skeleton_named
 from rsgnet.training.losses import Losses, pose_losses
-from rsgnet.training.optimization import configure
+from rsgnet.training.network_task import NetworkTask
 
 
-class PoseTask(L.LightningModule):
+class PoseTask(NetworkTask[PoseConfig]):
     """Trains a pose network by Eq. (8) and validates it by the mean OKS of its decoded target heatmaps.
 
     Args:
         config: The network and its recipe.
+        pretrained: Whether its backbone starts from ImageNet weights.
     """
 
-    def __init__(self, config: PoseConfig) -> None:
-        super().__init__()
-        self.config = config
+    def __init__(self, config: PoseConfig, pretrained: bool = False) -> None:
+        super().__init__(config, pretrained)
         self.skeleton = skeleton_named(config.model.skeleton)
-        # Channels last: convolutions on CPUs are half as fast again.
-        self.model = build(config, config.training.pretrained).to(memory_format=torch.channels_last)
 
     def forward(self, crops: Tensor) -> Any:
         """(B, H, W, 3) uint8 RGB crops to the network's output."""
@@ -51,14 +47,6 @@ class PoseTask(L.LightningModule):
         self._log("val", pose_losses(output, batch, self.skeleton, self.config.training.loss), len(batch.crop))
         similarity = target_oks(output.target_heatmaps, batch, self.config, self.skeleton.sigmas)
         self.log("val/oks", similarity.mean(), prog_bar=True, batch_size=len(batch.crop), sync_dist=True)
-
-    def configure_optimizers(self) -> Any:
-        """The recipe's optimizer and schedule."""
-        return configure(self.model, self.config.training, self.trainer)
-
-    def transfer_batch_to_device(self, batch: Sample, device: torch.device, _: int) -> Sample:
-        """Moves a batch; Lightning does not move frozen dataclasses by itself."""
-        return batch.to(device)
 
     def _losses(self, batch: Sample) -> Losses:
         return pose_losses(self(batch.crop), batch, self.skeleton, self.config.training.loss)
