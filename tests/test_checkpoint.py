@@ -118,9 +118,9 @@ def test_a_config_that_is_none_is_named(saved):
 def test_crops_that_the_backbone_cannot_halve_are_refused():
     from dataclasses import replace
 
-    config = nano()
-    with pytest.raises(RSGNetError, match="multiple of 32"):
-        build(replace(config, crop=replace(config.crop, size_wh=(100, 132))))
+    for config, multiple in ((nano(), 16), (preset_named("hrnet-w32-256x192-coco"), 32)):
+        with pytest.raises(RSGNetError, match=f"multiple of {multiple}"):
+            build(replace(config, crop=replace(config.crop, size_wh=(100, 132))))
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if "384x288" not in name])

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from rsgnet.config import CONFIG_FILE, WEIGHTS_FILE, FasterRCNNConfig, NetworkConfig, PoseConfig
+from rsgnet.config import CONFIG_FILE, WEIGHTS_FILE, DetectorConfig, FasterRCNNConfig, NetworkConfig, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.files import replacing, write_text
 from rsgnet.model import DenseRSGNet, PersonDetector, PersonRCNN, RSGNet
@@ -35,15 +35,25 @@ def build(config: NetworkConfig, pretrained: bool = False) -> Network:
     """
     if isinstance(config, FasterRCNNConfig):
         return PersonRCNN(config, pretrained)
-    size_wh = config.crop.size_wh if isinstance(config, PoseConfig) else config.size_wh
-    backbone = config.model.backbone if isinstance(config, PoseConfig) else config.backbone
-    if backbone.startswith("hrnet") and (size_wh[0] % 32 or size_wh[1] % 32):
-        raise RSGNetError(f"{backbone} halves its input five times: {size_wh} must be a multiple of 32")
+    _check_size(config)
     if isinstance(config, PoseConfig):
         if config.model.relation == "dense":
             return DenseRSGNet(config.model, config.crop, pretrained)
         return RSGNet(config.model, config.crop.stride, pretrained)
     return PersonDetector(config, pretrained)
+
+
+def _check_size(config: PoseConfig | DetectorConfig) -> None:
+    """Refuses inputs that the backbone cannot halve as often as it does."""
+    network = config.model if isinstance(config, PoseConfig) else config
+    size_wh = config.crop.size_wh if isinstance(config, PoseConfig) else config.size_wh
+    coarsest = 1 if network.neck.kind == "none" else network.neck.deepest_stride
+    if network.backbone.startswith("hrnet"):
+        coarsest = 32
+    if size_wh[0] % coarsest or size_wh[1] % coarsest:
+        raise RSGNetError(
+            f"{network.backbone} reads down to stride {coarsest}: {size_wh} must be a multiple of {coarsest}"
+        )
 
 
 def save_model(model: nn.Module, config: NetworkConfig, directory: Path, half: bool = False) -> None:
