@@ -1,33 +1,13 @@
 import json
-import sys
 
 import pytest
 from PIL import Image
 
-from rsgnet import cli
 
-
-@pytest.fixture
-def crowds(monkeypatch, capsys):
-    """Runs `rsgnet crowds ...`: gives the exit code, what it printed, and its lines of errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["rsgnet", "crowds", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err.splitlines()
-
-    return run
-
-
-def test_drawn_people(crowds, tmp_path):
+def test_drawn_people(rsgnet, tmp_path):
     out = tmp_path / "out"
-    code, printed, errors = crowds(
-        out, "--scenes", 2, "--crowd-index", 0.2, 0.8, "--seed", 3, "--size", "160x120", "--sheet"
+    code, printed, errors = rsgnet(
+        "crowds", out, "--scenes", 2, "--crowd-index", 0.2, 0.8, "--seed", 3, "--size", "160x120", "--sheet"
     )
     assert (code, errors) == (0, [])
     assert str(out / "crowds.json") in printed
@@ -38,9 +18,9 @@ def test_drawn_people(crowds, tmp_path):
 
 
 @pytest.mark.parametrize("with_folder", [True, False])
-def test_real_people(crowds, tmp_path, people_set, with_folder):
+def test_real_people(rsgnet, tmp_path, people_set, with_folder):
     people = f"{people_set[0]}:{people_set[1]}" if with_folder else people_set[0]
-    code, _, errors = crowds(tmp_path / "out", "--scenes", 2, "--people", people)
+    code, _, errors = rsgnet("crowds", tmp_path / "out", "--scenes", 2, "--people", people)
     assert (code, errors) == (0, [])
     assert len(json.loads((tmp_path / "out" / "crowds.json").read_text())["annotations"]) >= 4
 
@@ -54,8 +34,8 @@ def test_real_people(crowds, tmp_path, people_set, with_folder):
         (["--people", "nothing.json"], "nothing.json: cannot be read"),
     ],
 )
-def test_bad_input_is_one_line(crowds, tmp_path, arguments, message):
-    code, _, errors = crowds(tmp_path / "out", "--scenes", 1, *arguments)
+def test_bad_input_is_one_line(rsgnet, tmp_path, arguments, message):
+    code, _, errors = rsgnet("crowds", tmp_path / "out", "--scenes", 1, *arguments)
     assert code == 2
     assert len(errors) == 1
     assert message in errors[0]

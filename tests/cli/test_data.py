@@ -12,23 +12,6 @@ from rsgnet.skeletons import COCO17
 
 
 @pytest.fixture
-def rsgnet(monkeypatch, capsys):
-    """Runs `rsgnet data ...`: gives the exit code, what it printed, and its lines of errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["rsgnet", "data", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err.splitlines()
-
-    return run
-
-
-@pytest.fixture
 def labels(tmp_path):
     """Makes a label file of two pictures with a person each, and a folder of pictures beside it."""
 
@@ -51,7 +34,7 @@ def labels(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("command", ["check", "submission"])
+@pytest.mark.parametrize("command", ["check", "complete", "submission"])
 def test_help_teaches_by_example(command):
     shown = CliRunner().invoke(cli.app, ["data", command, "--help"])
     assert shown.exit_code == 0 and "Examples:" in shown.output and f"rsgnet data {command}" in shown.output
@@ -70,14 +53,14 @@ def test_help_loads_nothing_heavy():
 class TestCheck:
     def test_a_clean_set(self, rsgnet, labels, tmp_path):
         path = labels()
-        code, said, errors = rsgnet("check", path, "--out", tmp_path / "report.json")
+        code, said, errors = rsgnet("data", "check", path, "--out", tmp_path / "report.json")
         assert code == 0 and errors == []
         assert said.splitlines() == [f"{path}: 2 pictures, 2 people (coco17)", "  0 faults, 0 warnings"]
         assert json.loads((tmp_path / "report.json").read_text())[0]["pictures_read"] == 2
 
     def test_faults_are_named_and_the_list_is_capped(self, rsgnet, labels, tmp_path):
         path = labels(num_keypoints=3)
-        code, said, _ = rsgnet("check", path, "--limit", 1, "--out", tmp_path / "report.json")
+        code, said, _ = rsgnet("data", "check", path, "--limit", 1, "--out", tmp_path / "report.json")
         assert code == 1
         assert "fault num-keypoints (2)" in said and "and 1 more" in said and said.endswith("2 faults, 0 warnings\n")
         assert "image 1 (1.png), annotation 1: num_keypoints is 3, labelled are 17" in said
@@ -85,29 +68,33 @@ class TestCheck:
 
     def test_warnings_alone_are_no_fault(self, rsgnet, labels):
         path = labels(keypoints=[20, 30, 2] * 16 + [110, 30, 1])
-        code, said, _ = rsgnet("check", path)
+        code, said, _ = rsgnet("data", "check", path)
         assert code == 0 and "warning hidden-outside-box (2)" in said
 
     @pytest.mark.parametrize("more", [["--against"], []])
     def test_splits_that_share_a_picture(self, rsgnet, labels, more):
         one, two = labels("a"), labels("b", seed=1)  # 2.png of the first is 1.png of the second
-        code, said, _ = rsgnet("check", f"{one}:{one.parent / 'images'}", *more, f"{two}:{two.parent / 'images'}")
+        code, said, _ = rsgnet(
+            "data", "check", f"{one}:{one.parent / 'images'}", *more, f"{two}:{two.parent / 'images'}"
+        )
         assert code == 1 and f"image 2 (2.png): is 1.png of {two}" in said
         assert said.count("pictures,") == (1 if more else 2)
 
     def test_labels_without_pictures(self, rsgnet, labels, tmp_path):
-        code, said, _ = rsgnet("check", labels(), "--images", tmp_path / "nowhere")
+        code, said, _ = rsgnet("data", "check", labels(), "--images", tmp_path / "nowhere")
         assert code == 0 and "no picture was read: --images names their folder" in said
 
     def test_what_is_no_label_file(self, rsgnet, tmp_path):
         (tmp_path / "a.json").write_text("[]")
-        assert rsgnet("check", tmp_path / "a.json")[0] == rsgnet("check", tmp_path / "none.json")[0] == 2
+        assert (
+            rsgnet("data", "check", tmp_path / "a.json")[0] == rsgnet("data", "check", tmp_path / "none.json")[0] == 2
+        )
 
 
 def test_submission(rsgnet, labels, tmp_path):
     poses = [{"file_name": "1.png", "category_id": 1, "keypoints": [1.0] * 51, "score": 0.5}]
     (tmp_path / "poses.json").write_text(json.dumps(poses))
-    code, said, _ = rsgnet("submission", tmp_path / "poses.json", tmp_path / "out", "--images", labels())
+    code, said, _ = rsgnet("data", "submission", tmp_path / "poses.json", tmp_path / "out", "--images", labels())
     assert code == 0
     (entry,) = json.loads((tmp_path / "out/person_keypoints_test-dev2017_rsgnet_results.json").read_text())
     assert entry["image_id"] == 1 and "results.json" in said
@@ -117,7 +104,7 @@ def test_labels_are_completed_from_results(rsgnet, labels, tmp_path):
     path = labels()
     box = {"image_id": 1, "category_id": 1, "bbox": [60, 10, 30, 60]}
     (tmp_path / "boxes.json").write_text(json.dumps([{**box, "score": 0.9}]))
-    code, printed, _ = rsgnet("complete", path, tmp_path / "boxes.json", "--out", tmp_path / "all.json")
+    code, printed, _ = rsgnet("data", "complete", path, tmp_path / "boxes.json", "--out", tmp_path / "all.json")
     assert code == 0
     assert "1 people and 0 regions to ignore added, 0 people completed" in printed
     assert len(json.loads((tmp_path / "all.json").read_text())["annotations"]) == 3
