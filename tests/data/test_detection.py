@@ -1,5 +1,6 @@
 """Detection samples and their labels."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -43,6 +44,17 @@ def test_pictures_of_faster_rcnn_keep_their_size(marked, flip, boxes):
     assert sample.boxes_xyxy[:1].tolist() == boxes
     picture = torch.from_numpy(read_picture(marked.pictures / "marked.png"))
     assert torch.equal(sample.picture, picture.flip(1) if flip else picture)
+
+
+@pytest.mark.parametrize("said", [{"width": 240, "height": 320}, {"width": None, "height": None}])
+def test_the_pictures_own_size_counts(marked, tmp_path, said):
+    right = DetectionDataset([marked], CONFIG, augmented=False)[0]
+    content = json.loads(marked.annotations.read_text())
+    content["images"] = [{key: value for key, value in (image | said).items() if value} for image in content["images"]]
+    (tmp_path / "wrong.json").write_text(json.dumps(content))
+    wrong = DetectionDataset([replace(marked, annotations=tmp_path / "wrong.json")], CONFIG, augmented=False)[0]
+    assert torch.equal(wrong.picture, right.picture)
+    torch.testing.assert_close(wrong.boxes_xyxy, right.boxes_xyxy, equal_nan=True)
 
 
 def test_sets_that_do_not_label_everyone_are_refused(marked):

@@ -82,3 +82,25 @@ def test_its_sigmas_measure(toy):
     lenient = evaluate_keypoints(toy / "labels.json", found)["AP"]
     (toy / "skeleton.toml").write_text(TOML.replace("{ top = 0.1 }", "[0.02, 0.02, 0.02]"))
     assert evaluate_keypoints(toy / "labels.json", found)["AP"] < lenient
+
+
+def test_its_sigmas_may_lie_elsewhere(toy, rsgnet):
+    truth = json.loads((toy / "labels.json").read_text())["annotations"]
+    moved = [
+        {
+            **each,
+            "category_id": 1,
+            "score": 1.0,
+            "keypoints": [value + 2 * (i % 3 == 0) for i, value in enumerate(each["keypoints"])],
+        }
+        for each in truth
+    ]
+    (toy / "found.json").write_text(json.dumps(moved))
+    (toy / "skeleton.toml").unlink()
+    figures = {}
+    for name, sigma in {"lenient": 0.1, "strict": 0.01}.items():
+        (toy / f"{name}.toml").write_text(TOML.replace("{ top = 0.1 }", str([sigma] * 3)))
+        asked = ("--annotations", toy / "labels.json", "--results", toy / "found.json", "--out", toy / name)
+        assert rsgnet("evaluate", *asked, "--skeleton", toy / f"{name}.toml", "--no-report")[0] == 0
+        figures[name] = json.loads((toy / name / "metrics.json").read_text())["AP"]
+    assert figures["strict"] < 0.5 < figures["lenient"]

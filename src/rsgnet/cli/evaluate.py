@@ -34,6 +34,10 @@ def evaluate(
     detector: Annotated[
         str | None, typer.Option(help="Find the boxes: nano, DIR, onnx:PATH, torchvision.", metavar="SPEC")
     ] = None,
+    skeleton: Annotated[
+        Path | None,
+        typer.Option(help="The labels' own keypoints and sigmas; default: as they say.", metavar="SKELETON.toml"),
+    ] = None,
     protocol: Annotated[str, typer.Option(help="Whose rules: auto (by the keypoints), coco, crowdpose.")] = "auto",
     compare: Annotated[
         Path | None, typer.Option(help="Other results on the same pictures, to compare with.", metavar="OTHER.json")
@@ -74,12 +78,13 @@ def evaluate(
     from rsgnet.inference.detector import open_detector  # noqa: PLC0415
     from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415
     from rsgnet.inference.run_record import record_run, run_beside  # noqa: PLC0415
+    from rsgnet.skeletons import read_skeleton  # noqa: PLC0415
 
     if (results is None) == (images is None):
         raise RSGNetError("evaluate needs either --images DIR, to predict, or --results R.json")
     if boxes is not None and detector is not None:
         raise RSGNetError("--boxes and --detector exclude each other: boxes are given or found")
-    truth = read_annotations(annotations)
+    truth = read_annotations(annotations, None if skeleton is None else read_skeleton(skeleton))
     is_crowdpose(truth, protocol)  # what cannot be evaluated is told before anything is predicted
     other = None if compare is None else read_keypoint_results(compare, truth)
     box_figures: dict[str, float] = {}

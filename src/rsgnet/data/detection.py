@@ -77,9 +77,11 @@ class DetectionDataset(Dataset[DetectionSample]):
         index, seed = draw if isinstance(draw, tuple) else (draw, 0)
         source, annotated = self.entries[index]
         random = np.random.default_rng((self.config.training.seed, seed, index))
-        size_wh = self.config.size_wh if isinstance(self.config, DetectorConfig) else annotated.size_wh
-        affine = self._affine(annotated.size_wh, size_wh, random)
-        picture = warp(self._pictures.read(source.pictures / annotated.file_name), affine, size_wh)
+        whole = self._pictures.read(source.pictures / annotated.file_name)
+        picture_wh = whole.shape[1], whole.shape[0]  # labels may say otherwise, or nothing
+        size_wh = self.config.size_wh if isinstance(self.config, DetectorConfig) else picture_wh
+        affine = self._affine(picture_wh, size_wh, random)
+        picture = warp(whole, affine, size_wh)
         if self.augmented:
             picture = jitter_colour(picture, self.config.training.augment.colour, random)
         wanted: list[Floats] = []
