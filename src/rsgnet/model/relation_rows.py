@@ -21,9 +21,8 @@ def relate(queries: Tensor, keys: Tensor) -> Tensor:
 
 def rows_mixed(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """(B, S, C) A times (B, T, C) values."""
-    if (
-        torch.compiler.is_compiling()
-    ):  # exported graphs join pieces, where writing into a whole takes its copy each time
+    if torch.compiler.is_compiling():
+        # In an exported graph writing into a whole copies it each time: pieces are joined instead.
         return torch.cat([relate(queries[:, rows], keys) @ values for rows in _slices(queries)], dim=1)
     mixed: Tensor = _Mix.apply(queries, keys, values)
     return mixed
