@@ -21,8 +21,9 @@ h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin: 0 0
 main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 2rem; }
 section { min-width: 0; overflow-x: auto; } p { margin: .25rem 0 .5rem; } .note { opacity: .75; font-size: .9rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; width: 100%; }
-th, td { text-align: right; padding: .15rem .5rem; border-bottom: 1px solid rgb(128 128 128 / .3); }
-th:first-child, td:first-child { text-align: left; padding-left: 0; } td { overflow-wrap: anywhere; }
+th, td { text-align: right; padding: .15rem .3rem; border-bottom: 1px solid rgb(128 128 128 / .3); }
+th:first-child, td:first-child { text-align: left; padding-left: 0; } td { white-space: nowrap; }
+td:last-child { white-space: normal; }
 .legend { font-size: .85rem; } .legend span { margin-right: .75rem; white-space: nowrap; }
 """
 
