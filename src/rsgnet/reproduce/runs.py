@@ -28,7 +28,9 @@ def is_trained(run: Path, epochs: int) -> bool:
     return epochs_done >= epochs
 
 
-def has_poses(out: Path, model: Path, boxes: str, flip_test: bool | None = None) -> bool:
+def has_poses(
+    out: Path, model: Path, boxes: str, flip_test: bool | None = None, boxes_file: Path | None = None
+) -> bool:
     """Whether a folder holds the poses of these very weights.
 
     Args:
@@ -36,6 +38,7 @@ def has_poses(out: Path, model: Path, boxes: str, flip_test: bool | None = None)
         model: The network's model directory.
         boxes: What the boxes were asked for by.
         flip_test: Whether heatmaps were to be averaged with the mirrored crop's; either will do where None.
+        boxes_file: The file that the boxes had to be read from as it is now; any will do where None.
     """
     run = run_beside(out / RESULTS_FILE) if (out / RESULTS_FILE).is_file() else None
     return (
@@ -43,6 +46,7 @@ def has_poses(out: Path, model: Path, boxes: str, flip_test: bool | None = None)
         and run.weights.sha256 == sha256(model / WEIGHTS_FILE)
         and run.boxes.name == boxes
         and flip_test in (None, run.flip_test)
+        and (boxes_file is None or run.boxes.sha256 == sha256(boxes_file))
     )
 
 
