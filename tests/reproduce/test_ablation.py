@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 
 from rsgnet.checkpoint import build, save_model
 from rsgnet.data.catalog import labels_and_pictures
@@ -13,6 +14,7 @@ from rsgnet.reproduce import made_up
 from rsgnet.reproduce.ablation import Ablation, Benchmark, measure_runs, tensors_taken, train_runs
 from rsgnet.reproduce.ablation_table import arm_row, as_json, markdown
 from rsgnet.reproduce.arms import ARMS, PLAIN, arm_config, arms_named
+from rsgnet.training.run import LAST_CHECKPOINT, train
 
 SETTINGS = tuple(made_up.tiny_settings("nano"))
 
@@ -123,3 +125,17 @@ def test_documents(done):
     (measured,) = document["benchmarks"]
     assert measured["less_plain"]["trp"]["AP"]["clear"] in (True, False)
     json.dumps(document)
+
+
+def test_a_run_that_was_broken_off_goes_on(tmp_path, done):
+    ablation, _, _ = done
+    told = []
+    longer = replace(ablation, settings=(*SETTINGS, "training.epochs=2"), arms=(PLAIN,), out=tmp_path, tell=told.append)
+    run = longer.run_of(PLAIN, 0)
+    settings = [*longer.settings_of(PLAIN, 0), "training.epochs=1"]
+    train("nano", settings, longer.data, run, fitting_from=longer.start_from, workers=0, progress=False)
+    assert longer.seeds_done(PLAIN) == []
+    train_runs(longer)
+    assert told == [f"training plain-seed0 -> {run}"]
+    assert longer.seeds_done(PLAIN) == [0]
+    assert torch.load(run / LAST_CHECKPOINT, weights_only=True)["epoch"] == 1

@@ -66,7 +66,8 @@ def ablate(
       rsgnet ablate --smoke --out ablation
 
       rsgnet ablate --data train.json:images --validate val.json:images --crowds crowds-easy/crowds.json
-      --crowds crowds-medium/crowds.json --crowds crowds-hard/crowds.json --backbone-from runs/nano/model --out ablation
+      --crowds crowds-medium/crowds.json --crowds crowds-hard/crowds.json --backbone-from runs/plain/model
+      --arms plain,plain+conv,trp,trp+sgm,dense --out ablation
     """
     with needing_the_train_extra():
         from rsgnet.reproduce import made_up  # noqa: PLC0415
