@@ -139,3 +139,15 @@ def test_a_run_that_was_broken_off_goes_on(tmp_path, done):
     assert told == [f"training plain-seed0 -> {run}"]
     assert longer.seeds_done(PLAIN) == [0]
     assert torch.load(run / LAST_CHECKPOINT, weights_only=True)["epoch"] == 1
+
+
+def test_weights_that_favour_an_arm_are_told(tmp_path, done):
+    ablation, _, _ = done
+    told = []
+    trp = ablation.run_of(ARMS["trp"], 0) / "model"
+    other = replace(ablation, arms=(PLAIN,), out=tmp_path, tell=told.append)
+    train_runs(replace(other, start_from=trp))
+    assert "is no plain network: arms like it begin trained" in told[0]
+    told.clear()
+    train_runs(replace(other, out=tmp_path / "fair", start_from=None, backbone_from=trp))
+    assert len(told) == 1

@@ -51,7 +51,10 @@ def ablate(
     Arms differ in nothing but themselves: data, budget, seeds and starting weights are the same. plain+conv has no
     relation but convolutions of its cost. Run it again to go on: finished runs are not repeated. Poses are found
     without flip test about the truth's boxes; a difference to plain is paired by seed and picture. The tables go to
-    OUT/ablation.md and .json. Weights that came from one arm favour it with --start-from; --backbone-from does less.
+    OUT/ablation.md and .json.
+
+    With --start-from a network that has the modules, arms that have them begin trained and win any short comparison:
+    start from a plain network, or give --backbone-from, with which all heads begin anew.
 
     Crowds that nobody was trained on are made of the held-out people, once, 100 scenes for each level:
 

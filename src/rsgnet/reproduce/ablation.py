@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rsgnet.checkpoint import build, load_backbone, load_fitting
+from rsgnet.checkpoint import build, load_backbone, load_fitting, read_config
 from rsgnet.config import WEIGHTS_FILE, PoseConfig
 from rsgnet.data.annotations import read_annotations
 from rsgnet.data.catalog import DataSetFiles
@@ -159,6 +159,7 @@ def train_runs(ablation: Ablation) -> None:
         RSGNetError: The folder holds runs of other settings, data or starting weights; or as `training.run.train`.
     """
     _keep_to_the_plan(ablation)
+    _tell_who_is_favoured(ablation)
     for seed in range(ablation.seeds):
         for arm in ablation.arms:
             run, settings = ablation.run_of(arm, seed), ablation.settings_of(arm, seed)
@@ -185,6 +186,18 @@ def _keep_to_the_plan(ablation: Ablation) -> None:
     if path.is_file() and json.loads(path.read_bytes()) != plan:
         raise RSGNetError(f"{path}: was begun with other settings, data or starting weights; choose another --out")
     write_text(path, json.dumps(plan, indent=2))
+
+
+def _tell_who_is_favoured(ablation: Ablation) -> None:
+    """Arms that start from heads of their own kind begin trained, which with a small budget decides everything."""
+    if ablation.start_from is None:
+        return
+    given = read_config(ablation.start_from)
+    if isinstance(given, PoseConfig) and (given.model.relation != "none" or given.model.skeleton_graph):
+        ablation.tell(
+            f"{ablation.start_from} is no plain network: arms like it begin trained and are favoured; for a fair "
+            "comparison give --backbone-from, or --start-from a plain network"
+        )
 
 
 def measure_runs(ablation: Ablation, benchmark: Benchmark, resamples: int = 1000, seed: int = 0) -> Outcome:
