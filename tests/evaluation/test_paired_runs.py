@@ -58,6 +58,7 @@ def test_clear_of_zero_needs_the_interval_and_every_seed():
     assert PairedDifference(-0.02, -0.03, -0.01, (-0.01, -0.03)).is_clear
     assert not PairedDifference(0.02, -0.01, 0.03, (0.01, 0.03)).is_clear
     assert not PairedDifference(0.02, 0.01, 0.03, (-0.01, 0.05)).is_clear
+    assert not PairedDifference(0.02, 0.01, 0.03, (0.02,)).is_clear
     assert not PairedDifference(0.0, 0.0, 0.0, (0.0, 0.0)).is_clear
 
 

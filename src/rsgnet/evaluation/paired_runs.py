@@ -52,9 +52,9 @@ class PairedDifference(SeedMean):
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves out zero and all seeds lie on one side of it."""
+        """Whether the interval leaves out zero and all seeds, two or more, lie on one side of it."""
         side = np.sign(self.value)
-        return self.low * self.high > 0 and all(np.sign(seed) == side for seed in self.seeds)
+        return len(self.seeds) > 1 and self.low * self.high > 0 and all(np.sign(seed) == side for seed in self.seeds)
 
 
 def run_figures(scenes: Sequence[Scene], skeleton: Skeleton, draws: NDArray[np.int64]) -> dict[str, Floats]:

@@ -127,7 +127,7 @@ def _differences(outcome: Outcome) -> list[str]:
     ]
     note = (
         f"Less {PLAIN.name}, paired by seed and picture;{_CLEAR} where it is clear of zero: the interval leaves it out "
-        "and all seeds agree. Higher is better for AP, lower for the others."
+        "and all seeds, two or more, agree. Higher is better for AP, lower for the others."
     )
     return [note, "", *_table([f"less {PLAIN.name}", *by_arm], rows), "", *_clear(outcome)]
 
