@@ -2,12 +2,13 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rsgnet.checkpoint import build, load_backbone, load_pose_model, load_weights, read_config, save_model
+from rsgnet.checkpoint import build, load_backbone, load_fitting, load_pose_model, load_weights, read_config, save_model
 from rsgnet.config import DetectorConfig, ModelConfig, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.presets import PRESETS, nano, preset_named
@@ -50,6 +51,19 @@ def test_another_networks_backbone_can_be_the_start(saved):
     load_backbone(detector, directory)
     name, value = next(iter(detector.backbone.state_dict().items()))
     assert torch.equal(value, load_file(directory / "model.safetensors")[f"backbone.{name}"])
+
+
+def test_whatever_fits_can_be_the_start(saved):
+    """Of a dense network all but its relation's own tensors; heads of the same name and shape are taken too."""
+    _, directory = saved
+    given = load_file(directory / "model.safetensors")
+    network = build(replace(POSE, model=replace(POSE.model, relation="dense", word_width=8)))
+    fresh = load_fitting(network, directory)
+    weights = network.state_dict()
+    assert any(name.startswith("relation_head.") for name in fresh)
+    assert not any(name.startswith(("backbone.", "target_head.", "candidate_head.")) for name in fresh)
+    assert fresh == {name for name, value in weights.items() if name not in given or given[name].shape != value.shape}
+    assert all(torch.equal(weights[name], given[name]) for name in weights.keys() - fresh)
 
 
 def broken(directory, change):

@@ -215,3 +215,19 @@ def load_backbone(model: Network, directory: Path) -> None:
         model.backbone.load_state_dict(other.backbone.state_dict())
     except RuntimeError as error:
         raise WeightsError(f"{directory}: its backbone does not fit: {error}") from error
+
+
+def load_fitting(model: Network, directory: Path) -> set[str]:
+    """Starts a network from a model directory's backbone and whatever else has the same name and shape.
+
+    Returns:
+        The names of the tensors that stay as they were.
+
+    Raises:
+        WeightsError: The directory holds no network, or its backbone has other names or shapes.
+    """
+    load_backbone(model, directory)
+    given, wanted = load_model(directory)[0].state_dict(), model.state_dict()
+    fitting = {name for name, value in wanted.items() if name in given and given[name].shape == value.shape}
+    model.load_state_dict({name: given[name] for name in fitting}, strict=False)
+    return wanted.keys() - fitting

@@ -87,6 +87,11 @@ class ModelConfig(_Strict):
         neck: What brings the backbone's maps to the crop's stride.
         word_width: Dense relation: numbers in the embedding of a keypoint's name.
         subsample: Dense relation: whether pixels are related to the highest values in 2x2 windows, not to all pixels.
+        plain_convolutions: Without a relation: 3x3 convolutions, of the backbone's width, before the target head. Two
+            cost what a relation's fusing costs: the control of an ablation.
+
+    Raises:
+        RSGNetError: There are to be such convolutions beside a relation, or fewer than none.
     """
 
     backbone: str = "hrnet_w32"
@@ -99,6 +104,13 @@ class ModelConfig(_Strict):
     neck: NeckConfig = field(default_factory=NeckConfig)
     word_width: int = 600
     subsample: bool = False
+    plain_convolutions: int = 0
+
+    def __post_init__(self) -> None:
+        if self.plain_convolutions < 0 or (self.plain_convolutions and self.relation != "none"):
+            raise RSGNetError(
+                f"plain_convolutions, {self.plain_convolutions} here, are 0 or more, and need relation 'none'"
+            )
 
 
 @dataclass(frozen=True)

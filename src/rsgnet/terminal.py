@@ -57,6 +57,18 @@ def print_metrics(metrics: dict[str, float], columns: Mapping[str, Mapping[str, 
     Console().print(table)
 
 
+def print_markdown(text: str) -> None:
+    """Markdown on standard output: laid out on a terminal, else as it is."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.markdown import Markdown  # noqa: PLC0415
+
+    console = Console()
+    if console.is_terminal:
+        console.print(Markdown(text))
+    else:
+        typer.echo(text)
+
+
 def _one_line(error: Any) -> str:
     return " ".join(str(error).split())
 

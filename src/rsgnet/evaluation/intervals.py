@@ -77,7 +77,7 @@ def drawn_figures(ranking: Ranking, draws: NDArray[np.int64]) -> dict[str, Float
 def intervals(figures: dict[str, Floats]) -> dict[str, Interval]:
     """The interval of each of `drawn_figures` that could be measured."""
     measured = {name: values[~np.isnan(values)] for name, values in figures.items()}
-    return {name: Interval(*_middle(values)) for name, values in measured.items() if values.size}
+    return {name: Interval(*middle_95(values)) for name, values in measured.items() if values.size}
 
 
 def differences(first: Ranking, second: Ranking, draws: NDArray[np.int64]) -> dict[str, Difference]:
@@ -101,9 +101,10 @@ def differences(first: Ranking, second: Ranking, draws: NDArray[np.int64]) -> di
 
 def _difference(value: float, drawn: Floats) -> Difference:
     drawn = drawn[~np.isnan(drawn)]
-    return Difference(float(value), *_middle(drawn), float(((drawn > 0) + 0.5 * (drawn == 0)).mean()))
+    return Difference(float(value), *middle_95(drawn), float(((drawn > 0) + 0.5 * (drawn == 0)).mean()))
 
 
-def _middle(values: Floats) -> tuple[float, float]:
+def middle_95(values: Floats) -> tuple[float, float]:
+    """The bounds of the middle 95 % of some values."""
     low, high = np.percentile(values, _MIDDLE_95)
     return float(low), float(high)

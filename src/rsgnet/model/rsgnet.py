@@ -68,6 +68,10 @@ class RSGNet(nn.Module):
                 width, keypoints, config.clue_width, config.peaks_per_keypoint, config.candidate_threshold
             )
             self.fuse = rectified(convolution(2 * width, width, 3))
+        if config.plain_convolutions:
+            self.fuse = nn.Sequential(
+                *(rectified(convolution(width, width, 3)) for _ in range(config.plain_convolutions))
+            )
         self.target_head = heatmap_head(width, keypoints)
         self.skeleton_graph = SkeletonGraphMachine(skeleton, width) if config.skeleton_graph else None
 
@@ -87,6 +91,8 @@ class RSGNet(nn.Module):
             parsed = self.relation_parser(features, candidate_heatmaps)
             relation, candidates = parsed.relation, parsed.candidates
             features = self.fuse(torch.cat([features, parsed.encoding], dim=1))
+        elif self.fuse is not None:
+            features = self.fuse(features)
         limb_logits = None
         if self.skeleton_graph is not None:
             limb_logits = self.skeleton_graph(features, self.target_head.weight[:, :, 0, 0])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rsgnet.data.crowd_sets import write_crowds
 from rsgnet.data.crowds import simulate_crowd
 from rsgnet.files import replacing, write_text
 from rsgnet.reproduce.tables import DataSetName
@@ -41,11 +42,25 @@ def write_data_sets(root: Path) -> dict[DataSetName, str]:
     return {"coco:test-dev2017": str(boxes)}
 
 
+def write_crowd_sets(root: Path) -> dict[str, str]:
+    """Writes drawn crowds for an ablation: "train", "val", and one set for each level of crowding.
+
+    Returns:
+        By name `LABELS:PICTURES`, as the command line takes them.
+    """
+    sets = {"train": (0.0, 1.0), "val": (0.0, 0.5), "easy": (0.0, 0.2), "medium": (0.2, 0.8), "hard": (0.8, 1.2)}
+    return {
+        name: f"{write_crowds(root / name, _PICTURES, seed, level, _SIZE_WH)}:{root / name / 'images'}"
+        for seed, (name, level) in enumerate(sets.items())
+    }
+
+
 def tiny_settings(preset: str) -> list[str]:
     """What makes a preset small enough to train in seconds; its modules stay."""
     backbone = "resnet18" if preset.startswith("simplebaseline") else "hrnet_w18_small"
     return [
-        f"model.backbone={backbone}", "crop.size_wh=64,64", "training.pretrained=false", "training.epochs=1",
+        *([] if preset == "nano" else [f"model.backbone={backbone}"]),  # nano's is small
+        "crop.size_wh=64,64", "training.pretrained=false", "training.epochs=1",
         "training.batch_size=2", "training.epoch_samples=4",
     ]  # fmt: skip
 

@@ -16,14 +16,13 @@ from rsgnet.data.catalog import DataSetFiles, find_data_set
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.average_precision import evaluate_keypoints
 from rsgnet.evaluation.submission import write_submission
-from rsgnet.files import sha256, write_text
-from rsgnet.inference.annotated import boxes_for, detect_annotated, predict_annotated
+from rsgnet.files import write_text
+from rsgnet.inference.annotated import detect_annotated
 from rsgnet.inference.detector import open_detector
-from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.predictions import write_predictions
-from rsgnet.inference.run_record import RESULTS_FILE, record_run, run_beside
+from rsgnet.inference.run_record import RESULTS_FILE
 from rsgnet.model.cost import cost_of
 from rsgnet.presets import preset_named
+from rsgnet.reproduce.runs import find_poses, has_poses, is_trained
 from rsgnet.reproduce.tables import Block, DataSetName, Row
 from rsgnet.settings import with_settings
 from rsgnet.training.run import LAST_CHECKPOINT, MODEL_DIRECTORY, train
@@ -107,15 +106,8 @@ def _network(preset: str, data: DataSetName, place: Workplace) -> Path | None:
 
 
 def _is_trained(preset: str, place: Workplace) -> bool:
-    """Whether there is a network, and no checkpoint of a run that was broken off."""
-    if not (_model_of(preset, place) / WEIGHTS_FILE).is_file():
-        return False
-    checkpoint = place.runs / preset / LAST_CHECKPOINT
-    if not checkpoint.is_file():
-        return True
     config = with_settings(preset_named(preset), place.settings(preset))
-    epochs_done: int = torch.load(checkpoint, weights_only=True, mmap=True)["epoch"] + 1
-    return epochs_done >= config.training.epochs
+    return is_trained(place.runs / preset, config.training.epochs)
 
 
 def _model_of(preset: str, place: Workplace) -> Path:
@@ -127,9 +119,9 @@ def _precision(model: Path, out: Path, data: DataSetName, place: Workplace) -> d
     files = find_data_set(place.data, data)
     truth = read_annotations(files.annotations)
     boxes = place.boxes.get(data, "gt")
-    if not _is_done(out, model, boxes):
+    if not has_poses(out, model, boxes):
         place.tell(f"{model}: poses on {data}, boxes {boxes}")
-        _predict(model, out, truth, files, boxes, place)
+        find_poses(out, model, truth, files.pictures, boxes, _boxes_file(boxes, truth, files, place))
     if any(picture.people for picture in truth.pictures):
         figures = evaluate_keypoints(files.annotations, out / RESULTS_FILE)
         write_text(out / "metrics.json", json.dumps(figures, indent=2))
@@ -141,22 +133,6 @@ def _precision(model: Path, out: Path, data: DataSetName, place: Workplace) -> d
     submission = write_submission(out / RESULTS_FILE, files.annotations, out)
     place.tell(f"{submission}: submit it, write the server's figures to {answered}, and collect again")
     return {}
-
-
-def _is_done(out: Path, model: Path, boxes: str) -> bool:
-    run = run_beside(out / RESULTS_FILE) if (out / RESULTS_FILE).is_file() else None
-    return run is not None and run.weights.sha256 == sha256(model / WEIGHTS_FILE) and run.boxes.name == boxes
-
-
-def _predict(model: Path, out: Path, truth: Annotations, files: DataSetFiles, boxes: str, place: Workplace) -> None:
-    estimator = PoseEstimator(
-        str(model), boxes_for(truth, _boxes_file(boxes, truth, files, place)), backend="torch", skeleton=truth.skeleton
-    )
-    record = record_run(estimator, str(model), boxes)
-    outcomes = predict_annotated(estimator, truth, files.pictures)
-    failed = write_predictions(outcomes, out, None, lambda *_: None, record).errors
-    if failed:
-        raise RSGNetError(f"{len(failed)} pictures could not be read, the first: {failed[0]}")
 
 
 def _boxes_file(boxes: str, truth: Annotations, files: DataSetFiles, place: Workplace) -> str:

@@ -25,8 +25,8 @@ def markdown(table: Table, figures: Sequence[Figures], boxes: Sequence[str]) -> 
     lines = [f"# {table.title} ({table.name})", "", "Each cell: the paper's figure / ours; - where there is none.", ""]
     for block, ours, found_by in zip(table.blocks, figures, boxes, strict=True):
         headings = ["method", "backbone", "input", *(_HEADINGS.get(column, column) for column in block.columns)]
-        lines += [f"{block.data}, our boxes: {found_by}", "", _line(headings), _line(["---"] * len(headings))]
-        lines += [_line(cells(block, row, ours)) for row in block.rows]
+        lines += [f"{block.data}, our boxes: {found_by}", "", table_line(headings), table_line(["---"] * len(headings))]
+        lines += [table_line(cells(block, row, ours)) for row in block.rows]
         lines.append("")
     return "\n".join(lines)
 
@@ -81,5 +81,6 @@ def _text(column: str, value: float | None) -> str:
     return f"{value:.2f}" if column == "multiply_adds" else f"{value:.1f}"
 
 
-def _line(texts: Sequence[str]) -> str:
+def table_line(texts: Sequence[str]) -> str:
+    """A line of a Markdown table."""
     return f"| {' | '.join(texts)} |"

@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from rsgnet.checkpoint import load_backbone, load_weights, save_model
+from rsgnet.checkpoint import load_backbone, load_fitting, load_weights, save_model
 from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
@@ -43,6 +43,7 @@ def train(
     resume: bool = False,
     start_from: Path | None = None,
     backbone_from: Path | None = None,
+    fitting_from: Path | None = None,
     workers: int = 1,
     devices: int | None = None,
     validate_every: int = 1,
@@ -59,6 +60,7 @@ def train(
         resume: Whether to go on from the last checkpoint in `out`; without it `out` must not hold one.
         start_from: A model directory whose weights to start from.
         backbone_from: A model directory whose backbone to start from, whatever its heads.
+        fitting_from: A model directory whose backbone to start from, and whatever else of it fits.
         workers: Processes that cut crops, for each that trains.
         devices: GPUs of this machine to train on, or processes where it has none; None takes all GPUs. Under
             `torchrun` its own numbers of processes and machines hold.
@@ -81,13 +83,16 @@ def train(
     L.seed_everything(config.training.seed, workers=True, verbose=False)
     fresh = not checkpoint.exists()
     # Weights that are read below replace ImageNet's: then these are not fetched.
-    task = _task(config, config.training.pretrained and fresh and start_from is None)
+    replaced = start_from is not None or fitting_from is not None
+    task = _task(config, config.training.pretrained and fresh and not replaced)
     if config.training.frozen:
         task.model.backbone.freeze(config.training.frozen)
     if start_from is not None and fresh:
         load_weights(task.model, start_from)
     if backbone_from is not None and fresh:
         load_backbone(task.model, backbone_from)
+    if fitting_from is not None and fresh:
+        load_fitting(task.model, fitting_from)
     trainer = L.Trainer(
         default_root_dir=out,
         max_epochs=config.training.epochs,
