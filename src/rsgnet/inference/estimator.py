@@ -1,12 +1,13 @@
 """The whole line: pictures in, everyone's keypoints out.
 
-read -> detect -> crop -> network (and its mirror image) -> decode -> score -> suppress -> Poses
+read -> detect -> crop -> network (and its mirror image) -> decode -> score -> suppress -> whose is what -> Poses
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.boxes import Boxes, Photo
-from rsgnet.inference.crops import Crop, cut
-from rsgnet.inference.decode import average_flip, picture_keypoints, pose_scores
+from rsgnet.inference.crop_poses import find_in_crops
+from rsgnet.inference.crops import cut
+from rsgnet.inference.decode import pose_scores
 from rsgnet.inference.detector import Detector, open_detector
 from rsgnet.inference.nms import oks_nms
+from rsgnet.inference.ownership import CLAIMS, Ownership, find_rivals
 from rsgnet.inference.reading import in_chunks, read_ahead
 from rsgnet.inference.runner import Runner, open_runner
 from rsgnet.pictures import MAX_PIXELS
@@ -28,6 +31,16 @@ from rsgnet.skeletons import COCO17, Skeleton, skeleton_named
 
 Source = TypeVar("Source")
 _WORKERS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class _Person:
+    """What was found in one box: (K, 2) picture pixels, (K,) scores, the crop's area, (3, K) CLAIMS if any."""
+
+    keypoints_xy: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    area: float
+    claims: NDArray[np.float32] | None
 
 
 class PoseEstimator:
@@ -149,38 +162,26 @@ class PoseEstimator:
             return [boxes for photo in photos for boxes in self._detect([photo])]
         return [boxes.inside(photo.size_wh) for photo, boxes in zip(photos, found, strict=True)]
 
-    def _people(
-        self, jobs: Sequence[tuple[Photo, NDArray[np.float64]]], pool: ThreadPoolExecutor
-    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], float]]:
-        """(K, 2) keypoints, (K,) scores and area of each person."""
+    def _people(self, jobs: Sequence[tuple[Photo, NDArray[np.float64]]], pool: ThreadPoolExecutor) -> Iterator[_Person]:
+        """What was found in each box."""
+        ownership: Ownership | None = getattr(self.runner, "ownership", None)
         for start in range(0, len(jobs), self.batch_size):
             batch = jobs[start : start + self.batch_size]
             crops = list(pool.map(lambda job: cut(job[0].pixels, job[1], self.config.crop), batch))
-            places, scores = self._keypoints(crops)
-            yield from zip(places, scores, (crop.area for crop in crops), strict=True)
+            found = find_in_crops(self.runner, self.config, crops, self.flip_test, evidence=ownership is not None)
+            places, scores = found.keypoints_xy[:, self._columns], found.scores[:, self._columns]
+            claims: list[NDArray[np.float32] | None] = [None] * len(crops)
+            if ownership is not None:
+                told = ownership(found.evidence)
+                claims = list(np.stack([told[name] for name in CLAIMS], 1)[..., self._columns].astype(np.float32))
+            yield from map(_Person, places, scores, (crop.area for crop in crops), claims)
 
-    def _keypoints(self, crops: Sequence[Crop]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(B, K, 2) keypoints in picture pixels and (B, K) scores, in the skeleton that comes out."""
-        pixels = np.stack([crop.pixels for crop in crops])
-        heatmaps = self.runner(pixels)
-        crop = self.config.crop
-        if self.flip_test:
-            mirrored = self.runner(np.ascontiguousarray(pixels[:, :, ::-1]))
-            heatmaps = average_flip(heatmaps, mirrored, self._predicted.flip_indices, crop.pixel_centre)
-        affines = np.stack([crop.affine for crop in crops])
-        return picture_keypoints(heatmaps[:, self._columns], affines, crop, self.config.decode.refinement)
-
-    def _poses(
-        self,
-        photo: Photo,
-        boxes: Boxes,
-        people: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], float]],
-    ) -> Poses:
+    def _poses(self, photo: Photo, boxes: Boxes, people: Sequence[_Person]) -> Poses:
         decode, count = self.config.decode, len(self.skeleton)
-        places = np.array([person[0] for person in people], np.float32).reshape(-1, count, 2)
-        scores = np.array([person[1] for person in people], np.float32).reshape(-1, count)
+        places = np.array([person.keypoints_xy for person in people], np.float32).reshape(-1, count, 2)
+        scores = np.array([person.scores for person in people], np.float32).reshape(-1, count)
         totals = pose_scores(boxes.scores, scores, decode.keypoint_threshold)
-        areas = np.array([person[2] for person in people])
+        areas = np.array([person.area for person in people])
         kept = oks_nms(places, totals, areas, self.skeleton.sigmas, decode.nms_threshold)
         return Poses(
             skeleton=self.skeleton,
@@ -193,7 +194,19 @@ class PoseEstimator:
             file_name=photo.file_name,
             image_id=boxes.image_id,
             picture=photo.pixels,
+            **self._claims(places[kept], boxes.boxes_xyxy[kept], [people[index] for index in kept]),
         )
+
+    def _claims(
+        self, places: NDArray[np.float32], boxes_xyxy: NDArray[np.float64], people: Sequence[_Person]
+    ) -> dict[str, Any]:
+        """The probabilities and rivals of a picture's people by their names in Poses; none without an ownership fit."""
+        if getattr(self.runner, "ownership", None) is None:
+            return {}
+        rows = np.array([person.claims for person in people], np.float32).reshape(-1, len(CLAIMS), len(self.skeleton))
+        claims: dict[str, Any] = {name: rows[:, index] for index, name in enumerate(CLAIMS)}
+        rival, claim = find_rivals(places, claims["mine"], boxes_xyxy, self.skeleton.sigmas, self.skeleton.flip_indices)
+        return {**claims, "rival": rival, "rival_claim": claim}
 
 
 def _output_skeleton(wish: str | Skeleton | None, predicted: Skeleton) -> Skeleton:
