@@ -101,23 +101,23 @@ def export_onnx(directory: Path) -> Path:
     path = directory / ONNX_FILE
     with replacing(path) as beside:
         write_onnx(model, config, beside)
-    if (directory / OWNERSHIP_FILE).is_file():
-        embed_ownership(directory)
+    fit = directory / OWNERSHIP_FILE
+    if fit.is_file():
+        embed_ownership(path, fit.read_text(encoding="utf-8"))
     return path
 
 
-def embed_ownership(directory: Path) -> None:
-    """Writes a model directory's ownership fit into its ONNX file, too, so that the file suffices by itself.
+def embed_ownership(path: Path, text: str) -> None:
+    """Writes an ownership fit into an ONNX file, so that the file suffices by itself.
 
     Args:
-        directory: A model directory with `ownership.json` and `model.onnx`.
+        path: The ONNX file of a pose network.
+        text: The fit, as `ownership.json` has it.
     """
-    path = directory / ONNX_FILE
     proto = onnx.load(path)
     properties = {entry.key: entry.value for entry in proto.metadata_props}
-    properties[ONNX_OWNERSHIP_PROPERTY] = (directory / OWNERSHIP_FILE).read_text(encoding="utf-8")
     del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, properties)
+    onnx.helper.set_model_props(proto, {**properties, ONNX_OWNERSHIP_PROPERTY: text})
     with replacing(path) as beside:
         onnx.save(proto, beside)
 
@@ -134,10 +134,11 @@ def publish(directory: Path, out: Path) -> None:
         RSGNetError: It is a Faster R-CNN, which runs in PyTorch only.
     """
     model, config = _load(directory)
-    save_model(model, config, out, half=True)
     fit = directory / OWNERSHIP_FILE
-    if fit.is_file() and out != directory:
-        write_text(out / OWNERSHIP_FILE, fit.read_text(encoding="utf-8"))
+    text = fit.read_text(encoding="utf-8") if fit.is_file() else None
+    save_model(model, config, out, half=True)
+    if text is not None:
+        write_text(out / OWNERSHIP_FILE, text)
 
 
 def _load(directory: Path) -> tuple[nn.Module, PoseConfig | DetectorConfig]:

@@ -108,7 +108,7 @@ class Poses:
         if len(self.ownership()) not in (0, len(OWNERSHIP)):
             raise RSGNetError(f"Poses has {', '.join(self.ownership())} but not all of {', '.join(OWNERSHIP)}")
 
-    def ownership(self) -> dict[str, NDArray[Any]]:
+    def ownership(self) -> dict[str, Any]:
         """(N, K) `present`, `visible`, `mine`, `rival` and `rival_claim` by name; empty where there are none."""
         return {name: value for name in OWNERSHIP if (value := getattr(self, name)) is not None}
 
@@ -128,7 +128,7 @@ class Poses:
             **self._ownership_of(rows),
         )
 
-    def _ownership_of(self, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+    def _ownership_of(self, rows: NDArray[np.intp]) -> dict[str, Any]:
         """That of some people; whoever is not among them is nobody's rival any more."""
         chosen = {name: value[rows] for name, value in self.ownership().items()}
         if self.rival is not None:
@@ -205,17 +205,24 @@ class Poses:
             data=dict(self.ownership()),
         )
 
-    def draw(self, picture: NDArray[np.uint8] | None = None, threshold: float = 0.2) -> Image.Image:
-        """The picture with the poses over it.
+    def draw(
+        self, picture: NDArray[np.uint8] | None = None, threshold: float = 0.2, rivals: bool = False
+    ) -> Image.Image:
+        """The picture with the poses over it; keypoints that are less likely than not the person's own are hollow.
 
         Args:
             picture: (H, W, 3) RGB to draw on; the picture the poses came from where None.
             threshold: Keypoints that score less are not drawn.
+            rivals: Whether a thin line leads from each contested keypoint to the person who may own it instead.
 
         Raises:
-            RSGNetError: No picture was given or kept.
+            RSGNetError: No picture was given or kept, or rivals are asked for and not known.
         """
         canvas = self.picture if picture is None else picture
         if canvas is None:
             raise RSGNetError("these poses do not keep their picture; pass it: poses.draw(picture)")
-        return draw_poses(canvas, self.keypoints_xy, self.scores, self.skeleton.edges, threshold)
+        if rivals and self.rival is None:
+            raise RSGNetError("these poses know no rivals: their weights carry no ownership fit (rsgnet calibrate)")
+        contested = self.rival if rivals else None
+        edges = self.skeleton.edges
+        return draw_poses(canvas, self.keypoints_xy, self.scores, edges, threshold, self.mine, contested)

@@ -16,6 +16,7 @@ from rsgnet.inference.evidence import FEATURES
 from rsgnet.inference.ownership import CLAIMS, Logistic, Ownership
 
 FOLDS = 5
+_NOTHING = Logistic((), ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,9 @@ class Calibration:
     claims: dict[str, int]
 
 
-def calibrate(claims: Claims, keypoints: tuple[str, ...], candidates: bool, flip_test: bool, seed: int = 0) -> Calibration:
+def calibrate(
+    claims: Claims, keypoints: tuple[str, ...], candidates: bool, flip_test: bool, seed: int = 0
+) -> Calibration:
     """Fits the probabilities, and measures them by cross-fitting over pictures.
 
     Args:
@@ -46,15 +49,15 @@ def calibrate(claims: Claims, keypoints: tuple[str, ...], candidates: bool, flip
     Raises:
         RSGNetError: The claims come from fewer than 5 pictures, or came out all alike.
     """
-    blank = Ownership(keypoints, FEATURES, candidates, flip_test, *(fit_claim(claims, name, len(keypoints)) for name in CLAIMS))
-    told = _cross_fitted(claims, blank, seed)
+    whole = _fit(claims, Ownership(keypoints, FEATURES, candidates, flip_test, *[_NOTHING] * 3))
+    told = _cross_fitted(claims, whole, seed)
     curves, counts = {}, {}
     for name in CLAIMS:
         asked, came_true = outcomes(claims, name)
         curves[name] = reliability(told[name][asked], came_true)
         counts[name] = int(asked.sum())
     errors = {name: round(curve.expected_calibration_error, 4) for name, curve in curves.items()}
-    return Calibration(replace(blank, calibration_errors=errors), curves, counts)
+    return Calibration(replace(whole, calibration_errors=errors), curves, counts)
 
 
 def outcomes(claims: Claims, name: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -76,20 +79,21 @@ def _cross_fitted(claims: Claims, whole: Ownership, seed: int) -> dict[str, Floa
     order = np.random.default_rng(seed).permutation(len(pictures))
     fold = order[np.searchsorted(pictures, claims.pictures)] % FOLDS
     told = {name: np.zeros(len(claims)) for name in CLAIMS}
-    count = len(whole.keypoints)
     for part in range(FOLDS):
         rest, held = claims.of(fold != part), fold == part
-        fit = replace(whole, **{name: fit_claim(rest, name, count) for name in CLAIMS})
-        found = probabilities(fit, claims.of(held))
+        found = probabilities(_fit(rest, whole), claims.of(held))
         for name in CLAIMS:
             told[name][held] = found[name]
     return told
 
 
-def fit_claim(claims: Claims, name: str, count: int) -> Logistic:
-    """The logistic function of one claim, of `count` keypoints."""
-    asked, came_true = outcomes(claims, name)
-    return fit_logistic(claims.evidence[asked], claims.keypoints[asked], came_true, count)
+def _fit(claims: Claims, like: Ownership) -> Ownership:
+    """The three logistic functions of some claims, the rest as given."""
+    fits = []
+    for name in CLAIMS:
+        asked, came_true = outcomes(claims, name)
+        fits.append(fit_logistic(claims.evidence[asked], claims.keypoints[asked], came_true, len(like.keypoints)))
+    return replace(like, present=fits[0], visible=fits[1], mine=fits[2])
 
 
 def probabilities(fit: Ownership, claims: Claims) -> dict[str, Floats]:

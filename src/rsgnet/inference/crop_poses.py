@@ -26,13 +26,11 @@ class CropPoses:
         keypoints_xy: (B, K, 2) in picture pixels.
         scores: (B, K) the heights of the heatmaps there.
         evidence: (B, K, F) as `evidence.gather` gives it; F is 0 where it was not asked for.
-        candidates: Whether the network gave candidates.
     """
 
     keypoints_xy: NDArray[np.float32]
     scores: NDArray[np.float32]
     evidence: Evidence
-    candidates: bool
 
 
 def find_in_crops(
@@ -62,7 +60,7 @@ def find_in_crops(
     found, scores = decode(heatmaps, config.decode.refinement)
     given = [table for table in tables if table is not None]
     told = gather(heatmaps, found, given) if evidence else np.zeros((*scores.shape, 0))
-    return CropPoses(in_picture(found, [each.affine for each in crops], crop), scores, told, bool(given))
+    return CropPoses(in_picture(found, [each.affine for each in crops], crop), scores, told)
 
 
 def _maps(runner: Runner, pixels: NDArray[np.uint8], evidence: bool) -> Maps:

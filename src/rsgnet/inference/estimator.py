@@ -81,7 +81,7 @@ class PoseEstimator:
     ) -> None:
         if batch_size < 1 or max_pixels < 1:
             raise RSGNetError(f"batch_size and max_pixels must be positive, not {batch_size} and {max_pixels}")
-        self.runner = open_runner(weights, backend, device) if isinstance(weights, (str, Path)) else weights
+        self.runner: Runner = open_runner(weights, backend, device) if isinstance(weights, (str, Path)) else weights
         self.detector = open_detector(detector, device, box_threshold) if isinstance(detector, str) else detector
         self.batch_size, self.max_pixels = batch_size, max_pixels
         self.config = self.runner.config

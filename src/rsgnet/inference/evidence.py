@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rsgnet.geometry import Floats
 from rsgnet.inference.decode import Heatmaps
 
 # Column by column. Those of candidates are 0 where the network has none.
@@ -57,7 +58,7 @@ class Maps:
         return table
 
 
-def gather(heatmaps: Heatmaps, places: NDArray[np.float32], tables: list[NDArray[np.float32]]) -> Evidence:
+def gather(heatmaps: Heatmaps, places: Floats, tables: list[NDArray[np.float32]]) -> Evidence:
     """The evidence about decoded keypoints.
 
     Args:
@@ -80,7 +81,7 @@ def gather(heatmaps: Heatmaps, places: NDArray[np.float32], tables: list[NDArray
     return np.concatenate([np.stack(own, -1), rest], axis=-1)
 
 
-def _elsewhere(heatmaps: Heatmaps, places: NDArray[np.float32]) -> Evidence:
+def _elsewhere(heatmaps: Heatmaps, places: Floats) -> Evidence:
     """(B, K) the highest value of each heatmap further from the place than a peak reaches."""
     height, width = heatmaps.shape[-2:]
     across = np.abs(np.arange(width, dtype=np.float32) - places[..., :1]) <= _REACH_PX
@@ -90,7 +91,7 @@ def _elsewhere(heatmaps: Heatmaps, places: NDArray[np.float32]) -> Evidence:
     return highest
 
 
-def _candidate_features(table: NDArray[np.float32], places: NDArray[np.float32]) -> Evidence:
+def _candidate_features(table: NDArray[np.float32], places: Floats) -> Evidence:
     """(B, K, 4) height and support of the candidate at each place, and of the strongest elsewhere."""
     squared = ((table[..., :2] - places[..., None, :]) ** 2).sum(-1)
     closeness = np.exp(-squared / (2 * _CLOSENESS_PX**2))

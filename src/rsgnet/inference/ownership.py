@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rsgnet.config import OWNERSHIP_FILE, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.geometry import Floats
 from rsgnet.inference.evidence import FEATURES
 from rsgnet.settings import from_json
+from rsgnet.skeletons import skeleton_named
 
 NOBODY = -1
 CONTEST_SIMILARITY = 0.5  # COCO begins to count a keypoint as found here
@@ -81,12 +83,12 @@ class Ownership:
         }
 
 
-def read_ownership(text: str | bytes, keypoints: tuple[str, ...], candidates: bool, origin: str) -> Ownership:
+def read_ownership(text: str | bytes, config: PoseConfig, candidates: bool, origin: str) -> Ownership:
     """Reads a fit, checked to be the network's.
 
     Args:
         text: JSON.
-        keypoints: The network's keypoints.
+        config: The network's.
         candidates: Whether the network gives candidates.
         origin: What messages call the file.
 
@@ -99,6 +101,7 @@ def read_ownership(text: str | bytes, keypoints: tuple[str, ...], candidates: bo
         raise WeightsError(f"broken ownership fit: {error}") from error
     if fit.features != FEATURES:
         raise WeightsError(f"{origin}: fitted on other evidence than this version has; run: rsgnet calibrate")
+    keypoints = skeleton_named(config.model.skeleton).keypoints
     if fit.keypoints != keypoints:
         raise WeightsError(f"{origin}: fitted for other keypoints than the network's; run: rsgnet calibrate")
     if fit.candidates and not candidates:
@@ -112,15 +115,16 @@ def read_ownership(text: str | bytes, keypoints: tuple[str, ...], candidates: bo
     return fit
 
 
-def ownership_beside(path: Path, keypoints: tuple[str, ...], candidates: bool) -> Ownership | None:
-    """The fit in a file, None where there is no such file.
+def ownership_beside(directory: Path, config: PoseConfig, candidates: bool) -> Ownership | None:
+    """The fit in a model directory, None where it has none.
 
     Raises:
         WeightsError: It is broken, or of another network.
     """
+    path = directory / OWNERSHIP_FILE
     if not path.is_file():
         return None
-    return read_ownership(path.read_bytes(), keypoints, candidates, str(path))
+    return read_ownership(path.read_bytes(), config, candidates, str(path))
 
 
 def find_rivals(

@@ -8,13 +8,13 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.config import OWNERSHIP_FILE, WEIGHTS_FILE, PoseConfig
+from rsgnet.config import WEIGHTS_FILE, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.inference.evidence import Maps
 from rsgnet.inference.ownership import Ownership, ownership_beside, read_ownership
 from rsgnet.inference.pytorch import needing_pytorch, pytorch_device
 from rsgnet.inference.session import Session, check_device, embedded_config, embedded_ownership, open_session
-from rsgnet.inference.weights import config_text, find_weights, read_config
+from rsgnet.inference.weights import WeightFiles, config_text, find_weights, read_config
 from rsgnet.skeletons import skeleton_named
 
 Backend = Literal["onnx", "torch"]
@@ -46,25 +46,30 @@ class EvidenceRunner(Runner, Protocol):
 
     Attributes:
         ownership: What turns its evidence to probabilities, None where `rsgnet calibrate` has not been run on it.
+        gives_candidates: Whether `maps` holds candidates.
     """
 
     ownership: Ownership | None
+    gives_candidates: bool
 
     def maps(self, crops: NDArray[np.uint8]) -> Maps:
         """Target heatmaps and candidates of (B, H, W, 3) RGB crops; raises as a call does."""
         ...
 
 
-def open_runner(weights: str | Path, backend: str = "onnx", device: str = "auto") -> Runner:
+def open_runner(
+    weights: str | Path, backend: str = "onnx", device: str = "auto", ownership: bool = True
+) -> OnnxRunner | TorchRunner:
     """Opens a pose network.
 
     Args:
         weights: A shipped name, a model directory, or an .onnx file.
         backend: "onnx" (ONNX Runtime) or "torch" (PyTorch, from safetensors).
         device: "auto", "cpu" or "cuda".
+        ownership: Whether to read the ownership fit that came with the weights, if one did.
 
     Raises:
-        WeightsError: The weights are missing, broken or of another kind.
+        WeightsError: The weights are missing, broken or of another kind, or their ownership fit is.
         RSGNetError: There is no such backend or device here.
     """
     if backend not in BACKENDS:
@@ -75,7 +80,9 @@ def open_runner(weights: str | Path, backend: str = "onnx", device: str = "auto"
     if backend == "torch":
         if files.directory is None or text is None:
             raise WeightsError(f"{files.onnx}: backend torch needs a model directory, not an .onnx file")
-        return TorchRunner(files.directory, read_config(PoseConfig, text, files.origin), device)
+        config = read_config(PoseConfig, text, files.origin)
+        fit = ownership_beside(files.directory, config, config.model.relation != "none") if ownership else None
+        return TorchRunner(files.directory, config, device, fit)
     session = open_session(files.onnx, device)
     text = text if text is not None else embedded_config(session)
     if text is None:
@@ -83,19 +90,30 @@ def open_runner(weights: str | Path, backend: str = "onnx", device: str = "auto"
             f"{files.onnx}: carries no rsgnet config; use one written by `rsgnet` or its model directory"
         )
     config = read_config(PoseConfig, text, files.origin)
-    return OnnxRunner(session, config, files.onnx, files.directory)
+    runner = OnnxRunner(session, config, files.onnx)
+    if ownership:
+        runner.ownership = _ownership_with(session, config, runner.gives_candidates, files)
+    return runner
+
+
+def _ownership_with(session: Session, config: PoseConfig, candidates: bool, files: WeightFiles) -> Ownership | None:
+    """The fit beside the weights in a model directory; of a lone ONNX file, the one inside."""
+    if files.directory is not None:
+        return ownership_beside(files.directory, config, candidates)
+    text = embedded_ownership(session)
+    return None if text is None else read_ownership(text, config, candidates, str(files.onnx))
 
 
 class OnnxRunner:
     """A pose network in ONNX Runtime, from the file `path`; the normalisation of crops is part of the graph."""
 
-    def __init__(self, session: Session, config: PoseConfig, path: Path, directory: Path | None = None) -> None:
-        self.config, self.path = config, path
+    def __init__(self, session: Session, config: PoseConfig, path: Path, ownership: Ownership | None = None) -> None:
+        self.config, self.path, self.ownership = config, path, ownership
         self._session = session
         self._input = session.get_inputs()[0]
         names = [output.name for output in session.get_outputs()]
         self._output = names[0]
-        self._candidates = CANDIDATES_OUTPUT if CANDIDATES_OUTPUT in names else None
+        self.gives_candidates = CANDIDATES_OUTPUT in names
         width, height = config.crop.size_wh
         shape, wanted = self._input.shape, (height, width, 3)
         fits = len(shape) == 4 and all(
@@ -107,44 +125,33 @@ class OnnxRunner:
                 f"expected tensor(uint8) [batch, {height}, {width}, 3]"
             )
 
-        self.ownership = self._find_ownership(directory)
-
-    def _find_ownership(self, directory: Path | None) -> Ownership | None:
-        """The fit beside the file in a model directory; of a lone file, the one inside."""
-        keypoints = skeleton_named(self.config.model.skeleton).keypoints
-        if directory is not None:
-            return ownership_beside(directory / OWNERSHIP_FILE, keypoints, self._candidates is not None)
-        text = embedded_ownership(self._session)
-        return None if text is None else read_ownership(text, keypoints, self._candidates is not None, str(self.path))
-
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(B, K, h, w) target heatmaps of (B, H, W, 3) RGB crops."""
         heatmaps = self._session.run([self._output], {self._input.name: crops})[0]
         return _checked(heatmaps, self.config, len(crops), self.path)
 
     def maps(self, crops: NDArray[np.uint8]) -> Maps:
-        """Target heatmaps and candidates of (B, H, W, 3) RGB crops; files of before 0.2 give no candidates."""
-        if self._candidates is None:
+        """Target heatmaps and candidates of (B, H, W, 3) RGB crops; older files give no candidates."""
+        if not self.gives_candidates:
             return Maps(self(crops))
-        heatmaps, candidates = self._session.run([self._output, self._candidates], {self._input.name: crops})
+        heatmaps, candidates = self._session.run([self._output, CANDIDATES_OUTPUT], {self._input.name: crops})
         return _checked_maps(heatmaps, candidates, self.config, len(crops), self.path)
 
 
 class TorchRunner:
     """A pose network in PyTorch, to run weights as they are trained, from the safetensors file `path`."""
 
-    def __init__(self, directory: Path, config: PoseConfig, device: str) -> None:
+    def __init__(self, directory: Path, config: PoseConfig, device: str, ownership: Ownership | None = None) -> None:
         with needing_pytorch("backend torch"):
             import torch  # noqa: PLC0415
 
             from rsgnet.checkpoint import load_pose_model  # noqa: PLC0415
             from rsgnet.model.candidate_table import candidate_table  # noqa: PLC0415
             from rsgnet.model.pixels import normalise  # noqa: PLC0415
-        self.config, self.path = config, directory / WEIGHTS_FILE
+        self.config, self.path, self.ownership = config, directory / WEIGHTS_FILE, ownership
+        self.gives_candidates = config.model.relation != "none"
         self._torch, self._normalise, self._device = torch, normalise, pytorch_device(device)
         self._table = candidate_table
-        keypoints = skeleton_named(config.model.skeleton).keypoints
-        self.ownership = ownership_beside(directory / OWNERSHIP_FILE, keypoints, config.model.relation != "none")
         self._model: Any = load_pose_model(directory).to(self._device).eval()
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -32,12 +32,15 @@ def candidate_table(
     found = output.candidates or find_candidates(output.candidate_heatmaps, peaks, threshold)
     support = torch.zeros_like(found.scores) if output.relation is None else _support(output.relation, found, peaks)
     rows = torch.cat([found.xy, found.scores[..., None], support[..., None]], dim=-1)
-    return torch.where(found.mask[..., None], rows, torch.zeros_like(rows)).unflatten(1, (-1, peaks))
+    kept = torch.where(found.mask[..., None], rows, torch.zeros_like(rows))
+    return kept.reshape(kept.shape[0], -1, peaks, rows.shape[2])
 
 
 def _support(relation: Tensor, candidates: Candidates, peaks: int) -> Tensor:
     """(B, Np) the mean, over the other keypoints, of the highest relation to one of their candidates."""
-    best = relation.float().unflatten(2, (-1, peaks)).amax(-1)  # (B, Np, K)
+    batch, count = relation.shape[:2]
+    best = relation.float().reshape(batch, count, -1, peaks).amax(-1)  # (B, Np, K)
     keypoints = best.shape[2]
     others = (candidates.keypoint[:, None] != torch.arange(keypoints, device=best.device)).to(best.dtype)
-    return (best * others).sum(-1) / max(keypoints - 1, 1)
+    support: Tensor = (best * others).sum(-1) / max(keypoints - 1, 1)
+    return support
