@@ -52,7 +52,7 @@ def draw_poses(
     points = (keypoints_xy + 0.5) * finer - 0.5  # Pillow, too, names a pixel by its index
     shown = (scores >= threshold) & np.isfinite(keypoints_xy).all(-1)
     own = np.ones(scores.shape, bool) if mine is None else mine >= _UNSURE_BELOW
-    for person in np.flatnonzero(shown.any(1)):
+    for person in np.flatnonzero(shown.any(1)).tolist():
         extent = np.ptp(keypoints_xy[person][shown[person]], axis=0).max()
         width = max(1.0, min(float(extent) / 60, max(base.size) / 150)) * finer
         if rival is not None:

@@ -49,7 +49,7 @@ def calibrate(
     Raises:
         RSGNetError: The claims come from fewer than 5 pictures, or came out all alike.
     """
-    whole = _fit(claims, Ownership(keypoints, FEATURES, candidates, flip_test, *[_NOTHING] * 3))
+    whole = _fit(claims, Ownership(keypoints, FEATURES, candidates, flip_test, _NOTHING, _NOTHING, _NOTHING))
     told = _cross_fitted(claims, whole, seed)
     curves, counts = {}, {}
     for name in CLAIMS:

@@ -28,7 +28,8 @@ def calibrate(
     """Fit how likely each keypoint is present, visible and the person's own; keep the fit with the weights.
 
     Writes [bold]ownership.json[/bold] beside the weights and the same into their model.onnx (which needs
-    rsgnet\\[train]). Prints the expected calibration error of each probability, every picture told by a fit on other pictures.
+    rsgnet\\[train]). Prints the expected calibration error of each probability, every picture told by a fit on other
+    pictures.
 
     [dim]Examples:[/dim]
 

@@ -55,8 +55,8 @@ def predict(
       rsgnet predict photo.jpg --out out --weights runs/mine/model
 
     poses.json is a COCO results list; each result names its picture's file and its box, and says how likely each
-    keypoint is present, visible and the person's own, and who else claims it (docs/ownership.md). run.json names the weights and
-    the detector that they came from.
+    keypoint is present, visible and the person's own, and who else claims it (docs/ownership.md). run.json names the
+    weights and the detector that they came from.
 
     A picture that cannot be read gets one line, the others are done, the exit code is 1.
     """

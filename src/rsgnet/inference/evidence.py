@@ -52,7 +52,7 @@ class Maps:
         """
         if self.candidates is None:
             return None
-        table = self.candidates[:, flip_indices].copy()
+        table: NDArray[np.float32] = self.candidates[:, flip_indices].copy()
         last = self.target_heatmaps.shape[-1] - (1 if pixel_centre else 0)
         table[..., 0] = np.where(table[..., 2] > 0, last - table[..., 0], 0)
         return table
