@@ -15,11 +15,11 @@ from rsgnet.errors import PictureError, RSGNetError
 from rsgnet.evaluation.protocol import is_crowdpose, oks_area
 from rsgnet.evaluation.scenes import keypoint_similarity
 from rsgnet.geometry import Floats, apply_affine, xywh_to_xyxy
+from rsgnet.inference.contests import CONTEST_SIMILARITY, find_contests, with_contests
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import Crop, cut
-from rsgnet.inference.ownership import CONTEST_SIMILARITY
 from rsgnet.inference.runner import EvidenceRunner
-from rsgnet.pictures import Picture, read_picture
+from rsgnet.pictures import read_picture
 from rsgnet.skeletons import skeleton_named
 
 RIGHT_SIMILARITY = CONTEST_SIMILARITY
@@ -101,44 +101,49 @@ def collect(
             pixels = read_picture(folder / picture.file_name)
         except PictureError:
             continue
-        random = np.random.default_rng([seed, number])
-        crops = _crops(pixels, people, runner.config.crop, random)
-        found = find_in_crops(runner, runner.config, crops, flip_test, evidence=True)
-        for row, crop in enumerate(crops):
-            person = people[row % len(people)]
-            area = oks_area(person, crowdpose)
-            yield _claims(found.evidence[row], found.keypoints_xy[row], crop, runner.config.crop, person.keypoints,
-                          columns, area, sigmas, first + number)  # fmt: skip
+        for boxes in _boxes(people, np.random.default_rng([seed, number])):
+            crops = [cut(pixels, box, runner.config.crop) for box in boxes]
+            found = find_in_crops(runner, runner.config, crops, flip_test, evidence=True)
+            contests = find_contests(found.keypoints_xy, found.scores, boxes, predicted)
+            evidence = with_contests(found.evidence, contests)
+            for row, person in enumerate(people):
+                truth_of = _Truth(person.keypoints, oks_area(person, crowdpose), sigmas, columns)
+                yield _claims(
+                    evidence[row], found.keypoints_xy[row], crops[row], runner.config.crop, truth_of, first + number
+                )
 
 
-def _crops(pixels: Picture, people: Sequence[Person], config: CropConfig, random: np.random.Generator) -> list[Crop]:
-    """Everyone's crop by the labelled box, then everyone's by one as a detector might have found."""
+@dataclass(frozen=True, eq=False)
+class _Truth:
+    """A person's (K', 3) labels in picture pixels, their area, the (K',) falloffs, and (K,) where the network's are."""
+
+    labels: Floats
+    area: float
+    sigmas: Floats
+    columns: NDArray[np.intp]
+
+
+def _boxes(people: Sequence[Person], random: np.random.Generator) -> tuple[Floats, Floats]:
+    """(N, 4) the labelled boxes, and boxes as a detector might have found; left, top, right, bottom."""
     boxes = np.array([person.box_xywh for person in people], np.float64)
     moved = boxes.copy()
     moved[:, 2:] *= np.exp(random.normal(0, _GROWTH, boxes[:, 2:].shape).clip(-2 * _GROWTH, 2 * _GROWTH))
     centres = boxes[:, :2] + boxes[:, 2:] / 2 + random.normal(0, _SHIFT, (len(boxes), 2)) * boxes[:, 2:]
     moved[:, :2] = centres - moved[:, 2:] / 2
-    return [cut(pixels, box, config) for box in xywh_to_xyxy(np.concatenate([boxes, moved]))]
+    return xywh_to_xyxy(boxes), xywh_to_xyxy(moved)
 
 
 def _claims(
-    evidence: Floats,
-    places: NDArray[np.float32],
-    crop: Crop,
-    config: CropConfig,
-    labels: Floats,
-    columns: NDArray[np.intp],
-    area: float,
-    sigmas: Floats,
-    picture: int,
+    evidence: Floats, places: NDArray[np.float32], crop: Crop, config: CropConfig, truth: _Truth, picture: int
 ) -> Claims:
-    """The claims about one crop: (K, F) evidence and (K, 2) places against (K', 3) labels in picture pixels."""
-    asked = np.flatnonzero(columns >= 0)
-    own = labels[columns[asked]]
+    """The claims about one crop: (K, F) evidence and (K, 2) places in picture pixels against a person's labels."""
+    asked = np.flatnonzero(truth.columns >= 0)
+    columns = truth.columns[asked]
+    own = truth.labels[columns]
     inside = apply_affine(crop.affine, own[:, :2])
     in_crop = ((inside >= -0.5) & (inside <= np.array(config.size_wh) - 0.5)).all(-1)
     present = (own[:, 2] > 0) & in_crop
-    similarity = keypoint_similarity(places[asked], own[:, :2], area, sigmas[columns[asked]])
+    similarity = keypoint_similarity(places[asked], own[:, :2], truth.area, truth.sigmas[columns])
     return Claims(
         evidence=evidence[asked],
         keypoints=asked,

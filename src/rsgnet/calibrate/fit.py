@@ -16,6 +16,7 @@ from rsgnet.inference.evidence import FEATURES
 from rsgnet.inference.ownership import CLAIMS, Logistic, Ownership
 
 FOLDS = 5
+CONTESTED = "mine, contested"
 _NOTHING = Logistic((), ())
 
 
@@ -25,7 +26,8 @@ class Calibration:
 
     Attributes:
         ownership: Fitted on all claims.
-        curves: By the names in CLAIMS: probabilities against outcomes, each picture by a fit on other pictures.
+        curves: By the names in CLAIMS: probabilities against outcomes, each picture by a fit on other pictures. And
+            "mine, contested": of these, the keypoints that two people claim.
         claims: By the same names, how many claims stand behind each.
     """
 
@@ -56,6 +58,9 @@ def calibrate(
         asked, came_true = outcomes(claims, name)
         curves[name] = reliability(told[name][asked], came_true)
         counts[name] = int(asked.sum())
+    contested = claims.present & (claims.evidence[:, FEATURES.index("contested")] > 0)
+    curves[CONTESTED] = reliability(told["mine"][contested], claims.right[contested])
+    counts[CONTESTED] = int(contested.sum())
     errors = {name: round(curve.expected_calibration_error, 4) for name, curve in curves.items()}
     return Calibration(replace(whole, calibration_errors=errors), curves, counts)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from html import escape
 
-from rsgnet.calibrate.fit import Calibration
+from rsgnet.calibrate.fit import CONTESTED, Calibration
 from rsgnet.evaluation.plots import PLOT_STYLE, Line, line_plot
 
 MEANINGS = {
     "present": "the keypoint is labelled for this person and lies in the crop",
     "visible": "it is labelled as visible, too",
     "mine": "the place found is right and this person's, if the keypoint is present",
+    CONTESTED: "the same, where another person of the picture claims the place, too",
 }
 _STYLE = """
 :root { color-scheme: light dark; }

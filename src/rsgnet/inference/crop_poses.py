@@ -25,7 +25,7 @@ class CropPoses:
     Attributes:
         keypoints_xy: (B, K, 2) in picture pixels.
         scores: (B, K) the heights of the heatmaps there.
-        evidence: (B, K, F) as `evidence.gather` gives it; F is 0 where it was not asked for.
+        evidence: (B, K, len(CROP_FEATURES)) as `evidence.gather` gives it; (B, K, 0) where it was not asked for.
     """
 
     keypoints_xy: NDArray[np.float32]

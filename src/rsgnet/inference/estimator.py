@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.boxes import Boxes, Photo
+from rsgnet.inference.contests import Contests, find_contests, with_contests
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import cut
 from rsgnet.inference.decode import pose_scores
 from rsgnet.inference.detector import Detector, open_detector
+from rsgnet.inference.evidence import CROP_FEATURES, Evidence
 from rsgnet.inference.nms import oks_nms
-from rsgnet.inference.ownership import CLAIMS, Ownership, find_rivals
+from rsgnet.inference.ownership import Ownership
 from rsgnet.inference.reading import in_chunks, read_ahead
 from rsgnet.inference.runner import Runner, open_runner
 from rsgnet.pictures import MAX_PIXELS
@@ -35,12 +37,12 @@ _WORKERS = 4
 
 @dataclass(frozen=True, eq=False)
 class _Person:
-    """What was found in one box: (K, 2) picture pixels, (K,) scores, the crop's area, (3, K) CLAIMS if any."""
+    """What was found in one box, in the network's skeleton: places in the picture, scores, evidence, crop area."""
 
     keypoints_xy: NDArray[np.float32]
     scores: NDArray[np.float32]
+    evidence: Evidence
     area: float
-    claims: NDArray[np.float32] | None
 
 
 class PoseEstimator:
@@ -89,6 +91,7 @@ class PoseEstimator:
         self._predicted = skeleton_named(self.config.model.skeleton)
         self.skeleton = _output_skeleton(skeleton, self._predicted)
         self._columns = self.skeleton.indices_in(self._predicted)
+        self._ownership: Ownership | None = getattr(self.runner, "ownership", None)
 
     @overload
     def __call__(self, pictures: list[Any] | tuple[Any, ...]) -> list[Poses]: ...
@@ -164,28 +167,24 @@ class PoseEstimator:
 
     def _people(self, jobs: Sequence[tuple[Photo, NDArray[np.float64]]], pool: ThreadPoolExecutor) -> Iterator[_Person]:
         """What was found in each box."""
-        ownership: Ownership | None = getattr(self.runner, "ownership", None)
         for start in range(0, len(jobs), self.batch_size):
             batch = jobs[start : start + self.batch_size]
             crops = list(pool.map(lambda job: cut(job[0].pixels, job[1], self.config.crop), batch))
-            found = find_in_crops(self.runner, self.config, crops, self.flip_test, evidence=ownership is not None)
-            places, scores = found.keypoints_xy[:, self._columns], found.scores[:, self._columns]
-            claims: list[NDArray[np.float32] | None] = [None] * len(crops)
-            if ownership is not None:
-                told = ownership(found.evidence)
-                claims = list(np.stack([told[name] for name in CLAIMS], 1)[..., self._columns].astype(np.float32))
-            yield from map(_Person, places, scores, (crop.area for crop in crops), claims)
+            found = find_in_crops(self.runner, self.config, crops, self.flip_test, self._ownership is not None)
+            yield from map(_Person, found.keypoints_xy, found.scores, found.evidence, (crop.area for crop in crops))
 
     def _poses(self, photo: Photo, boxes: Boxes, people: Sequence[_Person]) -> Poses:
-        decode, count = self.config.decode, len(self.skeleton)
+        decode, count = self.config.decode, len(self._predicted)
         places = np.array([person.keypoints_xy for person in people], np.float32).reshape(-1, count, 2)
-        scores = np.array([person.scores for person in people], np.float32).reshape(-1, count)
+        heights = np.array([person.scores for person in people], np.float32).reshape(-1, count)
+        scores = heights[:, self._columns]
         totals = pose_scores(boxes.scores, scores, decode.keypoint_threshold)
         areas = np.array([person.area for person in people])
-        kept = oks_nms(places, totals, areas, self.skeleton.sigmas, decode.nms_threshold)
+        kept = oks_nms(places[:, self._columns], totals, areas, self.skeleton.sigmas, decode.nms_threshold)
+        contests = find_contests(places[kept], heights[kept], boxes.boxes_xyxy[kept], self._predicted)
         return Poses(
             skeleton=self.skeleton,
-            keypoints_xy=places[kept],
+            keypoints_xy=places[kept][:, self._columns],
             scores=scores[kept],
             boxes_xyxy=boxes.boxes_xyxy[kept].astype(np.float32),
             box_scores=boxes.scores[kept].astype(np.float32),
@@ -194,19 +193,18 @@ class PoseEstimator:
             file_name=photo.file_name,
             image_id=boxes.image_id,
             picture=photo.pixels,
-            **self._claims(places[kept], boxes.boxes_xyxy[kept], [people[index] for index in kept]),
+            **self._claims(contests, [people[index].evidence for index in kept]),
         )
 
-    def _claims(
-        self, places: NDArray[np.float32], boxes_xyxy: NDArray[np.float64], people: Sequence[_Person]
-    ) -> dict[str, Any]:
+    def _claims(self, contests: Contests, evidence: Sequence[Evidence]) -> dict[str, Any]:
         """The probabilities and rivals of a picture's people by their names in Poses; none without an ownership fit."""
-        if getattr(self.runner, "ownership", None) is None:
+        if self._ownership is None:
             return {}
-        rows = np.array([person.claims for person in people], np.float32).reshape(-1, len(CLAIMS), len(self.skeleton))
-        claims: dict[str, Any] = {name: rows[:, index] for index, name in enumerate(CLAIMS)}
-        rival, claim = find_rivals(places, claims["mine"], boxes_xyxy, self.skeleton.sigmas, self.skeleton.flip_indices)
-        return {**claims, "rival": rival, "rival_claim": claim}
+        own = np.array(evidence).reshape(*contests.rival.shape, len(CROP_FEATURES))
+        told = self._ownership(with_contests(own, contests))
+        told["rival_claim"] = contests.of_rivals(told["mine"])
+        claims: dict[str, Any] = {name: values[:, self._columns].astype(np.float32) for name, values in told.items()}
+        return {**claims, "rival": contests.rival[:, self._columns]}
 
 
 def _output_skeleton(wish: str | Skeleton | None, predicted: Skeleton) -> Skeleton:

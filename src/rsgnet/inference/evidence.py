@@ -11,7 +11,7 @@ from rsgnet.geometry import Floats
 from rsgnet.inference.decode import Heatmaps
 
 # Column by column. Those of candidates are 0 where the network has none.
-FEATURES = (
+CROP_FEATURES = (
     "peak",  # the height of the target heatmap at the place
     "log_peak",  # its logarithm
     "second",  # the highest value of that heatmap away from the place
@@ -22,7 +22,15 @@ FEATURES = (
     "other_candidate",  # the height of the strongest candidate of this keypoint elsewhere
     "other_support",  # how much the person's other keypoints are related to that one
 )
-CANDIDATE_FEATURES = 4  # the last so many
+# What `contests` adds once everyone of the picture is known; 0 where nobody contests the place.
+FEATURES = (
+    *CROP_FEATURES,
+    "contested",  # 1 where another person's keypoint lies there, too
+    "rival_peak",  # the height of that person's target heatmap at it
+    "rival_person",  # the mean peak of that person's other keypoints
+    "rival_support",  # how much they are related to the candidate at it
+)
+CANDIDATE_FEATURES = 4  # the last so many of a crop's
 _REACH_PX = 4.0  # heatmap pixels: beyond two standard deviations of a peak, it is another one
 _CLOSENESS_PX = 2.0  # standard deviation of how near a candidate is to a place
 _LOWEST = 0.01
@@ -68,7 +76,7 @@ def gather(heatmaps: Heatmaps, places: Floats, tables: list[NDArray[np.float32]]
             without.
 
     Returns:
-        (B, K, F) in the order of FEATURES, finite.
+        (B, K, F) in the order of CROP_FEATURES, finite.
     """
     peak = heatmaps.max((-2, -1)).astype(np.float64)
     person = (peak.sum(-1, keepdims=True) - peak) / max(peak.shape[-1] - 1, 1)

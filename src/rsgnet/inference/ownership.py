@@ -1,4 +1,4 @@
-"""Whether a keypoint is there, can be seen, and is this person's: probabilities, and who else may own it.
+"""Whether a keypoint is there, can be seen, and is this person's: probabilities.
 
 The probabilities are logistic functions of the evidence, fitted on pictures that the network was not trained on by
 `rsgnet calibrate`, and kept beside the weights in `ownership.json`.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from rsgnet.config import OWNERSHIP_FILE, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
@@ -19,9 +19,6 @@ from rsgnet.inference.evidence import FEATURES
 from rsgnet.settings import from_json
 from rsgnet.skeletons import skeleton_named
 
-NOBODY = -1
-CONTEST_SIMILARITY = 0.5  # COCO begins to count a keypoint as found here
-AREA_OF_BOX = 0.53  # what a person covers of their box, as CrowdPose's evaluation has it
 CLAIMS = ("present", "visible", "mine")
 
 
@@ -125,44 +122,3 @@ def ownership_beside(directory: Path, config: PoseConfig, candidates: bool) -> O
     if not path.is_file():
         return None
     return read_ownership(path.read_bytes(), config, candidates, str(path))
-
-
-def find_rivals(
-    keypoints_xy: ArrayLike, mine: ArrayLike, boxes_xyxy: ArrayLike, sigmas: ArrayLike, flip_indices: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Who else in the picture claims each keypoint.
-
-    A keypoint is contested by another person whose keypoint of that name, or its mirror image (a left knee for a right
-    one), lies so near that the similarity of OKS is 0.5 or more, at the scale of the smaller of the two.
-
-    Args:
-        keypoints_xy: (N, K, 2) in picture pixels.
-        mine: (N, K) how likely each is its person's.
-        boxes_xyxy: (N, 4) of the people; 0.53 of a box's area sets the scale.
-        sigmas: (K,) falloffs.
-        flip_indices: (K,) where each keypoint stands after mirroring.
-
-    Returns:
-        (N, K) the index of the person with the highest claim, -1 where nobody contests; and (N, K) that claim, the
-        other's `mine`, 0 where nobody does.
-    """
-    places, claims = np.asarray(keypoints_xy, np.float64), np.asarray(mine, np.float64)
-    boxes = np.asarray(boxes_xyxy, np.float64)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(-1) * AREA_OF_BOX
-    people, count = claims.shape
-    rival = np.full((people, count), NOBODY, np.intp)
-    strongest = np.zeros((people, count), np.float32)
-    variances = (2 * np.asarray(sigmas, np.float64)) ** 2
-    for person in range(people):
-        scale = 2 * (np.minimum(areas, areas[person])[:, None] + np.spacing(1)) * variances
-        claimed = np.full((people, count), -1.0)
-        for columns in (np.arange(count), flip_indices):
-            squared = ((places[:, columns] - places[person]) ** 2).sum(-1)
-            near = np.exp(-squared / scale) >= CONTEST_SIMILARITY
-            near[person] = False
-            claimed = np.maximum(claimed, np.where(near, claims[:, columns], -1.0))
-        best = claimed.argmax(0)
-        highest = claimed[best, np.arange(count)]
-        rival[person] = np.where(highest >= 0, best, NOBODY)
-        strongest[person] = highest.clip(0)
-    return rival, strongest
