@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.errors import RSGNetError
+from rsgnet.geometry import Floats
 from rsgnet.inference.boxes import Boxes, Photo
-from rsgnet.inference.contests import Contests, find_contests, with_contests
+from rsgnet.inference.contests import find_contests, with_contests
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import cut
 from rsgnet.inference.decode import pose_scores
@@ -181,7 +182,6 @@ class PoseEstimator:
         totals = pose_scores(boxes.scores, scores, decode.keypoint_threshold)
         areas = np.array([person.area for person in people])
         kept = oks_nms(places[:, self._columns], totals, areas, self.skeleton.sigmas, decode.nms_threshold)
-        contests = find_contests(places[kept], heights[kept], boxes.boxes_xyxy[kept], self._predicted)
         return Poses(
             skeleton=self.skeleton,
             keypoints_xy=places[kept][:, self._columns],
@@ -193,14 +193,17 @@ class PoseEstimator:
             file_name=photo.file_name,
             image_id=boxes.image_id,
             picture=photo.pixels,
-            **self._claims(contests, [people[index].evidence for index in kept]),
+            **self._claims(places[kept], heights[kept], boxes.boxes_xyxy[kept], [people[index] for index in kept]),
         )
 
-    def _claims(self, contests: Contests, evidence: Sequence[Evidence]) -> dict[str, Any]:
+    def _claims(
+        self, places: NDArray[np.float32], heights: NDArray[np.float32], boxes: Floats, people: Sequence[_Person]
+    ) -> dict[str, Any]:
         """The probabilities and rivals of a picture's people by their names in Poses; none without an ownership fit."""
         if self._ownership is None:
             return {}
-        own = np.array(evidence).reshape(*contests.rival.shape, len(CROP_FEATURES))
+        contests = find_contests(places, heights, boxes, self._predicted)
+        own = np.array([person.evidence for person in people]).reshape(*heights.shape, len(CROP_FEATURES))
         told = self._ownership(with_contests(own, contests))
         told["rival_claim"] = contests.of_rivals(told["mine"])
         claims: dict[str, Any] = {name: values[:, self._columns].astype(np.float32) for name, values in told.items()}
