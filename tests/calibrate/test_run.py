@@ -12,6 +12,7 @@ from rsgnet.calibrate.run import calibrate_weights
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.runner import open_runner
+from rsgnet.inference.session import embedded_ownership, open_session
 from rsgnet.skeletons import COCO17
 
 
@@ -53,7 +54,8 @@ def test_one_command_fits_keeps_and_shows(pose_network, held_out, tmp_path, lone
     fit = open_runner(weights, device="cpu").ownership
     assert fit is not None and not fit.candidates and fit.fitted_on == "val.json: 8 pictures, 272 keypoints"
     if not lone:
-        assert open_runner(weights / "model.onnx", device="cpu").ownership == fit  # the file suffices by itself
+        beside = (weights / "ownership.json").read_text()
+        assert embedded_ownership(open_session(weights / "model.onnx", "cpu")) == beside  # the file suffices by itself
     poses = PoseEstimator(weights, "full", device="cpu")(held_out.parent / "images" / "0.png")
     assert poses.mine.shape == (1, 17) and ((poses.mine > 0) & (poses.mine < 1)).all()
 

@@ -96,11 +96,10 @@ class TestTheWholeLine:
         with pytest.raises(RSGNetError, match="rsgnet calibrate"):
             poses.draw(rivals=True)
 
-    @pytest.mark.parametrize("flip_test", [False, True])
-    def test_with_one_the_two_people_are_rivals(self, pose_network, picture, flip_test):
+    def test_with_one_the_two_people_are_rivals(self, pose_network, picture):
         directory = pose_network(colour_config(nms_threshold=1.0))
         (directory / "ownership.json").write_text(to_json(ownership()))
-        poses = PoseEstimator(directory, Two(), device="cpu", flip_test=flip_test)(picture)
+        poses = PoseEstimator(directory, Two(), device="cpu")(picture)
         assert len(poses) == 2 and len(poses.ownership()) == 5
         # Both see the one red wrist.
         assert poses.rival[:, WRIST].tolist() == [1, 0]
@@ -111,9 +110,19 @@ class TestTheWholeLine:
         first = json.loads(poses.to_json())[0]
         assert first["rival"][WRIST] == 1 and first["mine"] == pytest.approx(poses.mine[0], abs=1e-4)
         assert poses.draw(rivals=True).size == (240, 180)
-        nobody = PoseEstimator(directory, Two(), device="cpu", box_threshold=None)
-        nobody.detector = type("Nobody", (), {"detect": lambda self, photos: [Boxes.none() for _ in photos]})()
-        assert nobody(picture).mine.shape == (0, 17)
+
+    def test_of_nobody_there_is_nothing_to_tell(self, pose_network, picture):
+        directory = pose_network()
+        (directory / "ownership.json").write_text(to_json(ownership()))
+        nobody = type("Nobody", (), {"detect": lambda self, photos: [Boxes.none() for _ in photos]})()
+        poses = PoseEstimator(directory, nobody, device="cpu")(picture)
+        assert poses.mine.shape == poses.rival.shape == (0, 17)
+
+    def test_the_flip_test_averages(self, picture):
+        plain, both = (PoseEstimator("nano", Two(), device="cpu", flip_test=flip)(picture) for flip in (False, True))
+        mirrored = PoseEstimator("nano", Two(), device="cpu", flip_test=True)(picture)
+        assert np.array_equal(both.mine, mirrored.mine) and not np.allclose(plain.mine[:1], both.mine[:1])
+        assert all(((value >= 0) & (value <= 1)).all() for value in (both.present, both.visible, both.mine))
 
     def test_a_lone_file_carries_its_fit(self, pose_network, picture):
         exporting = pytest.importorskip("rsgnet.export")
