@@ -46,6 +46,14 @@ def test_of_several_the_one_with_the_highest_heatmap_is_the_rival():
     assert found.of_rivals(scores)[0, KNEE] == 0.9 and found.of_rivals(scores)[0, 0] == 0
 
 
+def test_one_person_found_twice_has_no_rival():
+    places, scores, boxes = people(2)
+    places[1] = places[0] + 1
+    assert (find_contests(places, scores, boxes, COCO17).rival == -1).all()
+    places[1, :9] += 500  # half of the pose somewhere else: another person
+    assert (find_contests(places, scores, boxes, COCO17).rival[0, 9:] == 1).sum() == 8
+
+
 def test_nobody_and_somebody_alone_contest_nothing():
     assert find_contests(*people(0), COCO17).rival.shape == (0, 17)
     assert (find_contests(*people(1), COCO17).rival == -1).all()

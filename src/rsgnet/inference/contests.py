@@ -13,6 +13,7 @@ from rsgnet.skeletons import Skeleton
 
 NOBODY = -1
 CONTEST_SIMILARITY = 0.5  # COCO begins to count a keypoint as found here
+TWICE_SIMILARITY = 0.5  # of whole poses: one person found twice
 AREA_OF_BOX = 0.53  # what a person covers of their box, as CrowdPose's evaluation has it
 
 
@@ -40,7 +41,8 @@ def find_contests(keypoints_xy: ArrayLike, scores: ArrayLike, boxes_xyxy: ArrayL
 
     A keypoint is contested by another person whose keypoint of that name, or its mirror image (a left knee for a right
     one), lies so near that the similarity of OKS is 0.5 or more, at the scale of the smaller of the two. Of several
-    such people the rival is the one whose heatmap is highest there.
+    such people the rival is the one whose heatmap is highest there. Poses that are as near as that on the whole are
+    one person found twice, and no rivals.
 
     Args:
         keypoints_xy: (N, K, 2) in picture pixels.
@@ -56,17 +58,23 @@ def find_contests(keypoints_xy: ArrayLike, scores: ArrayLike, boxes_xyxy: ArrayL
     variances = (2 * np.array(skeleton.sigmas)) ** 2
     for person in range(people):
         scale = 2 * (np.minimum(areas, areas[person])[:, None] + np.spacing(1)) * variances
+        apart = _similarity(places, person, scale, np.arange(count)).mean(-1) < TWICE_SIMILARITY
         highest = np.full(count, -np.inf)
         for columns in (np.arange(count), skeleton.flip_indices):
-            squared = ((places[:, columns] - places[person]) ** 2).sum(-1)
-            near = np.exp(-squared / scale) >= CONTEST_SIMILARITY
-            near[person] = False
+            near = (_similarity(places, person, scale, columns) >= CONTEST_SIMILARITY) & apart[:, None]
             claimed = np.where(near, heights[:, columns], -np.inf)
             best, height = claimed.argmax(0), claimed.max(0)
             better = height > highest
             rival[person, better], keypoint[person, better] = best[better], columns[better]
             highest = np.maximum(highest, height)
     return Contests(rival, keypoint)
+
+
+def _similarity(places: Floats, person: int, scale: Floats, columns: NDArray[np.intp]) -> Floats:
+    """(N, K) how near everyone's keypoints, in the order of `columns`, are to a person's; (N, K) `scale` sets how."""
+    squared = ((places[:, columns] - places[person]) ** 2).sum(-1)
+    similarity: Floats = np.exp(-squared / scale)
+    return similarity
 
 
 def with_contests(evidence: Evidence, contests: Contests) -> Evidence:
