@@ -82,7 +82,7 @@ WRIST = COCO17.keypoints.index("left_wrist")
 
 class Two:
     def detect(self, photos):
-        return [Boxes(np.array([[40.0, 30, 150, 130], [90.0, 40, 180, 140]]), np.array([0.9, 0.8])) for _ in photos]
+        return [Boxes(np.array([[40.0, 30, 150, 130], [100.0, 0, 170, 75]]), np.array([0.9, 0.8])) for _ in photos]
 
 
 class TestTheWholeLine:
@@ -101,7 +101,7 @@ class TestTheWholeLine:
         (directory / "ownership.json").write_text(to_json(ownership()))
         poses = PoseEstimator(directory, Two(), device="cpu")(picture)
         assert len(poses) == 2 and len(poses.ownership()) == 5
-        # Both see the one red wrist.
+        # Both see the one red wrist, the second nothing blue.
         assert poses.rival[:, WRIST].tolist() == [1, 0]
         assert poses.rival_claim[:, WRIST] == pytest.approx(poses.mine[::-1, WRIST])
         logit = 10 * (poses.scores[0, WRIST] - poses.scores[1, WRIST])
