@@ -44,7 +44,7 @@ def written(folder):
 
 class TestHelp:
     @pytest.mark.parametrize(
-        "command", ["predict", "evaluate", "demo", "train", "train-detector", "export", "convert", "info"]
+        "command", ["predict", "evaluate", "demo", "train", "train-detector", "export", "convert", "calibrate", "info"]
     )
     def test_teaches_by_example(self, command):
         shown = CliRunner().invoke(cli.app, [command, "--help"])

@@ -65,3 +65,27 @@ def test_neighbours_have_colours_far_apart():
     colours = np.array([person_colour(person) for person in range(12)], float)
     assert np.abs(np.diff(colours, axis=0)).max(-1).min() > 80
     assert (colours.max(-1) > 150).all()
+
+
+def test_a_keypoint_that_may_be_anothers_is_hollow_and_its_edge_faint():
+    places, scores = [[40, 40], [160, 40]], [1.0, 1.0]
+    sure, unsure = (drawn(black(200, 80), places, scores, mine=np.array([[0.9, mine]])) for mine in (0.9, 0.1))
+    assert np.array_equal(sure, drawn(black(200, 80), places, scores))
+    assert unsure[40, 100].max() < 0.6 * sure[40, 100].max()
+    edgeless = [
+        np.asarray(
+            draw_poses(black(900, 900), np.array([[[450, 450], [50, 50]]], float), np.ones((1, 2)), (), mine=mine)
+        )
+        for mine in (None, np.array([[0.1, 0.9]]))
+    ]
+    assert edgeless[0][450, 450].max() > 200 and edgeless[1][450, 450].max() < 50
+
+
+def test_a_thin_line_leads_to_the_rival():
+    places = np.array([[[20, 30], [20, 40]], [[180, 30], [180, 40]]], float)
+    rival = np.array([[1, -1], [-1, -1]])
+    plain, shown = (
+        np.asarray(draw_poses(black(200, 80), places, np.ones((2, 2)), (), rival=whose)) for whose in (None, rival)
+    )
+    assert plain[:, 100].max() == 0 and shown[30:36, 100].max() > 50 and shown[50:, 100].max() == 0
+    assert shown[30:36, 100].max(0).argmax() == np.argmax(person_colour(1))

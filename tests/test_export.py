@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from rsgnet.checkpoint import build, load_model, save_model
-from rsgnet.config import ONNX_CONFIG_PROPERTY
+from rsgnet.config import ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY
 from rsgnet.errors import WeightsError
-from rsgnet.export import DetectorGraph, PoseGraph, export_onnx
+from rsgnet.export import DetectorGraph, PoseGraph, export_onnx, publish
 from rsgnet.inference.weights import SHIPPED
 from rsgnet.presets import detector_nano, nano, paper
 from rsgnet.settings import network_config, with_settings
@@ -98,3 +98,24 @@ def test_the_command_writes_a_directory_of_half_the_size_that_predicts_the_same(
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("model", "small")]
     assert sizes[1] < 0.6 * sizes[0]
     assert compare(tmp_path / "small").max() < 1e-3
+
+
+def test_an_ownership_fit_goes_where_its_weights_go_and_no_further(tmp_path):
+    config = with_settings(nano(), ["crop.size_wh=64,64", "model.clue_width=8"])
+    save_model(build(config), config, tmp_path / "model")
+    text = (SHIPPED / "nano" / "ownership.json").read_text()
+    (tmp_path / "model" / "ownership.json").write_text(text)
+    publish(tmp_path / "model", tmp_path / "small")
+    assert (tmp_path / "small" / "ownership.json").read_text() == text
+    export_onnx(tmp_path / "small")
+    session = onnxruntime.InferenceSession(tmp_path / "small" / "model.onnx")
+    inside = session.get_modelmeta().custom_metadata_map
+    assert inside[ONNX_OWNERSHIP_PROPERTY] == text and ONNX_CONFIG_PROPERTY in inside
+    save_model(build(config), config, tmp_path / "small")  # other weights
+    assert not (tmp_path / "small" / "ownership.json").exists()
+
+
+def test_the_shipped_onnx_file_carries_the_shipped_fit():
+    session = onnxruntime.InferenceSession(SHIPPED / "nano" / "model.onnx")
+    text = (SHIPPED / "nano" / "ownership.json").read_text()
+    assert session.get_modelmeta().custom_metadata_map[ONNX_OWNERSHIP_PROPERTY] == text

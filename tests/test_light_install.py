@@ -21,7 +21,7 @@ class Absent(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Absent())
 import rsgnet
-for package in ("rsgnet.inference", "rsgnet.evaluation"):
+for package in ("rsgnet.inference", "rsgnet.evaluation", "rsgnet.calibrate"):
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
         importlib.import_module(module.name)
 for module in ("cli", "draw", "poses", "pictures", "presets", "config", "heatmaps", "data.annotations", "data.catalog",
@@ -34,6 +34,8 @@ from rsgnet import cli
 pose, boxes, folder = map(Path, sys.argv[1:])
 poses = rsgnet.PoseEstimator(pose, f"onnx:{{boxes}}")(folder / "a.png")
 assert len(poses) == 1 and poses.draw().size == (64, 64)
+shipped = rsgnet.PoseEstimator("nano", "full")(folder / "a.png")
+assert shipped.mine.shape == (1, 17) and shipped.draw(rivals=True).size == (64, 64)
 
 def run(*arguments):
     sys.argv = ["rsgnet", *map(str, arguments)]

@@ -15,7 +15,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from rsgnet.config import CONFIG_FILE, WEIGHTS_FILE, DetectorConfig, FasterRCNNConfig, NetworkConfig, PoseConfig
+from rsgnet.config import (
+    CONFIG_FILE,
+    OWNERSHIP_FILE,
+    WEIGHTS_FILE,
+    DetectorConfig,
+    FasterRCNNConfig,
+    NetworkConfig,
+    PoseConfig,
+)
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.files import replacing, write_text
 from rsgnet.model import DenseRSGNet, PersonDetector, PersonRCNN, RSGNet
@@ -57,7 +65,7 @@ def _check_size(config: PoseConfig | DetectorConfig) -> None:
 
 
 def save_model(model: nn.Module, config: NetworkConfig, directory: Path, half: bool = False) -> None:
-    """Writes a model directory; each file whole or not at all.
+    """Writes a model directory; each file whole or not at all. An ownership fit of earlier weights there is removed.
 
     Args:
         model: The network.
@@ -65,6 +73,7 @@ def save_model(model: nn.Module, config: NetworkConfig, directory: Path, half: b
         directory: Where it goes.
         half: Whether to store weights of two or more dimensions in half precision; norms and biases stay exact.
     """
+    (directory / OWNERSHIP_FILE).unlink(missing_ok=True)
     write_text(directory / CONFIG_FILE, to_json(config))
     weights = {
         name: (value.half() if half and value.ndim > 1 else value).detach().cpu().contiguous()

@@ -13,6 +13,8 @@ from rsgnet.skeletons import Skeleton
 # The files of a model directory, and where an ONNX file keeps its config by itself.
 CONFIG_FILE, WEIGHTS_FILE, ONNX_FILE = "config.json", "model.safetensors", "model.onnx"
 ONNX_CONFIG_PROPERTY = "rsgnet"
+# Where the fit of `rsgnet calibrate` is kept: beside the weights, and in an ONNX file by itself.
+OWNERSHIP_FILE, ONNX_OWNERSHIP_PROPERTY = "ownership.json", "rsgnet_ownership"
 
 
 class _Strict:

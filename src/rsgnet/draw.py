@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
+_UNSURE_BELOW = 0.5  # keypoints less likely than this are more likely another's, or misplaced
+_FAINT = 0.4  # opacity of edges to them
 _SUPERSAMPLE = 2  # Pillow's lines have hard edges: draw larger, scale down
 _LARGEST_SUPERSAMPLED = 12_000_000  # pixels; beyond that the edges do not show, and the memory would
 
@@ -26,6 +28,8 @@ def draw_poses(
     scores: NDArray[np.floating],
     edges: tuple[tuple[int, int], ...],
     threshold: float = 0.2,
+    mine: NDArray[np.floating] | None = None,
+    rival: NDArray[np.integer] | None = None,
 ) -> Image.Image:
     """A picture with each person's skeleton over it in a colour of its own.
 
@@ -35,6 +39,8 @@ def draw_poses(
         scores: (N, K); the surer a keypoint, the more opaque.
         edges: Pairs of keypoints to join.
         threshold: Keypoints that score less are left out.
+        mine: (N, K) how likely each is the person's own; below 0.5 it is drawn hollow and its edges faint.
+        rival: (N, K) who else may own each, -1 for nobody; a thin line in their colour leads to their middle.
 
     Returns:
         The RGB picture.
@@ -43,26 +49,61 @@ def draw_poses(
     finer = _SUPERSAMPLE if base.width * base.height <= _LARGEST_SUPERSAMPLED else 1
     layer = Image.new("RGBA", (base.width * finer, base.height * finer))
     pen = ImageDraw.Draw(layer)
-    for person, (places, sure) in enumerate(zip(keypoints_xy, scores, strict=True)):
-        colour = person_colour(person)
-        shown = (sure >= threshold) & np.isfinite(places).all(-1)
-        if not shown.any():
-            continue
-        extent = np.ptp(places[shown], axis=0).max()
+    points = (keypoints_xy + 0.5) * finer - 0.5  # Pillow, too, names a pixel by its index
+    shown = (scores >= threshold) & np.isfinite(keypoints_xy).all(-1)
+    own = np.ones(scores.shape, bool) if mine is None else mine >= _UNSURE_BELOW
+    for person in np.flatnonzero(shown.any(1)).tolist():
+        extent = np.ptp(keypoints_xy[person][shown[person]], axis=0).max()
         width = max(1.0, min(float(extent) / 60, max(base.size) / 150)) * finer
-        points = (places + 0.5) * finer - 0.5  # Pillow, too, names a pixel by its index
-        for first, second in edges:
-            if shown[first] and shown[second]:
-                opacity = _opacity(min(sure[first], sure[second]))
-                pen.line([*points[first], *points[second]], (*colour, opacity), round(width))
-        for index in np.flatnonzero(shown):
-            x, y = points[index]
-            radius = width * 0.9
-            pen.ellipse(
-                (x - radius, y - radius, x + radius, y + radius), (*colour, 255), (0, 0, 0, _opacity(sure[index]))
-            )
+        if rival is not None:
+            _draw_rivals(pen, points, shown, rival, person, max(1, round(width / 3)))
+        _draw_person(
+            pen, person_colour(person), points[person], scores[person], edges, shown[person], own[person], width
+        )
     overlay = layer.resize(base.size, Image.Resampling.BOX)
     return Image.alpha_composite(base.convert("RGBA"), overlay).convert("RGB")
+
+
+def _draw_person(
+    pen: ImageDraw.ImageDraw,
+    colour: Colour,
+    points: NDArray[np.floating],
+    sure: NDArray[np.floating],
+    edges: tuple[tuple[int, int], ...],
+    shown: NDArray[np.bool_],
+    own: NDArray[np.bool_],
+    width: float,
+) -> None:
+    """One person's edges, then the dots over them: full ones, or rings where the keypoint may be another's."""
+    for first, second in edges:
+        if shown[first] and shown[second]:
+            faint = 1.0 if own[first] and own[second] else _FAINT
+            opacity = round(_opacity(min(sure[first], sure[second])) * faint)
+            pen.line([*points[first], *points[second]], (*colour, opacity), round(width))
+    for index in np.flatnonzero(shown):
+        x, y = points[index]
+        radius = width * 0.9
+        place = (x - radius, y - radius, x + radius, y + radius)
+        if own[index]:
+            pen.ellipse(place, (*colour, 255), (0, 0, 0, _opacity(sure[index])))
+        else:
+            pen.ellipse(place, (0, 0, 0, 0), (*colour, 255), max(1, round(width / 3)))
+
+
+def _draw_rivals(
+    pen: ImageDraw.ImageDraw,
+    points: NDArray[np.floating],
+    shown: NDArray[np.bool_],
+    rival: NDArray[np.integer],
+    person: int,
+    width: int,
+) -> None:
+    """A thin line from each contested keypoint of a person to the middle of the rival's keypoints."""
+    for index in np.flatnonzero(shown[person] & (rival[person] >= 0)):
+        other = int(rival[person, index])
+        if shown[other].any():
+            middle = points[other][shown[other]].mean(0)
+            pen.line([*points[person, index], *middle], (*person_colour(other), 200), width)
 
 
 def _opacity(score: float) -> int:

@@ -13,10 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from rsgnet.checkpoint import load_model, save_model
-from rsgnet.config import ONNX_CONFIG_PROPERTY, ONNX_FILE, DetectorConfig, FasterRCNNConfig, PoseConfig
+from rsgnet.config import (
+    ONNX_CONFIG_PROPERTY,
+    ONNX_FILE,
+    ONNX_OWNERSHIP_PROPERTY,
+    OWNERSHIP_FILE,
+    DetectorConfig,
+    FasterRCNNConfig,
+    PoseConfig,
+)
 from rsgnet.errors import RSGNetError
-from rsgnet.files import replacing
+from rsgnet.files import replacing, write_text
 from rsgnet.model import DenseRSGNet, PersonDetector, RSGNet
+from rsgnet.model.candidate_table import candidate_table
 from rsgnet.model.pixels import normalise
 from rsgnet.settings import to_json
 
@@ -34,17 +43,24 @@ class PoseGraph(nn.Module):
     def __init__(self, model: RSGNet | DenseRSGNet, config: PoseConfig) -> None:
         super().__init__()
         self.model, self.crop = model, config.crop
+        self.peaks, self.threshold = config.model.peaks_per_keypoint, config.model.candidate_threshold
         related = config.model.relation != "none"
         self.input_name = "crops"
-        self.output_names = ["target_heatmaps", "candidate_heatmaps"] if related else ["target_heatmaps"]
+        self.output_names = ["target_heatmaps"]
+        if related:
+            self.output_names += ["candidate_heatmaps", "candidates"]
         self.size_wh = config.crop.size_wh
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """(B, H, W, 3) uint8 RGB to (B, K, h, w) target heatmaps, and everyone's where the network has them."""
+        """(B, H, W, 3) uint8 RGB to (B, K, h, w) target heatmaps; and where the network has them, everyone's.
+
+        With everyone's heatmaps come the (B, K, P, 4) candidates of `candidate_table`.
+        """
         output = self.model(normalise(crops, self.crop.mean, self.crop.std))
-        if output.candidate_heatmaps is None:
+        table = candidate_table(output, self.peaks, self.threshold)
+        if table is None:
             return (output.target_heatmaps,)
-        return output.target_heatmaps, output.candidate_heatmaps
+        return output.target_heatmaps, output.candidate_heatmaps, table
 
 
 class DetectorGraph(nn.Module):
@@ -85,7 +101,25 @@ def export_onnx(directory: Path) -> Path:
     path = directory / ONNX_FILE
     with replacing(path) as beside:
         write_onnx(model, config, beside)
+    fit = directory / OWNERSHIP_FILE
+    if fit.is_file():
+        embed_ownership(path, fit.read_text(encoding="utf-8"))
     return path
+
+
+def embed_ownership(path: Path, text: str) -> None:
+    """Writes an ownership fit into an ONNX file, so that the file suffices by itself.
+
+    Args:
+        path: The ONNX file of a pose network.
+        text: The fit, as `ownership.json` has it.
+    """
+    proto = onnx.load(path)
+    properties = {entry.key: entry.value for entry in proto.metadata_props}
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, {**properties, ONNX_OWNERSHIP_PROPERTY: text})
+    with replacing(path) as beside:
+        onnx.save(proto, beside)
 
 
 def publish(directory: Path, out: Path) -> None:
@@ -100,7 +134,11 @@ def publish(directory: Path, out: Path) -> None:
         RSGNetError: It is a Faster R-CNN, which runs in PyTorch only.
     """
     model, config = _load(directory)
+    fit = directory / OWNERSHIP_FILE
+    text = fit.read_text(encoding="utf-8") if fit.is_file() else None
     save_model(model, config, out, half=True)
+    if text is not None:
+        write_text(out / OWNERSHIP_FILE, text)
 
 
 def _load(directory: Path) -> tuple[nn.Module, PoseConfig | DetectorConfig]:

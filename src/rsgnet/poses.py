@@ -46,6 +46,9 @@ def oks(
     return alike
 
 
+OWNERSHIP = ("present", "visible", "mine", "rival", "rival_claim")
+
+
 @dataclass(frozen=True, eq=False)
 class Poses:
     """The people of one picture.
@@ -61,6 +64,13 @@ class Poses:
         file_name: The picture's file name, "" where it has none.
         image_id: The picture's id in an annotation file, None where it has none.
         picture: (H, W, 3) the RGB picture itself where it is kept, for `draw`.
+        present: (N, K) how likely each keypoint is there at all, in the crop about the person's box, in 0..1.
+        visible: (N, K) how likely it is there and can be seen.
+        mine: (N, K) how likely, if it is there, the place is right and this person's and nobody else's.
+        rival: (N, K) the index of the person in these poses with the best claim to the same place, -1 for nobody.
+        rival_claim: (N, K) that person's `mine` there, 0 where there is nobody.
+
+    The last five are all None where the weights carry no ownership fit (`rsgnet calibrate`).
 
     Raises:
         RSGNetError: The shapes do not agree.
@@ -76,6 +86,11 @@ class Poses:
     file_name: str = ""
     image_id: int | None = None
     picture: NDArray[np.uint8] | None = field(default=None, repr=False)
+    present: NDArray[np.float32] | None = None
+    visible: NDArray[np.float32] | None = None
+    mine: NDArray[np.float32] | None = None
+    rival: NDArray[np.intp] | None = None
+    rival_claim: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         people, count = len(self.keypoints_xy), len(self.skeleton)
@@ -85,10 +100,17 @@ class Poses:
             "boxes_xyxy": (people, 4),
             "box_scores": (people,),
             "pose_scores": (people,),
+            **dict.fromkeys(self.ownership(), (people, count)),
         }
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise RSGNetError(f"Poses.{name} must have shape {shape}, not {getattr(self, name).shape}")
+        if len(self.ownership()) not in (0, len(OWNERSHIP)):
+            raise RSGNetError(f"Poses has {', '.join(self.ownership())} but not all of {', '.join(OWNERSHIP)}")
+
+    def ownership(self) -> dict[str, Any]:
+        """(N, K) `present`, `visible`, `mine`, `rival` and `rival_claim` by name; empty where there are none."""
+        return {name: value for name in OWNERSHIP if (value := getattr(self, name)) is not None}
 
     def __len__(self) -> int:
         return len(self.keypoints_xy)
@@ -103,7 +125,18 @@ class Poses:
             boxes_xyxy=self.boxes_xyxy[rows],
             box_scores=self.box_scores[rows],
             pose_scores=self.pose_scores[rows],
+            **self._ownership_of(rows),
         )
+
+    def _ownership_of(self, rows: NDArray[np.intp]) -> dict[str, Any]:
+        """That of some people; whoever is not among them is nobody's rival any more."""
+        chosen = {name: value[rows] for name, value in self.ownership().items()}
+        if self.rival is not None:
+            moved = np.full(len(self) + 1, -1, np.intp)  # the last is for nobody, -1
+            moved[rows[::-1]] = np.arange(len(rows))[::-1]
+            chosen["rival"] = moved[chosen["rival"]]
+            chosen["rival_claim"] = np.where(chosen["rival"] < 0, np.float32(0), chosen["rival_claim"])
+        return chosen
 
     def to_skeleton(self, skeleton: Skeleton) -> Poses:
         """The same poses in another skeleton's order; a keypoint that this one lacks raises.
@@ -117,10 +150,20 @@ class Poses:
             raise RSGNetError(
                 f"{self.skeleton.name} poses have no {', '.join(missing)}, which {skeleton.name} asks for"
             )
-        return replace(self, skeleton=skeleton, keypoints_xy=self.keypoints_xy[:, index], scores=self.scores[:, index])
+        return replace(
+            self,
+            skeleton=skeleton,
+            keypoints_xy=self.keypoints_xy[:, index],
+            scores=self.scores[:, index],
+            **{name: value[:, index] for name, value in self.ownership().items()},
+        )
 
     def to_coco(self) -> list[dict[str, Any]]:
-        """One COCO keypoint result a person; the third of each keypoint's numbers is its score."""
+        """One COCO keypoint result a person; the third of each keypoint's numbers is its score.
+
+        Where they are known, `present`, `visible`, `mine`, `rival` and `rival_claim` are lists of one number a
+        keypoint; `rival` counts this picture's results from 0, -1 for nobody.
+        """
         boxes = xyxy_to_xywh(self.boxes_xyxy)
         results = []
         for person in range(len(self)):
@@ -133,6 +176,8 @@ class Poses:
                 "bbox": [round(float(value), 4) for value in boxes[person]],
                 "box_score": float(self.box_scores[person]),
             }
+            for name, values in self.ownership().items():
+                result[name] = [round(value, 4) for value in values[person].tolist()]
             if self.image_id is not None:
                 result["image_id"] = self.image_id
             results.append(result)
@@ -157,19 +202,27 @@ class Poses:
             keypoint_confidence=self.scores,
             detection_confidence=self.pose_scores,
             class_id=np.zeros(len(self), int),
+            data=dict(self.ownership()),
         )
 
-    def draw(self, picture: NDArray[np.uint8] | None = None, threshold: float = 0.2) -> Image.Image:
-        """The picture with the poses over it.
+    def draw(
+        self, picture: NDArray[np.uint8] | None = None, threshold: float = 0.2, rivals: bool = False
+    ) -> Image.Image:
+        """The picture with the poses over it; keypoints that are less likely than not the person's own are hollow.
 
         Args:
             picture: (H, W, 3) RGB to draw on; the picture the poses came from where None.
             threshold: Keypoints that score less are not drawn.
+            rivals: Whether a thin line leads from each contested keypoint to the person who may own it instead.
 
         Raises:
-            RSGNetError: No picture was given or kept.
+            RSGNetError: No picture was given or kept, or rivals are asked for and not known.
         """
         canvas = self.picture if picture is None else picture
         if canvas is None:
             raise RSGNetError("these poses do not keep their picture; pass it: poses.draw(picture)")
-        return draw_poses(canvas, self.keypoints_xy, self.scores, self.skeleton.edges, threshold)
+        if rivals and self.rival is None:
+            raise RSGNetError("these poses know no rivals: their weights carry no ownership fit (rsgnet calibrate)")
+        contested = self.rival if rivals else None
+        edges = self.skeleton.edges
+        return draw_poses(canvas, self.keypoints_xy, self.scores, edges, threshold, self.mine, contested)

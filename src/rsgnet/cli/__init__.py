@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rsgnet.cli.ablate import ablate
+from rsgnet.cli.calibrate import calibrate
 from rsgnet.cli.convert import convert
 from rsgnet.cli.crowds import crowds
 from rsgnet.cli.data import data
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (predict, evaluate, train, train_detector, reproduce, ablate, export, convert, crowds):
+for command in (predict, evaluate, train, train_detector, calibrate, reproduce, ablate, export, convert, crowds):
     app.command(no_args_is_help=True)(command)
 app.command()(demo)
 app.command()(info)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rsgnet.cli.options import Backend, BatchSize, Device, Flip, MaxPixels, Out, Weights
+from rsgnet.errors import RSGNetError
 from rsgnet.terminal import BAD_PICTURES, fail, progress
 
 
@@ -31,6 +32,9 @@ def predict(
     ] = None,
     flip: Flip = None,
     overlay: Annotated[bool, typer.Option(help="Draw a picture with the poses over it for each.")] = True,
+    rivals: Annotated[
+        bool, typer.Option("--rivals", help="Draw a line from each contested keypoint to who else may own it.")
+    ] = False,
     backend: Backend = "onnx",
     device: Device = "auto",
     batch_size: BatchSize = 32,
@@ -50,8 +54,9 @@ def predict(
 
       rsgnet predict photo.jpg --out out --weights runs/mine/model
 
-    poses.json is a COCO results list; each result names its picture's file and its box. run.json names the weights and
-    the detector that they came from.
+    poses.json is a COCO results list; each result names its picture's file and its box, and says how likely each
+    keypoint is present, visible and the person's own, and who else claims it (docs/ownership.md). run.json names the
+    weights and the detector that they came from.
 
     A picture that cannot be read gets one line, the others are done, the exit code is 1.
     """
@@ -73,9 +78,11 @@ def predict(
         max_pixels=max_pixels,
         box_threshold=box_threshold,
     )
+    if rivals and getattr(estimator.runner, "ownership", None) is None:
+        raise RSGNetError(f"--rivals: {weights} carries no ownership fit; run: rsgnet calibrate {weights}")
     record = record_run(estimator, weights, detector)
     with progress(len(files), out) as report:
-        done = write_predictions(estimator.stream(files), out, overlays, report, record)
+        done = write_predictions(estimator.stream(files), out, overlays, report, record, rivals)
     typer.echo(f"{done.pictures} of {len(files)} pictures, {len(done.results)} people -> {out}", err=True)
     if detector.startswith("boxes:") and done.pictures and not done.results:
         fail(f"{detector.removeprefix('boxes:')}: holds boxes for none of these pictures", BAD_PICTURES)

@@ -46,10 +46,20 @@ def picture_keypoints(
         (B, K, 2) places and (B, K) scores, the heights of the heatmaps there.
     """
     found, scores = decode(heatmaps, refinement)
+    return in_picture(found, affines, crop), scores
+
+
+def in_picture(places: ArrayLike, affines: ArrayLike, crop: CropConfig) -> NDArray[np.float32]:
+    """(B, K, 2) places in heatmap pixels to pixels of the pictures that the crops were cut from.
+
+    Args:
+        places: (B, K, 2) in heatmap pixels.
+        affines: (B, 2, 3) from picture pixels to crop pixels.
+        crop: How heatmaps lie over crops.
+    """
     to_heatmap = heatmap_affine(crop.stride, crop.pixel_centre)
     back = [invert_affine(compose_affine(to_heatmap, affine)) for affine in np.asarray(affines, np.float64)]
-    places = apply_affine(np.reshape(back, (-1, 2, 3)), found)
-    return places.astype(np.float32), scores
+    return apply_affine(np.reshape(back, (-1, 2, 3)), places).astype(np.float32)
 
 
 def pose_scores(box_scores: ArrayLike, scores: ArrayLike, threshold: float) -> Floats:

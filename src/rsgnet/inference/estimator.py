@@ -1,12 +1,13 @@
 """The whole line: pictures in, everyone's keypoints out.
 
-read -> detect -> crop -> network (and its mirror image) -> decode -> score -> suppress -> Poses
+read -> detect -> crop -> network (and its mirror image) -> decode -> score -> suppress -> whose is what -> Poses
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -15,11 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.errors import RSGNetError
+from rsgnet.geometry import Floats
 from rsgnet.inference.boxes import Boxes, Photo
-from rsgnet.inference.crops import Crop, cut
-from rsgnet.inference.decode import average_flip, picture_keypoints, pose_scores
+from rsgnet.inference.contests import find_contests, with_contests
+from rsgnet.inference.crop_poses import find_in_crops
+from rsgnet.inference.crops import cut
+from rsgnet.inference.decode import pose_scores
 from rsgnet.inference.detector import Detector, open_detector
+from rsgnet.inference.evidence import CROP_FEATURES, Evidence
 from rsgnet.inference.nms import oks_nms
+from rsgnet.inference.ownership import Ownership
 from rsgnet.inference.reading import in_chunks, read_ahead
 from rsgnet.inference.runner import Runner, open_runner
 from rsgnet.pictures import MAX_PIXELS
@@ -28,6 +34,16 @@ from rsgnet.skeletons import COCO17, Skeleton, skeleton_named
 
 Source = TypeVar("Source")
 _WORKERS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class _Person:
+    """What was found in one box, in the network's skeleton: places in the picture, scores, evidence, crop area."""
+
+    keypoints_xy: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    evidence: Evidence
+    area: float
 
 
 class PoseEstimator:
@@ -68,7 +84,7 @@ class PoseEstimator:
     ) -> None:
         if batch_size < 1 or max_pixels < 1:
             raise RSGNetError(f"batch_size and max_pixels must be positive, not {batch_size} and {max_pixels}")
-        self.runner = open_runner(weights, backend, device) if isinstance(weights, (str, Path)) else weights
+        self.runner: Runner = open_runner(weights, backend, device) if isinstance(weights, (str, Path)) else weights
         self.detector = open_detector(detector, device, box_threshold) if isinstance(detector, str) else detector
         self.batch_size, self.max_pixels = batch_size, max_pixels
         self.config = self.runner.config
@@ -76,6 +92,7 @@ class PoseEstimator:
         self._predicted = skeleton_named(self.config.model.skeleton)
         self.skeleton = _output_skeleton(skeleton, self._predicted)
         self._columns = self.skeleton.indices_in(self._predicted)
+        self._ownership: Ownership | None = getattr(self.runner, "ownership", None)
 
     @overload
     def __call__(self, pictures: list[Any] | tuple[Any, ...]) -> list[Poses]: ...
@@ -149,42 +166,25 @@ class PoseEstimator:
             return [boxes for photo in photos for boxes in self._detect([photo])]
         return [boxes.inside(photo.size_wh) for photo, boxes in zip(photos, found, strict=True)]
 
-    def _people(
-        self, jobs: Sequence[tuple[Photo, NDArray[np.float64]]], pool: ThreadPoolExecutor
-    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], float]]:
-        """(K, 2) keypoints, (K,) scores and area of each person."""
+    def _people(self, jobs: Sequence[tuple[Photo, NDArray[np.float64]]], pool: ThreadPoolExecutor) -> Iterator[_Person]:
+        """What was found in each box."""
         for start in range(0, len(jobs), self.batch_size):
             batch = jobs[start : start + self.batch_size]
             crops = list(pool.map(lambda job: cut(job[0].pixels, job[1], self.config.crop), batch))
-            places, scores = self._keypoints(crops)
-            yield from zip(places, scores, (crop.area for crop in crops), strict=True)
+            found = find_in_crops(self.runner, self.config, crops, self.flip_test, self._ownership is not None)
+            yield from map(_Person, found.keypoints_xy, found.scores, found.evidence, (crop.area for crop in crops))
 
-    def _keypoints(self, crops: Sequence[Crop]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(B, K, 2) keypoints in picture pixels and (B, K) scores, in the skeleton that comes out."""
-        pixels = np.stack([crop.pixels for crop in crops])
-        heatmaps = self.runner(pixels)
-        crop = self.config.crop
-        if self.flip_test:
-            mirrored = self.runner(np.ascontiguousarray(pixels[:, :, ::-1]))
-            heatmaps = average_flip(heatmaps, mirrored, self._predicted.flip_indices, crop.pixel_centre)
-        affines = np.stack([crop.affine for crop in crops])
-        return picture_keypoints(heatmaps[:, self._columns], affines, crop, self.config.decode.refinement)
-
-    def _poses(
-        self,
-        photo: Photo,
-        boxes: Boxes,
-        people: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], float]],
-    ) -> Poses:
-        decode, count = self.config.decode, len(self.skeleton)
-        places = np.array([person[0] for person in people], np.float32).reshape(-1, count, 2)
-        scores = np.array([person[1] for person in people], np.float32).reshape(-1, count)
+    def _poses(self, photo: Photo, boxes: Boxes, people: Sequence[_Person]) -> Poses:
+        decode, count = self.config.decode, len(self._predicted)
+        places = np.array([person.keypoints_xy for person in people], np.float32).reshape(-1, count, 2)
+        heights = np.array([person.scores for person in people], np.float32).reshape(-1, count)
+        scores = heights[:, self._columns]
         totals = pose_scores(boxes.scores, scores, decode.keypoint_threshold)
-        areas = np.array([person[2] for person in people])
-        kept = oks_nms(places, totals, areas, self.skeleton.sigmas, decode.nms_threshold)
+        areas = np.array([person.area for person in people])
+        kept = oks_nms(places[:, self._columns], totals, areas, self.skeleton.sigmas, decode.nms_threshold)
         return Poses(
             skeleton=self.skeleton,
-            keypoints_xy=places[kept],
+            keypoints_xy=places[kept][:, self._columns],
             scores=scores[kept],
             boxes_xyxy=boxes.boxes_xyxy[kept].astype(np.float32),
             box_scores=boxes.scores[kept].astype(np.float32),
@@ -193,7 +193,21 @@ class PoseEstimator:
             file_name=photo.file_name,
             image_id=boxes.image_id,
             picture=photo.pixels,
+            **self._claims(places[kept], heights[kept], boxes.boxes_xyxy[kept], [people[index] for index in kept]),
         )
+
+    def _claims(
+        self, places: NDArray[np.float32], heights: NDArray[np.float32], boxes: Floats, people: Sequence[_Person]
+    ) -> dict[str, Any]:
+        """The probabilities and rivals of a picture's people by their names in Poses; none without an ownership fit."""
+        if self._ownership is None:
+            return {}
+        contests = find_contests(places, heights, boxes, self._predicted)
+        own = np.array([person.evidence for person in people]).reshape(*heights.shape, len(CROP_FEATURES))
+        told = self._ownership(with_contests(own, contests))
+        told["rival_claim"] = contests.of_rivals(told["mine"])
+        claims: dict[str, Any] = {name: values[:, self._columns].astype(np.float32) for name, values in told.items()}
+        return {**claims, "rival": contests.rival[:, self._columns]}
 
 
 def _output_skeleton(wish: str | Skeleton | None, predicted: Skeleton) -> Skeleton:

@@ -70,6 +70,7 @@ def write_predictions(
     overlays: dict[PictureFile, Path] | None,
     report: Callable[[PictureFile, Poses | RSGNetError], None],
     record: RunRecord,
+    rivals: bool = False,
 ) -> Predictions:
     """Draws and writes outcomes as they come; poses.json holds all of them even if the run is broken off.
 
@@ -79,6 +80,7 @@ def write_predictions(
         overlays: Where each picture's overlay goes, None to draw none.
         report: Told of each outcome once it is written.
         record: What the poses come from; written to run.json.
+        rivals: Whether overlays show who else may own contested keypoints.
     """
     done = Predictions()
     try:
@@ -87,7 +89,7 @@ def write_predictions(
                 done.errors.append(outcome)
             else:
                 if overlays is not None:
-                    done.overlays.append(_write_overlay(outcome, overlays[file]))
+                    done.overlays.append(_write_overlay(outcome, overlays[file], rivals))
                 done.results += outcome.to_coco()
                 done.pictures += 1
             report(file, outcome)
@@ -106,9 +108,9 @@ def _stem(file: PictureFile) -> str:
     return str(_relative(file).with_suffix("")).casefold()
 
 
-def _write_overlay(poses: Poses, path: Path) -> Path:
+def _write_overlay(poses: Poses, path: Path, rivals: bool) -> Path:
     if max(poses.size_wh) > _JPEG_LARGEST_SIDE:
         path = path.with_suffix(".png")
     with replacing(path) as beside:
-        poses.draw().save(beside, quality=90)
+        poses.draw(rivals=rivals).save(beside, quality=90)
     return path

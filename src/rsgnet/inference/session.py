@@ -8,7 +8,7 @@ from typing import Any
 
 import onnxruntime
 
-from rsgnet.config import ONNX_CONFIG_PROPERTY
+from rsgnet.config import ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY
 from rsgnet.errors import RSGNetError, WeightsError
 
 Session = Any  # onnxruntime.InferenceSession: the library carries no types
@@ -42,7 +42,16 @@ def open_session(path: Path, device: str = "auto") -> Session:
 
 def embedded_config(session: Session) -> str | None:
     """The config that an ONNX file carries, None where it carries none."""
-    text: str | None = session.get_modelmeta().custom_metadata_map.get(ONNX_CONFIG_PROPERTY)
+    return _embedded(session, ONNX_CONFIG_PROPERTY)
+
+
+def embedded_ownership(session: Session) -> str | None:
+    """The ownership fit that an ONNX file carries, None where it carries none."""
+    return _embedded(session, ONNX_OWNERSHIP_PROPERTY)
+
+
+def _embedded(session: Session, name: str) -> str | None:
+    text: str | None = session.get_modelmeta().custom_metadata_map.get(name)
     return text
 
 

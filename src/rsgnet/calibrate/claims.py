@@ -1,0 +1,154 @@
+"""What a network finds in labelled people's boxes, beside what is true of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsgnet.config import CropConfig
+from rsgnet.data.annotations import Annotations, Person
+from rsgnet.errors import PictureError, RSGNetError
+from rsgnet.evaluation.protocol import is_crowdpose, oks_area
+from rsgnet.evaluation.scenes import keypoint_similarity
+from rsgnet.geometry import Floats, apply_affine, xywh_to_xyxy
+from rsgnet.inference.contests import CONTEST_SIMILARITY, find_contests, with_contests
+from rsgnet.inference.crop_poses import find_in_crops
+from rsgnet.inference.crops import Crop, cut
+from rsgnet.inference.runner import EvidenceRunner
+from rsgnet.pictures import read_picture
+from rsgnet.skeletons import skeleton_named
+
+RIGHT_SIMILARITY = CONTEST_SIMILARITY
+_SHIFT, _GROWTH = 0.05, 0.10  # spread of a detector's boxes, as shares of their sides
+_SMALLEST_PX = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Claims:
+    """One row for each keypoint that labels can speak about.
+
+    Attributes:
+        evidence: (N, F) of the network.
+        keypoints: (N,) which of the network's keypoints it is.
+        pictures: (N,) the picture, counted over all data sets.
+        present: (N,) whether it is labelled for this person and lies in the crop.
+        visible: (N,) whether it is present and labelled as visible.
+        right: (N,) whether the place found has a keypoint similarity of 0.5 or more with the label; only of those that
+            are present is it asked.
+    """
+
+    evidence: Floats
+    keypoints: NDArray[np.intp]
+    pictures: NDArray[np.intp]
+    present: NDArray[np.bool_]
+    visible: NDArray[np.bool_]
+    right: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def of(self, rows: NDArray[np.bool_]) -> Claims:
+        """The claims that a mask selects."""
+        return Claims(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def join(parts: Sequence[Claims]) -> Claims:
+    """Claims of several people as one, in order.
+
+    Raises:
+        RSGNetError: There are none.
+    """
+    if not parts:
+        raise RSGNetError("there is nobody with labelled keypoints to calibrate on")
+    return Claims(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Claims)))
+
+
+def collect(
+    runner: EvidenceRunner, truth: Annotations, folder: Path, flip_test: bool, seed: int = 0, first: int = 0
+) -> Iterator[Claims]:
+    """The claims of each picture of a data set, those without labelled people and unreadable ones left out.
+
+    Everyone with labelled keypoints is sought twice: in the labelled box and in one moved and scaled at random about as
+    much as a detector's are.
+
+    Args:
+        runner: The network.
+        truth: The labels; groups are left out.
+        folder: Where the pictures lie.
+        flip_test: Whether to average with the mirrored crops.
+        seed: Seeds the boxes.
+        first: What the first picture is counted as.
+
+    Raises:
+        RSGNetError: The labels share no keypoint with the network.
+    """
+    predicted = skeleton_named(runner.config.model.skeleton)
+    columns = predicted.indices_in(truth.skeleton)
+    if (columns < 0).all():
+        raise RSGNetError(f"{truth.path}: its {truth.skeleton.name} people have none of {predicted.name}'s keypoints")
+    crowdpose = is_crowdpose(truth, "auto")
+    sigmas = np.array(truth.skeleton.sigmas)
+    for number, picture in enumerate(truth.pictures):
+        people = [person for person in picture.people if person.labelled and not person.is_crowd]
+        people = [person for person in people if person.box_xywh[2:].min() >= _SMALLEST_PX]
+        if not people:
+            continue
+        try:
+            pixels = read_picture(folder / picture.file_name)
+        except PictureError:
+            continue
+        for boxes in _boxes(people, np.random.default_rng([seed, number])):
+            crops = [cut(pixels, box, runner.config.crop) for box in boxes]
+            found = find_in_crops(runner, runner.config, crops, flip_test, evidence=True)
+            contests = find_contests(found.keypoints_xy, found.scores, boxes, predicted)
+            evidence = with_contests(found.evidence, contests)
+            for row, person in enumerate(people):
+                truth_of = _Truth(person.keypoints, oks_area(person, crowdpose), sigmas, columns)
+                yield _claims(
+                    evidence[row], found.keypoints_xy[row], crops[row], runner.config.crop, truth_of, first + number
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class _Truth:
+    """A person's (K', 3) labels in picture pixels, their area, the (K',) falloffs, and (K,) where the network's are."""
+
+    labels: Floats
+    area: float
+    sigmas: Floats
+    columns: NDArray[np.intp]
+
+
+def _boxes(people: Sequence[Person], random: np.random.Generator) -> tuple[Floats, Floats]:
+    """(N, 4) the labelled boxes, and boxes as a detector might have found; left, top, right, bottom."""
+    boxes = np.array([person.box_xywh for person in people], np.float64)
+    moved = boxes.copy()
+    moved[:, 2:] *= np.exp(random.normal(0, _GROWTH, boxes[:, 2:].shape).clip(-2 * _GROWTH, 2 * _GROWTH))
+    centres = boxes[:, :2] + boxes[:, 2:] / 2 + random.normal(0, _SHIFT, (len(boxes), 2)) * boxes[:, 2:]
+    moved[:, :2] = centres - moved[:, 2:] / 2
+    return xywh_to_xyxy(boxes), xywh_to_xyxy(moved)
+
+
+def _claims(
+    evidence: Floats, places: NDArray[np.float32], crop: Crop, config: CropConfig, truth: _Truth, picture: int
+) -> Claims:
+    """The claims about one crop: (K, F) evidence and (K, 2) places in picture pixels against a person's labels."""
+    asked = np.flatnonzero(truth.columns >= 0)
+    columns = truth.columns[asked]
+    own = truth.labels[columns]
+    inside = apply_affine(crop.affine, own[:, :2])
+    in_crop = ((inside >= -0.5) & (inside <= np.array(config.size_wh) - 0.5)).all(-1)
+    present = (own[:, 2] > 0) & in_crop
+    similarity = keypoint_similarity(places[asked], own[:, :2], truth.area, truth.sigmas[columns])
+    return Claims(
+        evidence=evidence[asked],
+        keypoints=asked,
+        pictures=np.full(len(asked), picture),
+        present=present,
+        visible=present & (own[:, 2] == 2),
+        right=present & (similarity >= RIGHT_SIMILARITY),
+    )

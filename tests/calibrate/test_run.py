@@ -1,0 +1,77 @@
+"""The command, on pictures whose people are known."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from rsgnet import cli
+from rsgnet.calibrate.run import calibrate_weights
+from rsgnet.errors import RSGNetError
+from rsgnet.inference.estimator import PoseEstimator
+from rsgnet.inference.runner import open_runner
+from rsgnet.inference.session import embedded_ownership, open_session
+from rsgnet.skeletons import COCO17
+
+
+@pytest.fixture
+def held_out(tmp_path, colours):
+    """Eight pictures of one person each: green nose, red odd keypoints, blue others; some not labelled, some wrong."""
+    random = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    pictures, people = [], []
+    for number in range(8):
+        places = [(120 + number, 60), (140, 110 - number), (100, 90)]
+        Image.fromarray(colours((240, 180), *places)).save(tmp_path / "images" / f"{number}.png")
+        keypoints = [[*(places[2] if k == 0 else places[0] if k % 2 else places[1]), 2] for k in range(17)]
+        for k in range(17):
+            keypoints[k][2] = int(random.integers(0, 3))
+            keypoints[k][0] += 25 * bool(random.random() < 0.3)
+        pictures.append({"id": number, "file_name": f"{number}.png", "width": 240, "height": 180})
+        flat = np.array(keypoints).ravel().tolist()
+        people.append({"id": number + 1, "image_id": number, "category_id": 1, "iscrowd": 0, "bbox": [80, 40, 90, 100],
+                       "area": 4000, "keypoints": flat, "num_keypoints": 17})  # fmt: skip
+    category = {"id": 1, "name": "person", "keypoints": list(COCO17.keypoints), "skeleton": []}
+    content = {"images": pictures, "annotations": people, "categories": [category]}
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    return tmp_path / "val.json"
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, ["calibrate", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("lone", [False, True])
+def test_one_command_fits_keeps_and_shows(pose_network, held_out, tmp_path, lone):
+    pytest.importorskip("torch")
+    weights = pose_network(lone=lone)
+    ran = run(weights, "--data", held_out, "--out", tmp_path / "out", "--device", "cpu")
+    assert ran.exit_code == 0, ran.output
+    assert all(f"ECE of {name}" in ran.output for name in ("present", "visible", "mine"))
+    assert (tmp_path / "out" / "reliability.html").is_file()
+    fit = open_runner(weights, device="cpu").ownership
+    assert fit is not None and not fit.candidates and fit.fitted_on == "val.json: 8 pictures, 272 keypoints"
+    if not lone:
+        beside = (weights / "ownership.json").read_text()
+        assert embedded_ownership(open_session(weights / "model.onnx", "cpu")) == beside  # the file suffices by itself
+    poses = PoseEstimator(weights, "full", device="cpu")(held_out.parent / "images" / "0.png")
+    assert poses.mine.shape == (1, 17) and ((poses.mine > 0) & (poses.mine < 1)).all()
+
+
+def test_the_same_seed_gives_the_same_fit(pose_network, held_out):
+    weights = pose_network()
+    first, second = (calibrate_weights(weights, [str(held_out)], device="cpu") for _ in range(2))
+    assert first.ownership == second.ownership
+
+
+def test_a_broken_fit_does_not_keep_a_new_one_from_being_made(pose_network, held_out):
+    weights = pose_network()
+    (weights / "ownership.json").write_text("{}")
+    assert calibrate_weights(weights, [str(held_out)], device="cpu").claims["present"] == 8 * 2 * 17
+
+
+def test_labels_that_do_not_exist_are_named(pose_network, tmp_path):
+    with pytest.raises(RSGNetError, match=r"--data .*none\.json"):
+        calibrate_weights(pose_network(), [str(tmp_path / "none.json")], device="cpu")
