@@ -66,7 +66,7 @@ def write_crowds(
         name = f"{number:06d}.png"
         with replacing(out / "images" / name) as beside:
             Image.fromarray(scene.picture).save(beside)
-        _add(merged, scene, number, name)
+        add_scene(merged, scene, number, name)
         shown += [scene] if sheet and len(shown) < _ON_SHEET else []
         report(scene)
     if sheet:
@@ -76,8 +76,8 @@ def write_crowds(
     return out / CROWDS_FILE
 
 
-def _add(merged: dict[str, Any], scene: CrowdScene, number: int, name: str) -> None:
-    """Adds a scene to a COCO dict, its people numbered on."""
+def add_scene(merged: dict[str, Any], scene: CrowdScene, number: int, name: str) -> None:
+    """Adds a scene to a COCO dict as picture `number` in the file `name`, its people numbered on."""
     truths = scene.annotations["annotations"]
     ids = {0: 0, **{truth["id"]: len(merged["annotations"]) + place for place, truth in enumerate(truths, 1)}}
     merged["images"].append({**scene.annotations["images"][0], "id": number, "file_name": name})

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from rsgnet.data.crowd_sets import write_crowds
+from rsgnet.data.completion import Trust, complete
+from rsgnet.data.crowd_sets import add_scene, write_crowds
 from rsgnet.data.crowds import simulate_crowd
 from rsgnet.files import replacing, write_text
 from rsgnet.reproduce.tables import DataSetName
@@ -29,8 +29,11 @@ def write_data_sets(root: Path) -> dict[DataSetName, str]:
     """
     crowdpose, coco = root / "crowdpose", root / "coco"
     for seed, split in enumerate(("trainval", "test")):
-        labels = _crowd(crowdpose / "images", split, seed)
-        write_text(crowdpose / "json" / f"crowdpose_{split}.json", json.dumps(_with_14_keypoints(labels)))
+        labels = _crowd(crowdpose / "images", split, seed)  # head and neck, which COCO has not, stay unlabelled
+        write_text(
+            crowdpose / "json" / f"crowdpose_{split}.json",
+            json.dumps(complete(labels, COCO17, [], Trust(), CROWDPOSE14)),
+        )
     for seed, split in enumerate(("train2017", "val2017"), 2):
         labels = _crowd(coco / split, split, seed)
         write_text(coco / "annotations" / f"person_keypoints_{split}.json", json.dumps(labels))
@@ -67,25 +70,10 @@ def tiny_settings(preset: str) -> list[str]:
 
 def _crowd(pictures: Path, split: str, seed: int) -> dict[str, Any]:
     merged: dict[str, Any] = {"images": [], "annotations": []}
-    for index in range(_PICTURES):
-        scene = simulate_crowd(100 * seed + index, _SIZE_WH, _PEOPLE)
-        image_id, name = 1 + index, f"{split}-{index}.png"
+    for number in range(1, _PICTURES + 1):
+        scene = simulate_crowd(100 * seed + number, _SIZE_WH, _PEOPLE)
+        name = f"{split}-{number}.png"
         with replacing(pictures / name) as beside:
             Image.fromarray(scene.picture).save(beside)
-        merged["images"].append({**scene.annotations["images"][0], "id": image_id, "file_name": name})
-        for truth in scene.annotations["annotations"]:
-            merged["annotations"].append({**truth, "id": len(merged["annotations"]) + 1, "image_id": image_id})
-    return {**merged, "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}]}
-
-
-def _with_14_keypoints(labels: dict[str, Any]) -> dict[str, Any]:
-    """CrowdPose's keypoints; its head and neck, which COCO has not, stay unlabelled."""
-    index = CROWDPOSE14.indices_in(COCO17)
-    people = []
-    for person in labels["annotations"]:
-        given = np.reshape(person["keypoints"], (-1, 3))
-        keypoints = np.zeros((len(CROWDPOSE14), 3))
-        keypoints[index >= 0] = given[index[index >= 0]]
-        people.append({**person, "keypoints": keypoints.ravel().tolist()})
-    names = list(CROWDPOSE14.keypoints)
-    return {**labels, "annotations": people, "categories": [{"id": 1, "name": "person", "keypoints": names}]}
+        add_scene(merged, scene, number, name)
+    return merged
