@@ -144,6 +144,8 @@ class LossConfig(_Strict):
         limbs: gamma, of the limb heatmaps.
         peak_emphasis: By how much more an error counts at a keypoint than where there is none; 0 is the plain mean
             squared error of Eq. (5).
+        location: Of the divergence between where heatmaps say a keypoint is and where it is; 0 leaves it out.
+        sharpness: For `location`, heatmaps are read as probabilities by softmax(sharpness * heatmap).
         sigma: Standard deviation of a keypoint's Gaussian, in heatmap pixels.
         limb_width: Full width of a limb's line, in heatmap pixels.
         match_sigmas: A candidate is the target's if it lies within this many sigmas of the target's keypoint.
@@ -159,6 +161,8 @@ class LossConfig(_Strict):
     relation: float = 1.0
     limbs: float = 0.01
     peak_emphasis: float = 0.0
+    location: float = 0.0
+    sharpness: float = 10.0
     sigma: float = 2.0
     limb_width: float = 2.0
     match_sigmas: float = 1.5

@@ -9,9 +9,17 @@ import torch
 from tests.data.test_labels import SHAPE, sample
 
 from rsgnet.config import LossConfig
+from rsgnet.heatmaps import encode
 from rsgnet.model import DenseRelation, ModelOutput
 from rsgnet.skeletons import CROWDPOSE14
-from rsgnet.training.losses import dense_relation_loss, heatmap_loss, limb_loss, pose_losses, relation_loss
+from rsgnet.training.losses import (
+    dense_relation_loss,
+    heatmap_loss,
+    limb_loss,
+    location_loss,
+    pose_losses,
+    relation_loss,
+)
 
 
 def test_heatmap_loss_is_the_mean_squared_error_with_masked_places_right():
@@ -23,6 +31,27 @@ def test_heatmap_loss_is_the_mean_squared_error_with_masked_places_right():
 def test_errors_at_peaks_count_more_where_emphasised():
     predicted, wanted = torch.tensor([[[[0.5, 0.5]]]]), torch.tensor([[[[1.0, 0.0]]]])
     assert heatmap_loss(predicted, wanted, torch.ones(1), 5.0).item() == pytest.approx((6 * 0.25 + 0.25) / 2)
+
+
+def test_location_loss_is_the_divergence_of_the_sharpened_softmaxes():
+    predicted, wanted = torch.tensor([[[[0.5, 0.1, 9.0]]]]), torch.tensor([[[[1.0, 0.0, 7.0]]]])
+    weights = torch.tensor([[[[1.0, 1.0, 0.0]]]])  # the third place is masked, whatever stands there
+    is_at, should_be = (math.exp(4 * 0.4) / (1 + math.exp(4 * 0.4)), math.exp(4) / (1 + math.exp(4)))
+    divergence = should_be * math.log(should_be / is_at) + (1 - should_be) * math.log((1 - should_be) / (1 - is_at))
+    assert location_loss(predicted, wanted, weights, sharpness=4.0).item() == pytest.approx(divergence, rel=1e-5)
+
+
+def test_location_loss_tells_how_far_a_peak_is_off_and_is_zero_where_heatmaps_agree():
+    places = torch.tensor([[[8.0, 6.0]], [[8.3, 6.0]], [[9.5, 6.0]], [[14.0, 6.0]]])
+    heatmaps = encode(places, (12, 16), 1.5)
+    right = heatmaps[:1].expand(4, -1, -1, -1)
+    losses = [location_loss(one[None], other[None], torch.ones(1, 1, 1, 1), 10.0).item() for one, other in
+              zip(heatmaps, right, strict=True)]  # fmt: skip
+    assert losses[0] == pytest.approx(0, abs=1e-6)
+    assert losses == sorted(losses)
+    assert losses[1] > 0.05  # a third of a pixel
+    masked = location_loss(heatmaps[3:], heatmaps[:1], torch.zeros(1, 1, 1, 1), 10.0)
+    assert masked.item() == pytest.approx(0, abs=1e-6)
 
 
 def test_relation_loss_counts_each_crop_alike():
@@ -51,16 +80,23 @@ def output(**changes):
 
 
 def test_the_total_is_the_weighted_sum():
-    weights = LossConfig(target=2.0, candidates=3.0, relation=5.0, limbs=7.0)
+    weights = LossConfig(target=2.0, candidates=3.0, relation=5.0, limbs=7.0, location=11.0)
     losses = pose_losses(output(), sample(), CROWDPOSE14, weights)
-    wanted = 2 * losses.target + 3 * losses.candidates + 5 * losses.relation + 7 * losses.limbs
+    wanted = 2 * losses.target + 3 * losses.candidates + 5 * losses.relation + 7 * losses.limbs + 11 * losses.location
     torch.testing.assert_close(losses.total, wanted)
-    assert min(losses.target, losses.candidates, losses.limbs) > 0
+    assert min(losses.target, losses.candidates, losses.limbs, losses.location) > 0
+
+
+def test_location_counts_both_kinds_of_heatmap():
+    weights = LossConfig(location=1.0)
+    both = pose_losses(output(), sample(), CROWDPOSE14, weights).location
+    target = pose_losses(output(candidate_heatmaps=None), sample(), CROWDPOSE14, weights).location
+    assert both > target > 0
 
 
 def test_what_the_network_does_not_predict_costs_nothing():
     losses = pose_losses(output(candidate_heatmaps=None, limb_logits=None), sample(), CROWDPOSE14, LossConfig())
-    assert (losses.candidates, losses.relation, losses.limbs) == (0, 0, 0)
+    assert (losses.candidates, losses.relation, losses.limbs, losses.location) == (0, 0, 0, 0)
     torch.testing.assert_close(losses.total, losses.target)
 
 

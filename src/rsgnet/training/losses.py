@@ -1,4 +1,4 @@
-"""The learning objectives, Eq. (5) to (8)."""
+"""The learning objectives: Eq. (5) to (8), and one of ours that says where a keypoint is."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from rsgnet.model import DenseRelation, ModelOutput
 from rsgnet.model.layers import full_precision
 from rsgnet.skeletons import Skeleton
 
+_NOWHERE = 1e4  # a logit so far below all others that its place has no probability
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -25,6 +27,7 @@ class Losses:
         candidates: l_m.
         relation: l_r.
         limbs: l_l.
+        location: How far the heatmaps of both kinds are from saying where keypoints are; not in the paper.
         total: Their weighted sum.
     """
 
@@ -32,6 +35,7 @@ class Losses:
     candidates: Tensor
     relation: Tensor
     limbs: Tensor
+    location: Tensor
     total: Tensor
 
 
@@ -40,14 +44,16 @@ def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights
     labels: Labels = make_labels(sample, skeleton, weights)
     emphasis = weights.peak_emphasis
     scale = weights.heatmap_scale
-    target = scale * heatmap_loss(
-        output.target_heatmaps, labels.target_heatmaps, labels.target_weights[..., None, None], emphasis
-    )
-    candidates = relation = limbs = target.new_zeros(())
+    heatmaps = (output.target_heatmaps, labels.target_heatmaps, labels.target_weights[..., None, None])
+    target = scale * heatmap_loss(*heatmaps, emphasis)
+    candidates = relation = limbs = location = target.new_zeros(())
+    if weights.location:
+        location = location_loss(*heatmaps, weights.sharpness)
     if output.candidate_heatmaps is not None:
-        candidates = scale * heatmap_loss(
-            output.candidate_heatmaps, labels.candidate_heatmaps, labels.candidate_weights, emphasis
-        )
+        heatmaps = (output.candidate_heatmaps, labels.candidate_heatmaps, labels.candidate_weights)
+        candidates = scale * heatmap_loss(*heatmaps, emphasis)
+        if weights.location:
+            location = location + location_loss(*heatmaps, weights.sharpness)
     if output.relation is not None and output.candidates is not None:
         relation = relation_loss(output.relation, *relation_labels(output.candidates, sample, weights))
     if output.dense_relation is not None:
@@ -55,9 +61,13 @@ def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights
     if output.limb_logits is not None:
         limbs = limb_loss(output.limb_logits, labels.limbs, labels.limb_weights)
     total = (
-        weights.target * target + weights.candidates * candidates + weights.relation * relation + weights.limbs * limbs
+        weights.target * target
+        + weights.candidates * candidates
+        + weights.relation * relation
+        + weights.limbs * limbs
+        + weights.location * location
     )
-    return Losses(target, candidates, relation, limbs, total)
+    return Losses(target, candidates, relation, limbs, location, total)
 
 
 def heatmap_loss(
@@ -72,6 +82,25 @@ def heatmap_loss(
     network does well by Eq. (5) if it predicts none.
     """
     return (weights * (1 + peak_emphasis * wanted) * (predicted.float() - wanted).square()).mean()
+
+
+def location_loss(
+    predicted: Float[Tensor, "batch keypoints h w"],
+    wanted: Float[Tensor, "batch keypoints h w"],
+    weights: Tensor,
+    sharpness: float,
+) -> Tensor:
+    """The mean over keypoints of the Kullback-Leibler divergence between softmax(sharpness * heatmap) of both.
+
+    A squared error hardly tells a peak that is a pixel off from one that is right; this does. Both have their optimum
+    where the heatmaps are equal. Masked places take no part, keypoints masked everywhere count as right.
+    """
+    masked = weights <= 0
+    given, meant = (
+        (sharpness * heatmaps).masked_fill(masked, -_NOWHERE).flatten(2).log_softmax(-1)
+        for heatmaps in (predicted.float(), wanted)
+    )
+    return F.kl_div(given, meant, log_target=True, reduction="none").sum(-1).mean()
 
 
 def relation_loss(

@@ -9,6 +9,7 @@ import torch
 
 from rsgnet.checkpoint import build
 from rsgnet.config import NetworkConfig
+from rsgnet.training.depthwise import quicken_depthwise
 from rsgnet.training.optimization import configure
 
 Config = TypeVar("Config", bound=NetworkConfig)
@@ -27,6 +28,7 @@ class NetworkTask(L.LightningModule, Generic[Config]):
         self.config = config
         # Channels last: convolutions on CPUs are half as fast again.
         self.model: Any = build(config, pretrained).to(memory_format=torch.channels_last)
+        quicken_depthwise(self.model)
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer and schedule."""

@@ -1,0 +1,72 @@
+"""Quicker depthwise convolutions: the values and gradients of PyTorch's own, the weights by the same names."""
+
+import pytest
+import torch
+from torch import nn
+
+from rsgnet.presets import nano
+from rsgnet.training.depthwise import DepthwiseConvolution, quicken_depthwise
+from rsgnet.training.task import PoseTask
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "padding", "shape"),
+    [
+        (5, 1, 2, (2, 7, 8, 6)),
+        (5, 2, 2, (2, 5, 9, 7)),
+        (5, 2, 2, (1, 5, 8, 8)),
+        (7, 1, 3, (2, 3, 12, 5)),
+        (9, 3, 4, (1, 2, 13, 10)),
+        (5, 1, 0, (2, 3, 6, 9)),
+        (5, 1, 2, (3, 4, 1, 1)),
+    ],
+)
+def test_values_and_gradients_are_those_of_the_plain_convolution(size, stride, padding, shape):
+    torch.manual_seed(0)
+    channels = shape[1]
+    plain = nn.Conv2d(channels, channels, size, stride, padding, groups=channels, bias=False).double()
+    quick = DepthwiseConvolution.like(plain)
+    maps = torch.randn(shape, dtype=torch.double, requires_grad=True)
+    outcome = plain(maps)
+    gradient = torch.randn_like(outcome)
+    wanted = torch.autograd.grad(outcome, (maps, plain.weight), gradient)
+    found = torch.autograd.grad(quick(maps), (maps, quick.weight), gradient)
+    torch.testing.assert_close(quick(maps), outcome)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_a_frozen_weight_or_input_has_no_gradient():
+    plain = nn.Conv2d(4, 4, 5, padding=2, groups=4, bias=False).requires_grad_(False)
+    maps = torch.randn(1, 4, 6, 6, requires_grad=True)
+    DepthwiseConvolution.like(plain)(maps).sum().backward()
+    assert plain.weight.grad is None
+    assert maps.grad is not None
+
+
+def test_only_large_depthwise_convolutions_are_replaced_and_weights_are_shared():
+    network = nn.ModuleDict(
+        {
+            "large": nn.Conv2d(8, 8, 5, padding=2, groups=8, bias=False),
+            "small": nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False),
+            "dense": nn.Conv2d(8, 8, 5, padding=2, bias=False),
+            "grouped": nn.Conv2d(8, 8, 5, padding=2, groups=4, bias=False),
+            "biased": nn.Conv2d(8, 8, 5, padding=2, groups=8),
+            "dilated": nn.Conv2d(8, 8, 5, padding=4, dilation=2, groups=8, bias=False),
+            "uneven": nn.Conv2d(8, 8, (5, 7), padding=(2, 3), groups=8, bias=False),
+        }
+    )
+    weights = {name: convolution.weight for name, convolution in network.items()}
+    quicken_depthwise(network)
+    replaced = {name for name, convolution in network.items() if type(convolution) is DepthwiseConvolution}
+    assert replaced == {"large"}
+    assert all(convolution.weight is weights[name] for name, convolution in network.items())
+
+
+def test_nano_trains_with_them_under_unchanged_names():
+    task = PoseTask(nano())
+    kinds = [type(module) for module in task.model.modules()]
+    assert kinds.count(DepthwiseConvolution) > 5
+    assert not any(
+        type(module) is nn.Conv2d and module.groups > 1 and module.kernel_size[0] > 3 for module in task.model.modules()
+    )
+    assert "backbone.neck.mix.0.0.0.weight" in task.model.state_dict()
