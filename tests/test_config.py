@@ -123,6 +123,7 @@ class TestWithSettings:
             ("decode.refinement=taylor", lambda c: c.decode.refinement, "taylor"),
             ("crop.size_wh=96,128", lambda c: c.crop.size_wh, (96, 128)),
             ("training.milestones=1,2,3", lambda c: c.training.milestones, (1, 2, 3)),
+            ("training.milestones=", lambda c: c.training.milestones, ()),
             (" training.seed =5", lambda c: c.training.seed, 5),
         ],
     )

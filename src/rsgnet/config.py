@@ -64,11 +64,13 @@ class NeckConfig(_Strict):
         kind: "none" (the backbone yields that stride itself), "deconvolutions" (SimpleBaseline's transposed
             convolutions on the deepest map) or "pyramid" (all maps merged, from the deepest to the wanted).
         width: Channels of the pyramid.
+        residuals: ResNet blocks at each stride of the pyramid.
         deepest_stride: Picture pixels per pixel of the coarsest map that is read.
     """
 
     kind: Literal["none", "deconvolutions", "pyramid"] = "none"
     width: int = 64
+    residuals: int = 0
     deepest_stride: int = 32
 
 

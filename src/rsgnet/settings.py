@@ -78,7 +78,9 @@ def with_settings(config: Config, settings: Iterable[str]) -> Config:
 def _value(text: str, present: object) -> object:
     if text.endswith(".toml"):
         return asdict(read_skeleton(text))
-    return text.split(",") if isinstance(present, (tuple, list)) else text
+    if isinstance(present, (tuple, list)):
+        return text.split(",") if text else []
+    return text
 
 
 def _reasons(error: ValidationError) -> str:

@@ -6,7 +6,7 @@ import torch
 from rsgnet.config import NeckConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.model.backbone import Backbone
-from rsgnet.model.neck import Deconvolutions, FeaturePyramid
+from rsgnet.model.neck import Deconvolutions, FeaturePyramid, Residual
 
 
 @pytest.mark.parametrize("stride", [4, 8])
@@ -32,6 +32,29 @@ def test_pyramid_carries_context_from_coarse_to_fine():
     fine, coarse = torch.randn(1, 3, 16, 16), torch.randn(1, 5, 4, 4, requires_grad=True)
     pyramid([fine, coarse])[0, :, 0, 0].sum().backward()
     assert (coarse.grad[0, :, 0, 0] != 0).any()
+
+
+def test_pyramid_grows_smoothly():
+    """A coarse map that rises evenly gives a fine one that does, not one of steps."""
+    pyramid = FeaturePyramid((3, 5), (4, 16), 8).eval()
+    rising = torch.arange(6.0).expand(1, 5, 6, 6)
+    grown = []
+    pyramid.mix[0].register_forward_pre_hook(lambda _, given: grown.append(given[0]))
+    pyramid.mix[1] = torch.nn.Identity()
+    pyramid.lateral[1] = torch.nn.Conv2d(5, 8, 1, bias=False)
+    pyramid([torch.zeros(1, 3, 24, 24), rising])
+    steps = grown[0][0, :, 10, 2:-2].diff(dim=-1)
+    torch.testing.assert_close(steps, steps[:, :1].expand_as(steps), rtol=1e-4, atol=1e-5)
+
+
+def test_residuals_start_as_the_identity_and_learn():
+    block = Residual(4)
+    maps = torch.rand(2, 4, 6, 5)
+    torch.testing.assert_close(block(maps), maps)
+    block(maps).square().sum().backward()
+    assert block.second[1].weight.grad.abs().min() > 0
+    backbone = Backbone("efficientnet_lite0", 4, NeckConfig("pyramid", width=24, residuals=2, deepest_stride=16))
+    assert sum(isinstance(module, Residual) for module in backbone.modules()) == 2 * 3
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ class Backbone(nn.Module):
             self.neck = Deconvolutions(widths[0], (deepest // stride).bit_length() - 1)
             self.width = DECONVOLUTION_WIDTH
         elif neck.kind == "pyramid":
-            self.neck = FeaturePyramid(widths, reductions[indices[0] : indices[-1] + 1], neck.width)
+            self.neck = FeaturePyramid(widths, reductions[indices[0] : indices[-1] + 1], neck.width, neck.residuals)
             self.width = neck.width
 
     def freeze(self, names: Sequence[str]) -> None:

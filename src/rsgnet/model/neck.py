@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rsgnet.model.layers import convolution, doubling
+from rsgnet.model.layers import convolution, doubling, rectified
 
 DECONVOLUTION_WIDTH = 256
 
@@ -29,6 +29,24 @@ class Deconvolutions(nn.Sequential):
         super().__init__(*layers)
 
 
+class Residual(nn.Module):
+    """ResNet's block of two 3x3 convolutions; it starts as the identity.
+
+    Args:
+        width: Channels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = rectified(convolution(width, width, 3))
+        self.second = convolution(width, width, 3)
+        nn.init.zeros_(self.second[1].weight)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, width, H, W) to the same shape; the maps given are not negative."""
+        return F.relu(maps + self.second(self.first(maps)))
+
+
 class FeaturePyramid(nn.Module):
     """Maps of several strides merged from coarse to fine with depthwise convolutions: cheap context.
 
@@ -36,9 +54,10 @@ class FeaturePyramid(nn.Module):
         widths: Channels of each map, finest first.
         strides: Stride of each map; each a whole multiple of the one before.
         width: Channels of the merged map.
+        residuals: Blocks of dense convolutions at each stride: what places keypoints more finely than context does.
     """
 
-    def __init__(self, widths: Sequence[int], strides: Sequence[int], width: int) -> None:
+    def __init__(self, widths: Sequence[int], strides: Sequence[int], width: int, residuals: int = 0) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(convolution(channels, width, 1) for channels in widths)
         self.mix = nn.ModuleList(
@@ -47,6 +66,7 @@ class FeaturePyramid(nn.Module):
                 nn.ReLU(inplace=True),
                 convolution(width, width, 1),
                 nn.ReLU(inplace=True),
+                *(Residual(width) for _ in range(residuals)),
             )
             for _ in widths
         )
@@ -56,6 +76,6 @@ class FeaturePyramid(nn.Module):
         """(B, widths[i], H / strides[i], W / strides[i]) maps to (B, width, H / strides[0], W / strides[0])."""
         merged: Tensor = self.mix[-1](self.lateral[-1](maps[-1]))
         for level in reversed(range(len(self.growth))):
-            grown = F.interpolate(merged, scale_factor=float(self.growth[level]), mode="nearest")
+            grown = F.interpolate(merged, scale_factor=float(self.growth[level]), mode="bilinear")
             merged = self.mix[level](self.lateral[level](maps[level]) + grown)
         return merged
