@@ -66,6 +66,22 @@ def test_whatever_fits_can_be_the_start(saved):
     assert all(torch.equal(weights[name], given[name]) for name in weights.keys() - fresh)
 
 
+def test_a_network_grows_out_of_a_smaller_one(tmp_path):
+    plain = nano()
+    small = replace(plain, model=replace(plain.model, neck=replace(plain.model.neck, residuals=0), relation="none"))
+    save_model(build(small), small, tmp_path)
+    grown = build(plain)
+    fresh = load_fitting(grown, tmp_path)
+    assert any(name.startswith("backbone.neck.mix.0.4.") for name in fresh)
+    assert not any(name.startswith(("backbone.encoder.", "backbone.neck.lateral.", "target_head.")) for name in fresh)
+
+
+def test_a_network_of_another_kind_starts_nothing(saved):
+    _, directory = saved
+    with pytest.raises(WeightsError, match="nothing of its backbone fits"):
+        load_fitting(build(nano()), directory)
+
+
 def broken(directory, change):
     weights = load_file(directory / "model.safetensors")
     change(weights)

@@ -227,16 +227,17 @@ def load_backbone(model: Network, directory: Path) -> None:
 
 
 def load_fitting(model: Network, directory: Path) -> set[str]:
-    """Starts a network from a model directory's backbone and whatever else has the same name and shape.
+    """Starts a network from whatever in a model directory has the same name and shape: to grow one out of another.
 
     Returns:
         The names of the tensors that stay as they were.
 
     Raises:
-        WeightsError: The directory holds no network, or its backbone has other names or shapes.
+        WeightsError: The directory holds no network, or nothing of its backbone fits.
     """
-    load_backbone(model, directory)
     given, wanted = load_model(directory)[0].state_dict(), model.state_dict()
     fitting = {name for name, value in wanted.items() if name in given and given[name].shape == value.shape}
+    if not any(name.startswith("backbone.") and wanted[name].ndim > 1 for name in fitting):
+        raise WeightsError(f"{directory}: nothing of its backbone fits")
     model.load_state_dict({name: given[name] for name in fitting}, strict=False)
     return wanted.keys() - fitting

@@ -36,6 +36,10 @@ StartFrom = Annotated[Path | None, typer.Option(help="A model directory whose we
 BackboneFrom = Annotated[
     Path | None, typer.Option(help="A model directory whose backbone to start from.", metavar="DIR")
 ]
+FittingFrom = Annotated[
+    Path | None,
+    typer.Option(help="A model directory of which to start from whatever fits: to grow a network.", metavar="DIR"),
+]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that cut crops, for each that trains.")]
 Devices = Annotated[int | None, typer.Option(min=1, help="GPUs, or processes where there is none; default: all GPUs.")]
 ValidateEvery = Annotated[int, typer.Option(min=1, help="Epochs between validations.")]

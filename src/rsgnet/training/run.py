@@ -60,7 +60,7 @@ def train(
         resume: Whether to go on from the last checkpoint in `out`; without it `out` must not hold one.
         start_from: A model directory whose weights to start from.
         backbone_from: A model directory whose backbone to start from, whatever its heads.
-        fitting_from: A model directory whose backbone to start from, and whatever else of it fits.
+        fitting_from: A model directory to start from whatever fits of it.
         workers: Processes that cut crops, for each that trains.
         devices: GPUs of this machine to train on, or processes where it has none; None takes all GPUs. Under
             `torchrun` its own numbers of processes and machines hold.
