@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from rsgnet.errors import PictureError
 from rsgnet.geometry import Floats, invert_affine
@@ -122,6 +122,8 @@ def _decoding(
                 yield image
     except PictureError:
         raise
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{name}: not a picture of a known kind; is it truncated?") from error
     except Image.DecompressionBombError as error:
         raise PictureError(f"{name}: too large to decode safely ({error}); scale it down") from error
     except Exception as error:  # a hostile file can make a decoder raise anything
