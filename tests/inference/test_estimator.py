@@ -236,6 +236,17 @@ class TestSkeletons:
         flipped = line(config=colour_config("people19"), skeleton="crowdpose14", flip_test=True)(white)
         np.testing.assert_allclose(plain.keypoints_xy, flipped.keypoints_xy, atol=4)
 
+    def test_candidates_come_in_the_order_of_the_keypoints(self, picture):
+        whole, crowd = (
+            PoseEstimator("nano", "full", device="cpu", skeleton=skeleton)(picture)
+            for skeleton in (PEOPLE19, CROWDPOSE14)
+        )
+        assert crowd.candidates.shape == (1, 14, whole.candidates.shape[2], 4)
+        assert np.array_equal(crowd.candidates, whole.to_skeleton(CROWDPOSE14).candidates)
+        places = whole.candidates[whole.candidates[..., 2] > 0][:, :2]
+        assert len(places) and np.unique(places, axis=0).shape[0] > 1
+        assert (np.abs(places - [120, 90]) < 240).all()  # in the crop, which is somewhat larger than the picture
+
     @pytest.mark.parametrize(("wish", "says"), [("crowdpose14", "no head, neck"), ("horse", "coco17")])
     def test_what_cannot_come_out(self, line, wish, says):
         with pytest.raises(RSGNetError, match=says):

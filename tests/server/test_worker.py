@@ -52,10 +52,13 @@ def test_a_request_goes_in_whole_or_not_at_all(worker, estimator):
     worker.submit(pictures("a"))
     assert estimator.started.wait(10)
     worker.submit(pictures("b", "c"))
+    worker.check_room(2)
     with pytest.raises(Busy) as busy:
         worker.submit(pictures("d", "e", "f"))
     assert 1 <= busy.value.retry_after_s <= 60
     worker.submit(pictures("d", "e"))
+    with pytest.raises(Busy, match="4 pictures wait already"):
+        worker.check_room(1)
 
 
 def test_what_is_cancelled_while_it_waits_is_not_worked_on(worker, estimator):

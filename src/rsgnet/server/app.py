@@ -131,6 +131,7 @@ def _add_poses(app: FastAPI, service: Service) -> None:
         if name not in service.workers:
             raise HTTPException(404, f"no weights {name!r} here; there are {', '.join(service.workers)}")
         worker = service.workers[name]
+        worker.check_room(1)
         with anyio.fail_after(limits.seconds):
             pictures = await read_pictures(request, limits)
             answers = [asyncio.wrap_future(future) for future in worker.submit(pictures)]

@@ -98,6 +98,18 @@ class Worker:
             self._changed.notify_all()
         self._thread.join()
 
+    def check_room(self, pictures: int) -> None:
+        """Refuses so many pictures if they would not be taken now; asked before a request's body is read.
+
+        Raises:
+            Busy: They do not fit into the queue, or the worker is stopping.
+        """
+        with self._changed:
+            if self._stopping:
+                raise Busy("the service is stopping; try again", 1)
+            if len(self._waiting) + pictures > self._limits.waiting:
+                raise Busy(f"{len(self._waiting)} pictures wait already; try again later", self._retry_after_s())
+
     def submit(self, pictures: Sequence[SentPicture]) -> list[Future[Poses]]:
         """Queues the pictures of one request, all or none.
 
@@ -109,14 +121,11 @@ class Worker:
             Futures that are cancelled before their turn cost nothing.
 
         Raises:
-            Busy: They do not fit into the queue, or the worker is stopping.
+            Busy: As `check_room`.
         """
         jobs = [_Job(picture) for picture in pictures]
         with self._changed:
-            if self._stopping:
-                raise Busy("the service is stopping; try again", 1)
-            if len(self._waiting) + len(jobs) > self._limits.waiting:
-                raise Busy(f"{len(self._waiting)} pictures wait already; try again later", self._retry_after_s())
+            self.check_room(len(jobs))
             self._waiting.extend(jobs)
             self._metrics.waiting(len(self._waiting))
             self._changed.notify_all()
