@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 import uvicorn
 from PIL import Image
-from tests.server.conftest import MIDDLE, SIZE_WH, WRIST, png, three_people
+from tests.server.conftest import MIDDLE, PATIENCE_S, SIZE_WH, WRIST, png, three_people
 
 from rsgnet.server.app import create_app
 
@@ -32,7 +32,6 @@ SWITCHES = (
     "--use-fake-ui-for-media-stream",
     "--window-size=1200,900",
 )
-PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +75,9 @@ class Page:
 
     def point(self, element):
         ActionChains(self.browser).move_to_element(element).perform()
+
+    def click(self, element):
+        ActionChains(self.browser).move_to_element(element).click().perform()
 
     def keys(self, *keys):
         ActionChains(self.browser).send_keys(*keys).perform()
@@ -168,9 +170,10 @@ def test_pointing_at_somebody_lifts_them_and_leaving_lets_them_go(opened):
 def test_a_keypoint_shows_what_competed_for_it(opened):
     person = opened.all(".person")[1]
     opened.point(person.find_element(By.CSS_SELECTOR, "circle"))
-    handle = opened.wait(lambda: opened.one(f".handles [data-keypoint='{WRIST}']"))
-    opened.point(handle)
-    handle.click()
+    opened.click(opened.wait(lambda: opened.one(".handles [data-keypoint='0']")))
+    assert opened.one("#panel [aria-expanded='true']").text == "nose"
+    opened.click(opened.one(f".handles [data-keypoint='{WRIST}']"))
+    opened.point(opened.one("h1"))  # what was chosen stays
     told = opened.one(".details")
     assert [each.text for each in told.find_elements(By.TAG_NAME, "dd")] == ["0.90", "0.80", "0.25"]
     assert "Person 3 claims this place, too (0.50)." in told.text

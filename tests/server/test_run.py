@@ -11,7 +11,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.server.conftest import png
+from tests.server.conftest import PATIENCE_S, png
 
 BUSY = """
 import time
@@ -76,7 +76,7 @@ def test_it_finishes_what_it_took_and_leaves_with_0(started, told):
         assert process.stdout.readline() == "started\n"
         process.send_signal(told)
         assert len(answer.result()["pictures"][0]["people"]) == 3
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE_S) == 0
     with pytest.raises(urllib.error.URLError):
         post(address)
 
@@ -100,3 +100,10 @@ def test_what_the_program_cannot_serve(rsgnet):
     ):
         code, _, errors = rsgnet("serve", "--port", "0", *arguments)
         assert code == 2 and len(errors) == 1 and says in errors[0]
+
+
+def test_without_the_extra_it_says_what_to_install(rsgnet, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "rsgnet.server.run", raising=False)
+    code, _, errors = rsgnet("serve")
+    assert code == 2 and errors == ["error: this needs uvicorn: pip install 'rsgnet[serve]'"]

@@ -1,7 +1,8 @@
+import time
 from threading import Thread
 
 import pytest
-from tests.server.conftest import png
+from tests.server.conftest import PATIENCE_S, png
 
 from rsgnet.errors import PictureError
 from rsgnet.inference.sources import SentPicture
@@ -25,24 +26,24 @@ def pictures(*names):
 
 def test_each_picture_has_its_own_outcome(worker):
     good, broken = worker.submit(pictures("a", "broken"))
-    assert good.result(10).file_name == "a" and good.result().picture is None
-    assert isinstance(broken.exception(10), PictureError)
+    assert good.result(PATIENCE_S).file_name == "a" and good.result().picture is None
+    assert isinstance(broken.exception(PATIENCE_S), PictureError)
 
 
 def test_what_was_taken_is_finished_when_it_stops(worker, estimator):
     estimator.gate.clear()
     first = worker.submit(pictures("a"))
-    assert estimator.started.wait(10)
+    assert estimator.started.wait(PATIENCE_S)
     rest = worker.submit(pictures("b", "c", "d"))
     stopping = Thread(target=worker.stop)
     stopping.start()
     while worker.ready:
-        pass
+        time.sleep(0.01)
     with pytest.raises(Busy, match="stopping"):
         worker.submit(pictures("e"))
     assert not any(future.done() for future in [*first, *rest])
     estimator.gate.set()
-    stopping.join(10)
+    stopping.join(PATIENCE_S)
     assert [future.result(0).file_name for future in [*first, *rest]] == ["a", "b", "c", "d"]
     assert estimator.batches == [["a"], ["b", "c"], ["d"]]
 
@@ -50,7 +51,7 @@ def test_what_was_taken_is_finished_when_it_stops(worker, estimator):
 def test_a_request_goes_in_whole_or_not_at_all(worker, estimator):
     estimator.gate.clear()
     worker.submit(pictures("a"))
-    assert estimator.started.wait(10)
+    assert estimator.started.wait(PATIENCE_S)
     worker.submit(pictures("b", "c"))
     worker.check_room(2)
     with pytest.raises(Busy) as busy:
@@ -64,22 +65,22 @@ def test_a_request_goes_in_whole_or_not_at_all(worker, estimator):
 def test_what_is_cancelled_while_it_waits_is_not_worked_on(worker, estimator):
     estimator.gate.clear()
     (first,) = worker.submit(pictures("a"))
-    assert estimator.started.wait(10)
+    assert estimator.started.wait(PATIENCE_S)
     gone, kept = worker.submit(pictures("b", "c"))
     assert gone.cancel() and not first.cancel()
     estimator.gate.set()
-    kept.result(10)
+    kept.result(PATIENCE_S)
     assert estimator.batches == [["a"], ["c"]]
 
 
 def test_a_crash_takes_its_batch_only(worker, estimator):
     estimator.gate.clear()
     (first,) = worker.submit(pictures("a"))
-    assert estimator.started.wait(10)
+    assert estimator.started.wait(PATIENCE_S)
     before, crash, after = worker.submit(pictures("b", "crash", "c"))
     estimator.gate.set()
-    assert len(first.result(10)) == len(before.result(10)) == len(after.result(10)) == 3
-    assert isinstance(crash.exception(10), WorkerCrash)
+    assert len(first.result(PATIENCE_S)) == len(before.result(PATIENCE_S)) == len(after.result(PATIENCE_S)) == 3
+    assert isinstance(crash.exception(PATIENCE_S), WorkerCrash)
 
 
 def test_weights_that_cannot_be_opened_say_so_at_once():

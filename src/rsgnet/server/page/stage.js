@@ -89,6 +89,7 @@ export class Stage {
     return shapes(person, view.edges, view.from, view.size).dots.map(({ index, x, y, radius }) => {
       const handle = svg("circle", { cx: x, cy: y, r: Math.max(2 * radius, 9 * this.#screenPixel(view)), "data-keypoint": index });
       handle.append(svg("title", {}, document.createTextNode(person.keypoints[index].name)));
+      handle.addEventListener("mousedown", (event) => event.preventDefault()); // the focus stays where the keys act
       handle.addEventListener("click", () => this.told.choose(person, index));
       return handle;
     });
@@ -112,13 +113,15 @@ export class Stage {
 function relationShapes(view, person, keypoint, pixel) {
   const unit = 2 * pixel;
   const at = middle(person, view.from);
+  const roomy = person.size > 140 * pixel; // else the numbers, which the panel has too, would cover each other
   return competitors(view.people, person, keypoint).flatMap(({ x, y, relation, taken, owner }) => {
     const own = { color: owner?.colour ?? "white" };
+    const beside = x > 0.85 * view.size.width ? { x: x - 4 * unit, "text-anchor": "end" } : { x: x + 4 * unit };
+    const number = { ...beside, y: y - 2 * unit, "font-size": 7 * unit, "stroke-width": 1.6 * unit };
     return [
       svg("line", { ...own, x1: x, y1: y, x2: at.x, y2: at.y, "stroke-width": unit * (0.3 + 3 * relation) }),
       svg("circle", { ...own, class: taken ? "taken" : "", cx: x, cy: y, r: 2.6 * unit, "stroke-width": unit }),
-      svg("text", { x: x + 4 * unit, y: y - 2 * unit, "font-size": 7 * unit, "stroke-width": 1.6 * unit },
-        document.createTextNode(relation.toFixed(2))),
+      ...(roomy ? [svg("text", number, document.createTextNode(relation.toFixed(2)))] : []),
     ];
   });
 }
