@@ -21,7 +21,7 @@ class Absent(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Absent())
 import rsgnet
-for package in ("rsgnet.inference", "rsgnet.evaluation", "rsgnet.calibrate"):
+for package in ("rsgnet.inference", "rsgnet.evaluation", "rsgnet.calibrate", "rsgnet.server"):
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
         importlib.import_module(module.name)
 for module in ("cli", "draw", "poses", "pictures", "presets", "config", "heatmaps", "data.annotations", "data.catalog",

@@ -8,7 +8,15 @@ from PIL import Image
 
 from rsgnet.errors import PictureError
 from rsgnet.geometry import crop_affine
-from rsgnet.pictures import as_picture, grey_thumbnail, picture_size, read_picture, rgb_array, warp
+from rsgnet.pictures import (
+    as_picture,
+    decode_picture,
+    grey_thumbnail,
+    picture_size,
+    read_picture,
+    rgb_array,
+    warp,
+)
 
 QUADRANTS = np.zeros((40, 60, 3), np.uint8)
 QUADRANTS[:20, :30], QUADRANTS[:20, 30:] = (200, 30, 40), (30, 190, 50)
@@ -128,6 +136,36 @@ class TestModes:
         exif[0x0112] = orientation
         stored = Image.fromarray(np.ascontiguousarray(undo(QUADRANTS)))
         assert np.array_equal(read_picture(save(tmp_path / "a.png", stored, exif=exif)), QUADRANTS)
+
+
+class TestSentContent:
+    @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".gif", ".webp", ".bmp", ".ppm"])
+    def test_is_read_as_a_file_is(self, tmp_path, suffix):
+        path = save(tmp_path / f"a{suffix}", Image.fromarray(QUADRANTS))
+        assert np.array_equal(decode_picture(path.read_bytes(), "a"), read_picture(path))
+
+    def test_stands_upright(self, tmp_path):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        path = save(tmp_path / "a.jpg", Image.fromarray(QUADRANTS), exif=exif)
+        assert decode_picture(path.read_bytes(), "a").shape == (60, 40, 3)
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b"", "mine.jpg: the file is empty"),
+            (b"no picture\n" * 50, "mine.jpg: not a picture"),
+            (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "mine.jpg: not a picture"),
+        ],
+    )
+    def test_that_is_no_picture_is_named(self, content, says):
+        with pytest.raises(PictureError, match=says):
+            decode_picture(content, "mine.jpg")
+
+    def test_over_the_limit(self, tmp_path):
+        path = save(tmp_path / "a.png", Image.fromarray(QUADRANTS))
+        with pytest.raises(PictureError, match="big: 60x40 is over the limit of 2399 pixels"):
+            decode_picture(path.read_bytes(), "big", max_pixels=2399)
 
 
 class TestAsPicture:

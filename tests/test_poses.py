@@ -56,6 +56,9 @@ class TestPoses:
             ("boxes_xyxy", (2, 5)),
             ("box_scores", (2, 1)),
             ("pose_scores", (3,)),
+            ("candidates", (2, 16, 4, 4)),
+            ("candidates", (2, 17, 4)),
+            ("candidates", (2, 17, 4, 3)),
         ],
     )
     def test_shapes_that_do_not_agree_are_refused(self, field, shape):
@@ -115,6 +118,24 @@ class TestPoses:
         kept = replace(poses(), picture=np.zeros((100, 100, 3), np.uint8))
         assert kept.draw().size == (100, 100)
         assert np.array_equal(np.asarray(kept.draw()), np.asarray(poses().draw(kept.picture)))
+
+
+class TestCandidates:
+    @pytest.fixture
+    def competing(self):
+        table = np.random.default_rng(0).uniform(0.1, 1, (3, 19, 4, 4)).astype(np.float32)
+        table[:, :, 2:] = 0
+        return poses(3, PEOPLE19, candidates=table)
+
+    def test_go_where_their_people_and_keypoints_go(self, competing):
+        assert np.array_equal(competing[[2, 0]].candidates, competing.candidates[[2, 0]])
+        crowd = competing.to_skeleton(CROWDPOSE14)
+        assert np.array_equal(crowd.candidates[:, -1], competing.candidates[:, PEOPLE19.keypoints.index("neck")])
+
+    def test_are_told_on_request_only_and_without_padding(self, competing):
+        assert "candidates" not in competing.to_coco()[0] and "candidates" not in poses().to_coco(candidates=True)[0]
+        told = json.loads(json.dumps(competing.to_coco(candidates=True)))[1]["candidates"]
+        np.testing.assert_allclose(told, competing.candidates[1, :, :2], atol=1e-4)
 
 
 class TestOwnership:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from rsgnet.errors import PictureError
 from rsgnet.geometry import Floats, invert_affine
@@ -19,6 +20,7 @@ Picture = NDArray[np.uint8]
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"})
 MAX_PIXELS = 100_000_000
+_SENT_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # none that starts another program
 
 
 def read_picture(path: str | PathLike[str], max_pixels: int = MAX_PIXELS) -> Picture:
@@ -35,6 +37,26 @@ def read_picture(path: str | PathLike[str], max_pixels: int = MAX_PIXELS) -> Pic
         PictureError: The file is missing, empty, truncated, not a picture, or over the limit.
     """
     with _opened(Path(path), max_pixels) as image:
+        return rgb_array(ImageOps.exif_transpose(image))
+
+
+def decode_picture(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Reads the content of a picture file that somebody sent, as `read_picture` reads a file.
+
+    Args:
+        content: The bytes of a JPEG, PNG, WebP, GIF, BMP, TIFF or PPM file.
+        name: What messages call it.
+        max_pixels: Pictures with more pixels than this are refused before they are decoded.
+
+    Returns:
+        (height, width, 3) RGB.
+
+    Raises:
+        PictureError: It is empty, truncated, not such a picture, or over the limit.
+    """
+    if not content:
+        raise PictureError(f"{name}: the file is empty")
+    with _decoding(BytesIO(content), name, max_pixels, _SENT_FORMATS) as image:
         return rgb_array(ImageOps.exif_transpose(image))
 
 
@@ -75,27 +97,37 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 @contextmanager
 def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
-    """Opens a picture file; whatever goes wrong with it in the block becomes a `PictureError` that names it."""
     if not path.is_file():
         raise PictureError(f"{path}: no such file")
     if path.stat().st_size == 0:
         raise PictureError(f"{path}: the file is empty")
+    with _decoding(path, str(path), max_pixels) as image:
+        yield image
+
+
+@contextmanager
+def _decoding(
+    file: Path | BytesIO, name: str, max_pixels: int, formats: tuple[str, ...] | None = None
+) -> Iterator[Image.Image]:
+    """Opens a picture; whatever goes wrong with it in the block becomes a `PictureError` that names it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit is lower than ours and speaks of attacks
-            with Image.open(path) as image:
+            with Image.open(file, formats=formats) as image:
                 if image.width * image.height > max_pixels:
                     raise PictureError(
-                        f"{path}: {image.width}x{image.height} is over the limit of {max_pixels} pixels; "
+                        f"{name}: {image.width}x{image.height} is over the limit of {max_pixels} pixels; "
                         "scale it down or raise the limit"
                     )
                 yield image
     except PictureError:
         raise
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{name}: not a picture of a known kind; is it truncated?") from error
     except Image.DecompressionBombError as error:
-        raise PictureError(f"{path}: too large to decode safely ({error}); scale it down") from error
+        raise PictureError(f"{name}: too large to decode safely ({error}); scale it down") from error
     except Exception as error:  # a hostile file can make a decoder raise anything
-        raise PictureError(f"{path}: not a picture that can be read ({error}); is it truncated?") from error
+        raise PictureError(f"{name}: not a picture that can be read ({error}); is it truncated?") from error
 
 
 def rgb_array(image: Image.Image) -> Picture:

@@ -69,8 +69,11 @@ class Poses:
         mine: (N, K) how likely, if it is there, the place is right and this person's and nobody else's.
         rival: (N, K) the index of the person in these poses with the best claim to the same place, -1 for nobody.
         rival_claim: (N, K) that person's `mine` there, 0 where there is nobody.
+        candidates: (N, K, P, 4) the places that competed for each keypoint, everyone's in the person's crop, highest
+            first: x, y in picture pixels, height, and how much the person's other keypoints are related to it in 0..1;
+            rows of zeros for none. None where the network gives none, or nobody was found.
 
-    The last five are all None where the weights carry no ownership fit (`rsgnet calibrate`).
+    `present` to `rival_claim` are all None where the weights carry no ownership fit (`rsgnet calibrate`).
 
     Raises:
         RSGNetError: The shapes do not agree.
@@ -91,6 +94,7 @@ class Poses:
     mine: NDArray[np.float32] | None = None
     rival: NDArray[np.intp] | None = None
     rival_claim: NDArray[np.float32] | None = None
+    candidates: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         people, count = len(self.keypoints_xy), len(self.skeleton)
@@ -105,6 +109,9 @@ class Poses:
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise RSGNetError(f"Poses.{name} must have shape {shape}, not {getattr(self, name).shape}")
+        table = self.candidates
+        if table is not None and table.shape != (people, count, *table.shape[2:3], 4):
+            raise RSGNetError(f"Poses.candidates must have shape ({people}, {count}, P, 4), not {table.shape}")
         if len(self.ownership()) not in (0, len(OWNERSHIP)):
             raise RSGNetError(f"Poses has {', '.join(self.ownership())} but not all of {', '.join(OWNERSHIP)}")
 
@@ -125,6 +132,7 @@ class Poses:
             boxes_xyxy=self.boxes_xyxy[rows],
             box_scores=self.box_scores[rows],
             pose_scores=self.pose_scores[rows],
+            candidates=None if self.candidates is None else self.candidates[rows],
             **self._ownership_of(rows),
         )
 
@@ -155,14 +163,18 @@ class Poses:
             skeleton=skeleton,
             keypoints_xy=self.keypoints_xy[:, index],
             scores=self.scores[:, index],
+            candidates=None if self.candidates is None else self.candidates[:, index],
             **{name: value[:, index] for name, value in self.ownership().items()},
         )
 
-    def to_coco(self) -> list[dict[str, Any]]:
+    def to_coco(self, candidates: bool = False) -> list[dict[str, Any]]:
         """One COCO keypoint result a person; the third of each keypoint's numbers is its score.
 
         Where they are known, `present`, `visible`, `mine`, `rival` and `rival_claim` are lists of one number a
         keypoint; `rival` counts this picture's results from 0, -1 for nobody.
+
+        Args:
+            candidates: Whether `candidates` is told, too, where known: a list of x, y, height, support a keypoint.
         """
         boxes = xyxy_to_xywh(self.boxes_xyxy)
         results = []
@@ -178,6 +190,11 @@ class Poses:
             }
             for name, values in self.ownership().items():
                 result[name] = [round(value, 4) for value in values[person].tolist()]
+            if candidates and self.candidates is not None:
+                result["candidates"] = [
+                    [[round(value, 4) for value in row] for row in rows if row[2] > 0]
+                    for rows in self.candidates[person].tolist()
+                ]
             if self.image_id is not None:
                 result["image_id"] = self.image_id
             results.append(result)

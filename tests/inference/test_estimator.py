@@ -7,7 +7,7 @@ from tests.conftest import colour_config
 
 from rsgnet.errors import PictureError, RSGNetError
 from rsgnet.inference import estimator as module
-from rsgnet.inference.boxes import Boxes
+from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17, CROWDPOSE14, PEOPLE19
@@ -189,6 +189,14 @@ class TestMany:
         results = [result for _, result in line(Picky({100: [[0, 0, 50, 50]], 102: [[0, 0, 50, 50]]})).stream(pictures)]
         assert [isinstance(result, Poses) and len(result) for result in results] == [1, False, 1]
 
+    def test_boxes_known_beforehand_are_taken_and_the_others_detected(self, line, picture):
+        known = Photo(picture, "known", boxes=Boxes(np.array([[80.0, 40, 999, 140]]), np.ones(1)))
+        detector = Told({240: [[70, 30, 160, 130]]})
+        results = [poses for _, poses in line(detector).stream([picture, known, picture])]
+        assert detector.asked == [2]
+        assert [poses.boxes_xyxy.tolist() for poses in results[::2]] == [[[70, 30, 160, 130]]] * 2
+        assert results[1].boxes_xyxy.tolist() == [[80, 40, 240, 140]]  # what lies outside of the picture is cut off
+
     def test_a_stream_is_lazy_and_can_be_left(self, line, picture, monkeypatch):
         monkeypatch.setattr("rsgnet.inference.reading.CHUNK_PICTURES", 2)
         drawn = []
@@ -227,6 +235,17 @@ class TestSkeletons:
         plain = line(config=colour_config("people19"), skeleton="crowdpose14")(white)
         flipped = line(config=colour_config("people19"), skeleton="crowdpose14", flip_test=True)(white)
         np.testing.assert_allclose(plain.keypoints_xy, flipped.keypoints_xy, atol=4)
+
+    def test_candidates_come_in_the_order_of_the_keypoints(self, picture):
+        whole, crowd = (
+            PoseEstimator("nano", "full", device="cpu", skeleton=skeleton)(picture)
+            for skeleton in (PEOPLE19, CROWDPOSE14)
+        )
+        assert crowd.candidates.shape == (1, 14, whole.candidates.shape[2], 4)
+        assert np.array_equal(crowd.candidates, whole.to_skeleton(CROWDPOSE14).candidates)
+        places = whole.candidates[whole.candidates[..., 2] > 0][:, :2]
+        assert len(places) and np.unique(places, axis=0).shape[0] > 1
+        assert (np.abs(places - [120, 90]) < 240).all()  # in the crop, which is somewhat larger than the picture
 
     @pytest.mark.parametrize(("wish", "says"), [("crowdpose14", "no head, neck"), ("horse", "coco17")])
     def test_what_cannot_come_out(self, line, wish, says):

@@ -1,3 +1,4 @@
+import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,9 +8,9 @@ from PIL import Image
 
 from rsgnet.errors import RSGNetError
 from rsgnet.inference import reading
-from rsgnet.inference.boxes import Photo
+from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.reading import in_chunks, read_ahead, read_photo
-from rsgnet.inference.sources import PictureFile
+from rsgnet.inference.sources import PictureFile, SentPicture
 
 LIMIT = 10_000
 
@@ -30,6 +31,14 @@ def test_names_of_photos(tmp_path):
     ):
         photo = read_photo(source, LIMIT)
         assert (photo.file_name, photo.path) == (name, origin) and (photo.pixels == 5).all()
+
+
+def test_what_was_sent_keeps_its_name_and_boxes():
+    file = io.BytesIO()
+    Image.fromarray(picture(5)).save(file, "png")
+    photo = read_photo(SentPicture(file.getvalue(), "a.png", Boxes.none()), LIMIT)
+    assert (photo.file_name, photo.path, len(photo.boxes)) == ("a.png", None, 0) and (photo.pixels == 5).all()
+    assert "a.png" in str(read_photo(SentPicture(b"", "a.png"), LIMIT))
 
 
 def test_errors_are_values():

@@ -17,6 +17,7 @@ from rsgnet.cli.export import export
 from rsgnet.cli.info import info
 from rsgnet.cli.predict import predict
 from rsgnet.cli.reproduce import reproduce
+from rsgnet.cli.serve import serve
 from rsgnet.cli.train import train
 from rsgnet.cli.train_detector import train_detector
 from rsgnet.errors import RSGNetError
@@ -33,6 +34,7 @@ for command in (predict, evaluate, train, train_detector, calibrate, reproduce, 
     app.command(no_args_is_help=True)(command)
 app.command()(demo)
 app.command()(info)
+app.command()(serve)
 app.add_typer(data, name="data")
 
 

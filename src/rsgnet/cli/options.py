@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -46,9 +46,14 @@ ValidateEvery = Annotated[int, typer.Option(min=1, help="Epochs between validati
 
 
 @contextmanager
-def needing_the_train_extra() -> Iterator[None]:
+def needing_the_extra(extra: str) -> Iterator[None]:
     """Names the extra to install where a library is missing."""
     try:
         yield
     except ImportError as error:
-        raise RSGNetError(f"this needs {error.name or 'PyTorch'}: pip install 'rsgnet[train]'") from error
+        raise RSGNetError(f"this needs {error.name or 'more'}: pip install 'rsgnet[{extra}]'") from error
+
+
+def needing_the_train_extra() -> AbstractContextManager[None]:
+    """`needing_the_extra("train")`."""
+    return needing_the_extra("train")

@@ -23,11 +23,13 @@ class Photo:
         pixels: (H, W, 3) RGB.
         file_name: What it is called in results, "" where it has no name.
         path: The file it came from, None where it came from memory.
+        boxes: Where its people are, if that is known beforehand; None where a detector is to find them.
     """
 
     pixels: Picture = field(repr=False)
     file_name: str = ""
     path: Path | None = None
+    boxes: Boxes | None = None
 
     @property
     def size_wh(self) -> tuple[int, int]:

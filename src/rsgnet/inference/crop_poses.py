@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.config import PoseConfig
+from rsgnet.config import CropConfig, PoseConfig
 from rsgnet.errors import RSGNetError
+from rsgnet.geometry import Floats
 from rsgnet.heatmaps import decode
 from rsgnet.inference.crops import Crop
 from rsgnet.inference.decode import average_flip, in_picture
@@ -26,11 +27,14 @@ class CropPoses:
         keypoints_xy: (B, K, 2) in picture pixels.
         scores: (B, K) the heights of the heatmaps there.
         evidence: (B, K, len(CROP_FEATURES)) as `evidence.gather` gives it; (B, K, 0) where it was not asked for.
+        candidates: (B, K, P, 4) those of `Maps`, but in picture pixels; P is 0 where the network gives none, or
+            evidence was not asked for.
     """
 
     keypoints_xy: NDArray[np.float32]
     scores: NDArray[np.float32]
     evidence: Evidence
+    candidates: NDArray[np.float32]
 
 
 def find_in_crops(
@@ -60,7 +64,20 @@ def find_in_crops(
     found, scores = decode(heatmaps, config.decode.refinement)
     given = [table for table in tables if table is not None]
     told = gather(heatmaps, found, given) if evidence else np.zeros((*scores.shape, 0))
-    return CropPoses(in_picture(found, [each.affine for each in crops], crop), scores, told)
+    affines = [each.affine for each in crops]
+    candidates = _candidates(first, affines, crop)
+    return CropPoses(in_picture(found, affines, crop), scores, told, candidates)
+
+
+def _candidates(maps: Maps, affines: Sequence[Floats], crop: CropConfig) -> NDArray[np.float32]:
+    """(B, K, P, 4) the candidates in picture pixels; rows of zeros stay so."""
+    if maps.candidates is None:
+        return np.zeros((*maps.target_heatmaps.shape[:2], 0, 4), np.float32)
+    batch, keypoints, peaks = maps.candidates.shape[:3]
+    places = in_picture(maps.candidates[..., :2].reshape(batch, -1, 2), affines, crop)
+    rest = maps.candidates[..., 2:]
+    places = np.where(rest[..., :1] > 0, places.reshape(batch, keypoints, peaks, 2), np.float32(0))
+    return np.concatenate([places, rest], axis=-1)
 
 
 def _maps(runner: Runner, pixels: NDArray[np.uint8], evidence: bool) -> Maps:

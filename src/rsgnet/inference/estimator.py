@@ -38,11 +38,12 @@ _WORKERS = 4
 
 @dataclass(frozen=True, eq=False)
 class _Person:
-    """What was found in one box, in the network's skeleton: places in the picture, scores, evidence, crop area."""
+    """What was found in one box, in the network's skeleton: places and candidates in the picture, and about them."""
 
     keypoints_xy: NDArray[np.float32]
     scores: NDArray[np.float32]
     evidence: Evidence
+    candidates: NDArray[np.float32]
     area: float
 
 
@@ -93,6 +94,7 @@ class PoseEstimator:
         self.skeleton = _output_skeleton(skeleton, self._predicted)
         self._columns = self.skeleton.indices_in(self._predicted)
         self._ownership: Ownership | None = getattr(self.runner, "ownership", None)
+        self._gathers = self._ownership is not None or getattr(self.runner, "gives_candidates", False)
 
     @overload
     def __call__(self, pictures: list[Any] | tuple[Any, ...]) -> list[Poses]: ...
@@ -122,7 +124,7 @@ class PoseEstimator:
         """Goes through any number of pictures in bounded memory.
 
         Args:
-            sources: Pictures as in a call, or `PictureFile`s.
+            sources: Pictures as in a call, or `Photo`s, `PictureFile`s and `SentPicture`s.
 
         Yields:
             Each source, in order, with its poses, or with the error that kept it from having any.
@@ -139,7 +141,7 @@ class PoseEstimator:
 
     def _estimate(self, photos: Sequence[Photo], pool: ThreadPoolExecutor) -> list[Poses | RSGNetError]:
         """The poses of pictures whose crops are batched together."""
-        found = self._detect(photos)
+        found = self._boxes(photos)
         jobs = [
             (photo, box)
             for photo, boxes in zip(photos, found, strict=True)
@@ -154,6 +156,11 @@ class PoseEstimator:
             )
             results.append(own)
         return results
+
+    def _boxes(self, photos: Sequence[Photo]) -> list[Boxes | RSGNetError]:
+        """Each picture's boxes: those known beforehand, or as the detector finds them."""
+        found = iter(self._detect([photo for photo in photos if photo.boxes is None]))
+        return [next(found) if photo.boxes is None else photo.boxes.inside(photo.size_wh) for photo in photos]
 
     def _detect(self, photos: Sequence[Photo]) -> list[Boxes | RSGNetError]:
         if not photos:
@@ -171,8 +178,9 @@ class PoseEstimator:
         for start in range(0, len(jobs), self.batch_size):
             batch = jobs[start : start + self.batch_size]
             crops = list(pool.map(lambda job: cut(job[0].pixels, job[1], self.config.crop), batch))
-            found = find_in_crops(self.runner, self.config, crops, self.flip_test, self._ownership is not None)
-            yield from map(_Person, found.keypoints_xy, found.scores, found.evidence, (crop.area for crop in crops))
+            found = find_in_crops(self.runner, self.config, crops, self.flip_test, self._gathers)
+            areas = (crop.area for crop in crops)
+            yield from map(_Person, found.keypoints_xy, found.scores, found.evidence, found.candidates, areas)
 
     def _poses(self, photo: Photo, boxes: Boxes, people: Sequence[_Person]) -> Poses:
         decode, count = self.config.decode, len(self._predicted)
@@ -193,8 +201,14 @@ class PoseEstimator:
             file_name=photo.file_name,
             image_id=boxes.image_id,
             picture=photo.pixels,
+            candidates=self._candidates([people[index] for index in kept]),
             **self._claims(places[kept], heights[kept], boxes.boxes_xyxy[kept], [people[index] for index in kept]),
         )
+
+    def _candidates(self, people: Sequence[_Person]) -> NDArray[np.float32] | None:
+        """Those of a picture's people; None without a network that gives them."""
+        table = np.array([person.candidates for person in people], np.float32)
+        return table[:, self._columns] if table.size else None
 
     def _claims(
         self, places: NDArray[np.float32], heights: NDArray[np.float32], boxes: Floats, people: Sequence[_Person]

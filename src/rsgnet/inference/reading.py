@@ -14,8 +14,8 @@ from PIL import Image
 
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.boxes import Photo
-from rsgnet.inference.sources import PictureFile
-from rsgnet.pictures import as_picture, read_picture
+from rsgnet.inference.sources import PictureFile, SentPicture
+from rsgnet.pictures import as_picture, decode_picture, read_picture
 
 Source = TypeVar("Source")
 
@@ -28,7 +28,7 @@ def read_photo(source: object, max_pixels: int) -> Photo | RSGNetError:
     """The photo that a source means, or what is wrong with it.
 
     Args:
-        source: A `PictureFile`, a `Photo`, or whatever `rsgnet.pictures.as_picture` takes.
+        source: A `PictureFile`, a `SentPicture`, a `Photo`, or whatever `rsgnet.pictures.as_picture` takes.
         max_pixels: Files with more pixels than this are refused.
     """
     try:
@@ -36,6 +36,9 @@ def read_photo(source: object, max_pixels: int) -> Photo | RSGNetError:
             return source
         if isinstance(source, PictureFile):
             return Photo(read_picture(source.path, max_pixels), source.file_name, source.path)
+        if isinstance(source, SentPicture):
+            pixels = decode_picture(source.content, source.file_name, max_pixels)
+            return Photo(pixels, source.file_name, boxes=source.boxes)
         if isinstance(source, (str, PathLike)):
             path = Path(source)
             return Photo(read_picture(path, max_pixels), path.as_posix(), path)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rsgnet.errors import RSGNetError
+from rsgnet.inference.boxes import Boxes
 from rsgnet.pictures import PICTURE_SUFFIXES
 
 
@@ -23,6 +24,21 @@ class PictureFile:
 
     path: Path
     file_name: str
+
+
+@dataclass(frozen=True)
+class SentPicture:
+    """The content of a picture file that somebody sent; it is still to be decoded.
+
+    Attributes:
+        content: The bytes.
+        file_name: What results call it.
+        boxes: Where its people are, None where a detector is to find them.
+    """
+
+    content: bytes = field(repr=False)
+    file_name: str
+    boxes: Boxes | None = None
 
 
 def find_pictures(sources: Sequence[str | Path], skip: Path | None = None) -> list[PictureFile]:

@@ -1,0 +1,1 @@
+"""The service: pictures in by HTTP, poses out as JSON, and a page to look at them. Needs `rsgnet[serve]`."""

@@ -1,0 +1,137 @@
+"""A service whose estimator is told what to find, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("fastapi", reason="the service needs rsgnet[serve]")
+
+from fastapi.testclient import TestClient
+
+from rsgnet.errors import RSGNetError
+from rsgnet.pictures import decode_picture
+from rsgnet.poses import Poses
+from rsgnet.server.app import Service, create_app
+from rsgnet.server.limits import Limits
+from rsgnet.server.metrics import Metrics
+from rsgnet.server.worker import Worker
+from rsgnet.skeletons import COCO17
+
+PATIENCE_S = 120.0  # machines that do other things, too, are slow
+SIZE_WH = (320, 240)
+LEFT, MIDDLE, RIGHT = 60, 160, 200  # where the three people stand; the last two dispute a wrist
+WRIST = COCO17.keypoints.index("left_wrist")
+_BODY = np.array(
+    [
+        (0, 20), (5, 16), (-5, 16), (10, 18), (-10, 18), (18, 45), (-18, 45), (22, 75), (-22, 75), (20, 105),
+        (-20, 105), (12, 110), (-12, 110), (12, 150), (-12, 150), (12, 190), (-12, 190),
+    ]
+)  # fmt: skip
+
+
+def png(size_wh: tuple[int, int] = SIZE_WH) -> bytes:
+    """A grey picture file."""
+    file = BytesIO()
+    Image.new("RGB", size_wh, (90, 110, 130)).save(file, "png")
+    return file.getvalue()
+
+
+def three_people(file_name: str, size_wh: tuple[int, int] = SIZE_WH) -> Poses:
+    """Three people side by side, with probabilities, a rival and candidates."""
+    places = np.array([np.add(_BODY, (x, 15)) for x in (LEFT, MIDDLE, RIGHT)], np.float32)
+    claims = {name: np.full((3, 17), value, np.float32) for name, value in (("present", 0.9), ("visible", 0.8))}
+    mine, rival = np.full((3, 17), 0.75, np.float32), np.full((3, 17), -1, np.intp)
+    mine[1, WRIST], rival[1, WRIST] = 0.25, 2
+    candidates = np.zeros((3, 17, 4, 4), np.float32)
+    candidates[:, :, 0] = np.concatenate([places, np.full((3, 17, 1), 0.9), np.full((3, 17, 1), 0.6)], -1)
+    candidates[1, :, 1] = np.concatenate([places[2], np.full((17, 1), 0.7), np.full((17, 1), 0.125)], -1)
+    return Poses(
+        skeleton=COCO17,
+        keypoints_xy=places,
+        scores=np.full((3, 17), 0.9, np.float32),
+        boxes_xyxy=np.array([(x - 35, 20, x + 35, 220) for x in (LEFT, MIDDLE, RIGHT)], np.float32),
+        box_scores=np.ones(3, np.float32),
+        pose_scores=np.array([0.9, 0.6, 0.3], np.float32),
+        size_wh=size_wh,
+        file_name=file_name,
+        **claims,
+        mine=mine,
+        rival=rival,
+        rival_claim=np.where(rival < 0, 0, 0.5).astype(np.float32),
+        candidates=candidates,
+    )
+
+
+class Told:
+    """An estimator that finds three people in every picture once its gate is open; "crash" in a name makes it fail."""
+
+    skeleton = COCO17
+
+    def __init__(self) -> None:
+        self.gate, self.started = Event(), Event()
+        self.batches: list[list[str]] = []
+        self.boxes: list[Any] = []
+        self.gate.set()
+
+    def stream(self, sources: Any) -> Iterator[tuple[Any, Poses | RSGNetError]]:
+        """As a PoseEstimator does."""
+        sources = list(sources)
+        self.batches.append([source.file_name for source in sources])
+        self.boxes += [source.boxes for source in sources]
+        self.started.set()
+        assert self.gate.wait(PATIENCE_S)
+        for source in sources:
+            if "crash" in source.file_name:
+                raise MemoryError("no memory")
+            try:
+                height, width, _ = decode_picture(source.content, source.file_name).shape
+                yield source, three_people(source.file_name, (width, height))
+            except RSGNetError as error:
+                yield source, error
+
+
+@pytest.fixture
+def estimator() -> Iterator[Told]:
+    """The estimator that the service of a test runs; its gate is opened at the end."""
+    told = Told()
+    yield told
+    told.gate.set()
+
+
+@pytest.fixture
+def service(estimator: Told) -> Callable[..., Service]:
+    """Makes a service of that estimator."""
+
+    def make(token: str | None = None, opening: Callable[[], Any] | None = None, **limits: Any) -> Service:
+        bounds, metrics = Limits(**limits), Metrics()
+        worker = Worker(opening or (lambda: estimator), bounds, metrics)
+        return Service({"nano": worker}, bounds, metrics, token)
+
+    return make
+
+
+@pytest.fixture
+def client(service: Callable[..., Service]) -> Iterator[Callable[..., TestClient]]:
+    """Makes a client of such a service, which runs until the test ends."""
+    clients = []
+
+    def make(**options: Any) -> TestClient:
+        started = TestClient(create_app(service(**options)), raise_server_exceptions=False)
+        clients.append(started.__enter__())
+        return clients[-1]
+
+    yield make
+    for each in clients:
+        each.__exit__(None, None, None)
+
+
+def files(*names: str, content: bytes | None = None) -> list[tuple[str, tuple[str, bytes]]]:
+    """The form of a request of pictures; those whose name says "broken" are none."""
+    return [("pictures", (name, b"nothing" if "broken" in name else content or png())) for name in names]

@@ -1,0 +1,295 @@
+"""The page in a browser, as somebody uses it."""
+
+import json
+import shutil
+import time
+from threading import Thread
+
+import pytest
+import uvicorn
+from PIL import Image
+from tests.server.conftest import MIDDLE, PATIENCE_S, SIZE_WH, WRIST, png, three_people
+
+from rsgnet.server.app import create_app
+
+pytest.importorskip("selenium", reason="the page's tests need selenium: pip install 'rsgnet[dev]'")
+
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--window-size=1200,900",
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no Chromium with its driver here: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield started
+    started.quit()
+
+
+class Page:
+    """The page, by what people do with it."""
+
+    def __init__(self, browser, address, downloads):
+        self.browser, self.downloads = browser, downloads
+        browser.execute_cdp_cmd("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})
+        browser.get(address)
+
+    def all(self, selector):
+        return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def one(self, selector):
+        return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def wait(self, true):
+        return WebDriverWait(self.browser, PATIENCE_S).until(lambda _: true())
+
+    def open(self, path):
+        self.one("#file").send_keys(str(path))
+
+    def found(self, count):
+        self.wait(lambda: self.one("#status").text.startswith(f"{count} "))
+
+    def point(self, element):
+        ActionChains(self.browser).move_to_element(element).perform()
+
+    def click(self, element):
+        ActionChains(self.browser).move_to_element(element).click().perform()
+
+    def keys(self, *keys):
+        ActionChains(self.browser).send_keys(*keys).perform()
+
+    def slide(self, name, value):
+        self.browser.execute_script(
+            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))",
+            self.one(f"#{name}"), value,
+        )  # fmt: skip
+
+    def downloaded(self, suffix):
+        return self.wait(lambda: next(iter(self.downloads.glob(f"*{suffix}")), None))
+
+    def complaints(self):
+        """What the browser noted: broken scripts, files that are missing, whatever the policy forbade."""
+        noted = self.browser.get_log("browser")
+        return [each["message"] for each in noted if each["level"] == "SEVERE" and "status of 4" not in each["message"]]
+
+
+@pytest.fixture
+def page(browser, service, tmp_path):
+    """Opens the page of a service of its own."""
+    servers = []
+
+    def make(**options):
+        server = uvicorn.Server(uvicorn.Config(create_app(service(**options)), port=0, log_level="warning"))
+        thread = Thread(target=server.run)
+        thread.start()
+        servers.append((server, thread))
+        while not server.started:
+            time.sleep(0.02)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        (tmp_path / "downloads").mkdir(exist_ok=True)
+        return Page(browser, f"http://127.0.0.1:{port}/", tmp_path / "downloads")
+
+    yield make
+    browser.get("about:blank")
+    for server, thread in servers:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "group photo.png"
+    path.write_bytes(png())
+    return path
+
+
+@pytest.fixture
+def opened(page, photo):
+    """The page, with three people on it."""
+    shown = page()
+    shown.open(photo)
+    shown.found(3)
+    return shown
+
+
+def test_it_loads_without_a_complaint_or_anything_from_elsewhere(page):
+    shown = page()
+    shown.wait(lambda: shown.one("#weights").get_property("length") == 1)
+    loaded = shown.browser.execute_script("return performance.getEntriesByType('resource').map((each) => each.name)")
+    assert shown.browser.title.startswith("RSGNet") and shown.complaints() == []
+    assert any(name.endswith("main.js") for name in loaded)
+    assert all(name.startswith(shown.browser.current_url) for name in loaded)
+    assert not shown.one("#hint").get_property("hidden") and not shown.one("#networks").is_displayed()
+
+
+def test_a_photo_is_shown_with_its_people_over_it(opened):
+    assert len(opened.all(".person")) == 3 and "3 people" in opened.one("#panel").text
+    assert "1 keypoint is claimed" in opened.one("#panel").text
+    frame, photo, dot = (opened.one(name).rect for name in ("#overlay", "#photo", ".person:nth-child(2) circle"))
+    assert frame == pytest.approx(photo, abs=1) and frame["width"] / frame["height"] == pytest.approx(4 / 3, rel=0.01)
+    # The first keypoint, the nose of the person in the middle, lies where the picture has it.
+    scale = frame["width"] / SIZE_WH[0]
+    assert dot["x"] + dot["width"] / 2 - frame["x"] == pytest.approx((MIDDLE + 0.5) * scale, abs=1)
+    assert opened.complaints() == []
+
+
+def test_pointing_at_somebody_lifts_them_and_leaving_lets_them_go(opened):
+    person = opened.all(".person")[0]
+    opened.point(person.find_element(By.CSS_SELECTOR, "circle"))
+    opened.wait(lambda: "lifted" in person.get_attribute("class"))
+    faint = [float(each.value_of_css_property("opacity")) for each in opened.all(".person")]
+    assert faint[0] == 1 and max(faint[1:]) < 0.5 and opened.all("#hole g line")
+    opened.point(opened.one("h1"))
+    opened.wait(lambda: not opened.all(".person.lifted"))
+
+
+def test_a_keypoint_shows_what_competed_for_it(opened):
+    person = opened.all(".person")[1]
+    opened.point(person.find_element(By.CSS_SELECTOR, "circle"))
+    opened.click(opened.wait(lambda: opened.one(".handles [data-keypoint='0']")))
+    assert opened.one("#panel [aria-expanded='true']").text == "nose"
+    opened.click(opened.one(f".handles [data-keypoint='{WRIST}']"))
+    opened.point(opened.one("h1"))  # what was chosen stays
+    told = opened.one(".details")
+    assert [each.text for each in told.find_elements(By.TAG_NAME, "dd")] == ["0.90", "0.80", "0.25"]
+    assert "Person 3 claims this place, too (0.50)." in told.text
+    rows = [row.text.split() for row in told.find_elements(By.CSS_SELECTOR, "tbody tr")]
+    assert rows == [["the", "one", "taken", "0.90", "0.60"], ["Person", "3", "0.70", "0.13"]]
+    lines = [float(each.get_attribute("stroke-width")) for each in opened.all(".relations line")]
+    assert len(lines) == 2 and lines[0] > 2 * lines[1]
+    colours = [each.get_attribute("color") for each in opened.all(".person")]
+    assert [each.get_attribute("color") for each in opened.all(".relations line")] == colours[1:]
+
+
+def test_all_of_it_by_keyboard(opened):
+    opened.one("#truth").send_keys(Keys.TAB)
+    assert "Person 1" in opened.browser.switch_to.active_element.get_attribute("aria-label")
+    assert opened.all(".person")[0].get_attribute("class") == "person lifted"
+    opened.keys(Keys.TAB, Keys.ENTER)
+    assert "Person 2 of 3" in opened.one("#panel h2").text
+    opened.keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert opened.one("#panel [aria-expanded='true']").text == "left eye" and len(opened.all(".relations line")) == 2
+    opened.keys(Keys.ESCAPE)
+    assert not opened.all(".details") and not opened.all(".relations line")
+
+
+def test_sliders_act_at_once(opened, estimator):
+    opened.slide("people", 0.5)
+    assert len(opened.all(".person")) == 2 and "2 people" in opened.one("#panel").text
+    assert len(opened.all(".person .ring")) == 1  # the disputed wrist
+    opened.slide("mine", 0.8)
+    assert len(opened.all(".person .ring")) == 2 * 17
+    opened.slide("keypoints", 0.95)
+    assert not opened.all(".person") and len(estimator.batches) == 1
+
+
+def test_downloads(opened):
+    opened.slide("people", 0.5)
+    opened.one("#save-json").click()
+    results = json.loads(opened.downloaded(".json").read_text())
+    assert results == json.loads(json.dumps(three_people("group photo.png").to_coco(candidates=True)))
+    opened.one("#save-picture").click()
+    path = opened.downloaded(".png")
+    assert path.name == "group photo_poses.png"
+    opened.wait(lambda: path.stat().st_size)
+    with Image.open(path) as picture:
+        assert picture.size == SIZE_WH and picture.convert("RGB").getpixel((MIDDLE, 35)) != (90, 110, 130)
+        assert picture.convert("RGB").getpixel((5, 5)) == (90, 110, 130)
+
+
+def test_a_bad_file_shows_its_error_and_the_next_goes_through(opened, tmp_path, photo):
+    (tmp_path / "notes.png").write_text("no picture")
+    opened.open(tmp_path / "notes.png")
+    opened.wait(lambda: opened.one("#fault").is_displayed())
+    assert opened.one("#fault").text.startswith("notes.png: not a picture")
+    opened.open(photo)
+    opened.found(3)
+    assert not opened.one("#fault").is_displayed()
+
+
+def test_a_file_over_the_limit_is_not_sent(page, tmp_path, estimator):
+    shown = page(request_bytes=1_000_000)
+    shown.wait(lambda: shown.one("#weights").get_property("length") == 1)
+    (tmp_path / "large.png").write_bytes(bytes(1_000_001))
+    shown.open(tmp_path / "large.png")
+    shown.wait(lambda: "large.png is larger than this service takes (1 MB)" in shown.one("#fault").text)
+    assert estimator.batches == []
+
+
+def test_a_drawn_crowd_goes_with_its_boxes_and_its_truth(page, estimator):
+    shown = page()
+    shown.slide("crowding", 0.3)
+    shown.one("#draw").click()
+    shown.found(3)
+    assert "true boxes" in shown.one("#status").text and len(estimator.boxes[0]) >= 2
+    assert not shown.all(".truth line")
+    shown.one("#truth").click()
+    assert shown.all(".truth line") and "Crowd index 0." in shown.one("#panel").text
+    shown.one("#boxes").click()
+    shown.wait(lambda: len(estimator.boxes) == 2)
+    assert estimator.boxes[1] is None and shown.complaints() == []
+
+
+def test_a_photo_from_the_camera(page, estimator):
+    shown = page()
+    shown.one("#camera").click()
+    shown.wait(lambda: shown.one("#shoot").is_displayed())
+    shown.one("#shoot").click()
+    shown.found(3)
+    assert estimator.batches == [["camera.jpg"]] and shown.complaints() == []
+
+
+def test_a_service_that_wants_a_token_asks_for_it(page, photo):
+    shown = page(token="secret")
+    shown.wait(lambda: shown.one("#token").is_displayed())
+    shown.one("#token").send_keys("secret", Keys.ENTER)
+    shown.wait(lambda: not shown.one("#token").is_displayed())
+    shown.open(photo)
+    shown.found(3)
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(page, photo, browser):
+    screen = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        shown = page()
+        shown.open(photo)
+        shown.found(3)
+        shown.one(".person").send_keys(Keys.ENTER)
+        shown.one(".keypoints button").click()
+        assert browser.execute_script("return document.documentElement.scrollWidth") == 360
+        assert shown.one("#stage").rect["width"] > 300
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_api_is_explained_to_people(page, browser):
+    shown = page()
+    browser.get(f"{browser.current_url}api.html")
+    shown.wait(lambda: len(shown.all("#operations section")) > 6)
+    told = shown.one("main").text
+    assert "POST /v1/poses" in told and "curl -F pictures=@photo.jpg" in told and shown.complaints() == []
