@@ -138,7 +138,7 @@ def test_onnx_and_pytorch_give_the_shipped_networks_candidates_alike():
     one, other = (open_runner("nano", backend, "cpu") for backend in ("onnx", "torch"))
     assert one.ownership == other.ownership and one.ownership.candidates and one.gives_candidates
     first, second = one.maps(crops), other.maps(crops)
-    assert first.candidates.shape == (2, 19, one.config.model.peaks_per_keypoint, 4)
+    assert first.tables[0].shape == (2, 19, one.config.model.peaks_per_keypoint, 4)
     np.testing.assert_allclose(first.target_heatmaps, second.target_heatmaps, atol=1e-3)
-    np.testing.assert_allclose(first.candidates[..., 2:], second.candidates[..., 2:], atol=1e-3)
-    assert ((first.candidates[..., 3] >= 0) & (first.candidates[..., 3] <= 1)).all()
+    np.testing.assert_allclose(first.tables[0][..., 2:], second.tables[0][..., 2:], atol=1e-3)
+    assert ((first.tables[0][..., 3] >= 0) & (first.tables[0][..., 3] <= 1)).all()

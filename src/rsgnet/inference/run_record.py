@@ -9,7 +9,7 @@ from pathlib import Path
 from rsgnet.files import sha256
 from rsgnet.inference.detector import Detector
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.runner import Runner
+from rsgnet.inference.runner import AnyRunner
 from rsgnet.settings import from_json
 
 RESULTS_FILE, RUN_FILE = "poses.json", "run.json"
@@ -92,6 +92,8 @@ def run_beside(results: Path) -> RunRecord | None:
     return from_json(RunRecord, path.read_bytes(), str(path))
 
 
-def _sha256(used: Runner | Detector) -> str | None:
+def _sha256(used: AnyRunner | Detector) -> str | None:
     path: Path | None = getattr(used, "path", None)
-    return None if path is None else sha256(path)
+    if path is None:
+        return None
+    return sha256(path.with_suffix(".bin") if path.suffix == ".xml" else path)  # of OpenVINO's two, the weights
