@@ -19,6 +19,8 @@ OWNERSHIP_FILE, ONNX_OWNERSHIP_PROPERTY = "ownership.json", "rsgnet_ownership"
 OPENVINO_FILE, INT8_FILE = "model.xml", "model-int8.xml"
 # Where a file says what of the line it does inside, as a `GraphForm`.
 GRAPH_FORM_PROPERTY = "rsgnet_graph"
+# What follows from the weights of a model directory, and is void once they are replaced.
+DERIVED_FILES = (OWNERSHIP_FILE, ONNX_FILE, OPENVINO_FILE, "model.bin", INT8_FILE, "model-int8.bin")
 METADATA_PROPERTIES = (ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, GRAPH_FORM_PROPERTY)
 
 

@@ -125,7 +125,7 @@ class TestTheWholeLine:
         assert all(((value >= 0) & (value <= 1)).all() for value in (both.present, both.visible, both.mine))
 
     def test_a_lone_file_carries_its_fit(self, pose_network, picture):
-        exporting = pytest.importorskip("rsgnet.export")
+        exporting = pytest.importorskip("rsgnet.export.directory")
         path = pose_network(lone=True)
         exporting.embed_ownership(path, to_json(ownership()))
         assert open_runner(path, device="cpu").ownership == ownership()

@@ -74,7 +74,7 @@ def _collected(
 
 
 def keep(calibration: Calibration, weights: str | Path) -> Path:
-    """Writes a fit to where the weights are: `ownership.json` beside them and into their ONNX file.
+    """Writes a fit to where the weights are: `ownership.json` beside them and into their network files.
 
     Args:
         calibration: The fit.
@@ -84,13 +84,14 @@ def keep(calibration: Calibration, weights: str | Path) -> Path:
         The file that predictions read it from.
 
     Raises:
-        ImportError: onnx is missing; `ownership.json` is written before, where the weights are a directory.
+        ImportError: A library that writes them is missing; `ownership.json` is written before, where the weights are a
+            directory.
     """
     files, text = find_weights(weights), to_json(calibration.ownership)
     if files.directory is not None:
         write_text(files.directory / OWNERSHIP_FILE, text)
-    if files.onnx.is_file():
-        from rsgnet.export import embed_ownership  # noqa: PLC0415
+    for path in filter(Path.is_file, files.networks):
+        from rsgnet.export.directory import embed_ownership  # noqa: PLC0415
 
-        embed_ownership(files.onnx, text)
+        embed_ownership(path, text)
     return files.onnx if files.directory is None else files.directory / OWNERSHIP_FILE

@@ -53,8 +53,8 @@ class PoseEstimator:
         poses.draw().save("overlay.jpg")
 
     Args:
-        weights: A shipped name ("nano"), a model directory or an .onnx file, for OpenVINO also an .xml file; or a runner
-            of your own.
+        weights: A shipped name ("nano"), a model directory or an .onnx file (.xml for OpenVINO); or a runner of your
+            own.
         detector: How people are found: "nano" (shipped), "onnx:PATH", "torchvision", "boxes:PATH", "full"; or an object
             with `detect(photos) -> list[Boxes]`.
         device: "auto", "cpu" or "cuda".

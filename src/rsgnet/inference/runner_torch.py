@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.config import GraphForm, PoseConfig
+from rsgnet.errors import needing
 from rsgnet.inference.maps import Maps, checked_maps
 from rsgnet.inference.ownership import Ownership
-from rsgnet.inference.pytorch import needing_pytorch, pytorch_device
+from rsgnet.inference.pytorch import pytorch_device
 
 
 class TorchRunner:
@@ -29,7 +30,7 @@ class TorchRunner:
     """
 
     def __init__(self, path: Path, config: PoseConfig, device: str, precision: str) -> None:
-        with needing_pytorch("backend torch"):
+        with needing("backend torch", "train"):
             import torch  # noqa: PLC0415
 
             from rsgnet.checkpoint import load_pose_model  # noqa: PLC0415

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.config import METADATA_PROPERTIES
-from rsgnet.errors import RSGNetError, WeightsError
+from rsgnet.errors import RSGNetError, WeightsError, needing
 from rsgnet.inference.session import Port, allowed_threads
 
 _HINTS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}  # of a quantised network, what is not quantised
@@ -31,10 +31,8 @@ class OpenVinoSession:
     """
 
     def __init__(self, path: Path, device: str, precision: str) -> None:
-        try:
+        with needing("backend openvino", "openvino"):
             import openvino  # noqa: PLC0415
-        except ImportError as error:
-            raise RSGNetError("backend openvino needs openvino: pip install 'rsgnet[openvino]'") from error
         if device == "cuda":
             raise RSGNetError("backend openvino runs on the processor; use --device cpu, or --backend onnx or torch")
         hints = {

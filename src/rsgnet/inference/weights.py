@@ -46,6 +46,13 @@ class WeightFiles:
         """What messages call it."""
         return self.directory or self.onnx
 
+    @property
+    def networks(self) -> list[Path]:
+        """The network files that there may be."""
+        if self.directory is None:
+            return [self.onnx]
+        return [self.directory / name for name in (ONNX_FILE, OPENVINO_FILE, INT8_FILE)]
+
     def network(self, backend: str, precision: str) -> Path:
         """The file that a back end runs; may be missing. In a directory OpenVINO prefers its own to the ONNX file.
 

@@ -11,7 +11,8 @@ import torch
 from rsgnet.checkpoint import build, load_model, save_model
 from rsgnet.config import ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY
 from rsgnet.errors import WeightsError
-from rsgnet.export import DetectorGraph, PoseGraph, export_onnx, publish
+from rsgnet.export.directory import export_onnx, publish
+from rsgnet.export.graphs import DetectorGraph, PoseGraph
 from rsgnet.inference.weights import SHIPPED
 from rsgnet.presets import detector_nano, nano, paper
 from rsgnet.settings import network_config, with_settings
