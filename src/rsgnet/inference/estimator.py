@@ -87,8 +87,10 @@ class PoseEstimator:
     ) -> None:
         if batch_size < 1 or max_pixels < 1:
             raise RSGNetError(f"batch_size and max_pixels must be positive, not {batch_size} and {max_pixels}")
+        self.backend, self.precision = "", ""
         if isinstance(weights, (str, Path)):
             weights = open_runner(weights, backend, device, precision=precision)
+            self.backend, self.precision = backend, precision
         if isinstance(detector, str):
             detector = open_detector(detector, device, box_threshold, backend)
         self.runner, self.detector = weights, detector

@@ -49,6 +49,8 @@ class RunRecord:
         boxes: The detector, or the file of boxes.
         skeleton: The name of the keypoints that came out.
         flip_test: Whether heatmaps were averaged with those of the mirrored crop.
+        backend: The library that ran the pose network; "" for a runner of one's own.
+        precision: What it reckoned in; "" likewise.
     """
 
     rsgnet: str
@@ -56,6 +58,8 @@ class RunRecord:
     boxes: BoxesOrigin
     skeleton: str
     flip_test: bool
+    backend: str = ""
+    precision: str = ""
 
 
 def record_run(estimator: PoseEstimator, weights: str, boxes: str, detector: Detector | None = None) -> RunRecord:
@@ -77,6 +81,8 @@ def record_run(estimator: PoseEstimator, weights: str, boxes: str, detector: Det
         BoxesOrigin(boxes, _sha256(found_by), getattr(found_by, "threshold", None)),
         estimator.skeleton.name,
         estimator.flip_test,
+        estimator.backend,
+        estimator.precision,
     )
 
 

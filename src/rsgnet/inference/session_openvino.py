@@ -61,11 +61,15 @@ class OpenVinoSession:
 
     def run(self, names: Sequence[str], tensor: NDArray[Any]) -> list[NDArray[Any]]:
         """The outputs of those names for an input."""
+        if len(tensor) == 0:  # OpenVINO answers an empty batch with what it gave before
+            return [output[:0] for output in self.run(names, np.zeros((1, *tensor.shape[1:]), tensor.dtype))]
         with self._one_at_a_time:
             outputs = self._network(np.ascontiguousarray(tensor))
         return [outputs[self._places[name]] for name in names]
 
 
 def _port(node: Any) -> Port:
-    shape = tuple(None if side.is_dynamic else side.get_length() for side in node.get_partial_shape())
+    sides = node.get_partial_shape()
+    known = [] if sides.rank.is_dynamic else sides
+    shape = tuple(None if side.is_dynamic else side.get_length() for side in known)
     return Port(node.get_any_name(), node.get_element_type().to_dtype().name, shape)
