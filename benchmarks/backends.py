@@ -2,8 +2,8 @@
 
 `python benchmarks/backends.py [NETWORK ...] [--threads 1] [--batch 16] [--rounds 7] [--seconds 2]`
 
-A network is a model directory, or a preset, which gets random weights: how fast it is does not depend on them. The ranges
-of 8 bits are measured on noise, for the same reason; what 8 bits cost in AP is for `rsgnet evaluate` to say.
+A network is a model directory, or a preset, which gets random weights: how fast it is does not depend on them. The
+ranges of 8 bits are measured on noise, for the same reason; what 8 bits cost in AP is for `rsgnet evaluate` to say.
 """
 
 import argparse

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from rsgnet.checkpoint import load_model, save_model
@@ -71,17 +73,24 @@ def export_openvino(directory: Path, form: GraphForm | None = None, calibration:
         RSGNetError: It cannot be exported, as for `export_onnx`; a library is missing; or the labels cannot be used.
     """
     graph, metadata = _graph(directory, form)
-    if calibration and isinstance(graph, DetectorGraph):
-        raise RSGNetError(f"{directory}: --calibrate is for pose networks; this is a detector")
+    crops = _calibration_crops(directory, graph, calibration) if calibration else None
     with TemporaryDirectory() as folder:
         write_onnx(graph, metadata, Path(folder) / ONNX_FILE)
         network = read_network(Path(folder) / ONNX_FILE)
         write_network(network, directory / OPENVINO_FILE)
-        if isinstance(graph, PoseGraph) and calibration:
-            small = quantised(network, calibration_crops(calibration, graph.config))
+        if isinstance(graph, PoseGraph) and crops is not None:
+            small = quantised(network, crops)
             set_metadata(small, GRAPH_FORM_PROPERTY, to_json(replace(graph.form, int8=True)))
             write_network(small, directory / INT8_FILE)
     return directory / OPENVINO_FILE
+
+
+def _calibration_crops(
+    directory: Path, graph: PoseGraph | DetectorGraph, calibration: Sequence[str]
+) -> NDArray[np.uint8]:
+    if isinstance(graph, DetectorGraph):
+        raise RSGNetError(f"{directory}: --calibrate is for pose networks; this is a detector")
+    return calibration_crops(calibration, graph.config)
 
 
 def _graph(directory: Path, form: GraphForm | None) -> tuple[PoseGraph | DetectorGraph, dict[str, str]]:
