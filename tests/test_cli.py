@@ -141,7 +141,8 @@ class TestPredict:
             (["photos", "--detector", "eyes"], "no detector 'eyes'"),
             (["photos", "--detector", "boxes:none.json"], "none.json: cannot be read"),
             (["photos", "--device", "abacus"], "auto, cpu, cuda"),
-            (["photos", "--backend", "caffe"], "onnx, torch"),
+            (["photos", "--backend", "caffe"], "onnx, torch, openvino"),
+            (["photos", "--precision", "bf16"], "use --backend torch or openvino"),
             (["photos", "--skeleton", "horse"], "no skeleton is named 'horse'"),
             (["photos/b.jpg", "--out", "photos"], "would overwrite"),
             (["photos", "--out", "photos/a.png/x"], "photos/a.png"),
@@ -154,6 +155,18 @@ class TestPredict:
         code, printed, errors = rsgnet("predict", "--out", "out", *line, *arguments)
         assert code == 2 and printed == "" and len(errors) == 1
         assert errors[0].startswith("error: ") and says in errors[0]
+
+    def test_another_library_finds_the_same(self, rsgnet, line, photos, tmp_path):
+        pytest.importorskip("openvino")
+        found = {}
+        for backend in ("onnx", "openvino"):
+            code, _, errors = rsgnet("predict", photos, "--out", tmp_path / backend, *line, "--backend", backend)
+            assert code == 0, errors
+            found[backend] = json.loads((tmp_path / backend / "poses.json").read_text())
+            assert json.loads((tmp_path / backend / "run.json").read_text())["backend"] == backend
+        assert [r["bbox"] for r in found["onnx"]] == [r["bbox"] for r in found["openvino"]]
+        for one, other in zip(found["onnx"], found["openvino"], strict=True):
+            np.testing.assert_allclose(one["keypoints"], other["keypoints"], atol=0.1)
 
     def test_an_interrupt_keeps_what_is_done(self, line, photos, tmp_path):
         for index in range(2000):

@@ -8,7 +8,19 @@ import textwrap
 import numpy as np
 from PIL import Image
 
-BLOCKED = ("torch", "torchvision", "timm", "lightning", "safetensors", "jaxtyping", "onnx", "onnxscript", "cv2")
+BLOCKED = (
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning",
+    "safetensors",
+    "jaxtyping",
+    "onnx",
+    "onnxscript",
+    "cv2",
+    "openvino",
+    "nncf",
+)
 
 PROGRAM = """
 import importlib, importlib.abc, json, pkgutil, sys
@@ -49,6 +61,7 @@ line = ["--weights", pose, "--detector", f"onnx:{{boxes}}"]
 assert run("predict", folder, "--out", folder / "out", *line) == 0
 assert json.loads((folder / "out" / "poses.json").read_text())
 assert run("predict", folder, "--out", folder / "out", "--backend", "torch", *line) == 2
+assert run("predict", folder, "--out", folder / "out", "--backend", "openvino", *line) == 2
 assert run("train", "nano", "--data", "x.json", "--out", folder / "run") == 2
 assert not set({blocked}) & set(sys.modules)
 print("done")
@@ -65,5 +78,6 @@ def test_all_but_training_runs_without_pytorch(pose_network, box_network, tmp_pa
     )
     assert ran.returncode == 0 and ran.stdout == "done\n", ran.stderr
     errors = [line for line in ran.stderr.splitlines() if line.startswith("error:")]
-    assert len(errors) == 2 and all("pip install 'rsgnet[train]'" in line for line in errors)
+    assert ["[openvino]" in line for line in errors] == [False, True, False]
+    assert ["pip install 'rsgnet[train]'" in line for line in errors] == [True, False, True]
     assert len(json.loads((tmp_path / "photos" / "out" / "poses.json").read_text())) == 1

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rsgnet.config import (
     CONFIG_FILE,
-    OWNERSHIP_FILE,
+    DERIVED_FILES,
     WEIGHTS_FILE,
     DetectorConfig,
     FasterRCNNConfig,
@@ -65,7 +65,7 @@ def _check_size(config: PoseConfig | DetectorConfig) -> None:
 
 
 def save_model(model: nn.Module, config: NetworkConfig, directory: Path, half: bool = False) -> None:
-    """Writes a model directory; each file whole or not at all. An ownership fit of earlier weights there is removed.
+    """Writes a model directory; each file whole or not at all. What followed from earlier weights there is removed.
 
     Args:
         model: The network.
@@ -73,7 +73,8 @@ def save_model(model: nn.Module, config: NetworkConfig, directory: Path, half: b
         directory: Where it goes.
         half: Whether to store weights of two or more dimensions in half precision; norms and biases stay exact.
     """
-    (directory / OWNERSHIP_FILE).unlink(missing_ok=True)
+    for name in DERIVED_FILES:
+        (directory / name).unlink(missing_ok=True)
     write_text(directory / CONFIG_FILE, to_json(config))
     weights = {
         name: (value.half() if half and value.ndim > 1 else value).detach().cpu().contiguous()

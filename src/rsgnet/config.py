@@ -15,6 +15,13 @@ CONFIG_FILE, WEIGHTS_FILE, ONNX_FILE = "config.json", "model.safetensors", "mode
 ONNX_CONFIG_PROPERTY = "rsgnet"
 # Where the fit of `rsgnet calibrate` is kept: beside the weights, and in an ONNX file by itself.
 OWNERSHIP_FILE, ONNX_OWNERSHIP_PROPERTY = "ownership.json", "rsgnet_ownership"
+# OpenVINO's form of the network and the quantised one, each with a .bin beside it; they carry what an ONNX file does.
+OPENVINO_FILE, INT8_FILE = "model.xml", "model-int8.xml"
+# Where a file says what of the line it does inside, as a `GraphForm`.
+GRAPH_FORM_PROPERTY = "rsgnet_graph"
+# What follows from the weights of a model directory, and is void once they are replaced.
+DERIVED_FILES = (OWNERSHIP_FILE, ONNX_FILE, OPENVINO_FILE, "model.bin", INT8_FILE, "model-int8.bin")
+METADATA_PROPERTIES = (ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, GRAPH_FORM_PROPERTY)
 
 
 class _Strict:
@@ -133,6 +140,21 @@ class DecodeConfig(_Strict):
     refinement: Literal["none", "quarter", "taylor"] = "quarter"
     keypoint_threshold: float = 0.2
     nms_threshold: float = 0.9
+
+
+@dataclass(frozen=True)
+class GraphForm(_Strict):
+    """What the file of a pose network does inside, beside running the network on crops.
+
+    Attributes:
+        flip_test: Whether it averages with the mirrored crops.
+        decoding: Whether it gives keypoints and scores, not heatmaps.
+        int8: Whether its convolutions are quantised to 8 bits.
+    """
+
+    flip_test: bool = False
+    decoding: bool = False
+    int8: bool = False
 
 
 @dataclass(frozen=True)

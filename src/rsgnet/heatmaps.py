@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rsgnet.geometry import Floats
 
 Refinement = Literal["none", "quarter", "taylor"]
+PEAK_REACH_PX = 4.0  # heatmap pixels: beyond two standard deviations of a peak, it is another one
 
 
 def heatmap_affine(stride: int, pixel_centre: float) -> Floats:
@@ -33,7 +34,7 @@ def encode(keypoints_xy: Any, shape_hw: tuple[int, int], sigma: float) -> Any:
     Returns:
         (..., H, W) of the same library, type and device as the keypoints.
     """
-    xp = sys.modules[type(keypoints_xy).__module__]  # numpy or torch: one formula, whichever asks
+    xp = _library_of(keypoints_xy)
     height, width = shape_hw
     columns = xp.arange(width, dtype=keypoints_xy.dtype, device=keypoints_xy.device)
     rows = xp.arange(height, dtype=keypoints_xy.dtype, device=keypoints_xy.device)
@@ -61,45 +62,89 @@ def decode(heatmaps: NDArray[np.float32], refinement: Refinement = "quarter") ->
     scores = np.take_along_axis(flat, best[:, None], -1)[:, 0]
     column, row = best % width, best // width
     found = np.stack([column, row], -1).astype(np.float64)
-    edge = 1 if refinement == "quarter" else 0  # the published decoding leaves the second row and column alone too
-    inside = (column > edge) & (column < width - 1) & (row > edge) & (row < height - 1)
-    if refinement != "none" and inside.any():
-        around = _neighbourhoods(flat[inside].reshape(-1, height, width), row[inside], column[inside], refinement)
-        found[inside] += _quarter_offset(around) if refinement == "quarter" else _taylor_offset(around)
+    inside = refinable(column, row, (height, width), refinement)
+    if inside.any():
+        around = _surroundings(flat[inside].reshape(-1, height, width), row[inside], column[inside])
+        found[inside] += peak_offset(around, refinement)
     found[scores <= 0] = 0.0
     return found.reshape(*lead, 2), scores.reshape(lead)
 
 
-def _neighbourhoods(maps: NDArray[np.float32], row: Any, column: Any, refinement: Refinement) -> Floats:
-    """(n, 3, 3) the surroundings of each peak; for "taylor" smoothed by a 3x3 binomial kernel."""
-    reach = 2 if refinement == "taylor" else 1
-    padded = np.pad(maps.astype(np.float64), ((0, 0), (reach, reach), (reach, reach)), mode="edge")
-    offsets = np.arange(2 * reach + 1)
-    index = np.arange(len(maps))[:, None, None]
+def _surroundings(maps: NDArray[np.float32], row: Any, column: Any) -> Floats:
+    """(n, 5, 5) about one place in each of (n, H, W) maps."""
+    padded = np.pad(maps.astype(np.float64), ((0, 0), (2, 2), (2, 2)), mode="edge")
+    index, offsets = np.arange(len(maps))[:, None, None], np.arange(5)
     around: Floats = padded[index, row[:, None, None] + offsets[:, None], column[:, None, None] + offsets]
-    if refinement == "taylor":
-        around = (around[:, :-2] + 2 * around[:, 1:-1] + around[:, 2:]) / 4
-        around = (around[:, :, :-2] + 2 * around[:, :, 1:-1] + around[:, :, 2:]) / 4
     return around
 
 
-def _quarter_offset(around: Floats) -> Floats:
-    slope = np.stack([around[:, 1, 2] - around[:, 1, 0], around[:, 2, 1] - around[:, 0, 1]], -1)
-    return np.sign(slope) * 0.25
+# The three below, like `encode`, take arrays and tensors: one formula for `decode` and for exported graphs.
 
 
-def _taylor_offset(around: Floats) -> Floats:
-    logs = np.log(np.maximum(around, 1e-10))
-    slope = np.stack([logs[:, 1, 2] - logs[:, 1, 0], logs[:, 2, 1] - logs[:, 0, 1]], -1) / 2
-    xx = logs[:, 1, 2] - 2 * logs[:, 1, 1] + logs[:, 1, 0]
-    yy = logs[:, 2, 1] - 2 * logs[:, 1, 1] + logs[:, 0, 1]
-    xy = (logs[:, 2, 2] - logs[:, 2, 0] - logs[:, 0, 2] + logs[:, 0, 0]) / 4
+def refinable(column: Any, row: Any, shape_hw: tuple[int, int], refinement: Refinement) -> Any:
+    """(...) which peaks lie far enough inside (H, W) maps to be placed below pixel precision."""
+    height, width = shape_hw
+    # The published decoding, in quarters, leaves the second row and column alone, too.
+    edge = {"none": max(shape_hw), "quarter": 1, "taylor": 0}[refinement]
+    return (column > edge) & (column < width - 1) & (row > edge) & (row < height - 1)
+
+
+def peak_offset(around: Any, refinement: Refinement) -> Any:
+    """How far from its pixel each peak lies.
+
+    Args:
+        around: (..., 5, 5) the surroundings of each peak.
+        refinement: "quarter" or "taylor", as `decode` has them.
+
+    Returns:
+        (..., 2) x and y, no more than a pixel.
+    """
+    xp = _library_of(around)
+    if refinement == "quarter":
+        return 0.25 * xp.sign(_slope(around[..., 1:-1, 1:-1], xp))
+    around = (around[..., :-2, :] + 2 * around[..., 1:-1, :] + around[..., 2:, :]) / 4  # a 3x3 binomial kernel
+    around = (around[..., :-2] + 2 * around[..., 1:-1] + around[..., 2:]) / 4
+    logs = xp.log(around.clip(1e-10))
+    slope = _slope(logs, xp) / 2
+    xx = logs[..., 1, 2] - 2 * logs[..., 1, 1] + logs[..., 1, 0]
+    yy = logs[..., 2, 1] - 2 * logs[..., 1, 1] + logs[..., 0, 1]
+    xy = (logs[..., 2, 2] - logs[..., 2, 0] - logs[..., 0, 2] + logs[..., 0, 0]) / 4
     determinant = xx * yy - xy * xy
     curved = (determinant > 1e-12) & (xx < 0)
-    safe = np.where(curved, determinant, 1.0)
-    offset = -np.stack([yy * slope[:, 0] - xy * slope[:, 1], xx * slope[:, 1] - xy * slope[:, 0]], -1) / safe[:, None]
+    safe = xp.where(curved, determinant, 1.0)[..., None]
+    x, y = slope[..., 0], slope[..., 1]
+    offset = -xp.stack([yy * x - xy * y, xx * y - xy * x], -1) / safe
     # A peak cannot lie nearer to another pixel than to its own; a flat or saddle-shaped top keeps the pixel.
-    return np.where(curved[:, None], offset.clip(-1, 1), 0.0)
+    return xp.where(curved[..., None], offset.clip(-1, 1), 0.0)
+
+
+def _slope(around: Any, xp: Any) -> Any:
+    return xp.stack([around[..., 1, 2] - around[..., 1, 0], around[..., 2, 1] - around[..., 0, 1]], -1)
+
+
+def second_heights(heatmaps: Any, places: Any) -> Any:
+    """The highest value of each heatmap further from a place than a peak reaches.
+
+    Args:
+        heatmaps: (..., H, W) array or tensor.
+        places: (..., 2) x and y in heatmap pixels.
+
+    Returns:
+        (...,) of the same library, 0 or more.
+    """
+    xp = _library_of(heatmaps)
+    height, width = heatmaps.shape[-2:]
+    columns = xp.arange(width, dtype=heatmaps.dtype, device=heatmaps.device)
+    rows = xp.arange(height, dtype=heatmaps.dtype, device=heatmaps.device)
+    across = xp.abs(columns - places[..., :1]) <= PEAK_REACH_PX
+    down = xp.abs(rows - places[..., 1:]) <= PEAK_REACH_PX
+    near = down[..., :, None] & across[..., None, :]
+    return xp.amax(xp.where(near, xp.zeros_like(heatmaps), heatmaps), (-2, -1))
+
+
+def _library_of(values: Any) -> Any:
+    """numpy or torch, whichever asks; torch is never imported here."""
+    return np if isinstance(values, np.ndarray) else sys.modules["torch"]
 
 
 def flip_back(heatmaps: NDArray[np.float32], flip_indices: NDArray[np.intp], shift: bool) -> NDArray[np.float32]:

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from rsgnet import cli
 from rsgnet.calibrate.run import calibrate_weights
 from rsgnet.errors import RSGNetError
+from rsgnet.inference.backends import open_session
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.runner import open_runner
-from rsgnet.inference.session import embedded_ownership, open_session
 from rsgnet.skeletons import COCO17
 
 
@@ -55,7 +55,8 @@ def test_one_command_fits_keeps_and_shows(pose_network, held_out, tmp_path, lone
     assert fit is not None and not fit.candidates and fit.fitted_on == "val.json: 8 pictures, 272 keypoints"
     if not lone:
         beside = (weights / "ownership.json").read_text()
-        assert embedded_ownership(open_session(weights / "model.onnx", "cpu")) == beside  # the file suffices by itself
+        inside = open_session(weights / "model.onnx", "cpu").metadata
+        assert inside["rsgnet_ownership"] == beside  # the file suffices by itself
     poses = PoseEstimator(weights, "full", device="cpu")(held_out.parent / "images" / "0.png")
     assert poses.mine.shape == (1, 17) and ((poses.mine > 0) & (poses.mine < 1)).all()
 

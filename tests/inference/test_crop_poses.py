@@ -4,7 +4,7 @@ from tests.conftest import colour_config
 
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import cut
-from rsgnet.inference.evidence import Maps
+from rsgnet.inference.maps import Maps
 
 
 class Two:
@@ -20,7 +20,7 @@ class Two:
     def maps(self, crops):
         table = np.zeros((len(crops), 17, 4, 4), np.float32)
         table[:, :, :2] = [[3, 4, 0.9, 0.7], [8, 9, 0.5, 0.2]]
-        return Maps(self(crops), table)
+        return Maps(self(crops), (table,))
 
 
 @pytest.fixture

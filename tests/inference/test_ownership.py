@@ -125,7 +125,7 @@ class TestTheWholeLine:
         assert all(((value >= 0) & (value <= 1)).all() for value in (both.present, both.visible, both.mine))
 
     def test_a_lone_file_carries_its_fit(self, pose_network, picture):
-        exporting = pytest.importorskip("rsgnet.export")
+        exporting = pytest.importorskip("rsgnet.export.directory")
         path = pose_network(lone=True)
         exporting.embed_ownership(path, to_json(ownership()))
         assert open_runner(path, device="cpu").ownership == ownership()
@@ -138,7 +138,7 @@ def test_onnx_and_pytorch_give_the_shipped_networks_candidates_alike():
     one, other = (open_runner("nano", backend, "cpu") for backend in ("onnx", "torch"))
     assert one.ownership == other.ownership and one.ownership.candidates and one.gives_candidates
     first, second = one.maps(crops), other.maps(crops)
-    assert first.candidates.shape == (2, 19, one.config.model.peaks_per_keypoint, 4)
+    assert first.tables[0].shape == (2, 19, one.config.model.peaks_per_keypoint, 4)
     np.testing.assert_allclose(first.target_heatmaps, second.target_heatmaps, atol=1e-3)
-    np.testing.assert_allclose(first.candidates[..., 2:], second.candidates[..., 2:], atol=1e-3)
-    assert ((first.candidates[..., 3] >= 0) & (first.candidates[..., 3] <= 1)).all()
+    np.testing.assert_allclose(first.tables[0][..., 2:], second.tables[0][..., 2:], atol=1e-3)
+    assert ((first.tables[0][..., 3] >= 0) & (first.tables[0][..., 3] <= 1)).all()

@@ -20,6 +20,7 @@ def test_a_detector_is_named_with_its_weights_and_threshold(pose_network, box_ne
     assert (record.weights.name, record.weights.sha256) == ("mine", sha256(pose / "model.onnx"))
     assert (record.boxes.name, record.boxes.sha256) == ("nano", sha256(boxes / "model.onnx"))
     assert (record.boxes.threshold, record.skeleton, record.flip_test) == (0.3, "coco17", False)
+    assert (record.backend, record.precision) == ("onnx", "float32")
 
 
 def test_boxes_of_a_file_are_named_with_the_file(pose_network, tmp_path):

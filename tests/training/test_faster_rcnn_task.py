@@ -13,7 +13,7 @@ from rsgnet import cli
 from rsgnet.checkpoint import build, save_model
 from rsgnet.data.detection import DetectionSample
 from rsgnet.errors import RSGNetError
-from rsgnet.export import export_onnx
+from rsgnet.export.directory import export_onnx
 from rsgnet.files import sha256
 from rsgnet.inference.boxes import Photo
 from rsgnet.inference.detector import open_detector

@@ -11,7 +11,7 @@ from rsgnet.config import PoseConfig
 from rsgnet.data.annotations import read_annotations
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.average_precision import evaluate_keypoints
-from rsgnet.export import export_onnx
+from rsgnet.export.directory import export_onnx
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.presets import nano
 from rsgnet.settings import from_json, to_json, with_settings

@@ -18,7 +18,7 @@ from rsgnet.geometry import Floats, apply_affine, xywh_to_xyxy
 from rsgnet.inference.contests import CONTEST_SIMILARITY, find_contests, with_contests
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import Crop, cut
-from rsgnet.inference.runner import EvidenceRunner
+from rsgnet.inference.runner import OpenedRunner
 from rsgnet.pictures import read_picture
 from rsgnet.skeletons import skeleton_named
 
@@ -68,7 +68,7 @@ def join(parts: Sequence[Claims]) -> Claims:
 
 
 def collect(
-    runner: EvidenceRunner, truth: Annotations, folder: Path, flip_test: bool, seed: int = 0, first: int = 0
+    runner: OpenedRunner, truth: Annotations, folder: Path, flip_test: bool, seed: int = 0, first: int = 0
 ) -> Iterator[Claims]:
     """The claims of each picture of a data set, those without labelled people and unreadable ones left out.
 

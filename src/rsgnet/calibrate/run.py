@@ -13,7 +13,7 @@ from rsgnet.data.annotations import read_annotations
 from rsgnet.data.catalog import labels_and_pictures
 from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
-from rsgnet.inference.runner import EvidenceRunner, open_runner
+from rsgnet.inference.runner import OpenedRunner, flip_test_of, open_runner
 from rsgnet.inference.weights import find_weights
 from rsgnet.settings import to_json
 from rsgnet.skeletons import skeleton_named
@@ -32,10 +32,10 @@ def calibrate_weights(
     """Fits a network's probabilities.
 
     Args:
-        weights: A shipped name, a model directory or an .onnx file.
+        weights: A shipped name, a model directory or an .onnx file (for OpenVINO also an .xml file).
         data: Labels that the network was not trained on, each `LABELS[:PICTURES_DIR]`.
         flip_test: Whether to average with the mirrored crops; as the weights say where None.
-        backend: "onnx" or "torch".
+        backend: "onnx", "torch" or "openvino".
         device: "auto", "cpu" or "cuda".
         seed: Seeds the boxes and the parts of the cross-fit.
         report: Told of each person's crop.
@@ -45,8 +45,8 @@ def calibrate_weights(
     """
     runner = open_runner(weights, backend, device, ownership=False)
     if runner.config.model.relation != "none" and not runner.gives_candidates:
-        raise RSGNetError(f"{weights}: its model.onnx is of an older form, without candidates; run: rsgnet export")
-    flip = runner.config.decode.flip_test if flip_test is None else flip_test
+        raise RSGNetError(f"{weights}: its network file is of an older form, without candidates; run: rsgnet export")
+    flip = flip_test_of(runner, flip_test)
     claims = join(_collected(runner, data, flip, seed, report))
     keypoints = skeleton_named(runner.config.model.skeleton).keypoints
     calibration = calibrate(claims, keypoints, runner.gives_candidates, flip, seed)
@@ -56,7 +56,7 @@ def calibrate_weights(
 
 
 def _collected(
-    runner: EvidenceRunner, data: Sequence[str], flip: bool, seed: int, report: Callable[[object, object], None]
+    runner: OpenedRunner, data: Sequence[str], flip: bool, seed: int, report: Callable[[object, object], None]
 ) -> list[Claims]:
     found: list[Claims] = []
     first = 0
@@ -74,7 +74,7 @@ def _collected(
 
 
 def keep(calibration: Calibration, weights: str | Path) -> Path:
-    """Writes a fit to where the weights are: `ownership.json` beside them and into their ONNX file.
+    """Writes a fit to where the weights are: `ownership.json` beside them and into their network files.
 
     Args:
         calibration: The fit.
@@ -84,13 +84,14 @@ def keep(calibration: Calibration, weights: str | Path) -> Path:
         The file that predictions read it from.
 
     Raises:
-        ImportError: onnx is missing; `ownership.json` is written before, where the weights are a directory.
+        ImportError: A library that writes them is missing; `ownership.json` is written before, where the weights are a
+            directory.
     """
     files, text = find_weights(weights), to_json(calibration.ownership)
     if files.directory is not None:
         write_text(files.directory / OWNERSHIP_FILE, text)
-    if files.onnx.is_file():
-        from rsgnet.export import embed_ownership  # noqa: PLC0415
+    for path in filter(Path.is_file, files.networks):
+        from rsgnet.export.directory import embed_ownership  # noqa: PLC0415
 
-        embed_ownership(files.onnx, text)
+        embed_ownership(path, text)
     return files.onnx if files.directory is None else files.directory / OWNERSHIP_FILE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsgnet.cli.options import Backend, BatchSize, Device, Flip, Out, Weights
+from rsgnet.cli.options import Backend, BatchSize, Device, Flip, Out, Precision, Weights
 from rsgnet.errors import RSGNetError
 from rsgnet.terminal import BAD_PICTURES, print_metrics, progress
 
@@ -46,6 +46,7 @@ def evaluate(
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
     flip: Flip = None,
     backend: Backend = "onnx",
+    precision: Precision = "float32",
     device: Device = "auto",
     batch_size: BatchSize = 32,
 ) -> None:
@@ -92,7 +93,8 @@ def evaluate(
     if images is not None:
         boxes_asked, finder = detector or boxes or "gt", None
         if detector is not None:
-            finder = open_detector(detector, device, threshold=0.05)  # average precision wants the unsure ones too
+            # Average precision wants the unsure ones too.
+            finder = open_detector(detector, device, threshold=0.05, backend=backend)
             box_figures = _detect(finder, truth, images, out)
             boxes = str(out / "boxes.json")
         estimator = PoseEstimator(
@@ -103,6 +105,7 @@ def evaluate(
             flip_test=flip,
             batch_size=batch_size,
             skeleton=truth.skeleton,
+            precision=precision,
         )
         record = record_run(estimator, weights, boxes_asked, finder)
         results, failed = _predict(estimator, truth, images, out, record)

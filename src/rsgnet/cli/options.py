@@ -11,12 +11,17 @@ import typer
 
 from rsgnet.errors import RSGNetError
 
-Weights = Annotated[str, typer.Option(help="A shipped name, a model directory, or an .onnx file.", metavar="NAME|PATH")]
+Weights = Annotated[
+    str, typer.Option(help="A shipped name, a model directory, or an .onnx (openvino: .xml) file.", metavar="NAME|PATH")
+]
 Out = Annotated[Path, typer.Option(help="Folder to write into; made if it is missing.", metavar="DIR")]
 Flip = Annotated[
     bool | None, typer.Option("--flip/--no-flip", help="Average with the mirrored crop; default: as the weights say.")
 ]
-Backend = Annotated[str, typer.Option(help="onnx (ONNX Runtime) or torch (PyTorch).")]
+Backend = Annotated[str, typer.Option(help="onnx (ONNX Runtime), torch (PyTorch) or openvino.")]
+Precision = Annotated[
+    str, typer.Option(help="Of the pose network: float32, bf16 (torch, openvino) or int8 (openvino, where exported).")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Crops in one run of the network.")]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Pictures with more pixels than this are refused.")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rsgnet.cli.options import Backend, BatchSize, Device, Flip, MaxPixels, Out, Weights
+from rsgnet.cli.options import Backend, BatchSize, Device, Flip, MaxPixels, Out, Precision, Weights
 from rsgnet.errors import RSGNetError
 from rsgnet.terminal import BAD_PICTURES, fail, progress
 
@@ -36,6 +36,7 @@ def predict(
         bool, typer.Option("--rivals", help="Draw a line from each contested keypoint to who else may own it.")
     ] = False,
     backend: Backend = "onnx",
+    precision: Precision = "float32",
     device: Device = "auto",
     batch_size: BatchSize = 32,
     max_pixels: MaxPixels = 100_000_000,
@@ -77,6 +78,7 @@ def predict(
         skeleton=skeleton,
         max_pixels=max_pixels,
         box_threshold=box_threshold,
+        precision=precision,
     )
     if rivals and getattr(estimator.runner, "ownership", None) is None:
         raise RSGNetError(f"--rivals: {weights} carries no ownership fit; run: rsgnet calibrate {weights}")

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.config import CropConfig, PoseConfig
+from rsgnet.config import CropConfig, GraphForm, PoseConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats
-from rsgnet.heatmaps import decode
 from rsgnet.inference.crops import Crop
-from rsgnet.inference.decode import average_flip, in_picture
-from rsgnet.inference.evidence import Evidence, Maps, gather
-from rsgnet.inference.runner import EvidenceRunner, Runner
+from rsgnet.inference.decode import in_picture
+from rsgnet.inference.evidence import Evidence, gather
+from rsgnet.inference.maps import Maps, Readings, read_off
+from rsgnet.inference.runner import AnyRunner, DecodingRunner, EvidenceRunner, Runner
 from rsgnet.skeletons import skeleton_named
 
 
@@ -38,7 +38,7 @@ class CropPoses:
 
 
 def find_in_crops(
-    runner: Runner, config: PoseConfig, crops: Sequence[Crop], flip_test: bool, evidence: bool = False
+    runner: AnyRunner, config: PoseConfig, crops: Sequence[Crop], flip_test: bool, evidence: bool = False
 ) -> CropPoses:
     """The poses in some crops.
 
@@ -46,38 +46,45 @@ def find_in_crops(
         runner: The network.
         config: What it was built with.
         crops: One or more.
-        flip_test: Whether heatmaps, and evidence, are averaged with those of the mirrored crops.
+        flip_test: Whether heatmaps, and evidence, are averaged with those of the mirrored crops, by `flip_test_of`.
         evidence: Whether to gather it.
 
     Raises:
         WeightsError: The network gives another shape, or numbers that are not finite.
         RSGNetError: Evidence was asked of a runner that has none to give.
     """
-    skeleton, crop = skeleton_named(config.model.skeleton), config.crop
-    pixels = np.stack([each.pixels for each in crops])
-    first = _maps(runner, pixels, evidence)
-    heatmaps, tables = first.target_heatmaps, [first.candidates]
-    if flip_test:
-        mirrored = _maps(runner, np.ascontiguousarray(pixels[:, :, ::-1]), evidence)
-        heatmaps = average_flip(heatmaps, mirrored.target_heatmaps, skeleton.flip_indices, crop.pixel_centre)
-        tables.append(mirrored.flipped_back(skeleton.flip_indices, crop.pixel_centre))
-    found, scores = decode(heatmaps, config.decode.refinement)
-    given = [table for table in tables if table is not None]
-    told = gather(heatmaps, found, given) if evidence else np.zeros((*scores.shape, 0))
+    crop = config.crop
+    readings = _readings(runner, config, np.stack([each.pixels for each in crops]), flip_test, evidence)
+    told = gather(readings, crop.heatmap_shape_hw) if evidence else np.zeros((*readings.scores.shape, 0))
     affines = [each.affine for each in crops]
-    candidates = _candidates(first, affines, crop)
-    return CropPoses(in_picture(found, affines, crop), scores, told, candidates)
+    places, candidates = in_picture(readings.places, affines, crop), _candidates(readings, affines, crop)
+    return CropPoses(places, readings.scores, told, candidates)
 
 
-def _candidates(maps: Maps, affines: Sequence[Floats], crop: CropConfig) -> NDArray[np.float32]:
-    """(B, K, P, 4) the candidates in picture pixels; rows of zeros stay so."""
-    if maps.candidates is None:
-        return np.zeros((*maps.target_heatmaps.shape[:2], 0, 4), np.float32)
-    batch, keypoints, peaks = maps.candidates.shape[:3]
-    places = in_picture(maps.candidates[..., :2].reshape(batch, -1, 2), affines, crop)
-    rest = maps.candidates[..., 2:]
+def _candidates(readings: Readings, affines: Sequence[Floats], crop: CropConfig) -> NDArray[np.float32]:
+    """(B, K, P, 4) the candidates of the crops, not of their mirror images, in picture pixels; zeros stay so."""
+    if not readings.tables:
+        return np.zeros((*readings.scores.shape, 0, 4), np.float32)
+    table = readings.tables[0]
+    batch, keypoints, peaks = table.shape[:3]
+    places = in_picture(table[..., :2].reshape(batch, -1, 2), affines, crop)
+    rest = table[..., 2:]
     places = np.where(rest[..., :1] > 0, places.reshape(batch, keypoints, peaks, 2), np.float32(0))
     return np.concatenate([places, rest], axis=-1)
+
+
+def _readings(
+    runner: AnyRunner, config: PoseConfig, pixels: NDArray[np.uint8], flip_test: bool, evidence: bool
+) -> Readings:
+    """What the network reads off its maps by itself; else they are read here, averaged where they are not yet."""
+    if isinstance(runner, DecodingRunner):
+        return runner.readings(pixels)
+    maps = _maps(runner, pixels, evidence)
+    if flip_test and not getattr(runner, "form", GraphForm()).flip_test:
+        mirrored = _maps(runner, np.ascontiguousarray(pixels[:, :, ::-1]), evidence)
+        flip_indices = skeleton_named(config.model.skeleton).flip_indices
+        maps = maps.averaged_with(mirrored, flip_indices, config.crop.pixel_centre)
+    return read_off(maps, config.decode.refinement, evidence)
 
 
 def _maps(runner: Runner, pixels: NDArray[np.uint8], evidence: bool) -> Maps:

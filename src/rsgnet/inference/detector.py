@@ -37,7 +37,7 @@ class WholePicture:
         return [Boxes(np.array([[0.0, 0.0, *photo.size_wh]]), np.ones(1)) for photo in photos]
 
 
-def open_detector(spec: str, device: str = "auto", threshold: float | None = None) -> Detector:
+def open_detector(spec: str, device: str = "auto", threshold: float | None = None, backend: str = "onnx") -> Detector:
     """Opens the detector that a specification names.
 
     Args:
@@ -47,6 +47,7 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
         device: "auto", "cpu" or "cuda", for those that are networks.
         threshold: Boxes that a network scores less than this are dropped, as suits the network where None; boxes from a
             file are all taken.
+        backend: What the pose network runs in: OpenVINO then runs detectors in ONNX files, too, else ONNX Runtime does.
 
     Raises:
         RSGNetError: It is none of these, or cannot be opened.
@@ -57,23 +58,23 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
     if kind == "boxes" and rest:
         return FileBoxes.read(Path(rest))
     if kind == "onnx" and rest:
-        return open_onnx_detector(find_weights(rest, DETECTOR_PREFIX), device, threshold)
+        return open_onnx_detector(find_weights(rest, DETECTOR_PREFIX), device, threshold, backend)
     if kind == "torchvision" and (rest or not colon):
         return open_torchvision_detector(rest or "fasterrcnn_mobilenet_v3_large_fpn", device, threshold)
     if spec in shipped_names(DETECTOR_PREFIX):
-        return open_onnx_detector(find_weights(spec, DETECTOR_PREFIX), device, threshold)
+        return open_onnx_detector(find_weights(spec, DETECTOR_PREFIX), device, threshold, backend)
     if spec and Path(spec).is_dir():
-        return _open_directory(find_weights(spec, DETECTOR_PREFIX), device, threshold)
+        return _open_directory(find_weights(spec, DETECTOR_PREFIX), device, threshold, backend)
     names = ", ".join(shipped_names(DETECTOR_PREFIX)) or "none shipped in this installation"
     raise RSGNetError(
         f"no detector {spec!r}; expected {names}, a model directory, onnx:PATH, torchvision, boxes:PATH or full"
     )
 
 
-def _open_directory(files: WeightFiles, device: str, threshold: float | None) -> Detector:
+def _open_directory(files: WeightFiles, device: str, threshold: float | None, backend: str) -> Detector:
     text = config_text(files)
     assert text is not None and files.directory is not None
     config = any_config(text, files.origin)
     if isinstance(config, FasterRCNNConfig):
         return open_faster_rcnn(files.directory, config, device, threshold)
-    return open_onnx_detector(files, device, threshold)
+    return open_onnx_detector(files, device, threshold, backend)

@@ -140,21 +140,21 @@ def layout_of(session: Session, size_wh: tuple[int, int] | None, origin: object)
     Raises:
         WeightsError: It is none of those known.
     """
-    source = session.get_inputs()[0]
-    outputs = {output.name: output.shape for output in session.get_outputs()}
-    if size_wh is not None and source.type == "tensor(uint8)" and {"boxes_xyxy", "scores"} <= outputs.keys():
+    source = session.input
+    outputs = {output.name: output.shape for output in session.outputs}
+    if size_wh is not None and source.kind == "uint8" and {"boxes_xyxy", "scores"} <= outputs.keys():
         return OwnLayout(size_wh), ["boxes_xyxy", "scores"]
-    if source.type == "tensor(float)" and len(source.shape) == 4 and source.shape[1] == 3:
-        height, width = (side if isinstance(side, int) else None for side in source.shape[2:])
+    if source.kind == "float32" and len(source.shape) == 4 and source.shape[1] == 3:
+        height, width = source.shape[2:]
         if {"dets", "labels"} <= outputs.keys():
             return RtmdetLayout((width or 320, height or 320)), ["dets", "labels"]
         yolox = YoloxLayout((width or 416, height or 416))
         name, shape = next(iter(outputs.items()))
-        if len(outputs) == 1 and len(shape) == 3 and shape[1] == len(yolox.grid()[0]) and shape[2] > 5:
+        if len(outputs) == 1 and len(shape) == 3 and shape[1] == len(yolox.grid()[0]) and (shape[2] or 0) > 5:
             return yolox, [name]
     raise WeightsError(
         f"{origin}: not a detector of a known layout: expected YOLOX (one raw grid output), RTMDet (`dets`, `labels`) "
-        f"or one of this package (uint8 in; `boxes_xyxy`, `scores`), got {source.type} {source.shape} -> {outputs}"
+        f"or one of this package (uint8 in; `boxes_xyxy`, `scores`), got {source.kind} {source.shape} -> {outputs}"
     )
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from rsgnet.config import WEIGHTS_FILE, FasterRCNNConfig
-from rsgnet.errors import RSGNetError
+from rsgnet.errors import RSGNetError, needing
 from rsgnet.inference.boxes import BOX_THRESHOLD, Boxes, Photo
-from rsgnet.inference.pytorch import needing_pytorch, pytorch_device
+from rsgnet.inference.pytorch import pytorch_device
 
 MODELS = (
     "fasterrcnn_mobilenet_v3_large_fpn",
@@ -36,7 +36,7 @@ def open_faster_rcnn(directory: Path, config: FasterRCNNConfig, device: str, thr
         WeightsError: The weights are missing or broken.
         RSGNetError: PyTorch or the device is missing.
     """
-    with needing_pytorch("a Faster R-CNN"):
+    with needing("a Faster R-CNN", "train"):
         from rsgnet.checkpoint import load_model  # noqa: PLC0415
     where = pytorch_device(device)
     threshold = config.box_threshold if threshold is None else threshold
@@ -58,7 +58,7 @@ def open_torchvision_detector(model: str, device: str, threshold: float | None) 
     """
     if model not in MODELS:
         raise RSGNetError(f"no torchvision detector {model!r}; there are {', '.join(MODELS)}")
-    with needing_pytorch("detector torchvision"):
+    with needing("detector torchvision", "train"):
         from torchvision.models import detection  # noqa: PLC0415
     where = pytorch_device(device)
     threshold = BOX_THRESHOLD if threshold is None else threshold

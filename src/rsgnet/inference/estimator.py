@@ -27,7 +27,7 @@ from rsgnet.inference.evidence import CROP_FEATURES, Evidence
 from rsgnet.inference.nms import oks_nms
 from rsgnet.inference.ownership import Ownership
 from rsgnet.inference.reading import in_chunks, read_ahead
-from rsgnet.inference.runner import Runner, open_runner
+from rsgnet.inference.runner import AnyRunner, flip_test_of, open_runner
 from rsgnet.pictures import MAX_PIXELS
 from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17, Skeleton, skeleton_named
@@ -54,17 +54,19 @@ class PoseEstimator:
         poses.draw().save("overlay.jpg")
 
     Args:
-        weights: A shipped name ("nano"), a model directory or an .onnx file; or a runner of your own.
+        weights: A shipped name ("nano"), a model directory or an .onnx file (.xml for OpenVINO); or a runner of your
+            own.
         detector: How people are found: "nano" (shipped), "onnx:PATH", "torchvision", "boxes:PATH", "full"; or an object
             with `detect(photos) -> list[Boxes]`.
         device: "auto", "cpu" or "cuda".
-        backend: "onnx" (ONNX Runtime) or "torch" (PyTorch).
+        backend: "onnx" (ONNX Runtime), "torch" (PyTorch) or "openvino".
         flip_test: Whether heatmaps are averaged with those of the mirrored crop; as the weights say where None.
         batch_size: How many crops the network gets at once, of however many people and pictures.
         skeleton: Which keypoints come out, by name or as a Skeleton; where None coco17 if the network predicts all of
             it, else the network's own.
         max_pixels: Picture files with more pixels than this are refused.
         box_threshold: People whom a detector's network scores less than this are left out; as suits it where None.
+        precision: What the pose network reckons in: "float32"; "bf16" in PyTorch and OpenVINO; "int8" in OpenVINO.
 
     Raises:
         RSGNetError: The weights or the detector cannot be opened, or an argument is none of the above.
@@ -72,7 +74,7 @@ class PoseEstimator:
 
     def __init__(
         self,
-        weights: str | Path | Runner = "nano",
+        weights: str | Path | AnyRunner = "nano",
         detector: str | Detector = "nano",
         *,
         device: str = "auto",
@@ -82,14 +84,20 @@ class PoseEstimator:
         skeleton: str | Skeleton | None = None,
         max_pixels: int = MAX_PIXELS,
         box_threshold: float | None = None,
+        precision: str = "float32",
     ) -> None:
         if batch_size < 1 or max_pixels < 1:
             raise RSGNetError(f"batch_size and max_pixels must be positive, not {batch_size} and {max_pixels}")
-        self.runner: Runner = open_runner(weights, backend, device) if isinstance(weights, (str, Path)) else weights
-        self.detector = open_detector(detector, device, box_threshold) if isinstance(detector, str) else detector
+        self.backend, self.precision = "", ""
+        if isinstance(weights, (str, Path)):
+            weights = open_runner(weights, backend, device, precision=precision)
+            self.backend, self.precision = backend, precision
+        if isinstance(detector, str):
+            detector = open_detector(detector, device, box_threshold, backend)
+        self.runner, self.detector = weights, detector
         self.batch_size, self.max_pixels = batch_size, max_pixels
         self.config = self.runner.config
-        self.flip_test = self.config.decode.flip_test if flip_test is None else flip_test
+        self.flip_test = flip_test_of(self.runner, flip_test)
         self._predicted = skeleton_named(self.config.model.skeleton)
         self.skeleton = _output_skeleton(skeleton, self._predicted)
         self._columns = self.skeleton.indices_in(self._predicted)

@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.session import check_device
-
-
-@contextmanager
-def needing_pytorch(what: str) -> Iterator[None]:
-    """Names what wants PyTorch, and the extra to install, where a library is missing."""
-    try:
-        yield
-    except ImportError as error:
-        raise RSGNetError(f"{what} needs {error.name or 'PyTorch'}: pip install 'rsgnet[train]'") from error
 
 
 def pytorch_device(device: str) -> str:

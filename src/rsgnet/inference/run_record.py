@@ -9,7 +9,7 @@ from pathlib import Path
 from rsgnet.files import sha256
 from rsgnet.inference.detector import Detector
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.runner import Runner
+from rsgnet.inference.runner import AnyRunner
 from rsgnet.settings import from_json
 
 RESULTS_FILE, RUN_FILE = "poses.json", "run.json"
@@ -49,6 +49,8 @@ class RunRecord:
         boxes: The detector, or the file of boxes.
         skeleton: The name of the keypoints that came out.
         flip_test: Whether heatmaps were averaged with those of the mirrored crop.
+        backend: The library that ran the pose network; "" for a runner of one's own.
+        precision: What it reckoned in; "" likewise.
     """
 
     rsgnet: str
@@ -56,6 +58,8 @@ class RunRecord:
     boxes: BoxesOrigin
     skeleton: str
     flip_test: bool
+    backend: str = ""
+    precision: str = ""
 
 
 def record_run(estimator: PoseEstimator, weights: str, boxes: str, detector: Detector | None = None) -> RunRecord:
@@ -77,6 +81,8 @@ def record_run(estimator: PoseEstimator, weights: str, boxes: str, detector: Det
         BoxesOrigin(boxes, _sha256(found_by), getattr(found_by, "threshold", None)),
         estimator.skeleton.name,
         estimator.flip_test,
+        estimator.backend,
+        estimator.precision,
     )
 
 
@@ -92,6 +98,8 @@ def run_beside(results: Path) -> RunRecord | None:
     return from_json(RunRecord, path.read_bytes(), str(path))
 
 
-def _sha256(used: Runner | Detector) -> str | None:
+def _sha256(used: AnyRunner | Detector) -> str | None:
     path: Path | None = getattr(used, "path", None)
-    return None if path is None else sha256(path)
+    if path is None:
+        return None
+    return sha256(path.with_suffix(".bin") if path.suffix == ".xml" else path)  # of OpenVINO's two, the weights

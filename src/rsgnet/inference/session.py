@@ -1,58 +1,51 @@
-"""Opening ONNX files in ONNX Runtime: which device, how many threads, what a broken file says."""
+"""Networks in files, opened to be run: one contract for whichever library runs them."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-import onnxruntime
+from numpy.typing import NDArray
 
-from rsgnet.config import ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY
-from rsgnet.errors import RSGNetError, WeightsError
+from rsgnet.errors import RSGNetError
 
-Session = Any  # onnxruntime.InferenceSession: the library carries no types
 DEVICES = ("auto", "cpu", "cuda")
+_MOST_THREADS = 16
 
 
-def open_session(path: Path, device: str = "auto") -> Session:
-    """Opens an ONNX file on a device, with as many threads as this process may use.
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a network.
 
-    Raises:
-        WeightsError: The file is missing, truncated or not ONNX.
-        RSGNetError: There is no such device here.
+    Attributes:
+        name: What the file calls it.
+        kind: The type of its numbers, as numpy names it: "uint8", "float32".
+        shape: Its dimensions, None for those that are free.
     """
-    check_device(device)
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _threads()
-    options.log_severity_level = 3  # errors only: they are raised anyway
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=_providers(device))
-    except RSGNetError:
-        raise
-    except Exception as error:  # ONNX Runtime's own classes derive from nothing narrower
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"{path}: not an ONNX network that can be read ({reason}); is it truncated?") from error
-    if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
-        raise RSGNetError("device cuda asked for, but ONNX Runtime could not start it; use --device cpu")
-    return session
+
+    name: str
+    kind: str
+    shape: tuple[int | None, ...]
 
 
-def embedded_config(session: Session) -> str | None:
-    """The config that an ONNX file carries, None where it carries none."""
-    return _embedded(session, ONNX_CONFIG_PROPERTY)
+class Session(Protocol):
+    """A network in a file, ready to run; several threads may share it.
 
+    Attributes:
+        input: Its first input.
+        outputs: All of its outputs.
+        metadata: What the file carries beside the network, by the names of `rsgnet.config`.
+    """
 
-def embedded_ownership(session: Session) -> str | None:
-    """The ownership fit that an ONNX file carries, None where it carries none."""
-    return _embedded(session, ONNX_OWNERSHIP_PROPERTY)
+    input: Port
+    outputs: tuple[Port, ...]
+    metadata: Mapping[str, str]
 
-
-def _embedded(session: Session, name: str) -> str | None:
-    text: str | None = session.get_modelmeta().custom_metadata_map.get(name)
-    return text
+    def run(self, names: Sequence[str], tensor: NDArray[Any]) -> list[NDArray[Any]]:
+        """The outputs of those names for an input."""
+        ...
 
 
 def check_device(device: str) -> None:
@@ -65,16 +58,10 @@ def check_device(device: str) -> None:
         raise RSGNetError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
 
 
-def _providers(device: str) -> list[str]:
-    cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if device == "cuda" and not cuda:
-        raise RSGNetError("device cuda asked for, but this ONNX Runtime has none: pip install onnxruntime-gpu")
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda and device != "cpu" else ["CPUExecutionProvider"]
-
-
-def _threads() -> int:
+def allowed_threads() -> int:
+    """How many threads a session may use: OMP_NUM_THREADS, else the cores of this process, 16 at most."""
     wish = os.environ.get("OMP_NUM_THREADS", "")
     if wish.isdecimal() and int(wish) > 0:
         return int(wish)
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(allowed, 16)
+    return min(allowed, _MOST_THREADS)

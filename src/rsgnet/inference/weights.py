@@ -1,4 +1,4 @@
-"""Where weights are found: those that ship, a model directory, or a lone ONNX file."""
+"""Where weights are found: those that ship, a model directory, or a lone network file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TypeVar
 
 from rsgnet.config import (
     CONFIG_FILE,
+    INT8_FILE,
     ONNX_FILE,
+    OPENVINO_FILE,
     WEIGHTS_FILE,
     DetectorConfig,
     FasterRCNNConfig,
@@ -23,6 +25,7 @@ Config = TypeVar("Config", PoseConfig, DetectorConfig)
 SHIPPED = Path(__file__).parents[1] / "weights"
 DETECTOR_PREFIX = "detector-"
 _EXPECTED = f"a model directory ({CONFIG_FILE}, {ONNX_FILE}, {WEIGHTS_FILE}) or an .onnx file"
+_LONE_SUFFIXES = (".onnx", ".xml")
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,9 @@ class WeightFiles:
     """The files of one network.
 
     Attributes:
-        onnx: The network for ONNX Runtime; may be missing in a directory that holds only safetensors.
-        directory: The model directory, None for a lone .onnx file, which carries its config inside.
+        onnx: The network for ONNX Runtime; may be missing in a directory that holds only safetensors. Of a lone file
+            the file, which may be OpenVINO's.
+        directory: The model directory, None for a lone file, which carries its config inside.
     """
 
     onnx: Path
@@ -41,6 +45,25 @@ class WeightFiles:
     def origin(self) -> Path:
         """What messages call it."""
         return self.directory or self.onnx
+
+    @property
+    def networks(self) -> list[Path]:
+        """The network files that there may be."""
+        if self.directory is None:
+            return [self.onnx]
+        return [self.directory / name for name in (ONNX_FILE, OPENVINO_FILE, INT8_FILE)]
+
+    def network(self, backend: str, precision: str) -> Path:
+        """The file that a back end runs; may be missing. In a directory OpenVINO prefers its own to the ONNX file.
+
+        Args:
+            backend: "onnx" or "openvino".
+            precision: "int8" asks for the quantised network.
+        """
+        if self.directory is None or backend != "openvino":
+            return self.onnx
+        own = self.directory / (INT8_FILE if precision == "int8" else OPENVINO_FILE)
+        return own if own.is_file() or precision == "int8" else self.onnx
 
 
 def shipped_names(prefix: str = "") -> list[str]:
@@ -54,7 +77,7 @@ def find_weights(name_or_path: str | Path, prefix: str = "") -> WeightFiles:
     """The files that a name or a path means. Nothing of them is read yet, and no pickle ever is.
 
     Args:
-        name_or_path: A shipped name, a model directory, or an .onnx file.
+        name_or_path: A shipped name, a model directory, or an .onnx file (for OpenVINO also an .xml file).
         prefix: What the folders of the shipped ones begin with.
 
     Raises:
@@ -68,7 +91,7 @@ def find_weights(name_or_path: str | Path, prefix: str = "") -> WeightFiles:
             raise WeightsError(f"{path}: has no {CONFIG_FILE}; expected {_EXPECTED}")
         return WeightFiles(path / ONNX_FILE, path)
     if path.is_file():
-        if path.suffix.lower() != ".onnx":
+        if path.suffix.lower() not in _LONE_SUFFIXES:
             raise WeightsError(f"{path}: weights of this kind are not read; expected {_EXPECTED}")
         return WeightFiles(path)
     names = ", ".join(shipped_names(prefix)) or "none in this installation"
@@ -76,7 +99,7 @@ def find_weights(name_or_path: str | Path, prefix: str = "") -> WeightFiles:
 
 
 def config_text(files: WeightFiles) -> str | None:
-    """The JSON of a model directory's config, None for a lone .onnx file.
+    """The JSON of a model directory's config, None for a lone file.
 
     Raises:
         WeightsError: It cannot be read.

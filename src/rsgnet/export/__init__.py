@@ -1,0 +1,1 @@
+"""Networks into files that other libraries run: pixels in, heatmaps, keypoints or boxes out."""

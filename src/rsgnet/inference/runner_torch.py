@@ -1,0 +1,67 @@
+"""Pose networks in PyTorch, to run weights as they are trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsgnet.config import GraphForm, PoseConfig
+from rsgnet.errors import needing
+from rsgnet.inference.maps import Maps, checked_maps
+from rsgnet.inference.ownership import Ownership
+from rsgnet.inference.pytorch import pytorch_device
+
+
+class TorchRunner:
+    """A pose network in PyTorch.
+
+    Args:
+        path: Its weights, the safetensors file of a model directory.
+        config: What it was built with.
+        device: "auto", "cpu" or "cuda".
+        precision: "float32", or "bf16" to multiply in it.
+
+    Raises:
+        WeightsError: The weights are missing or do not fit the config.
+        RSGNetError: PyTorch is not installed, or has no such device here.
+    """
+
+    def __init__(self, path: Path, config: PoseConfig, device: str, precision: str) -> None:
+        with needing("backend torch", "train"):
+            import torch  # noqa: PLC0415
+
+            from rsgnet.checkpoint import load_pose_model  # noqa: PLC0415
+            from rsgnet.model.candidate_table import candidate_table  # noqa: PLC0415
+            from rsgnet.model.pixels import normalise  # noqa: PLC0415
+        self.config, self.path, self.form = config, path, GraphForm()
+        self.ownership: Ownership | None = None
+        self.gives_candidates = config.model.relation != "none"
+        self._torch, self._normalise, self._device = torch, normalise, pytorch_device(device)
+        self._table, self._bf16 = candidate_table, precision == "bf16"
+        self._model: Any = load_pose_model(path.parent).to(self._device).eval()
+
+    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(B, K, h, w) target heatmaps of (B, H, W, 3) RGB crops."""
+        with self._torch.inference_mode():
+            heatmaps = self._output(crops).target_heatmaps.float().cpu().numpy()
+        return checked_maps(heatmaps, [], self.config, len(crops), self.path).target_heatmaps
+
+    def maps(self, crops: NDArray[np.uint8]) -> Maps:
+        """Target heatmaps and candidates of (B, H, W, 3) RGB crops."""
+        model = self.config.model
+        with self._torch.inference_mode():
+            output = self._output(crops)
+            table = self._table(output, model.peaks_per_keypoint, model.candidate_threshold)
+            tables = [] if table is None else [table.float().cpu().numpy()]
+            heatmaps = output.target_heatmaps.float().cpu().numpy()
+        return checked_maps(heatmaps, tables, self.config, len(crops), self.path)
+
+    def _output(self, crops: NDArray[np.uint8]) -> Any:
+        """The network's `ModelOutput`."""
+        crop, torch = self.config.crop, self._torch
+        pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(self._device)
+        with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
+            return self._model(self._normalise(pixels, crop.mean, crop.std))
