@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from tests.conftest import colour_config
 
+from rsgnet.config import GraphForm
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import cut
 from rsgnet.inference.maps import Maps
@@ -10,7 +11,7 @@ from rsgnet.inference.maps import Maps
 class Two:
     """A network that finds every keypoint in the same two places of its 12x16 heatmap."""
 
-    config, ownership, gives_candidates = colour_config(), None, True
+    config, ownership, gives_candidates, form = colour_config(), None, True, GraphForm()
 
     def __call__(self, crops):
         heatmaps = np.zeros((len(crops), 17, 16, 12), np.float32)

@@ -40,7 +40,9 @@ class Residual(nn.Module):
         super().__init__()
         self.first = rectified(convolution(width, width, 3))
         self.second = convolution(width, width, 3)
-        nn.init.zeros_(self.second[1].weight)
+        norm = self.second[1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        nn.init.zeros_(norm.weight)
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, width, H, W) to the same shape; the maps given are not negative."""

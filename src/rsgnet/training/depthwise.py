@@ -27,7 +27,7 @@ class _Depthwise(torch.autograd.Function):
         return F.conv2d(maps, weight, None, stride, padding, groups=len(weight))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         maps, weight = ctx.saved_tensors
         of_maps = of_weight = None
         if ctx.needs_input_grad[0]:
@@ -65,10 +65,8 @@ class DepthwiseConvolution(nn.Conv2d):
     @classmethod
     def like(cls, other: nn.Conv2d) -> Self:
         """The same convolution; the weight is shared."""
-        made = cls(
-            other.in_channels, other.out_channels, other.kernel_size, other.stride, other.padding,
-            groups=other.groups, bias=False,
-        )  # type: ignore[arg-type]  # fmt: skip
+        (size, _), (stride, _), (padding, _) = other.kernel_size, other.stride, _padding(other)
+        made = cls(other.in_channels, other.out_channels, size, stride, padding, groups=other.in_channels, bias=False)
         made.weight = other.weight
         return made
 
@@ -76,8 +74,7 @@ class DepthwiseConvolution(nn.Conv2d):
         """(B, C, H, W) to (B, C, H / stride, W / stride)."""
         if maps.device.type != "cpu":
             return super().forward(maps)
-        assert not isinstance(self.padding, str)
-        found: Tensor = _Depthwise.apply(maps, self.weight, self.stride[0], self.padding[0])  # type: ignore[no-untyped-call]
+        found: Tensor = _Depthwise.apply(maps, self.weight, self.stride[0], _padding(self)[0])
         return found
 
 
@@ -87,6 +84,12 @@ def quicken_depthwise(network: nn.Module) -> None:
         for name, child in module.named_children():
             if type(child) is nn.Conv2d and _is_large_depthwise(child):
                 setattr(module, name, DepthwiseConvolution.like(child))
+
+
+def _padding(convolution: nn.Conv2d) -> tuple[int, int]:
+    assert not isinstance(convolution.padding, str)
+    across, down = convolution.padding
+    return across, down
 
 
 def _is_large_depthwise(convolution: nn.Conv2d) -> bool:
