@@ -10,7 +10,6 @@ import argparse
 import os
 import platform
 import statistics
-import sys
 import tempfile
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -127,4 +126,4 @@ def installed(name: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

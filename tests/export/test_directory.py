@@ -131,6 +131,7 @@ def test_the_shipped_onnx_file_carries_the_shipped_fit():
 
 # What is done inside the files. A network of random weights, whose heatmaps are given something to find.
 
+TINY = ["crop.size_wh=64,64", "model.clue_width=8", "model.backbone=test_efficientnet", "model.neck.width=8"]
 FORMS = [PLAIN, FLIPPED, DECODED, BOTH] = [GraphForm(*each) for each in product((False, True), repeat=2)]
 
 
@@ -139,7 +140,7 @@ def model(tmp_path_factory):
     """A small model directory of random weights, with an ownership fit."""
     directory = tmp_path_factory.mktemp("small") / "model"
     torch.manual_seed(0)
-    config = with_settings(nano(), ["crop.size_wh=64,64", "model.clue_width=8", "decode.flip_test=true"])
+    config = with_settings(nano(), [*TINY, "decode.flip_test=true"])
     network = build(config)
     for head in (network.candidate_head, network.target_head):
         torch.nn.init.normal_(head.weight, std=0.3)
