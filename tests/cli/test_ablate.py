@@ -18,7 +18,7 @@ def test_end_to_end(tmp_path):
     done = ablate("--smoke", "--arms", "plain,trp,dense", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert sum(map(begun, done.stderr.splitlines())) == 6 + 6 * 4
-    assert "trp: 0.8" in done.stderr and "M multiply-adds, 0 of" in done.stderr
+    assert "trp: 1.0" in done.stderr and "M multiply-adds, 0 of" in done.stderr
     text = (tmp_path / "ablation.md").read_text()
     assert done.stdout.strip() == text.strip()
     assert "## validation: 2 pictures" in text and "## simulated crowds: 6 pictures" in text

@@ -132,7 +132,7 @@ def test_the_shipped_onnx_file_carries_the_shipped_fit():
 # What is done inside the files. A network of random weights, whose heatmaps are given something to find.
 
 TINY = ["crop.size_wh=64,64", "model.clue_width=8", "model.backbone=test_efficientnet", "model.neck.width=8"]
-FORMS = [PLAIN, FLIPPED, DECODED, BOTH] = [GraphForm(*each) for each in product((False, True), repeat=2)]
+FORMS = [PLAIN, DECODED, FLIPPED, BOTH] = [GraphForm(*each) for each in product((False, True), repeat=2)]
 
 
 @pytest.fixture(scope="module")
