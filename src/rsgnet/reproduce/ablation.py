@@ -145,6 +145,7 @@ def tensors_taken(ablation: Ablation, arm: Arm) -> tuple[int, int]:
     network = build(ablation.config_of(arm))
     names = set(network.state_dict())
     if ablation.start_from is not None:
+        load_backbone(network, ablation.start_from)  # which must fit whole, or arms would start unalike
         return len(names - load_fitting(network, ablation.start_from)), len(names)
     if ablation.backbone_from is not None:
         load_backbone(network, ablation.backbone_from)
