@@ -30,6 +30,7 @@ def draw_poses(
     threshold: float = 0.2,
     mine: NDArray[np.floating] | None = None,
     rival: NDArray[np.integer] | None = None,
+    track_ids: NDArray[np.integer] | None = None,
 ) -> Image.Image:
     """A picture with each person's skeleton over it in a colour of its own.
 
@@ -41,6 +42,7 @@ def draw_poses(
         threshold: Keypoints that score less are left out.
         mine: (N, K) how likely each is the person's own; below 0.5 it is drawn hollow and its edges faint.
         rival: (N, K) who else may own each, -1 for nobody; a thin line in their colour leads to their middle.
+        track_ids: (N,) numbers that give people their colours, written above those who have one; -1 for none.
 
     Returns:
         The RGB picture.
@@ -52,14 +54,15 @@ def draw_poses(
     points = (keypoints_xy + 0.5) * finer - 0.5  # Pillow, too, names a pixel by its index
     shown = (scores >= threshold) & np.isfinite(keypoints_xy).all(-1)
     own = np.ones(scores.shape, bool) if mine is None else mine >= _UNSURE_BELOW
+    colours = [person_colour(number) for number in (range(len(scores)) if track_ids is None else track_ids.tolist())]
     for person in np.flatnonzero(shown.any(1)).tolist():
         extent = np.ptp(keypoints_xy[person][shown[person]], axis=0).max()
         width = max(1.0, min(float(extent) / 60, max(base.size) / 150)) * finer
         if rival is not None:
-            _draw_rivals(pen, points, shown, rival, person, max(1, round(width / 3)))
-        _draw_person(
-            pen, person_colour(person), points[person], scores[person], edges, shown[person], own[person], width
-        )
+            _draw_rivals(pen, points, shown, rival, person, colours, max(1, round(width / 3)))
+        _draw_person(pen, colours[person], points[person], scores[person], edges, shown[person], own[person], width)
+        if track_ids is not None and track_ids[person] >= 0:
+            _draw_number(pen, int(track_ids[person]), colours[person], points[person][shown[person]], 6 * width)
     overlay = layer.resize(base.size, Image.Resampling.BOX)
     return Image.alpha_composite(base.convert("RGBA"), overlay).convert("RGB")
 
@@ -96,6 +99,7 @@ def _draw_rivals(
     shown: NDArray[np.bool_],
     rival: NDArray[np.integer],
     person: int,
+    colours: list[Colour],
     width: int,
 ) -> None:
     """A thin line from each contested keypoint of a person to the middle of the rival's keypoints."""
@@ -103,7 +107,18 @@ def _draw_rivals(
         other = int(rival[person, index])
         if shown[other].any():
             middle = points[other][shown[other]].mean(0)
-            pen.line([*points[person, index], *middle], (*person_colour(other), 200), width)
+            pen.line([*points[person, index], *middle], (*colours[other], 200), width)
+
+
+def _draw_number(
+    pen: ImageDraw.ImageDraw, number: int, colour: Colour, points: NDArray[np.floating], size: float
+) -> None:
+    """A number over the highest of some points."""
+    x, y = points[points[:, 1].argmin()]
+    place, black = (float(x), float(y) - size / 2), (0, 0, 0, 255)
+    pen.text(
+        place, str(number), (*colour, 255), font_size=max(size, 10), anchor="mb", stroke_width=1, stroke_fill=black
+    )
 
 
 def _opacity(score: float) -> int:

@@ -28,7 +28,7 @@ def oks(
         second: (M, K, 2) keypoints.
         areas: (N,), (M,) reshaped to (1, M), or (N, M) areas in squared pixels that set the scale.
         sigmas: (K,) falloffs.
-        counted: (N, K) or (N, M, K) which keypoints count; all where None.
+        counted: (N, K) or (N, M, K) which keypoints count, or how much each does; all alike where None.
 
     Returns:
         (N, M) in 0..1; 0 where no keypoint counts.
@@ -39,7 +39,7 @@ def oks(
     variances = (2 * np.asarray(sigmas, np.float64)) ** 2
     errors = ((one - two) ** 2).sum(-1) / variances / (scale[..., None] + np.spacing(1)) / 2
     similarity = np.exp(-errors)
-    weight = np.ones(similarity.shape, bool) if counted is None else np.asarray(counted, bool)
+    weight = np.ones(similarity.shape) if counted is None else np.asarray(counted, np.float64)
     weight = np.broadcast_to(weight if weight.ndim == 3 else weight[:, None], similarity.shape)
     total = weight.sum(-1)
     alike: Floats = np.divide((similarity * weight).sum(-1), total, out=np.zeros(total.shape), where=total > 0)
@@ -69,8 +69,9 @@ class Poses:
         mine: (N, K) how likely, if it is there, the place is right and this person's and nobody else's.
         rival: (N, K) the index of the person in these poses with the best claim to the same place, -1 for nobody.
         rival_claim: (N, K) that person's `mine` there, 0 where there is nobody.
+        track_ids: (N,) who each person is through the frames of a clip, from 1, -1 for nobody known; None of pictures.
 
-    The last five are all None where the weights carry no ownership fit (`rsgnet calibrate`).
+    `present` to `rival_claim` are all None where the weights carry no ownership fit (`rsgnet calibrate`).
 
     Raises:
         RSGNetError: The shapes do not agree.
@@ -91,6 +92,7 @@ class Poses:
     mine: NDArray[np.float32] | None = None
     rival: NDArray[np.intp] | None = None
     rival_claim: NDArray[np.float32] | None = None
+    track_ids: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
         people, count = len(self.keypoints_xy), len(self.skeleton)
@@ -101,6 +103,7 @@ class Poses:
             "box_scores": (people,),
             "pose_scores": (people,),
             **dict.fromkeys(self.ownership(), (people, count)),
+            **({} if self.track_ids is None else {"track_ids": (people,)}),
         }
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
@@ -125,6 +128,7 @@ class Poses:
             boxes_xyxy=self.boxes_xyxy[rows],
             box_scores=self.box_scores[rows],
             pose_scores=self.pose_scores[rows],
+            track_ids=None if self.track_ids is None else self.track_ids[rows],
             **self._ownership_of(rows),
         )
 
@@ -162,7 +166,7 @@ class Poses:
         """One COCO keypoint result a person; the third of each keypoint's numbers is its score.
 
         Where they are known, `present`, `visible`, `mine`, `rival` and `rival_claim` are lists of one number a
-        keypoint; `rival` counts this picture's results from 0, -1 for nobody.
+        keypoint; `rival` counts this picture's results from 0, -1 for nobody. So is `track_id`, one number.
         """
         boxes = xyxy_to_xywh(self.boxes_xyxy)
         results = []
@@ -178,6 +182,8 @@ class Poses:
             }
             for name, values in self.ownership().items():
                 result[name] = [round(value, 4) for value in values[person].tolist()]
+            if self.track_ids is not None:
+                result["track_id"] = int(self.track_ids[person])
             if self.image_id is not None:
                 result["image_id"] = self.image_id
             results.append(result)
@@ -210,6 +216,8 @@ class Poses:
     ) -> Image.Image:
         """The picture with the poses over it; keypoints that are less likely than not the person's own are hollow.
 
+        People who are tracked keep their colour from frame to frame, and have their number by them.
+
         Args:
             picture: (H, W, 3) RGB to draw on; the picture the poses came from where None.
             threshold: Keypoints that score less are not drawn.
@@ -225,4 +233,5 @@ class Poses:
             raise RSGNetError("these poses know no rivals: their weights carry no ownership fit (rsgnet calibrate)")
         contested = self.rival if rivals else None
         edges = self.skeleton.edges
-        return draw_poses(canvas, self.keypoints_xy, self.scores, edges, threshold, self.mine, contested)
+        people = self.keypoints_xy, self.scores
+        return draw_poses(canvas, *people, edges, threshold, self.mine, contested, self.track_ids)
