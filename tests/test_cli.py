@@ -44,7 +44,20 @@ def written(folder):
 
 class TestHelp:
     @pytest.mark.parametrize(
-        "command", ["predict", "evaluate", "demo", "train", "train-detector", "export", "convert", "calibrate", "info"]
+        "command",
+        [
+            "predict",
+            "evaluate",
+            "demo",
+            "train",
+            "train-detector",
+            "export",
+            "convert",
+            "calibrate",
+            "info",
+            "crowds",
+            "evaluate-tracks",
+        ],
     )
     def test_teaches_by_example(self, command):
         shown = CliRunner().invoke(cli.app, [command, "--help"])

@@ -32,10 +32,10 @@ class TrackingConfig:
     """
 
     sure: float = 0.5
-    least_likeness: float = 0.2
+    least_likeness: float = 0.15
     keep_s: float = 1.5
     keypoints: bool = True
-    box_share: float = 0.3
+    box_share: float = 0.6
 
 
 class Tracker:

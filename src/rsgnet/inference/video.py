@@ -32,7 +32,7 @@ _USUAL_RATE = Fraction(30)
 
 @dataclass(frozen=True, eq=False)
 class Frame(Photo):
-    """One frame of a clip; its `file_name` is `clip.mp4#12`.
+    """One frame of a clip; its `file_name` is `clip.mp4#12`, and it has no path.
 
     Attributes:
         index: Its number, from 0.
@@ -80,7 +80,7 @@ class Clip:
         for decoded in self._decoded():
             time = self._time_of(decoded, time)
             end = time + getattr(decoded, "duration", 0) * self.time_base
-            yield Frame(_upright(decoded), f"{self._name}#{index}", self.path, index, time)
+            yield Frame(_upright(decoded), f"{self._name}#{index}", index=index, time=time)
             index += 1
         if self.trouble is None and self.path is not None:
             self.trouble = self._shortfall(index, end)
