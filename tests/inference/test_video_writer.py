@@ -75,6 +75,16 @@ def test_what_was_written_is_kept_when_the_block_is_broken_off(clip, sound_of, t
     assert sound_of(path) == sound_of(source)[: len(sound_of(path))]
 
 
+def test_what_cannot_be_written_is_named(tmp_path):
+    av = pytest.importorskip("av")
+    with (
+        pytest.raises(VideoError, match=r"a\.mp4: cannot be written"),
+        writing_clip(tmp_path / "a.mp4", (64, 48), Fraction(1, 10), Fraction(10)) as writer,
+    ):
+        writer.write(grey(0), Fraction(0))
+        raise av.InvalidDataError(1, "no room")
+
+
 def test_without_an_encoder(monkeypatch, tmp_path):
     pytest.importorskip("av")
     monkeypatch.setattr(video_writer, "_ENCODERS", {"none such": {}})

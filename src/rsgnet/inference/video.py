@@ -36,7 +36,7 @@ class Frame(Photo):
 
     Attributes:
         index: Its number, from 0.
-        time: When it is shown, in seconds by the clip's own clock.
+        time: When it is shown, in seconds by the clip's own clock; a camera's begins at 0.
     """
 
     index: int = 0
@@ -54,7 +54,6 @@ class Clip:
         path: The file; None for a camera.
         time_base: What times are multiples of, in seconds.
         rate: Frames a second, on average.
-        promised: How many frames the file says it has, 0 where it does not say.
         trouble: Once it was gone through: why not all of it could be read; None where all is well.
     """
 
@@ -66,7 +65,6 @@ class Clip:
         self._stream.thread_type = "AUTO"
         self.time_base: Fraction = self._stream.time_base or 1 / _USUAL_RATE
         self.rate: Fraction = self._stream.average_rate or _USUAL_RATE
-        self.promised: int = self._stream.frames
         self.trouble: VideoError | None = None
         width, height = self._stream.codec_context.width, self._stream.codec_context.height
         if width * height > max_pixels:
@@ -76,31 +74,32 @@ class Clip:
             )
 
     def __iter__(self) -> Iterator[Frame]:
-        index, time, end = 0, None, Fraction(0)
+        index, time, end, start = 0, None, Fraction(0), Fraction(0)
         for decoded in self._decoded():
             time = self._time_of(decoded, time)
-            end = time + getattr(decoded, "duration", 0) * self.time_base
-            yield Frame(_upright(decoded), f"{self._name}#{index}", index=index, time=time)
+            end = time + (getattr(decoded, "duration", None) or 0) * self.time_base
+            if index == 0 and self.path is None:
+                start = time  # cameras tell the time of day
+            yield Frame(_upright(decoded), f"{self._name}#{index}", index=index, time=time - start)
             index += 1
         if self.trouble is None and self.path is not None:
             self.trouble = self._shortfall(index, end)
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """What can be decoded; damaged packets are passed over and counted."""
-        import av  # noqa: PLC0415
-
+        broken = load_pyav().FFmpegError
         damaged, packets = 0, self._container.demux(self._stream)
         while True:
             try:
                 packet = next(packets)
             except StopIteration:
                 break
-            except av.FFmpegError as error:
+            except broken as error:
                 self.trouble = VideoError(f"{self._name}: cannot be read to its end ({error.strerror})")
                 break
             try:
                 yield from packet.decode()
-            except av.FFmpegError:
+            except broken:
                 damaged += 1
         if damaged:
             self.trouble = VideoError(f"{self._name}: {damaged} damaged packets were passed over")

@@ -66,13 +66,13 @@ def writing_clip(
         sound_of: A clip whose sound is copied, packet by packet; where it is broken the sound ends.
 
     Raises:
-        VideoError: PyAV is not installed or knows no encoder of H.264.
+        VideoError: PyAV is not installed, knows no encoder of H.264, or cannot write the clip.
     """
     av = load_pyav()
     encoder = next((name for name in _ENCODERS if name in av.codecs_available), None)
     if encoder is None:
         raise VideoError("this PyAV has no encoder of H.264: install the one of 'rsgnet[video]', or draw no overlays")
-    with ExitStack() as opened:
+    with _naming(path), ExitStack() as opened:
         source = None if sound_of is None else opened.enter_context(av.open(str(sound_of)))
         if source is not None and not {stream.codec.canonical_name for stream in source.streams.audio} <= _MP4_SOUND:
             path = path.with_suffix(".mkv")
@@ -89,6 +89,15 @@ def writing_clip(
                 sound.copy_until(None)
         finally:
             writer.finish()
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Names the clip that cannot be written, and why."""
+    try:
+        yield
+    except load_pyav().FFmpegError as error:
+        raise VideoError(f"{path}: cannot be written ({error.strerror}); write another, or draw no overlays") from error
 
 
 class _Sound:
