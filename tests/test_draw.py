@@ -101,4 +101,5 @@ def test_people_who_are_tracked_have_the_colour_of_their_number_and_it_by_them()
     for number in (3, 4):
         assert shown(number)[80, 100] == pytest.approx(person_colour(number), abs=6)
     assert shown(3)[:76].max() > 120 and shown(-1)[:76].max() == 0
+    assert shown(-1)[80, 100] == pytest.approx([170] * 3, abs=6)
     assert (shown(3)[:76] > 0).any(-1).sum() < 600  # a number, no block

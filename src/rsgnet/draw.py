@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
 _UNSURE_BELOW = 0.5  # keypoints less likely than this are more likely another's, or misplaced
+_GREY = (170, 170, 170)  # whoever is not followed
 _FAINT = 0.4  # opacity of edges to them
 _SUPERSAMPLE = 2  # Pillow's lines have hard edges: draw larger, scale down
 _LARGEST_SUPERSAMPLED = 12_000_000  # pixels; beyond that the edges do not show, and the memory would
@@ -42,7 +43,7 @@ def draw_poses(
         threshold: Keypoints that score less are left out.
         mine: (N, K) how likely each is the person's own; below 0.5 it is drawn hollow and its edges faint.
         rival: (N, K) who else may own each, -1 for nobody; a thin line in their colour leads to their middle.
-        track_ids: (N,) numbers that give people their colours, written above those who have one; -1 for none.
+        track_ids: (N,) numbers that give people their colours, written above those who have one; -1 for none, grey.
 
     Returns:
         The RGB picture.
@@ -54,7 +55,8 @@ def draw_poses(
     points = (keypoints_xy + 0.5) * finer - 0.5  # Pillow, too, names a pixel by its index
     shown = (scores >= threshold) & np.isfinite(keypoints_xy).all(-1)
     own = np.ones(scores.shape, bool) if mine is None else mine >= _UNSURE_BELOW
-    colours = [person_colour(number) for number in (range(len(scores)) if track_ids is None else track_ids.tolist())]
+    numbers = range(len(scores)) if track_ids is None else track_ids.tolist()
+    colours = [_GREY if number < 0 else person_colour(number) for number in numbers]
     for person in np.flatnonzero(shown.any(1)).tolist():
         extent = np.ptp(keypoints_xy[person][shown[person]], axis=0).max()
         width = max(1.0, min(float(extent) / 60, max(base.size) / 150)) * finer

@@ -72,6 +72,12 @@ def test_clips_and_pictures_of_a_folder_together(rsgnet, line, clip, tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("switches", "track"), [([], 1), (["--track-threshold", 0.95], -1)])
+def test_who_begins_a_track(rsgnet, line, clip, tmp_path, switches, track):
+    rsgnet("predict", clip(frames=2), "--out", tmp_path / "out", "--no-overlay", *line, *switches)
+    assert [person["track_id"] for each in lines_of(tmp_path / "out") for person in each["people"]] == [track] * 2
+
+
 def test_without_overlays(rsgnet, line, clip, tmp_path):
     assert rsgnet("predict", clip(), "--out", tmp_path / "out", "--no-overlay", *line)[0] == 0
     assert written(tmp_path / "out") == ["poses.jsonl", "run.json"]

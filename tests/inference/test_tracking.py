@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from rsgnet.errors import VideoError
-from rsgnet.inference.tracking import Tracker, TrackingConfig
+from rsgnet.inference.detector import WholePicture, open_detector
+from rsgnet.inference.tracking import Tracker, TrackingConfig, tracking_for
 from rsgnet.inference.tracks import People, Track, likeness
 from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17
@@ -85,6 +86,12 @@ def test_the_doubtful_go_on_but_do_not_begin():
     assert ids(tracker, 0.00, (0, 0, 0.4), (1, 100, 0.9)) == [-1, 1]
     assert ids(tracker, 0.04, (0, 0, 0.6), (1, 100, 0.3)) == [2, 1]
     assert ids(tracker, 0.08, (0, 0, 0.3), (1, 100, 0.3)) == [2, 1]
+
+
+def test_who_is_sure_follows_from_the_detector(box_network):
+    detector = open_detector(f"onnx:{box_network([[5, 5, 50, 60]], [0.9])}", threshold=0.2)
+    assert tracking_for(detector).sure == pytest.approx(0.26)
+    assert tracking_for(WholePicture()) == TrackingConfig()
 
 
 def test_the_sure_go_first():

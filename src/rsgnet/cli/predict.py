@@ -38,8 +38,9 @@ def predict(
         bool, typer.Option("--rivals", help="Draw a line from each contested keypoint to who else may own it.")
     ] = False,
     track_threshold: Annotated[
-        float, typer.Option(help="Of clips: people whom the detector scores less begin no track.")
-    ] = 0.5,
+        float | None,
+        typer.Option(help="Of clips: people whom the detector scores less begin no track; default: as suits it."),
+    ] = None,
     smooth: Annotated[
         int, typer.Option(min=0, help="Of clips: smooth over so many frames before and after; delays results by them.")
     ] = 0,
@@ -80,7 +81,7 @@ def predict(
     from rsgnet.inference.predictions import overlay_names, write_predictions  # noqa: PLC0415
     from rsgnet.inference.run_record import record_run  # noqa: PLC0415
     from rsgnet.inference.sources import find_pictures  # noqa: PLC0415
-    from rsgnet.inference.tracking import TrackingConfig  # noqa: PLC0415
+    from rsgnet.inference.tracking import TrackingConfig, tracking_for  # noqa: PLC0415
 
     files = find_pictures(sources, skip=out, clips=True)
     overlays = overlay_names(files, out) if overlay else None
@@ -106,7 +107,8 @@ def predict(
         typer.echo(f"{done.pictures} of {len(pictures)} pictures, {len(done.results)} people -> {out}", err=True)
         errors += done.errors
     if clips:
-        options = ClipOptions(TrackingConfig(sure=track_threshold), smooth, rivals)
+        tracking = tracking_for(estimator.detector) if track_threshold is None else TrackingConfig(track_threshold)
+        options = ClipOptions(tracking, smooth, rivals)
         with progress(None, out, "frames") as report:
             followed = write_clips(estimator, clips, out, overlays, report, record, options)
         told = f"{followed.frames} frames of {len(clips)} clips, {followed.tracks} people followed"

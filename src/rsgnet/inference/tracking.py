@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from rsgnet.errors import RSGNetError, VideoError
 from rsgnet.geometry import Floats
+from rsgnet.inference.detector import Detector
 from rsgnet.inference.tracks import People, Track, expected, likeness
 from rsgnet.inference.video import Frame
 from rsgnet.poses import Poses
 
 NOBODY = -1
+_SURE = 1.3  # times a detector's threshold
 AnyFrame = TypeVar("AnyFrame", bound=Frame)
 
 
@@ -36,6 +38,12 @@ class TrackingConfig:
     keep_s: float = 1.5
     keypoints: bool = True
     box_share: float = 0.6
+
+
+def tracking_for(detector: Detector) -> TrackingConfig:
+    """A config whose `sure` suits a detector: 1.3 times the score below which it finds nobody; 0.5 if it has none."""
+    threshold: float | None = getattr(detector, "threshold", None)
+    return TrackingConfig() if threshold is None else TrackingConfig(sure=_SURE * threshold)
 
 
 class Tracker:
