@@ -12,6 +12,7 @@ import numpy as np
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats
 from rsgnet.inference.tracking import NOBODY
+from rsgnet.inference.tracks import belief
 from rsgnet.inference.video import Frame
 from rsgnet.poses import Poses
 
@@ -56,18 +57,16 @@ def _smoothed(
     for person, track in enumerate(poses.track_ids.tolist()):
         if track == NOBODY:
             continue
-        times, nearness, places, weights = [], [], [], []
+        times, places, weights = [], [], []
         for other in range(max(place - delay, 0), min(place + delay + 1, len(window))):
             near, those = window[other]
             if isinstance(those, RSGNetError) or those.track_ids is None or track not in those.track_ids:
                 continue
             row = int(np.flatnonzero(those.track_ids == track)[0])
             times.append(float(near.time - frame.time))
-            nearness.append(1 - abs(other - place) / (delay + 1))
             places.append(those.keypoints_xy[row])
-            weights.append((those.scores if those.mine is None else those.mine)[row])
-        belief = np.array(nearness)[:, None] * np.maximum(np.array(weights, np.float64), _LEAST_WEIGHT)
-        keypoints[person] = _on_line(np.array(times), np.array(places, np.float64), belief)
+            weights.append((1 - abs(other - place) / (delay + 1)) * np.maximum(belief(those)[row], _LEAST_WEIGHT))
+        keypoints[person] = _on_line(np.array(times), np.array(places, np.float64), np.array(weights))
     return frame, replace(poses, keypoints_xy=keypoints)
 
 

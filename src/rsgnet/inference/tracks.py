@@ -17,6 +17,11 @@ _STEADY = 0.2  # least share of a surprise that corrects the velocity
 _NOTHING = 1e-6
 
 
+def belief(poses: Poses) -> Floats:
+    """(N, K) how far keypoints can be believed: `mine`, or the score where poses do not tell whose they are; 0..1."""
+    return (poses.scores if poses.mine is None else poses.mine).clip(0, 1).astype(np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class People:
     """What the association sees of the people of a frame, found or expected.
@@ -39,9 +44,8 @@ class People:
 
     @classmethod
     def found(cls, poses: Poses, use_keypoints: bool) -> People:
-        """The people of a frame. A keypoint weighs its `mine`, or its score where poses do not tell whose it is."""
-        belief = poses.scores if poses.mine is None else poses.mine
-        weights = belief.clip(0, 1).astype(np.float64) if use_keypoints else np.zeros(belief.shape)
+        """The people of a frame."""
+        weights = belief(poses) if use_keypoints else np.zeros(poses.scores.shape)
         return cls(poses.keypoints_xy.astype(np.float64), weights, poses.boxes_xyxy.astype(np.float64))
 
 
