@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,63 @@ def people_set(tmp_path: Path) -> tuple[Path, Path]:
     content = {"images": images, "annotations": annotations, "categories": categories}
     (tmp_path / "people.json").write_text(json.dumps(content))
     return tmp_path / "people.json", tmp_path / "images"
+
+
+MILLISECOND = Fraction(1, 1000)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a clip: white in its upper left quarter, elsewhere a grey that grows by 8 a frame; noise for sound."""
+    av = pytest.importorskip("av", reason="clips are made with PyAV")
+
+    def make(
+        name: str = "clip.mp4",
+        frames: int = 12,
+        size_wh: tuple[int, int] = (64, 48),
+        times_ms: Sequence[int] | None = None,
+        sound: str | None = None,
+    ) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        front = {"movflags": "faststart"} if path.suffix == ".mp4" else {}  # so that cut off files open
+        with av.open(str(path), "w", options=front) as target:
+            video = target.add_stream("libx264", rate=10, options={"preset": "ultrafast", "g": "4", "crf": "10"})
+            video.width, video.height, video.pix_fmt = *size_wh, "yuv420p"
+            video.codec_context.time_base = MILLISECOND
+            audio = None
+            if sound is not None:
+                audio = target.add_stream(sound, rate=16_000)
+                audio.layout = "mono"
+            for index in range(frames):
+                picture = np.full((size_wh[1], size_wh[0], 3), 8 * index % 200, np.uint8)
+                picture[: size_wh[1] // 2, : size_wh[0] // 2] = 255
+                frame = av.VideoFrame.from_ndarray(picture)
+                frame.pts, frame.time_base = (times_ms[index] if times_ms else 100 * index), MILLISECOND
+                target.mux(video.encode(frame))
+                if audio is not None:
+                    noise = np.random.default_rng(index).integers(-3000, 3000, (1, 1600)).astype(np.int16)
+                    heard = av.AudioFrame.from_ndarray(noise, format="s16", layout="mono")
+                    heard.sample_rate, heard.pts = 16_000, 1600 * index
+                    target.mux(audio.encode(heard))
+            for stream in (video, audio) if audio is not None else (video,):
+                target.mux(stream.encode(None))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def sound_of() -> Callable[[Path], list[bytes]]:
+    """Gives the packets of a clip's sound as they lie in the file."""
+    av = pytest.importorskip("av")
+
+    def read(path: Path) -> list[bytes]:
+        with av.open(str(path)) as source:
+            packets = source.demux(source.streams.audio) if source.streams.audio else ()
+            return [bytes(packet) for packet in packets if packet.size]
+
+    return read
 
 
 @pytest.fixture

@@ -45,7 +45,20 @@ def written(folder):
 class TestHelp:
     @pytest.mark.parametrize(
         "command",
-        ["predict", "evaluate", "demo", "train", "train-detector", "export", "convert", "calibrate", "info", "serve"],
+        [
+            "predict",
+            "evaluate",
+            "demo",
+            "train",
+            "train-detector",
+            "export",
+            "convert",
+            "calibrate",
+            "info",
+            "crowds",
+            "evaluate-tracks",
+            "serve",
+        ],
     )
     def test_teaches_by_example(self, command):
         shown = CliRunner().invoke(cli.app, [command, "--help"])

@@ -89,3 +89,17 @@ def test_a_thin_line_leads_to_the_rival():
     )
     assert plain[:, 100].max() == 0 and shown[30:36, 100].max() > 50 and shown[50:, 100].max() == 0
     assert shown[30:36, 100].max(0).argmax() == np.argmax(person_colour(1))
+
+
+def test_people_who_are_tracked_have_the_colour_of_their_number_and_it_by_them():
+    place = np.array([[[50, 80], [150, 80]]], float)
+
+    def shown(number):
+        picture = draw_poses(black(200, 120), place, np.ones((1, 2)), EDGES, track_ids=np.array([number]))
+        return np.asarray(picture, int)
+
+    for number in (3, 4):
+        assert shown(number)[80, 100] == pytest.approx(person_colour(number), abs=6)
+    assert shown(3)[:76].max() > 120 and shown(-1)[:76].max() == 0
+    assert shown(-1)[80, 100] == pytest.approx([170] * 3, abs=6)
+    assert (shown(3)[:76] > 0).any(-1).sum() < 600  # a number, no block

@@ -56,3 +56,13 @@ def test_the_sha256_of_a_file(tmp_path):
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
     assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_was_written_may_be_kept_when_the_block_is_broken_off(tmp_path):
+    path = tmp_path / "note.txt"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), replacing(path, keep_partial=True) as beside:
+        beside.write_text("half of the n")
+        raise KeyboardInterrupt
+    assert path.read_text() == "half of the n"
+    assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]

@@ -42,6 +42,10 @@ class TestOks:
         assert oks(first, second, [100], [0.05, 0.05], [[True, False]])[0, 0] == pytest.approx(1)
         assert oks(first, second, [100], [0.05, 0.05], [[False, False]])[0, 0] == 0
 
+    def test_keypoints_may_weigh_more_or_less(self):
+        first, second = [[[0, 0], [50, 50]]], [[[0, 0], [0, 0]]]
+        assert oks(first, second, [100], [0.05, 0.05], [[0.9, 0.3]])[0, 0] == pytest.approx(0.75)
+
     def test_of_nobody_is_empty(self):
         assert oks(np.zeros((0, 17, 2)), np.zeros((3, 17, 2)), np.zeros(0), COCO17.sigmas).shape == (0, 3)
 
@@ -59,6 +63,7 @@ class TestPoses:
             ("candidates", (2, 16, 4, 4)),
             ("candidates", (2, 17, 4)),
             ("candidates", (2, 17, 4, 3)),
+            ("track_ids", (3,)),
         ],
     )
     def test_shapes_that_do_not_agree_are_refused(self, field, shape):
@@ -177,3 +182,12 @@ class TestOwnership:
             poses(mine=np.zeros((2, 17), np.float32))
         with pytest.raises(RSGNetError, match=r"Poses\.mine must have shape"):
             poses(mine=np.zeros((2, 16), np.float32))
+
+
+def test_tracks_go_with_their_people():
+    tracked = poses(3, track_ids=np.array([4, -1, 9]), picture=np.zeros((100, 100, 3), np.uint8))
+    assert tracked[[2, 0]].track_ids.tolist() == [9, 4]
+    assert [result["track_id"] for result in tracked.to_coco()] == [4, -1, 9]
+    assert "track_id" not in poses().to_coco()[0]
+    colours = [np.asarray(replace(tracked[[0]], track_ids=np.array([number])).draw()) for number in (4, 4, 9)]
+    assert np.array_equal(colours[0], colours[1]) and not np.array_equal(colours[0], colours[2])

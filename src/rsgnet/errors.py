@@ -17,6 +17,10 @@ class PictureError(RSGNetError):
     """A picture is missing, broken or over the pixel limit."""
 
 
+class VideoError(RSGNetError):
+    """A clip or a camera is missing, broken or cannot be written as it must."""
+
+
 class AnnotationError(RSGNetError):
     """An annotation or result file does not hold what its format promises."""
 

@@ -11,17 +11,23 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yields a path beside `path` to write to; renames it over `path` if the block ends well, removes it if not."""
+def replacing(path: Path, keep_partial: bool = False) -> Iterator[Path]:
+    """Yields a path beside `path` to write to; renames it over `path` if the block ends well, removes it if not.
+
+    With `keep_partial` what was written is kept, too, if the block is broken off.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     beside = Path(name)
+    ended = keep_partial
     try:
         yield beside
-        beside.chmod(0o666 & ~_umask())
-        beside.replace(path)
+        ended = True
     finally:
+        if ended:
+            beside.chmod(0o666 & ~_umask())
+            beside.replace(path)
         beside.unlink(missing_ok=True)
 
 

@@ -28,7 +28,7 @@ def oks(
         second: (M, K, 2) keypoints.
         areas: (N,), (M,) reshaped to (1, M), or (N, M) areas in squared pixels that set the scale.
         sigmas: (K,) falloffs.
-        counted: (N, K) or (N, M, K) which keypoints count; all where None.
+        counted: (N, K) or (N, M, K) which keypoints count, or how much each does; all alike where None.
 
     Returns:
         (N, M) in 0..1; 0 where no keypoint counts.
@@ -39,7 +39,7 @@ def oks(
     variances = (2 * np.asarray(sigmas, np.float64)) ** 2
     errors = ((one - two) ** 2).sum(-1) / variances / (scale[..., None] + np.spacing(1)) / 2
     similarity = np.exp(-errors)
-    weight = np.ones(similarity.shape, bool) if counted is None else np.asarray(counted, bool)
+    weight = np.ones(similarity.shape) if counted is None else np.asarray(counted, np.float64)
     weight = np.broadcast_to(weight if weight.ndim == 3 else weight[:, None], similarity.shape)
     total = weight.sum(-1)
     alike: Floats = np.divide((similarity * weight).sum(-1), total, out=np.zeros(total.shape), where=total > 0)
@@ -72,6 +72,7 @@ class Poses:
         candidates: (N, K, P, 4) the places that competed for each keypoint, everyone's in the person's crop, highest
             first: x, y in picture pixels, height, and how much the person's other keypoints are related to it in 0..1;
             rows of zeros for none. None where the network gives none, or nobody was found.
+        track_ids: (N,) who each person is through the frames of a clip, from 1, -1 for nobody known; None of pictures.
 
     `present` to `rival_claim` are all None where the weights carry no ownership fit (`rsgnet calibrate`).
 
@@ -95,6 +96,7 @@ class Poses:
     rival: NDArray[np.intp] | None = None
     rival_claim: NDArray[np.float32] | None = None
     candidates: NDArray[np.float32] | None = field(default=None, repr=False)
+    track_ids: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
         people, count = len(self.keypoints_xy), len(self.skeleton)
@@ -105,6 +107,7 @@ class Poses:
             "box_scores": (people,),
             "pose_scores": (people,),
             **dict.fromkeys(self.ownership(), (people, count)),
+            **({} if self.track_ids is None else {"track_ids": (people,)}),
         }
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
@@ -133,6 +136,7 @@ class Poses:
             box_scores=self.box_scores[rows],
             pose_scores=self.pose_scores[rows],
             candidates=None if self.candidates is None else self.candidates[rows],
+            track_ids=None if self.track_ids is None else self.track_ids[rows],
             **self._ownership_of(rows),
         )
 
@@ -171,7 +175,7 @@ class Poses:
         """One COCO keypoint result a person; the third of each keypoint's numbers is its score.
 
         Where they are known, `present`, `visible`, `mine`, `rival` and `rival_claim` are lists of one number a
-        keypoint; `rival` counts this picture's results from 0, -1 for nobody.
+        keypoint; `rival` counts this picture's results from 0, -1 for nobody. So is `track_id`, one number.
 
         Args:
             candidates: Whether `candidates` is told, too, where known: a list of x, y, height, support a keypoint.
@@ -195,6 +199,8 @@ class Poses:
                     [[round(value, 4) for value in row] for row in rows if row[2] > 0]
                     for rows in self.candidates[person].tolist()
                 ]
+            if self.track_ids is not None:
+                result["track_id"] = int(self.track_ids[person])
             if self.image_id is not None:
                 result["image_id"] = self.image_id
             results.append(result)
@@ -227,6 +233,8 @@ class Poses:
     ) -> Image.Image:
         """The picture with the poses over it; keypoints that are less likely than not the person's own are hollow.
 
+        People who are tracked keep their colour from frame to frame, and have their number by them.
+
         Args:
             picture: (H, W, 3) RGB to draw on; the picture the poses came from where None.
             threshold: Keypoints that score less are not drawn.
@@ -242,4 +250,5 @@ class Poses:
             raise RSGNetError("these poses know no rivals: their weights carry no ownership fit (rsgnet calibrate)")
         contested = self.rival if rivals else None
         edges = self.skeleton.edges
-        return draw_poses(canvas, self.keypoints_xy, self.scores, edges, threshold, self.mine, contested)
+        people = self.keypoints_xy, self.scores
+        return draw_poses(canvas, *people, edges, threshold, self.mine, contested, self.track_ids)

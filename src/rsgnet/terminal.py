@@ -14,7 +14,7 @@ BAD_PICTURES, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit codes
 
 
 @contextmanager
-def progress(total: int | None, out: Path) -> Iterator[Callable[[object, object], None]]:
+def progress(total: int | None, out: Path, what: str = "pictures") -> Iterator[Callable[[object, object], None]]:
     """A bar on the terminal that is told of each picture; errors come out above it, each in one line."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
@@ -22,7 +22,7 @@ def progress(total: int | None, out: Path) -> Iterator[Callable[[object, object]
     console = Console(stderr=True)
     done = 0
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("pictures", total=total)
+        task = bar.add_task(what, total=total)
 
         def report(_: object, outcome: object) -> None:
             nonlocal done
@@ -35,7 +35,7 @@ def progress(total: int | None, out: Path) -> Iterator[Callable[[object, object]
             yield report
         except KeyboardInterrupt:
             bar.stop()
-            typer.echo(f"interrupted; what was done ({done} pictures) is written to {out}", err=True)
+            typer.echo(f"interrupted; what was done ({done} {what}) is written to {out}", err=True)
             raise typer.Exit(INTERRUPTED) from None
 
 

@@ -1,7 +1,10 @@
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from rsgnet.inference.video import open_clip
 
 
 def test_drawn_people(rsgnet, tmp_path):
@@ -25,9 +28,27 @@ def test_real_people(rsgnet, tmp_path, people_set, with_folder):
     assert len(json.loads((tmp_path / "out" / "crowds.json").read_text())["annotations"]) >= 4
 
 
+def test_clips(rsgnet, tmp_path):
+    pytest.importorskip("av")
+    out = tmp_path / "walks"
+    code, printed, errors = rsgnet("crowds", out, "--scenes", 2, "--frames", 3, "--walkers", 4, "--size", "160x120")
+    assert (code, errors) == (0, []) and f"rsgnet predict {out / 'clips'}" in printed
+    content = json.loads((out / "crowds.json").read_text())
+    for video in content["videos"]:
+        with open_clip(out / "clips" / video["file_name"]) as clip:
+            frames = list(clip)
+        shown = [
+            np.asarray(Image.open(path), int) for path in sorted((out / "images" / f"{video['id']:06d}").iterdir())
+        ]
+        assert [float(frame.time) for frame in frames] == [0, 0.04, 0.08]
+        assert np.abs([frame.pixels - picture for frame, picture in zip(frames, shown, strict=True)]).mean() < 8
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--frames", 3, "--crowd-index", 0, 1], "--frames: goes with"),
+        (["--frames", 3, "--people", "nothing.json"], "--frames: goes with"),
         (["--size", "640"], "--size 640: expected WxH"),
         (["--size", "20x20"], "at least 48x48"),
         (["--crowd-index", 1, 0.5], "0 <= LOW <= HIGH"),

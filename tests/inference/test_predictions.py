@@ -46,6 +46,7 @@ class TestOverlayNames:
             (["a.jpg", "A.JPG"], ["a.jpg.jpg", "A.JPG-2.jpg"]),
             (["/abs/a.jpg", "../up/a.jpg"], ["abs/a.jpg", "up/a.jpg"]),
             (["a.b.jpg", "a.jpg"], ["a.b.jpg", "a.jpg"]),
+            (["a.mp4", "b.MOV", "b.png", "c.png"], ["a.mp4", "b.MOV.mp4", "b.png.jpg", "c.jpg"]),
             (["x.png", "x.tif", "x.png.webp"], ["x.png.jpg", "x.tif.jpg", "x.png-2.jpg"]),
         ],
         ids=str,
@@ -58,6 +59,12 @@ class TestOverlayNames:
         (tmp_path / "a.jpg").write_bytes(b"precious")
         with pytest.raises(RSGNetError, match=r"would overwrite .*a\.jpg; choose another folder"):
             overlay_names([PictureFile(tmp_path / "a.jpg", "a.jpg")], tmp_path)
+
+    @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])  # the overlay may have to become an .mkv
+    def test_a_clip_is_never_replaced(self, name, tmp_path):
+        (tmp_path / name).write_bytes(b"precious")
+        with pytest.raises(RSGNetError, match=rf"would overwrite .*{name}; choose another folder"):
+            overlay_names([PictureFile(tmp_path / name, name)], tmp_path)
 
 
 def write(outcomes, out, overlay=True, report=lambda *_: None):

@@ -75,3 +75,19 @@ def test_what_holds_no_picture_is_refused(tree, sources, says):
     (tree / "empty").mkdir()
     with pytest.raises(RSGNetError, match=says):
         find_pictures(sources)
+
+
+def test_clips_are_found_where_they_are_taken(tree):
+    for name in ("photos/c.MP4", "photos/sub/d.mkv"):
+        (tree / name).write_bytes(b"")
+    assert "c.MP4" not in names("photos")
+    assert [name for name in names("photos", clips=True) if name[-1] in "4v"] == ["c.MP4", "sub/d.mkv"]
+    assert names("photos/*.[mM]*", clips=True) == ["c.MP4"]
+    with pytest.raises(RSGNetError, match="no picture matches"):
+        find_pictures(["photos/*.MP4"])
+
+
+def test_cameras_are_clips_with_names_that_files_can_have(tree):
+    camera, photo, clip = find_pictures(["camera:0", "photos/a.jpg", "nowhere.mov"], clips=True)
+    assert (camera.file_name, str(camera.path)) == ("camera-0", "camera:0")
+    assert [file.is_clip for file in (camera, photo, clip)] == [True, False, True]

@@ -13,6 +13,7 @@ from rsgnet.cli.crowds import crowds
 from rsgnet.cli.data import data
 from rsgnet.cli.demo import demo
 from rsgnet.cli.evaluate import evaluate
+from rsgnet.cli.evaluate_tracks import evaluate_tracks
 from rsgnet.cli.export import export
 from rsgnet.cli.info import info
 from rsgnet.cli.predict import predict
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 for command in (predict, evaluate, train, train_detector, calibrate, reproduce, ablate, export, convert, crowds):
     app.command(no_args_is_help=True)(command)
+app.command(no_args_is_help=True)(evaluate_tracks)
 app.command()(demo)
 app.command()(info)
 app.command()(serve)

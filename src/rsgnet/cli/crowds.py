@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 def crowds(
     out: Annotated[Path, typer.Argument(help="Folder to write into; made if it is missing.", metavar="OUT")],
     *,
-    scenes: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 100,
+    scenes: Annotated[int, typer.Option(min=1, help="How many pictures, or clips.")] = 100,
     crowd_index: Annotated[
-        tuple[float, float], typer.Option(help="Least and largest crowd index.", metavar="LOW HIGH")
-    ] = (0.0, 1.0),
+        tuple[float, float] | None,
+        typer.Option(help="Least and largest crowd index; default: 0 1.", metavar="LOW HIGH"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
     people: Annotated[
         str | None,
@@ -30,6 +32,10 @@ def crowds(
     ] = None,
     size: Annotated[str | None, typer.Option(help="Of the pictures, in pixels.", metavar="WxH")] = None,
     sheet: Annotated[bool, typer.Option("--sheet", help="Also write sheet.png, to look at.")] = False,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Make clips of so many frames, of drawn people who walk.")
+    ] = None,
+    walkers: Annotated[int, typer.Option(min=1, help="How many people a clip has.")] = 8,
 ) -> None:
     """Make crowds in which every keypoint is known, and who hides it: pictures and [bold]OUT/crowds.json[/bold].
 
@@ -38,19 +44,50 @@ def crowds(
       rsgnet crowds crowds --scenes 100 --crowd-index 0.2 0.8
 
       rsgnet crowds crowds --people coco.json:images --crowd-index 0.8 1.5 --sheet
+
+      rsgnet crowds walks --scenes 5 --frames 100
+
+    Of clips, OUT/clips has the videos, OUT/images their frames, and crowds.json says who is who.
     """
     from rsgnet.data.crowd_sets import write_crowds  # noqa: PLC0415
     from rsgnet.data.crowds import rendered_crowd  # noqa: PLC0415
 
     size_wh = _size(size) if size else None
+    if frames is not None:
+        if people or crowd_index or sheet:
+            raise RSGNetError("--frames: goes with --scenes, --walkers, --seed and --size only")
+        _write_clips(out, scenes, frames, seed, size_wh, walkers)
+        return
     make = _real_crowds(people) if people else rendered_crowd
     with progress(scenes, out) as report:
         path = write_crowds(
-            out, scenes, seed, crowd_index, size_wh, make, sheet, report=lambda scene: report(None, scene)
+            out, scenes, seed, crowd_index or (0.0, 1.0), size_wh, make, sheet, report=lambda scene: report(None, scene)
         )
     typer.echo(
         f"{path}\nTry next: rsgnet evaluate --annotations {path} --images {out / 'images'} --out {out / 'evaluation'}"
     )
+
+
+def _write_clips(out: Path, scenes: int, frames: int, seed: int, size_wh: tuple[int, int] | None, walkers: int) -> None:
+    from PIL import Image  # noqa: PLC0415
+
+    from rsgnet.data.moving_crowds import FRAME_RATE, clip_name, write_moving_crowds  # noqa: PLC0415
+    from rsgnet.inference.video import load_pyav  # noqa: PLC0415
+    from rsgnet.inference.video_writer import writing_clip  # noqa: PLC0415
+    from rsgnet.pictures import picture_size, read_picture  # noqa: PLC0415
+
+    load_pyav()
+    with progress(scenes * frames, out, "frames") as report:
+        path = write_moving_crowds(
+            out, scenes, frames, seed, size_wh, walkers, report=lambda scene: report(None, scene)
+        )
+    rate = Fraction(FRAME_RATE)
+    for name in map(clip_name, range(1, scenes + 1)):
+        pictures = sorted((out / "images" / Path(name).stem).iterdir())[:frames]
+        with writing_clip(out / "clips" / name, picture_size(pictures[0]), 1 / rate, rate) as writer:
+            for frame, picture in enumerate(pictures):
+                writer.write(Image.fromarray(read_picture(picture)), frame / rate)
+    typer.echo(f"{path}\nTry next: rsgnet predict {out / 'clips'} --out {out / 'found'}")
 
 
 def _real_crowds(people: str) -> CrowdMaker:

@@ -1,4 +1,4 @@
-"""`rsgnet predict`: poses in pictures."""
+"""`rsgnet predict`: poses in pictures and clips."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from rsgnet.terminal import BAD_PICTURES, fail, progress
 
 
 def predict(
-    sources: Annotated[list[str], typer.Argument(help="Pictures: files, folders, patterns.", metavar="SOURCE")],
+    sources: Annotated[
+        list[str], typer.Argument(help="Pictures, clips: files, folders, patterns; camera:0.", metavar="SOURCE")
+    ],
     *,
     out: Out,
     weights: Weights = "nano",
@@ -35,13 +37,21 @@ def predict(
     rivals: Annotated[
         bool, typer.Option("--rivals", help="Draw a line from each contested keypoint to who else may own it.")
     ] = False,
+    track_threshold: Annotated[
+        float | None,
+        typer.Option(help="Of clips: people whom the detector scores less begin no track; default: as suits it."),
+    ] = None,
+    smooth: Annotated[
+        int, typer.Option(min=0, help="Of clips: smooth over so many frames before and after; delays results by them.")
+    ] = 0,
     backend: Backend = "onnx",
     precision: Precision = "float32",
     device: Device = "auto",
     batch_size: BatchSize = 32,
     max_pixels: MaxPixels = 100_000_000,
 ) -> None:
-    """Find everyone's keypoints in pictures; write overlays and [bold]poses.json[/bold].
+    """Find everyone's keypoints in pictures and clips; write overlays, [bold]poses.json[/bold] and, of clips,
+    [bold]poses.jsonl[/bold].
 
     [dim]Examples:[/dim]
 
@@ -55,18 +65,26 @@ def predict(
 
       rsgnet predict photo.jpg --out out --weights runs/mine/model
 
+      rsgnet predict clip.mp4 --out out --smooth 3
+
+      rsgnet predict camera:0 --out out
+
     poses.json is a COCO results list; each result names its picture's file and its box, and says how likely each
     keypoint is present, visible and the person's own, and who else claims it (docs/ownership.md). run.json names the
     weights and the detector that they came from.
 
+    poses.jsonl has a line a frame, with `track_id`s that say who is who (docs/video.md). A camera goes on until Ctrl-C.
+
     A picture that cannot be read gets one line, the others are done, the exit code is 1.
     """
+    from rsgnet.inference.clips import ClipOptions, write_clips  # noqa: PLC0415
     from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415
     from rsgnet.inference.predictions import overlay_names, write_predictions  # noqa: PLC0415
     from rsgnet.inference.run_record import record_run  # noqa: PLC0415
     from rsgnet.inference.sources import find_pictures  # noqa: PLC0415
+    from rsgnet.inference.tracking import TrackingConfig, tracking_for  # noqa: PLC0415
 
-    files = find_pictures(sources, skip=out)
+    files = find_pictures(sources, skip=out, clips=True)
     overlays = overlay_names(files, out) if overlay else None
     estimator = PoseEstimator(
         weights,
@@ -83,10 +101,22 @@ def predict(
     if rivals and getattr(estimator.runner, "ownership", None) is None:
         raise RSGNetError(f"--rivals: {weights} carries no ownership fit; run: rsgnet calibrate {weights}")
     record = record_run(estimator, weights, detector)
-    with progress(len(files), out) as report:
-        done = write_predictions(estimator.stream(files), out, overlays, report, record, rivals)
-    typer.echo(f"{done.pictures} of {len(files)} pictures, {len(done.results)} people -> {out}", err=True)
-    if detector.startswith("boxes:") and done.pictures and not done.results:
+    pictures, clips = ([file for file in files if file.is_clip is wanted] for wanted in (False, True))
+    errors: list[RSGNetError] = []
+    if pictures:
+        with progress(len(pictures), out) as report:
+            done = write_predictions(estimator.stream(pictures), out, overlays, report, record, rivals)
+        typer.echo(f"{done.pictures} of {len(pictures)} pictures, {len(done.results)} people -> {out}", err=True)
+        errors += done.errors
+    if clips:
+        tracking = tracking_for(estimator.detector) if track_threshold is None else TrackingConfig(track_threshold)
+        options = ClipOptions(tracking, smooth, rivals)
+        with progress(None, out, "frames") as report:
+            followed = write_clips(estimator, clips, out, overlays, report, record, options)
+        told = f"{followed.frames} frames of {len(clips)} clips, {followed.tracks} people followed"
+        typer.echo(f"{told} -> {out}", err=True)
+        errors += followed.errors
+    if detector.startswith("boxes:") and pictures and done.pictures and not done.results:
         fail(f"{detector.removeprefix('boxes:')}: holds boxes for none of these pictures", BAD_PICTURES)
-    if done.errors:
+    if errors:
         raise typer.Exit(BAD_PICTURES)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from rsgnet.data.backdrops import backdrop, cast_shadows
@@ -11,7 +14,7 @@ from rsgnet.data.canvas import Camera, Canvas
 from rsgnet.data.crowd_index import crowd_index as crowd_index_of
 from rsgnet.data.people import Person
 from rsgnet.data.scenes import CrowdScene, PersonTruth, describe_scene, reach_level
-from rsgnet.data.wardrobe import clothe, random_outfit, stool
+from rsgnet.data.wardrobe import Outfit, clothe, random_outfit, stool
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import COCO17
@@ -20,7 +23,7 @@ _SUPERSAMPLE = 2
 _LEAST_SIDE, _MOST_PEOPLE = 48, 200
 _LAYOUTS = 24  # of which the one nearest to the wanted crowd index is drawn
 _NEAR, _FAR = 3.6, 11.0  # metres
-_GROWN = 0.82  # the size below which a body is a child's
+GROWN = 0.82  # the size below which a body is a child's
 _ELBOW_ROOM = 0.5  # metres between two people's places
 
 # How far below a body's surface each keypoint may lie, in metres of a 1.72 m person: deeper, and it is hidden.
@@ -40,9 +43,9 @@ def simulate_crowd(seed: int, size_wh: tuple[int, int] = (640, 480), people: int
     Raises:
         RSGNetError: The size or the number of people is out of range.
     """
-    _check(size_wh, people)
+    check_crowd(size_wh, people)
     random = np.random.default_rng(seed)
-    camera = _random_camera(random, size_wh)
+    camera = random_camera(random, size_wh)
     return _scene(random, camera, size_wh, _random_bodies(random, camera, size_wh, people), f"crowd_{seed}.png")
 
 
@@ -58,11 +61,11 @@ def rendered_crowd(seed: int, crowd_index: float, size_wh: tuple[int, int] | Non
         RSGNetError: The size is out of range, or no crowd reaches that index.
     """
     size = size_wh or (640, 480)
-    _check(size, 1)
+    check_crowd(size, 1)
 
     def make(number: int, aim: float) -> CrowdScene:
         random = np.random.default_rng((seed, number))
-        camera = _random_camera(random, size)
+        camera = random_camera(random, size)
         layouts = [
             _random_bodies(random, camera, size, int(random.integers(3, 13)), float(random.uniform(0.5, 2.5)))
             for _ in range(_LAYOUTS)
@@ -73,7 +76,12 @@ def rendered_crowd(seed: int, crowd_index: float, size_wh: tuple[int, int] | Non
     return reach_level(make, crowd_index)
 
 
-def _check(size_wh: tuple[int, int], people: int) -> None:
+def check_crowd(size_wh: tuple[int, int], people: int) -> None:
+    """Refuses what cannot be drawn.
+
+    Raises:
+        RSGNetError: The size or the number of people is out of range.
+    """
     if min(size_wh) < _LEAST_SIDE or not 1 <= people <= _MOST_PEOPLE:
         raise RSGNetError(
             f"a crowd needs a picture of at least {_LEAST_SIDE}x{_LEAST_SIDE} pixels and 1 to {_MOST_PEOPLE} people, "
@@ -84,7 +92,23 @@ def _check(size_wh: tuple[int, int], people: int) -> None:
 def _scene(
     random: np.random.Generator, camera: Camera, size_wh: tuple[int, int], bodies: list[Body], name: str
 ) -> CrowdScene:
-    canvas = _draw(random, camera.scaled(_SUPERSAMPLE), size_wh, bodies)
+    place = empty_place(random, camera, size_wh)
+    outfits = [random_outfit(random, child=body.size < GROWN) for body in bodies]
+    return draw_crowd(place, camera, bodies, outfits, name)
+
+
+def empty_place(random: np.random.Generator, camera: Camera, size_wh: tuple[int, int]) -> NDArray[np.float32]:
+    """A backdrop as `draw_crowd` takes it."""
+    size = size_wh[0] * _SUPERSAMPLE, size_wh[1] * _SUPERSAMPLE
+    return backdrop(random, camera.scaled(_SUPERSAMPLE), size)
+
+
+def draw_crowd(
+    place: NDArray[np.float32], camera: Camera, bodies: Sequence[Body], outfits: Sequence[Outfit], name: str
+) -> CrowdScene:
+    """Draws people in a place; in the annotations each is called by its number in `bodies`, from 1."""
+    canvas = _draw(place, camera.scaled(_SUPERSAMPLE), bodies, outfits)
+    size_wh = place.shape[1] // _SUPERSAMPLE, place.shape[0] // _SUPERSAMPLE
     large = Image.fromarray((canvas.colours * 255).clip(0, 255).round().astype(np.uint8))
     owners = canvas.owners[1::_SUPERSAMPLE, 1::_SUPERSAMPLE].copy()
     truths = [_truth(canvas, body, index) for index, body in enumerate(bodies, 1)]
@@ -105,7 +129,8 @@ def _expected_index(bodies: list[Body], camera: Camera, size_wh: tuple[int, int]
     return float(crowd_index_of(people, COCO17))
 
 
-def _random_camera(random: np.random.Generator, size_wh: tuple[int, int]) -> Camera:
+def random_camera(random: np.random.Generator, size_wh: tuple[int, int]) -> Camera:
+    """A camera as a grown person holds it, or somewhat higher."""
     width, height = size_wh
     focal = 1.55 * height * random.uniform(0.9, 1.1)
     return Camera(focal, width / 2, height * random.uniform(0.16, 0.3), random.uniform(1.8, 2.3))
@@ -142,14 +167,13 @@ def _random_places(random: np.random.Generator, camera: Camera, size_wh: tuple[i
     return np.stack([sideways, distance], -1)
 
 
-def _draw(random: np.random.Generator, camera: Camera, size_wh: tuple[int, int], bodies: list[Body]) -> Canvas:
-    scene = backdrop(random, camera, (size_wh[0] * _SUPERSAMPLE, size_wh[1] * _SUPERSAMPLE))
+def _draw(place: NDArray[np.float32], camera: Camera, bodies: Sequence[Body], outfits: Sequence[Outfit]) -> Canvas:
     places = np.array([body.points["pelvis"][[0, 2]] for body in bodies])
-    canvas = Canvas(cast_shadows(scene, camera, places, np.array([body.size for body in bodies])), camera)
-    for index, body in enumerate(bodies, 1):
+    canvas = Canvas(cast_shadows(place, camera, places, np.array([body.size for body in bodies])), camera)
+    for index, (body, outfit) in enumerate(zip(bodies, outfits, strict=True), 1):
         for tube in stool(body) if body.seated else []:
             canvas.draw(tube, 0)
-        for tube in clothe(body, random_outfit(random, child=body.size < _GROWN)):
+        for tube in clothe(body, outfit):
             canvas.draw(tube, index)
     return canvas
 

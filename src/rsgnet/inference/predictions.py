@@ -39,7 +39,7 @@ class Predictions:
 
 
 def overlay_names(files: Sequence[PictureFile], out: Path) -> dict[PictureFile, Path]:
-    """A name of its own below `out` for the overlay of each picture: its folder and stem, and .jpg.
+    """A name of its own below `out` for the overlay of each picture: its folder and stem, and .jpg; of clips .mp4.
 
     Where two pictures differ in their suffix only, each keeps it: a.png.jpg. Nothing is told apart by case alone.
 
@@ -52,13 +52,16 @@ def overlay_names(files: Sequence[PictureFile], out: Path) -> dict[PictureFile, 
     for file in files:
         relative = _relative(file)
         name = relative.name if stems[_stem(file)] > 1 else relative.stem
-        path, count = relative.with_name(f"{name}.jpg"), 1
+        suffix = ".mp4" if file.is_clip else ".jpg"
+        path, count = relative.with_name(name + suffix), 1
         while str(path).casefold() in taken:
             count += 1
-            path = relative.with_name(f"{name}-{count}.jpg")
+            path = relative.with_name(f"{name}-{count}{suffix}")
         taken.add(str(path).casefold())
         names[file] = out / path
-    overwritten = {file.path.resolve() for file in files} & {path.resolve() for path in names.values()}
+    targets = {path.resolve() for path in names.values()}
+    targets |= {path.with_suffix(".mkv") for path in targets if path.suffix == ".mp4"}  # as some sound asks for
+    overwritten = {file.path.resolve() for file in files} & targets
     if overwritten:
         raise RSGNetError(f"--out {out}: would overwrite {min(overwritten)}; choose another folder")
     return names

@@ -1,4 +1,4 @@
-"""What a user names on the command line becomes a list of picture files."""
+"""What a user names on the command line becomes a list of files: pictures, and clips where they are taken."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.boxes import Boxes
+from rsgnet.inference.video import VIDEO_SUFFIXES, is_camera
 from rsgnet.pictures import PICTURE_SUFFIXES
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture file that is still to be read.
+    """A picture file that is still to be read; or a clip, or a camera.
 
     Attributes:
         path: Where it lies.
@@ -24,6 +25,11 @@ class PictureFile:
 
     path: Path
     file_name: str
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether it holds many pictures: a clip, by what its name ends in, or a camera."""
+        return self.path.suffix.lower() in VIDEO_SUFFIXES or is_camera(self.path)
 
 
 @dataclass(frozen=True)
@@ -41,13 +47,14 @@ class SentPicture:
     boxes: Boxes | None = None
 
 
-def find_pictures(sources: Sequence[str | Path], skip: Path | None = None) -> list[PictureFile]:
+def find_pictures(sources: Sequence[str | Path], skip: Path | None = None, clips: bool = False) -> list[PictureFile]:
     """The pictures that files, folders (searched to the bottom) and glob patterns mean, each once, in their order.
 
     Args:
         sources: Paths and patterns. A file is taken whatever its name ends in; a missing one too, so that reading it
             says so and the others are still done.
         skip: A folder below a source whose pictures are left out: that of earlier results.
+        clips: Whether folders and patterns are searched for clips as well.
 
     Raises:
         RSGNetError: A folder or pattern holds no picture, or nothing was named.
@@ -55,35 +62,40 @@ def find_pictures(sources: Sequence[str | Path], skip: Path | None = None) -> li
     if not sources:
         raise RSGNetError("no picture was named: pass files, folders or patterns such as 'photos/*.jpg'")
     seen: dict[Path, PictureFile] = {}
+    suffixes = PICTURE_SUFFIXES | VIDEO_SUFFIXES if clips else PICTURE_SUFFIXES
     for source in sources:
-        for file in _pictures_of(Path(source), skip):
+        for file in _pictures_of(Path(source), skip, suffixes):
             seen.setdefault(file.path.resolve(), file)
     return list(_told_apart(seen.values()))
 
 
-def _pictures_of(source: Path, skip: Path | None) -> Iterator[PictureFile]:
-    if source.is_dir():
-        yield from _below(source, source.rglob("*"), skip, f"{source}: no pictures in this folder")
+def _pictures_of(source: Path, skip: Path | None, suffixes: frozenset[str]) -> Iterator[PictureFile]:
+    if is_camera(source):
+        yield PictureFile(source, str(source).replace(":", "-"))
+    elif source.is_dir():
+        yield from _below(source, source.rglob("*"), skip, suffixes, f"{source}: no pictures in this folder")
     elif source.exists() or not glob.has_magic(str(source)):
         yield PictureFile(source, source.name)
     else:
         root = _fixed_part(source)
         matches = (Path(match) for match in glob.iglob(str(source), recursive=True))  # noqa: PTH207
-        yield from _below(root, matches, skip, f"{source}: no picture matches this pattern")
+        yield from _below(root, matches, skip, suffixes, f"{source}: no picture matches this pattern")
 
 
-def _below(root: Path, paths: Iterable[Path], skip: Path | None, complaint: str) -> Iterator[PictureFile]:
+def _below(
+    root: Path, paths: Iterable[Path], skip: Path | None, suffixes: frozenset[str], complaint: str
+) -> Iterator[PictureFile]:
     hidden = skip.resolve() if skip is not None and skip.resolve() != root.resolve() else None
     found = False
     for path in sorted(paths):
-        if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith(".") or not path.is_file():
+        if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
             continue
         if hidden is not None and root.resolve() in hidden.parents and hidden in path.resolve().parents:
             continue
         found = True
         yield PictureFile(path, path.relative_to(root).as_posix())
     if not found:
-        raise RSGNetError(f"{complaint}; known are {', '.join(sorted(PICTURE_SUFFIXES))}")
+        raise RSGNetError(f"{complaint}; known are {', '.join(sorted(suffixes))}")
 
 
 def _fixed_part(pattern: Path) -> Path:
