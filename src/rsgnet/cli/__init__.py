@@ -31,9 +31,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (predict, evaluate, train, train_detector, calibrate, reproduce, ablate, export, convert, crowds):
+for command in (
+    predict, evaluate, evaluate_tracks, train, train_detector, calibrate, reproduce, ablate, export, convert, crowds,
+):  # fmt: skip
     app.command(no_args_is_help=True)(command)
-app.command(no_args_is_help=True)(evaluate_tracks)
 app.command()(demo)
 app.command()(info)
 app.command()(serve)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rsgnet.errors import RSGNetError
+from rsgnet.errors import needing
 
 Weights = Annotated[
     str, typer.Option(help="A shipped name, a model directory, or an .onnx (openvino: .xml) file.", metavar="NAME|PATH")
@@ -50,15 +49,6 @@ Devices = Annotated[int | None, typer.Option(min=1, help="GPUs, or processes whe
 ValidateEvery = Annotated[int, typer.Option(min=1, help="Epochs between validations.")]
 
 
-@contextmanager
-def needing_the_extra(extra: str) -> Iterator[None]:
-    """Names the extra to install where a library is missing."""
-    try:
-        yield
-    except ImportError as error:
-        raise RSGNetError(f"this needs {error.name or 'more'}: pip install 'rsgnet[{extra}]'") from error
-
-
 def needing_the_train_extra() -> AbstractContextManager[None]:
-    """`needing_the_extra("train")`."""
-    return needing_the_extra("train")
+    """Names the extra to install where a library of training is missing."""
+    return needing("this", "train")

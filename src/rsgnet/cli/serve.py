@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsgnet.cli.options import Backend, BatchSize, Device, Flip, Weights, needing_the_extra
-from rsgnet.errors import RSGNetError
+from rsgnet.cli.options import Backend, BatchSize, Device, Flip, Weights
+from rsgnet.errors import RSGNetError, needing
 
 if TYPE_CHECKING:
     from rsgnet.inference.estimator import PoseEstimator
@@ -54,7 +54,7 @@ def serve(
 
     Stops on Ctrl-C or SIGTERM, finishing what it took. docs/service.md says more.
     """
-    with needing_the_extra("serve"):
+    with needing("this", "serve"):
         from rsgnet.server.run import run  # noqa: PLC0415
     from rsgnet.inference.detector import open_detector  # noqa: PLC0415
     from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415

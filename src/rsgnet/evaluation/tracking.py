@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.errors import RSGNetError
+from rsgnet.errors import RSGNetError, needing
 from rsgnet.geometry import Floats, box_iou
 
 MATCH_IOU = 0.5
@@ -122,9 +122,7 @@ def _identified(together: dict[tuple[int, int], int]) -> int:
 
 def _assign(gains: Floats) -> list[tuple[int, int]]:
     """The pairs of rows and columns that gain most in sum, none without a gain."""
-    try:
+    with needing("measuring tracks", "video"):
         from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
-    except ImportError as error:
-        raise RSGNetError("measuring tracks needs SciPy: pip install 'rsgnet[video]'") from error
     pairs = zip(*(side.tolist() for side in linear_sum_assignment(gains, maximize=True)), strict=True)
     return [(row, column) for row, column in pairs if gains[row, column] > 0]

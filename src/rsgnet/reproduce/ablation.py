@@ -145,7 +145,7 @@ def tensors_taken(ablation: Ablation, arm: Arm) -> tuple[int, int]:
     network = build(ablation.config_of(arm))
     names = set(network.state_dict())
     if ablation.start_from is not None:
-        load_backbone(network, ablation.start_from)  # which must fit whole, or arms would start unalike
+        load_backbone(network, ablation.start_from)
         return len(names - load_fitting(network, ablation.start_from)), len(names)
     if ablation.backbone_from is not None:
         load_backbone(network, ablation.backbone_from)
@@ -170,7 +170,8 @@ def train_runs(ablation: Ablation) -> None:
             train(
                 ablation.preset, settings, ablation.data, run,
                 resume=(run / LAST_CHECKPOINT).is_file(),
-                fitting_from=ablation.start_from, backbone_from=ablation.backbone_from,
+                # The backbone must fit whole, or arms would start unalike.
+                backbone_from=ablation.backbone_from or ablation.start_from, fitting_from=ablation.start_from,
                 workers=ablation.workers, progress=False,
             )  # fmt: skip
 
