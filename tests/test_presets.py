@@ -4,7 +4,7 @@ import pytest
 
 from rsgnet.config import DetectorConfig
 from rsgnet.errors import RSGNetError
-from rsgnet.presets import PRESETS, nano, paper, preset_named, simple_baseline
+from rsgnet.presets import PRESETS, nano, paper, preset_named, simple_baseline, small
 from rsgnet.settings import from_json, to_json
 
 
@@ -47,6 +47,15 @@ def test_presets_survive_json(name):
 def test_nano_predicts_both_coco_and_crowdpose():
     assert nano().model.skeleton == "people19"
     assert isinstance(preset_named("detector-nano"), DetectorConfig)
+
+
+def test_small_can_start_from_nano():
+    assert small().model == nano().model
+    assert small().crop.size_wh == (192, 256)
+    assert (
+        small().training.loss.sigma / small().crop.heatmap_shape_hw[0]
+        < nano().training.loss.sigma / nano().crop.heatmap_shape_hw[0]
+    )
 
 
 def test_unknown_presets_are_answered_with_the_known():

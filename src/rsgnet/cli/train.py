@@ -24,7 +24,7 @@ from rsgnet.cli.options import (
 
 def train(
     preset: Annotated[
-        str, typer.Argument(help="nano, a row of the paper's tables, or a detector's preset.", metavar="PRESET")
+        str, typer.Argument(help="nano, small, a row of the paper's tables, or a detector's preset.", metavar="PRESET")
     ],
     *,
     data: TrainingData,

@@ -1,0 +1,62 @@
+"""What the ways to read a place off a heatmap are worth: the same network and boxes, decoded in each of them.
+
+`python benchmarks/decoding.py ANNOTATIONS.json PICTURES_DIR [--weights nano] [--flip] [--draws 1000]`
+
+"none" takes the highest pixel, "quarter" moves it a quarter of a pixel towards its higher neighbour (the paper, HRNet),
+"taylor" moves it to the top of the Taylor expansion about it (DARK). Boxes are the
+truth's; differences are to "quarter".
+"""
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from rsgnet.data.annotations import Annotations, read_annotations
+from rsgnet.evaluation.assessment import assess
+from rsgnet.evaluation.results import Results, read_keypoint_results
+from rsgnet.inference.annotated import boxes_for, predict_annotated
+from rsgnet.inference.estimator import PoseEstimator
+from rsgnet.inference.predictions import write_predictions
+from rsgnet.inference.run_record import RESULTS_FILE, record_run
+from rsgnet.inference.runner import open_runner
+
+REFINEMENTS = ("quarter", "none", "taylor")
+
+
+def decoded(truth: Annotations, refinement: str, arguments: argparse.Namespace) -> Results:
+    """The poses of everyone, read off the heatmaps in one way."""
+    runner = open_runner(arguments.weights)
+    runner.config = replace(runner.config, decode=replace(runner.config.decode, refinement=refinement))
+    estimator = PoseEstimator(runner, boxes_for(truth, "gt"), flip_test=arguments.flip, skeleton=truth.skeleton)
+    with tempfile.TemporaryDirectory() as folder:
+        poses = predict_annotated(estimator, truth, arguments.pictures)
+        record = record_run(estimator, str(arguments.weights), "gt")
+        write_predictions(poses, Path(folder), None, lambda *_: None, record)
+        return read_keypoint_results(Path(folder) / RESULTS_FILE, truth)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("annotations", type=Path)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("--weights", default="nano")
+    parser.add_argument("--flip", action="store_true", help="average with the mirrored crop's heatmaps")
+    parser.add_argument("--draws", type=int, default=1000)
+    arguments = parser.parse_args()
+    truth = read_annotations(arguments.annotations)
+    print(f"{arguments.weights}, {truth.path.name}, flip test {arguments.flip}")
+    usual = decoded(truth, REFINEMENTS[0], arguments)
+    for refinement in REFINEMENTS:
+        results = usual if refinement == REFINEMENTS[0] else decoded(truth, refinement, arguments)
+        other = None if results is usual else usual
+        assessment = assess(truth, results, "auto", other, resamples=arguments.draws)
+        line = f"{refinement:8}" + "".join(f" {name} {assessment.figures[name]:.4f}" for name in ("AP", "AP50", "AP75"))
+        if assessment.comparison is not None:
+            apart = assessment.comparison.differences["AP"]
+            line += f"   AP {apart.value:+.4f} ({apart.low:+.4f} to {apart.high:+.4f})"
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
