@@ -17,6 +17,7 @@ from rsgnet.cli.evaluate_tracks import evaluate_tracks
 from rsgnet.cli.export import export
 from rsgnet.cli.info import info
 from rsgnet.cli.predict import predict
+from rsgnet.cli.push import push
 from rsgnet.cli.reproduce import reproduce
 from rsgnet.cli.serve import serve
 from rsgnet.cli.train import train
@@ -32,7 +33,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    predict, evaluate, evaluate_tracks, train, train_detector, calibrate, reproduce, ablate, export, convert, crowds,
+    predict, evaluate, evaluate_tracks, train, train_detector, calibrate, reproduce, ablate, export, convert, push,
+    crowds,
 ):  # fmt: skip
     app.command(no_args_is_help=True)(command)
 app.command()(demo)
