@@ -8,6 +8,7 @@ import typer
 
 from rsgnet.cli.ablate import ablate
 from rsgnet.cli.calibrate import calibrate
+from rsgnet.cli.compare import compare
 from rsgnet.cli.convert import convert
 from rsgnet.cli.crowds import crowds
 from rsgnet.cli.data import data
@@ -20,6 +21,7 @@ from rsgnet.cli.predict import predict
 from rsgnet.cli.push import push
 from rsgnet.cli.reproduce import reproduce
 from rsgnet.cli.serve import serve
+from rsgnet.cli.show import show
 from rsgnet.cli.train import train
 from rsgnet.cli.train_detector import train_detector
 from rsgnet.errors import RSGNetError
@@ -34,7 +36,7 @@ app = typer.Typer(
 )
 for command in (
     predict, evaluate, evaluate_tracks, train, train_detector, calibrate, reproduce, ablate, export, convert, push,
-    crowds,
+    crowds, show, compare,
 ):  # fmt: skip
     app.command(no_args_is_help=True)(command)
 app.command()(demo)
