@@ -46,6 +46,10 @@ from rsgnet import cli
 pose, boxes, folder = map(Path, sys.argv[1:])
 poses = rsgnet.PoseEstimator(pose, f"onnx:{{boxes}}")(folder / "a.png")
 assert len(poses) == 1 and poses.draw().size == (64, 64)
+import types
+hub = sys.modules["huggingface_hub"] = types.ModuleType("huggingface_hub")
+hub.snapshot_download = lambda name, **_: str(pose)
+assert len(rsgnet.PoseEstimator.from_pretrained("user/model", detector="full")(folder / "a.png")) == 1
 shipped = rsgnet.PoseEstimator("nano", "full")(folder / "a.png")
 assert shipped.mine.shape == (1, 17) and shipped.draw(rivals=True).size == (64, 64)
 

@@ -34,7 +34,7 @@ def labels(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("command", ["check", "complete", "submission"])
+@pytest.mark.parametrize("command", ["check", "complete", "submission", "convert"])
 def test_help_teaches_by_example(command):
     shown = CliRunner().invoke(cli.app, ["data", command, "--help"])
     assert shown.exit_code == 0 and "Examples:" in shown.output and f"rsgnet data {command}" in shown.output
@@ -108,3 +108,21 @@ def test_labels_are_completed_from_results(rsgnet, labels, tmp_path):
     assert code == 0
     assert "1 people and 0 regions to ignore added, 0 people completed" in printed
     assert len(json.loads((tmp_path / "all.json").read_text())["annotations"]) == 3
+
+
+class TestConvert:
+    def test_labels_to_another_format_and_back(self, rsgnet, labels, tmp_path):
+        source = labels()
+        code, told, _ = rsgnet("data", "convert", source, tmp_path / "people.xml", "--to", "cvat")
+        assert code == 0 and told.splitlines()[0].endswith("people.xml: 2 people in 2 pictures")
+        assert "cvat cannot hold: scores" in told
+        code, told, _ = rsgnet("data", "convert", tmp_path / "people.xml", tmp_path / "back.json", "--to", "coco")
+        back = json.loads((tmp_path / "back.json").read_text())
+        assert code == 0 and [each["keypoints"][:3] for each in back["annotations"]] == [[20, 30, 2]] * 2
+        assert [each["bbox"] for each in back["annotations"]] == [[10, 10, 30, 60]] * 2
+
+    def test_an_unknown_form_is_one_line(self, rsgnet, labels, tmp_path):
+        code, _, errors = rsgnet("data", "convert", labels(), tmp_path / "x", "--to", "excel")
+        assert code == 2 and errors == [
+            "error: no format 'excel'; there are coco, coco-results, yolo, yolo-results, cvat, csv"
+        ]

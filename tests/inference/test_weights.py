@@ -37,7 +37,9 @@ def test_what_is_no_weights_is_told_what_was_expected(tmp_path, shipped):
     for given, says in ((tmp_path / "empty", "config.json"), (tmp_path / "old.pth", "not read"), ("huge", "big, nano")):
         with pytest.raises(WeightsError, match=says) as caught:
             find_weights(given)
-        assert "model directory (config.json, model.onnx, model.safetensors) or an .onnx file" in str(caught.value)
+        assert "model directory (config.json, model.onnx, model.safetensors) an .onnx file, or hub:USER/MODEL" in str(
+            caught.value
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from rsgnet.model.candidate_table import candidate_table
+from rsgnet.model.candidate_table import candidate_relation, candidate_table
+from rsgnet.model.dense_relation import DenseRelation
 from rsgnet.model.relation_parser import Candidates
 from rsgnet.model.rsgnet import ModelOutput
 
@@ -33,3 +34,17 @@ def test_without_a_candidate_relation_there_is_no_support():
 
 def test_a_plain_network_has_no_candidates():
     assert candidate_table(ModelOutput(torch.zeros(1, 3, 8, 8)), 2, 0.1) is None
+
+
+def test_a_dense_relation_is_read_where_the_candidates_lie():
+    heatmaps = torch.zeros(1, 2, 8, 6)
+    heatmaps[0, 0, 2, 3], heatmaps[0, 1, 5, 1] = 0.9, 0.8
+    dense = DenseRelation(torch.randn(1, 4, 8, 6, generator=torch.Generator().manual_seed(0)).abs())
+    found = candidate_relation(ModelOutput(heatmaps, heatmaps, dense_relation=dense), 2, 0.1)
+    first, second = 2 * 6 + 3, 5 * 6 + 1  # the pixels' places in the whole relation
+    torch.testing.assert_close(found[0, 0, 2], dense.matrix()[0, first, second])
+    assert (found[0, 1] == 0).all() and (found[0, :, 3] == 0).all()  # padding
+
+
+def test_without_a_relation_there_is_none():
+    assert candidate_relation(ModelOutput(torch.zeros(1, 2, 8, 6)), 2, 0.1) is None

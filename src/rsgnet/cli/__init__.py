@@ -8,6 +8,7 @@ import typer
 
 from rsgnet.cli.ablate import ablate
 from rsgnet.cli.calibrate import calibrate
+from rsgnet.cli.compare import compare
 from rsgnet.cli.convert import convert
 from rsgnet.cli.crowds import crowds
 from rsgnet.cli.data import data
@@ -17,8 +18,10 @@ from rsgnet.cli.evaluate_tracks import evaluate_tracks
 from rsgnet.cli.export import export
 from rsgnet.cli.info import info
 from rsgnet.cli.predict import predict
+from rsgnet.cli.push import push
 from rsgnet.cli.reproduce import reproduce
 from rsgnet.cli.serve import serve
+from rsgnet.cli.show import show
 from rsgnet.cli.train import train
 from rsgnet.cli.train_detector import train_detector
 from rsgnet.errors import RSGNetError
@@ -32,7 +35,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    predict, evaluate, evaluate_tracks, train, train_detector, calibrate, reproduce, ablate, export, convert, crowds,
+    predict, evaluate, evaluate_tracks, train, train_detector, calibrate, reproduce, ablate, export, convert, push,
+    crowds, show, compare,
 ):  # fmt: skip
     app.command(no_args_is_help=True)(command)
 app.command()(demo)

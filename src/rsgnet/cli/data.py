@@ -1,4 +1,4 @@
-"""`rsgnet data`: checking and completing data sets, and writing what COCO's server takes."""
+"""`rsgnet data`: checking, completing and converting data sets, and writing what COCO's server takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 FAULTS_FOUND = 1  # exit code
 
-data = typer.Typer(no_args_is_help=True, help="Check and complete data; write submissions.", rich_markup_mode="rich")
+data = typer.Typer(
+    no_args_is_help=True, help="Check, complete and convert data; write submissions.", rich_markup_mode="rich"
+)
 
 Labels = Annotated[
     list[str], typer.Argument(help="Labels: JSON, data.yaml#SPLIT or CVAT's XML.", metavar="LABELS[:PICTURES_DIR]")
@@ -132,6 +134,58 @@ def submission(
 
     written = write_submission(poses, images, out, name, split)
     typer.echo(f"{written}\nTry next: zip it and upload it to the COCO keypoints server")
+
+
+@data.command(no_args_is_help=True)
+def convert(
+    source: Annotated[
+        str,
+        typer.Argument(help="Labels (JSON, data.yaml#SPLIT, XML, CSV) or poses.json.", metavar="PEOPLE[:PICTURES_DIR]"),
+    ],
+    out: Annotated[Path, typer.Argument(help="The file to write; of YOLO the folder.", metavar="OUT")],
+    *,
+    to: Annotated[str, typer.Option(help="coco, coco-results, yolo, yolo-results, cvat or csv.", metavar="FORM")],
+    listed_in: Annotated[
+        Path | None,
+        typer.Option(help="Labels that list the pictures, for results that name them by id.", metavar="LABELS"),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(help="Where scores become labels: keypoints that score less are not labelled.")
+    ] = 0.2,
+    split: Annotated[str, typer.Option(help="Of YOLO: train, val or test; other splits in OUT stay.")] = "train",
+) -> None:
+    """Write labels or results in another format; say what is lost.
+
+    The *-results forms keep scores, csv keeps scores and labels; coco, yolo and cvat are labels: scores become labels
+    by --threshold. YOLO's folder gets the pictures, too, linked or copied. CVAT's XML asks for a skeleton label
+    `person` and a rectangle label `box` in the task.
+
+    [dim]Examples:[/dim]
+
+      rsgnet data convert people.json:images yolo --to yolo --split val
+
+      rsgnet data convert out/poses.json:photos poses.xml --to cvat --threshold 0.3
+
+      rsgnet data convert out/poses.json poses.csv --to csv
+
+      rsgnet data convert annotations.xml people.json --to coco
+    """
+    from rsgnet.data.catalog import labels_and_pictures  # noqa: PLC0415
+    from rsgnet.evaluation import exchange  # noqa: PLC0415
+
+    files = labels_and_pictures(source)
+    done = exchange.convert(
+        files.annotations,
+        out,
+        to,
+        pictures=files.pictures,
+        listed_in=listed_in,
+        threshold=threshold,
+        split=split,
+    )
+    typer.echo(f"{done.path}: {done.people} people in {done.pictures} pictures")
+    for loss in done.losses:
+        typer.echo(f"  {loss}")
 
 
 def _print(report: dict[str, Any], findings: list[Finding], limit: int) -> None:

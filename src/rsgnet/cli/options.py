@@ -11,7 +11,11 @@ import typer
 from rsgnet.errors import needing
 
 Weights = Annotated[
-    str, typer.Option(help="A shipped name, a model directory, or an .onnx (openvino: .xml) file.", metavar="NAME|PATH")
+    str,
+    typer.Option(
+        help="A shipped name, a model directory, an .onnx (openvino: .xml) file, or hub:USER/MODEL.",
+        metavar="NAME|PATH|HUB",
+    ),
 ]
 Out = Annotated[Path, typer.Option(help="Folder to write into; made if it is missing.", metavar="DIR")]
 Flip = Annotated[

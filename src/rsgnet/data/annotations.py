@@ -14,6 +14,7 @@ from rsgnet.data.cvat import read_cvat
 from rsgnet.data.findings import Report, refuse
 from rsgnet.data.ochuman import read_ochuman
 from rsgnet.data.people import AnnotatedPicture, Annotations, Person
+from rsgnet.data.table import read_csv
 from rsgnet.data.yolo import read_yolo, yolo_root
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import Skeleton, read_skeleton
@@ -35,7 +36,7 @@ _YAML = (".yaml", ".yml")
 
 
 def read_annotations(path: str | Path, own: Skeleton | None = None) -> Annotations:
-    """Reads labels: COCO keypoint JSON (COCO, CrowdPose, OCHuman, CVAT's export), OCHuman's own, YOLO pose, CVAT's XML.
+    """Reads labels: COCO JSON (COCO, CrowdPose, OCHuman, CVAT's export), OCHuman's, YOLO pose, CVAT's XML or CSV.
 
     The skeleton is the one of `own`, a `skeleton.toml` beside the file, and the built-in ones, that has the file's
     keypoint names; a file that names none is taken by their number. Names that nobody knows make a skeleton of their
@@ -127,20 +128,28 @@ def _content(path: Path) -> bytes:
         raise AnnotationError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def _text(path: Path, as_others: str) -> str:
+    try:
+        return _content(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"is not UTF-8, as {as_others}") from error
+
+
 def _read(
     path: Path, split: str, skeletons: Sequence[Skeleton], report: Report
 ) -> tuple[Skeleton, list[AnnotatedPicture]]:
     if path.suffix.lower() in _YAML:
         return read_yolo(path, split, skeletons, report)
     if path.suffix.lower() == ".xml":
-        try:
-            return read_cvat(_content(path).decode("utf-8-sig"), skeletons, report)
-        except UnicodeDecodeError as error:
-            raise AnnotationError("is not UTF-8, as CVAT's XML is") from error
+        return read_cvat(_text(path, "CVAT's XML is"), skeletons, report)
+    if path.suffix.lower() == ".csv":
+        return read_csv(_text(path, "tables of people are"), skeletons, path.stem, report)
     content = load_json(path)
     images = content.get("images") if isinstance(content, Mapping) else None
     if not isinstance(images, list) or not (images or "annotations" in content):
-        raise AnnotationError("not annotations: expected an object with `images` and `annotations`, a data.yaml or XML")
+        raise AnnotationError(
+            "not annotations: expected an object with `images` and `annotations`, a data.yaml, XML or CSV"
+        )
     if "annotations" not in content and isinstance(images[0], Mapping) and "annotations" in images[0]:
         return read_ochuman(content, report)
     return read_coco(content, skeletons, path.stem, report)

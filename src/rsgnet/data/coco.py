@@ -1,4 +1,4 @@
-"""COCO's keypoint JSON, which CrowdPose, OCHuman's COCO files and CVAT's COCO export keep to."""
+"""COCO's keypoint JSON in and out, which CrowdPose, OCHuman's COCO files and CVAT's COCO export keep to."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 
 from rsgnet.data.findings import Finding, Report, entry, inner_path
 from rsgnet.data.keypoint_names import skeleton_of
-from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedPicture, Person, area_of
+from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedPicture, Annotations, Person, area_of
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import COCO17, CROWDPOSE14, Skeleton
 
+PERSON_CATEGORY = 1
 _CROWDPOSE_COUNTED = 12  # CrowdPose's num_keypoints leaves head and neck out
 
 
@@ -55,6 +56,66 @@ def read_coco(
         for alike in pictures.values()
         for picture in alike
     ]
+
+
+def coco_content(annotations: Annotations) -> dict[str, Any]:
+    """Labels as a COCO keypoint file holds them, with CrowdPose's `crowdIndex` where it is known."""
+    skeleton = annotations.skeleton
+    category = {
+        "id": PERSON_CATEGORY,
+        "name": "person",
+        "supercategory": "person",
+        "keypoints": list(skeleton.keypoints),
+        "skeleton": [[first + 1, second + 1] for first, second in skeleton.edges],
+    }
+    return {
+        "images": [_image_entry(picture) for picture in annotations.pictures],
+        "annotations": [
+            _annotation_entry(person, picture.id) for picture in annotations.pictures for person in picture.people
+        ],
+        "categories": [category],
+    }
+
+
+def _image_entry(picture: AnnotatedPicture) -> dict[str, Any]:
+    size = {} if picture.size_wh == SIZE_UNKNOWN else dict(zip(("width", "height"), picture.size_wh, strict=True))
+    index = {} if picture.crowd_index is None else {"crowdIndex": picture.crowd_index}
+    return {"id": picture.id, "file_name": picture.file_name, **size, **index}
+
+
+def _annotation_entry(person: Person, image_id: int) -> dict[str, Any]:
+    return {
+        "id": person.id,
+        "image_id": image_id,
+        "category_id": PERSON_CATEGORY,
+        "iscrowd": int(person.is_crowd),
+        "bbox": person.box_xywh.tolist(),
+        "area": person.area,
+        "keypoints": person.keypoints.ravel().tolist(),
+        "num_keypoints": person.labelled,
+    }
+
+
+def coco_results(annotations: Annotations) -> list[dict[str, Any]]:
+    """Everyone who has a keypoint as a COCO results list has them; what is labelled scores 1, what is not 0."""
+    return [
+        _result(person, picture)
+        for picture in annotations.pictures
+        for person in picture.people
+        if person.labelled and not person.is_crowd
+    ]
+
+
+def _result(person: Person, picture: AnnotatedPicture) -> dict[str, Any]:
+    scores = person.keypoints[:, 2] > 0 if person.keypoint_scores is None else person.keypoint_scores
+    return {
+        "image_id": picture.id,
+        "file_name": picture.file_name,
+        "category_id": PERSON_CATEGORY,
+        "keypoints": np.column_stack([person.keypoints[:, :2], scores]).ravel().tolist(),
+        "score": 1.0 if person.score is None else person.score,
+        "bbox": person.box_xywh.tolist(),
+    }
 
 
 def _named(what: str, raw: object, index: int) -> str:

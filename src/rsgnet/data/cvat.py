@@ -1,4 +1,4 @@
-"""CVAT's own XML, "CVAT for images 1.1": skeletons drawn in pictures. (Its COCO export is read as COCO.)"""
+"""CVAT's own XML in and out, "CVAT for images 1.1": skeletons drawn in pictures. (Its COCO export is read as COCO.)"""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from rsgnet.data.findings import Report, entry, inner_path
 from rsgnet.data.keypoint_names import skeleton_of
-from rsgnet.data.people import AnnotatedPicture, Person, area_of
+from rsgnet.data.people import AnnotatedPicture, Annotations, Person, area_of
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import Skeleton
+
+_LABEL, _BOX_LABEL = "person", "box"
 
 
 def read_cvat(text: str, own: Sequence[Skeleton], report: Report) -> tuple[Skeleton, list[AnnotatedPicture]]:
@@ -53,6 +55,57 @@ def read_cvat(text: str, own: Sequence[Skeleton], report: Report) -> tuple[Skele
     return skeleton, pictures
 
 
+def cvat_text(annotations: Annotations) -> str:
+    """Labels as CVAT's XML: of each person a skeleton `person` and, in its group, a rectangle `box`.
+
+    A task that takes them needs these two labels, the skeleton's points named as the keypoints. Places are written to
+    a hundredth of a pixel; points without a label lie outside, in the middle of the box.
+    """
+    root = ElementTree.Element("annotations")
+    _text(root, "version", "1.1")
+    _add_labels(_element(root, "meta"), annotations.skeleton.keypoints)
+    for picture in annotations.pictures:
+        width, height = map(str, picture.size_wh)
+        image = _element(root, "image", id=str(picture.id), name=picture.file_name, width=width, height=height)
+        people = (person for person in picture.people if not person.is_crowd)
+        for group, person in enumerate(people, 1):
+            _add_person(image, person, annotations.skeleton.keypoints, str(group))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, "unicode", xml_declaration=False) + "\n"
+
+
+def _element(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:
+    return ElementTree.SubElement(parent, tag, attributes)
+
+
+def _text(parent: ElementTree.Element, tag: str, text: str) -> None:
+    _element(parent, tag).text = text
+
+
+def _add_labels(meta: ElementTree.Element, keypoints: Sequence[str]) -> None:
+    labels = _element(_element(meta, "task"), "labels")
+    points = (("points", name, _LABEL) for name in keypoints)
+    for kind, name, parent in (("rectangle", _BOX_LABEL, ""), ("skeleton", _LABEL, ""), *points):
+        label = _element(labels, "label")
+        _text(label, "name", name)
+        _text(label, "type", kind)
+        if parent:
+            _text(label, "parent", parent)
+
+
+def _add_person(image: ElementTree.Element, person: Person, keypoints: Sequence[str], group: str) -> None:
+    left, top, width, height = person.box_xywh
+    sides = {"xtl": left, "ytl": top, "xbr": left + width, "ybr": top + height}
+    drawn = {"source": "file", "occluded": "0", "z_order": "0", "group_id": group}
+    _element(image, "box", label=_BOX_LABEL, **drawn, **{name: f"{side:.2f}" for name, side in sides.items()})
+    skeleton = _element(image, "skeleton", label=_LABEL, **drawn)
+    middle = left + width / 2, top + height / 2
+    for name, (*place, visibility) in zip(keypoints, person.keypoints, strict=True):
+        x, y = place if visibility else middle
+        seen = {"outside": str(int(visibility == 0)), "occluded": str(int(visibility == 1))}
+        _element(skeleton, "points", label=name, source="file", **seen, points=f"{x:.2f},{y:.2f}")
+
+
 def _parsed(text: str) -> ElementTree.Element:
     # Entities are how a small file becomes a huge one, or another file; CVAT writes none.
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
@@ -78,10 +131,10 @@ def _label_of(root: ElementTree.Element) -> tuple[str, list[str]]:
     if not points:  # no definition: the order of the first person's
         for drawn in root.iterfind("image/skeleton"):
             points.setdefault(drawn.get("label", ""), [point.get("label", "") for point in drawn.iterfind("points")])
-    chosen = "person" if "person" in points or len(points) != 1 else next(iter(points))
+    chosen = _LABEL if _LABEL in points or len(points) != 1 else next(iter(points))
     if chosen not in points:
         raise AnnotationError(
-            f"expected one skeleton label, or one called person; there are {', '.join(sorted(points)) or 'none'}"
+            f"expected one skeleton label, or one called {_LABEL}; there are {', '.join(sorted(points)) or 'none'}"
         )
     return chosen, points[chosen]
 

@@ -16,7 +16,7 @@ _AREA_OF_BOX = 0.53  # how much of its box a person fills, as COCO's and CrowdPo
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One annotated person.
+    """One person, annotated or found.
 
     Attributes:
         id: The annotation's id.
@@ -24,6 +24,8 @@ class Person:
         keypoints: (K, 3) x, y, visibility (0 not labelled, 1 labelled but hidden, 2 visible).
         area: Area in squared pixels that sets the OKS scale.
         is_crowd: Whether the box is drawn about a group.
+        score: How sure a network is of the person; None of a label.
+        keypoint_scores: (K,) how sure it is of each keypoint, all of which then count as visible; None of a label.
     """
 
     id: int
@@ -31,6 +33,8 @@ class Person:
     keypoints: NDArray[np.float64]
     area: float
     is_crowd: bool = False
+    score: float | None = None
+    keypoint_scores: NDArray[np.float64] | None = None
 
     @property
     def labelled(self) -> int:

@@ -1,4 +1,4 @@
-"""YOLO pose data sets: a data.yaml, and beside each picture's folder one of label files in shares of the picture."""
+"""YOLO pose data sets as they are read: a data.yaml, and for each folder of pictures one of labels in their shares."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def read_yolo(
     """Reads one split of a YOLO pose data set.
 
     Pictures are numbered from 1 in the order of their names, people in the order of pictures and lines. Of several
-    classes the one named `person` is read, or all where none is. Sizes are those of the picture files.
+    classes the one named `person` is read, or all where none is. Sizes are those of the picture files. A line with one
+    number more is a result, as YOLO saves them: the third number of each keypoint and the last one are scores.
 
     Args:
         path: The data.yaml.
@@ -53,11 +54,10 @@ def read_yolo(
         with entry(report, name):
             size_wh = picture_size(root / inner_path(name))
             people = []
-            for line, fields in enumerate(_lines(root / _label_file(name)), 1):
-                with entry(report, f"{_label_file(name)} line {line}"):
-                    person = _person(fields, shape, size_wh, wanted)
-                    if person is not None:
-                        people.append(Person(next(numbers), *person))
+            for line, fields in enumerate(_lines(root / label_file(name)), 1):
+                with entry(report, f"{label_file(name)} line {line}"):
+                    if wanted is None or int(fields[0]) in wanted:
+                        people.append(_person(next(numbers), fields, shape, size_wh))
             pictures.append(AnnotatedPicture(len(pictures) + 1, name, size_wh, tuple(people)))
     return skeleton, pictures
 
@@ -138,7 +138,7 @@ def _pictures_at(root: Path, place: str) -> Iterator[str]:
         raise AnnotationError(f"{place} is neither a folder of pictures nor a .txt list of them")
 
 
-def _label_file(name: str) -> str:
+def label_file(name: str) -> str:
     """`labels/train/a.txt` of `images/train/a.jpg`: the last folder called images has a twin called labels."""
     parts = list(PurePosixPath(name).with_suffix(".txt").parts)
     if "images" in parts[:-1]:
@@ -155,20 +155,20 @@ def _lines(path: Path) -> list[list[str]]:
     return [line.split() for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
-def _person(
-    fields: list[str], shape: Sequence[int], size_wh: tuple[int, int], wanted: frozenset[int] | None
-) -> tuple[Any, Any, float] | None:
-    """Box, keypoints and area of a line's person, None of another class."""
-    if wanted is not None and int(fields[0]) not in wanted:
-        return None
+def _person(number: int, fields: list[str], shape: Sequence[int], size_wh: tuple[int, int]) -> Person:
     numbers = np.array(fields[1:], np.float64)
-    if len(numbers) != 4 + shape[0] * shape[1] or not np.isfinite(numbers).all():
+    labelled = 4 + shape[0] * shape[1]
+    is_result = shape[1] == 3 and len(numbers) == labelled + 1
+    if len(numbers) != labelled + is_result or not np.isfinite(numbers).all():
         raise AnnotationError(
             f"expected a class, 4 box and {shape[0]}x{shape[1]} keypoint numbers, got {len(fields)} values"
         )
     centre, box_wh = numbers[:2] * size_wh, numbers[2:4] * size_wh
     box_xywh = np.concatenate([centre - box_wh / 2, box_wh])
-    given = numbers[4:].reshape(shape[0], shape[1])
-    seen = given[:, 2] if shape[1] == 3 else 2.0 * given.any(-1)
-    keypoints = np.column_stack([given[:, :2] * size_wh, seen])
-    return box_xywh, keypoints, area_of(box_xywh)
+    given = numbers[4:labelled].reshape(shape[0], shape[1])
+    places = given[:, :2] * size_wh
+    if is_result:
+        keypoints = np.column_stack([places, np.full(len(given), 2.0)])
+        return Person(number, box_xywh, keypoints, area_of(box_xywh), False, float(numbers[-1]), given[:, 2].copy())
+    visibility = given[:, 2] if shape[1] == 3 else 2.0 * given.any(-1)
+    return Person(number, box_xywh, np.column_stack([places, visibility]), area_of(box_xywh))

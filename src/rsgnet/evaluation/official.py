@@ -10,8 +10,9 @@ from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
 from rsgnet.data.annotations import AnnotatedPicture, Annotations, Person
+from rsgnet.data.coco import PERSON_CATEGORY
 from rsgnet.evaluation.protocol import asked_for, oks_area
-from rsgnet.evaluation.results import PERSON_CATEGORY, Results
+from rsgnet.evaluation.results import Results
 
 NOTHING_TO_MEASURE = -1.0  # as pycocotools: no labelled person in that range of sizes or crowding
 

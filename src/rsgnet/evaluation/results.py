@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.data.annotations import Annotations, load_json
+from rsgnet.data.coco import PERSON_CATEGORY
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import SKELETONS, Skeleton
 
 ResultsSource = str | Path | Sequence[Mapping[str, Any]]
-
-PERSON_CATEGORY = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rsgnet.data.annotations import AnnotatedPicture, Annotations
+from rsgnet.data.coco import PERSON_CATEGORY
 from rsgnet.evaluation.official import official_evaluator
 from rsgnet.evaluation.protocol import asked_for, level_of, oks_area
-from rsgnet.evaluation.results import PERSON_CATEGORY, Results
+from rsgnet.evaluation.results import Results
 from rsgnet.geometry import Floats
 
 NOBODY = -1

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from rsgnet.data.annotations import read_annotations
+from rsgnet.data.coco import PERSON_CATEGORY
 from rsgnet.errors import AnnotationError, RSGNetError
-from rsgnet.evaluation.results import PERSON_CATEGORY, ResultsSource, read_keypoint_results
+from rsgnet.evaluation.results import ResultsSource, read_keypoint_results
 from rsgnet.files import write_text
 from rsgnet.skeletons import COCO17
 

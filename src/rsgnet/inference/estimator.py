@@ -15,6 +15,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from rsgnet.config import CONFIG_FILE
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats
 from rsgnet.inference.boxes import Boxes, Photo
@@ -24,10 +25,12 @@ from rsgnet.inference.crops import cut
 from rsgnet.inference.decode import pose_scores
 from rsgnet.inference.detector import Detector, open_detector
 from rsgnet.inference.evidence import CROP_FEATURES, Evidence
+from rsgnet.inference.hub import fetch, push
 from rsgnet.inference.nms import oks_nms
 from rsgnet.inference.ownership import Ownership
 from rsgnet.inference.reading import in_chunks, read_ahead
 from rsgnet.inference.runner import AnyRunner, flip_test_of, open_runner
+from rsgnet.inference.weights import find_weights, shipped_names
 from rsgnet.pictures import MAX_PIXELS
 from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17, Skeleton, skeleton_named
@@ -54,8 +57,8 @@ class PoseEstimator:
         poses.draw().save("overlay.jpg")
 
     Args:
-        weights: A shipped name ("nano"), a model directory or an .onnx file (.xml for OpenVINO); or a runner of your
-            own.
+        weights: A shipped name ("nano"), a model directory, an .onnx file (.xml for OpenVINO) or "hub:USER/MODEL"; or a
+            runner of your own.
         detector: How people are found: "nano" (shipped), "onnx:PATH", "torchvision", "boxes:PATH", "full"; or an object
             with `detect(photos) -> list[Boxes]`.
         device: "auto", "cpu" or "cuda".
@@ -103,6 +106,46 @@ class PoseEstimator:
         self._columns = self.skeleton.indices_in(self._predicted)
         self._ownership: Ownership | None = getattr(self.runner, "ownership", None)
         self._gathers = self._ownership is not None or getattr(self.runner, "gives_candidates", False)
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | Path, *, revision: str | None = None, token: str | None = None, **options: Any
+    ) -> PoseEstimator:
+        """Opens weights of the Hugging Face Hub, or as a call of the class does: a directory, a file, a shipped name.
+
+        Args:
+            name_or_path: `USER/MODEL` (needs rsgnet[hub]), or what is here already, which goes first.
+            revision: Of the hub: a branch, tag or commit.
+            token: Of the hub: for models that are not public.
+            options: As for the class. Without `backend` ONNX Runtime runs what was exported for it, else PyTorch does.
+
+        Raises:
+            WeightsError: There are no such weights, the hub cannot be reached, or they are broken.
+            RSGNetError: A library is missing, or an option is none.
+        """
+        here = Path(name_or_path).exists() or str(name_or_path) in shipped_names()
+        files = find_weights(name_or_path if here else fetch(str(name_or_path), revision, token))
+        options.setdefault("backend", "onnx" if files.onnx.is_file() else "torch")
+        return cls(files.origin, **options)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        license: str | None = None,
+        private: bool | None = None,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Uploads the weights' model directory to the Hugging Face Hub; arguments and answer as for `hub.push`.
+
+        Raises:
+            RSGNetError: The weights came from no model directory, or as `hub.push` raises.
+        """
+        path: Path | None = getattr(self.runner, "path", None)
+        if path is None or not (path.parent / CONFIG_FILE).is_file():
+            raise RSGNetError("push_to_hub uploads a model directory; these weights came from none")
+        return push(path.parent, repo_id, license=license, private=private, revision=revision, token=token)
 
     @overload
     def __call__(self, pictures: list[Any] | tuple[Any, ...]) -> list[Poses]: ...

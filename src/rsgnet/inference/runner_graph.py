@@ -13,10 +13,12 @@ from rsgnet.config import GraphForm, PoseConfig
 from rsgnet.errors import WeightsError
 from rsgnet.geometry import apply_affine
 from rsgnet.heatmaps import heatmap_affine
+from rsgnet.inference.inner_maps import InnerMaps
 from rsgnet.inference.maps import Maps, Readings, checked_maps, checked_readings
 from rsgnet.inference.ownership import Ownership
 from rsgnet.inference.session import Session
 
+_EVERYONE = "candidate_heatmaps"
 # Of each pass through the network, where it has them.
 _TABLES = ("candidates", "mirrored_candidates")
 
@@ -65,6 +67,13 @@ class GraphRunner(_Graph):
     def maps(self, crops: NDArray[np.uint8]) -> Maps:
         """Target heatmaps and candidates of (B, H, W, 3) RGB crops; older files give no candidates."""
         return self._maps(crops, self._tables)
+
+    def inner(self, crop: NDArray[np.uint8]) -> InnerMaps:
+        """What the file gives of an (H, W, 3) RGB crop: heatmaps and candidates; no file holds relations or limbs."""
+        maps = self._maps(crop[None], self._tables)
+        names = [output.name for output in self._session.outputs]
+        everyone = self._session.run([_EVERYONE], crop[None])[0][0] if _EVERYONE in names else None
+        return InnerMaps(maps.target_heatmaps[0], everyone, maps.tables[0][0] if maps.tables else None)
 
     def _maps(self, crops: NDArray[np.uint8], tables: list[str]) -> Maps:
         heatmaps, *given = self._session.run([self._session.outputs[0].name, *tables], crops)

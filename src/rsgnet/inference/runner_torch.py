@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rsgnet.config import GraphForm, PoseConfig
 from rsgnet.errors import needing
+from rsgnet.inference.inner_maps import InnerMaps
 from rsgnet.inference.maps import Maps, checked_maps
 from rsgnet.inference.ownership import Ownership
 from rsgnet.inference.pytorch import pytorch_device
@@ -34,13 +35,13 @@ class TorchRunner:
             import torch  # noqa: PLC0415
 
             from rsgnet.checkpoint import load_pose_model  # noqa: PLC0415
-            from rsgnet.model.candidate_table import candidate_table  # noqa: PLC0415
+            from rsgnet.model.candidate_table import candidate_relation, candidate_table  # noqa: PLC0415
             from rsgnet.model.pixels import normalise  # noqa: PLC0415
         self.config, self.path, self.form = config, path, GraphForm()
         self.ownership: Ownership | None = None
         self.gives_candidates = config.model.relation != "none"
         self._torch, self._normalise, self._device = torch, normalise, pytorch_device(device)
-        self._table, self._bf16 = candidate_table, precision == "bf16"
+        self._table, self._relation, self._bf16 = candidate_table, candidate_relation, precision == "bf16"
         self._model: Any = load_pose_model(path.parent).to(self._device).eval()
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -59,9 +60,27 @@ class TorchRunner:
             heatmaps = output.target_heatmaps.float().cpu().numpy()
         return checked_maps(heatmaps, tables, self.config, len(crops), self.path)
 
+    def inner(self, crop: NDArray[np.uint8]) -> InnerMaps:
+        """Everything that the network makes of an (H, W, 3) RGB crop."""
+        maps = self.maps(crop[None])
+        with self._torch.inference_mode():
+            output = self._output(crop[None])
+            found = self._relation(output, self.config.model.peaks_per_keypoint, self.config.model.candidate_threshold)
+        given = output.candidate_heatmaps, maps.tables[0] if maps.tables else None, found, output.limb_heatmaps
+        return InnerMaps(maps.target_heatmaps[0], *(_first(each) for each in given))
+
     def _output(self, crops: NDArray[np.uint8]) -> Any:
         """The network's `ModelOutput`."""
         crop, torch = self.config.crop, self._torch
-        pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(self._device)
+        pixels = torch.from_numpy(np.require(crops, requirements=("C", "W"))).to(
+            self._device
+        )  # PyTorch warns of others
         with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
             return self._model(self._normalise(pixels, crop.mean, crop.std))
+
+
+def _first(maps: Any) -> NDArray[np.float32] | None:
+    """The first crop's, of an array or a tensor."""
+    if maps is None:
+        return None
+    return np.asarray(maps[0] if isinstance(maps, np.ndarray) else maps[0].float().cpu().numpy(), np.float32)

@@ -1,4 +1,4 @@
-"""Where weights are found: those that ship, a model directory, or a lone network file."""
+"""Where weights are found: those that ship, a model directory, a lone network file, or the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from rsgnet.config import (
     PoseConfig,
 )
 from rsgnet.errors import RSGNetError, WeightsError
+from rsgnet.inference.hub import HUB_PREFIX, fetch
 from rsgnet.settings import network_config
 
 Config = TypeVar("Config", PoseConfig, DetectorConfig)
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 DETECTOR_PREFIX = "detector-"
-_EXPECTED = f"a model directory ({CONFIG_FILE}, {ONNX_FILE}, {WEIGHTS_FILE}) or an .onnx file"
+_EXPECTED = f"a model directory ({CONFIG_FILE}, {ONNX_FILE}, {WEIGHTS_FILE}) an .onnx file, or {HUB_PREFIX}USER/MODEL"
 _LONE_SUFFIXES = (".onnx", ".xml")
 
 
@@ -77,14 +78,17 @@ def find_weights(name_or_path: str | Path, prefix: str = "") -> WeightFiles:
     """The files that a name or a path means. Nothing of them is read yet, and no pickle ever is.
 
     Args:
-        name_or_path: A shipped name, a model directory, or an .onnx file (for OpenVINO also an .xml file).
+        name_or_path: A shipped name, a model directory, an .onnx file (for OpenVINO also an .xml file), or
+            "hub:USER/MODEL[@REVISION]", which is fetched.
         prefix: What the folders of the shipped ones begin with.
 
     Raises:
-        WeightsError: It is none of these, or the directory is incomplete.
+        WeightsError: It is none of these, the directory is incomplete, or the hub does not give it.
+        RSGNetError: huggingface_hub is not installed.
     """
-    path = Path(name_or_path)
-    if str(name_or_path) in shipped_names(prefix):
+    named = str(name_or_path)
+    path = fetch(named.removeprefix(HUB_PREFIX)) if named.startswith(HUB_PREFIX) else Path(name_or_path)
+    if named in shipped_names(prefix):
         path = SHIPPED / f"{prefix}{name_or_path}"
     if path.is_dir():
         if not (path / CONFIG_FILE).is_file():
@@ -95,7 +99,7 @@ def find_weights(name_or_path: str | Path, prefix: str = "") -> WeightFiles:
             raise WeightsError(f"{path}: weights of this kind are not read; expected {_EXPECTED}")
         return WeightFiles(path)
     names = ", ".join(shipped_names(prefix)) or "none in this installation"
-    raise WeightsError(f"no weights {str(name_or_path)!r}; expected a shipped name ({names}), {_EXPECTED}")
+    raise WeightsError(f"no weights {named!r}; expected a shipped name ({names}), {_EXPECTED}")
 
 
 def config_text(files: WeightFiles) -> str | None:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rsgnet.model.relation_parser import Candidates, find_candidates
+from rsgnet.model.relation_parser import Candidates, bilinear_weights, find_candidates
 from rsgnet.model.rsgnet import ModelOutput
 
 
@@ -34,6 +34,25 @@ def candidate_table(
     rows = torch.cat([found.xy, found.scores[..., None], support[..., None]], dim=-1)
     kept = torch.where(found.mask[..., None], rows, torch.zeros_like(rows))
     return kept.reshape(kept.shape[0], -1, peaks, rows.shape[2])
+
+
+def candidate_relation(
+    output: ModelOutput, peaks: int, threshold: float
+) -> Float[Tensor, "batch candidates candidates"] | None:
+    """(B, Np, Np) the relation between the candidates of `candidate_table`; 0 for padding.
+
+    Of a relation between all pixels ("dense") it is read where the candidates lie. None without a relation.
+    """
+    if output.dense_relation is None or output.candidate_heatmaps is None:
+        return output.relation
+    found = find_candidates(output.candidate_heatmaps, peaks, threshold)
+    clues, shape_hw = output.dense_relation.clues, output.candidate_heatmaps.shape[2:]
+    scale = found.xy.new_tensor([clues.shape[3] / shape_hw[1], clues.shape[2] / shape_hw[0]])
+    places = bilinear_weights((found.xy + 0.5) * scale - 0.5, (clues.shape[2], clues.shape[3]))
+    at_candidates = places @ clues.flatten(2).transpose(1, 2)
+    kept = found.mask[:, :, None] & found.mask[:, None, :]
+    related: Tensor = torch.sigmoid(at_candidates @ at_candidates.transpose(1, 2)) * kept
+    return related
 
 
 def _support(relation: Tensor, candidates: Candidates, peaks: int) -> Tensor:

@@ -1,0 +1,117 @@
+"""YOLO pose data sets as they are written, for training, or with scores as YOLO itself saves what it finds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedPicture, Annotations, Person
+from rsgnet.data.yolo import label_file
+from rsgnet.errors import AnnotationError
+from rsgnet.files import write_text
+from rsgnet.geometry import Floats
+from rsgnet.skeletons import Skeleton
+
+SETTINGS_FILE = "data.yaml"
+
+
+def write_yolo(annotations: Annotations, out: Path, split: str, pictures: Path | None, scored: bool) -> Path:
+    """Writes one split: `labels/SPLIT`, `images/SPLIT` and the split's line in data.yaml; other splits stay.
+
+    Args:
+        annotations: People in pictures whose sizes are known. Regions of crowds are left out.
+        out: The data set's folder.
+        split: train, val or test.
+        pictures: Where the pictures are linked from, or copied where links cannot be; None leaves them to be put there.
+        scored: Whether lines end with the person's score and have scores for visibilities, as YOLO's own results; else
+            boxes are clipped to the picture and keypoints beyond it left out, as training asks.
+
+    Returns:
+        `data.yaml`.
+
+    Raises:
+        AnnotationError: A picture's size is not known, two pictures would share a label file, a picture is missing, or
+            the folder holds a data set of other keypoints.
+    """
+    settings = _settings(out / SETTINGS_FILE, annotations.skeleton, split)
+    lines = {_place(picture, split): _lines(picture, scored) for picture in annotations.pictures}
+    if len({label_file(place) for place in lines}) < len(annotations.pictures):
+        raise AnnotationError(f"{annotations.path}: pictures that differ in their suffix only would share labels")
+    if pictures is not None:
+        for picture in annotations.pictures:
+            _put(pictures / picture.file_name, out / _place(picture, split))
+    for place, told in lines.items():
+        write_text(out / label_file(place), "".join(f"{line}\n" for line in told))
+    write_text(out / SETTINGS_FILE, yaml.safe_dump(settings, sort_keys=False, default_flow_style=None))
+    return out / SETTINGS_FILE
+
+
+def _settings(path: Path, skeleton: Skeleton, split: str) -> dict[str, Any]:
+    """Without a `path`: then YOLO takes the file's own folder."""
+    wanted = {
+        "kpt_shape": [len(skeleton), 3],
+        "flip_idx": skeleton.flip_indices.tolist(),
+        "kpt_names": {0: list(skeleton.keypoints)},
+        "names": {0: "person"},
+    }
+    before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if before and {**before, **wanted} != before:
+        raise AnnotationError(f"{path}: describes another data set; choose another folder")
+    return {**before, split: f"images/{split}", **wanted}
+
+
+def _place(picture: AnnotatedPicture, split: str) -> str:
+    folder = f"images/{split}/"
+    return picture.file_name if picture.file_name.startswith(folder) else folder + picture.file_name
+
+
+def _put(source: Path, target: Path) -> None:
+    if not source.is_file():
+        raise AnnotationError(f"{source}: no such picture")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and target.samefile(source):
+        return
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, target)
+
+
+def _lines(picture: AnnotatedPicture, scored: bool) -> list[str]:
+    if picture.size_wh == SIZE_UNKNOWN:
+        raise AnnotationError(f"{picture.file_name}: its size is not known; name the folder of the pictures")
+    people = (person for person in picture.people if not person.is_crowd)
+    size_wh = np.array(picture.size_wh, np.float64)
+    return [_line(_result(person, size_wh) if scored else _label(person, size_wh)) for person in people]
+
+
+def _line(numbers: Iterable[float]) -> str:
+    return " ".join(["0", *(f"{number:.8g}" for number in numbers)])
+
+
+def _label(person: Person, size_wh: Floats) -> Floats:
+    corners = np.concatenate([person.box_xywh[:2], person.box_xywh[:2] + person.box_xywh[2:]])
+    left_top, right_bottom = corners.reshape(2, 2).clip(0, size_wh)
+    seen = np.where(inside(person, size_wh)[:, None], person.keypoints / [*size_wh, 1], 0.0)
+    return np.concatenate([(left_top + right_bottom) / 2 / size_wh, (right_bottom - left_top) / size_wh, seen.ravel()])
+
+
+def inside(person: Person, size_wh: Floats) -> Any:
+    """(K,) which labelled keypoints lie in the picture; YOLO refuses pictures with others."""
+    places = person.keypoints[:, :2]
+    return (person.keypoints[:, 2] > 0) & (places >= 0).all(-1) & (places <= size_wh).all(-1)
+
+
+def _result(person: Person, size_wh: Floats) -> Floats:
+    scores = person.keypoints[:, 2] > 0 if person.keypoint_scores is None else person.keypoint_scores
+    seen = np.column_stack([person.keypoints[:, :2] / size_wh, scores])
+    centre = person.box_xywh[:2] + person.box_xywh[2:] / 2
+    score = 1.0 if person.score is None else person.score
+    return np.concatenate([centre / size_wh, person.box_xywh[2:] / size_wh, seen.ravel(), [score]])

@@ -1,0 +1,195 @@
+"""Labels and results from any format into any other, and what each of them cannot hold."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rsgnet.data.annotations import (
+    AnnotatedPicture,
+    Annotations,
+    Person,
+    file_and_split,
+    load_json,
+    pictures_folder,
+    read_as_given,
+)
+from rsgnet.data.coco import coco_content, coco_results
+from rsgnet.data.cvat import cvat_text
+from rsgnet.data.findings import refuse
+from rsgnet.data.people import SIZE_UNKNOWN
+from rsgnet.data.table import csv_text
+from rsgnet.data.yolo_written import inside, write_yolo
+from rsgnet.errors import RSGNetError
+from rsgnet.evaluation.found_people import CARRIED, read_found_people
+from rsgnet.files import write_text
+from rsgnet.pictures import picture_size
+
+
+@dataclass(frozen=True)
+class Form:
+    """A format to write.
+
+    Attributes:
+        loses: What no file of it holds.
+        scored: Whether it holds scores, so that no threshold turns them into labels first.
+        crowds: Whether it holds regions of crowds.
+        sized: Whether it asks for the sizes of the pictures.
+        boxed: Whether it holds people without a labelled keypoint.
+    """
+
+    loses: str
+    scored: bool = False
+    crowds: bool = False
+    sized: bool = False
+    boxed: bool = True
+
+
+FORMS = {
+    "coco": Form("scores; a skeleton's sigmas", crowds=True),
+    "coco-results": Form(
+        "which labels are hidden; people's ids and areas; pictures without people, and sizes", scored=True, boxed=False
+    ),
+    "yolo": Form("scores; ids, areas, crowd indices; a skeleton's edges and sigmas", sized=True),
+    "yolo-results": Form(
+        "which labels are hidden; ids, areas, crowd indices; a skeleton's edges and sigmas",
+        scored=True,
+        sized=True,
+        boxed=False,
+    ),
+    "cvat": Form(
+        "scores; people's ids and areas; crowd indices; a skeleton's edges and sigmas; less than 0.01 pixels",
+        sized=True,
+    ),
+    "csv": Form("a skeleton's edges and sigmas", scored=True, crowds=True),
+}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written.
+
+    Attributes:
+        path: The file; of YOLO data.yaml.
+        pictures: How many pictures.
+        people: How many people.
+        losses: What the format cannot hold, and what of this was left out, a line each.
+    """
+
+    path: Path
+    pictures: int
+    people: int
+    losses: tuple[str, ...]
+
+
+def convert(
+    source: Path,
+    out: Path,
+    form: str,
+    *,
+    pictures: Path | None = None,
+    listed_in: Path | None = None,
+    threshold: float = 0.2,
+    split: str = "train",
+) -> Converted:
+    """Reads labels or COCO results and writes them in another format.
+
+    Args:
+        source: Labels as `read_annotations` takes them, or a COCO keypoint results list.
+        out: The file to write; of YOLO the folder.
+        form: One of FORMS.
+        pictures: The pictures' folder, for sizes that the source does not give and for YOLO's `images`; where None, as
+            the labels say, if that exists.
+        listed_in: Labels that list the pictures of results that name them by ids alone.
+        threshold: Where scores become labels, keypoints that score less are not labelled.
+        split: Of YOLO: train, val or test.
+
+    Raises:
+        AnnotationError: The source cannot be read, or cannot be put into that format.
+        RSGNetError: There is no such format.
+    """
+    if form not in FORMS:
+        raise RSGNetError(f"no format {form!r}; there are {', '.join(FORMS)}")
+    if split not in ("train", "val", "test"):
+        raise RSGNetError(f"--split {split}: expected train, val or test")
+    left_out: Counter[str] = Counter()
+    people = _read(source, listed_in, left_out)
+    folder = pictures or pictures_folder(source)
+    if FORMS[form].sized:
+        people = _sized(people, folder)
+    people = _fitting(people, form, threshold, left_out)
+    path = _written(people, out, form, split, folder if folder.is_dir() else None)
+    told = tuple(f"left out: {number} {what}" for what, number in left_out.items() if number)
+    count = sum(len(picture.people) for picture in people.pictures)
+    return Converted(path, len(people.pictures), count, (f"{form} cannot hold: {FORMS[form].loses}", *told))
+
+
+def _read(source: Path, listed_in: Path | None, left_out: Counter[str]) -> Annotations:
+    if file_and_split(source)[0].suffix.lower() == ".json":
+        content = load_json(source)
+        if isinstance(content, list):
+            found = read_found_people(source, listed_in)
+            left_out.update(f"people's {key}" for entry in content for key in sorted(entry.keys() - CARRIED))
+            return found
+    return read_as_given(source, None, refuse)
+
+
+def _sized(people: Annotations, folder: Path) -> Annotations:
+    def known(picture: AnnotatedPicture) -> AnnotatedPicture:
+        if picture.size_wh != SIZE_UNKNOWN:
+            return picture
+        return replace(picture, size_wh=picture_size(folder / picture.file_name))
+
+    return replace(people, pictures=tuple(map(known, people.pictures)))
+
+
+def _fitting(people: Annotations, form: str, threshold: float, left_out: Counter[str]) -> Annotations:
+    """The people that a format holds, as it holds them; counts what it does not."""
+    wanted = FORMS[form]
+
+    def of(picture: AnnotatedPicture) -> AnnotatedPicture:
+        kept = []
+        for person in picture.people:
+            if person.is_crowd and not wanted.crowds:
+                left_out["regions of crowds"] += 1
+            elif not person.labelled and not wanted.boxed:
+                left_out["people without a labelled keypoint"] += 1
+            else:
+                kept.append(person if wanted.scored else _as_label(person, threshold, left_out))
+        if form == "yolo":
+            size_wh = np.array(picture.size_wh, np.float64)
+            beyond = sum(person.labelled - int(inside(person, size_wh).sum()) for person in kept)
+            left_out["keypoints beyond the picture"] += beyond
+        return replace(picture, people=tuple(kept))
+
+    pictures = tuple(map(of, people.pictures))
+    if form == "coco-results":
+        pictures = tuple(picture for picture in pictures if picture.people)
+    return replace(people, pictures=pictures)
+
+
+def _as_label(person: Person, threshold: float, left_out: Counter[str]) -> Person:
+    if person.keypoint_scores is None:
+        return person
+    sure = person.keypoint_scores >= threshold
+    left_out[f"keypoints that score less than {threshold:g}"] += int((~sure).sum())
+    keypoints = np.where(sure[:, None], person.keypoints, 0.0)
+    return replace(person, keypoints=keypoints, score=None, keypoint_scores=None)
+
+
+def _written(people: Annotations, out: Path, form: str, split: str, folder: Path | None) -> Path:
+    if form.startswith("yolo"):
+        return write_yolo(people, out, split, folder, scored=form == "yolo-results")
+    texts: dict[str, Callable[[], str]] = {
+        "coco": lambda: json.dumps(coco_content(people)),
+        "coco-results": lambda: json.dumps(coco_results(people)),
+        "cvat": lambda: cvat_text(people),
+        "csv": lambda: csv_text(people),
+    }
+    write_text(out, texts[form]())
+    return out
