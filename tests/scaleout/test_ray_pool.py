@@ -1,0 +1,208 @@
+"""The engine on real Ray: three nodes of which one is lost, a driver that is killed, and the program end to end."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from functools import partial
+
+import pytest
+from tests.scaleout.conftest import png, rows_of
+
+from rsgnet.inference.run_record import record_run
+from rsgnet.scaleout.run import finish_run, plan_run
+from rsgnet.scaleout.work import Job
+
+ray = pytest.importorskip("ray")
+from ray.cluster_utils import Cluster  # noqa: E402
+
+from rsgnet.scaleout.ray_pool import RayOptions, do_on_ray  # noqa: E402
+
+PATIENCE_S = 240
+
+
+@pytest.fixture(autouse=True)
+def ray_is_left():
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(80):
+        (folder / f"{number:03}.png").write_bytes(png(number))
+    (folder / "040.png").write_text("not a picture")
+    return folder
+
+
+def wait_for(condition):
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "nothing came in time"
+        time.sleep(0.05)
+
+
+def parts(out):
+    return sorted((out / "parts").glob("*.parquet"))
+
+
+def check_rows(out):
+    rows = rows_of(out)
+    assert [row["file_name"] for row in rows] == [f"{number:03}.png" for number in range(80)]
+    assert [row["file_name"] for row in rows if row["error"]] == ["040.png"]
+    assert not (out / "partial").exists()
+
+
+def slow(open_estimator, seconds):
+    """Opens estimators that take so much longer over each picture."""
+
+    class Slow:
+        def __init__(self):
+            self.whole = open_estimator()
+
+        def __getattr__(self, name):
+            return getattr(self.whole, name)
+
+        def stream(self, sources):
+            for told in self.whole.stream(sources):
+                time.sleep(seconds)
+                yield told
+
+    return Slow
+
+
+def test_a_node_is_lost_in_mid_run(open_tiny, pictures, tmp_path):
+    out, open_slowly = tmp_path / "out", slow(open_tiny, 0.15)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        lost = cluster.add_node(num_cpus=1)
+        cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        ray.init(address=cluster.address, log_to_driver=False)
+        run = record_run(open_tiny(), "tiny", "boxes")
+        planned = plan_run([str(pictures)], str(out), open_tiny(), run, shard_size=2)
+        nodes = set()
+
+        def open_noted():  # every worker notes the node that it is on
+            node = ray.get_runtime_context().get_node_id()
+            (tmp_path / f"node-{node}").touch()
+            return open_slowly()
+
+        def kill():
+            wait_for(lambda: (tmp_path / f"node-{lost.node_id}").exists() and len(parts(out)) >= 4)
+            nodes.add(lost.node_id)
+            cluster.remove_node(lost, allow_graceful=False)
+            nodes.add(len(parts(out)))
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        totals = finish_run(planned, Job(planned.store.uri, open_noted, run), on_ray, lambda *_: None)
+        killer.join()
+        (before,) = (each for each in nodes if isinstance(each, int))
+        assert before < 40 and len([node for node in ray.nodes() if node["Alive"]]) == 2
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert (totals.pictures, totals.errors, len(parts(out))) == (80, 1, 40)
+    check_rows(out)
+
+
+on_ray = partial(do_on_ray, options=RayOptions())
+
+
+DRIVER = """
+import sys, time
+from rsgnet.inference.estimator import PoseEstimator
+from rsgnet.cli import main
+class Slow(PoseEstimator):
+    def stream(self, sources):
+        for told in super().stream(sources):
+            time.sleep(0.2)
+            yield told
+import rsgnet.inference.estimator
+rsgnet.inference.estimator.PoseEstimator = Slow
+main()
+"""
+
+
+def test_the_driver_is_killed_and_started_anew(rsgnet, open_tiny, pictures, tmp_path):
+    out = tmp_path / "out"
+    weights, detector = open_tiny.args
+    arguments = ["predict", pictures, "--engine", "ray", "--out", out, "--weights", weights, "--detector", detector]
+    arguments = [*map(str, arguments), "--shard-size", "2", "--workers", "2"]
+    driver = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(DRIVER), *arguments],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: len(parts(out)) >= 4)
+    finally:
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+    time.sleep(5)  # in which its workers notice, and end
+    kept = {path.name: path.stat().st_mtime_ns for path in parts(out)}
+    done = len(list((out / "manifest").iterdir()))
+    assert 4 <= done <= len(kept) < 40
+    code, _, errors = rsgnet(*arguments)
+    assert code == 1 and f"{done} of 40 shards are done already" in errors[0]
+    assert "79 of 80 pictures, 79 people" in errors[1] and "1 could not be done" in errors[2]
+    assert len(parts(out)) == 40
+    again = [name for name, time_ns in kept.items() if (out / "parts" / name).stat().st_mtime_ns != time_ns]
+    assert len(again) == len(kept) - done
+    check_rows(out)
+
+
+def test_a_worker_that_cannot_write_fails_its_shard_alone(open_tiny, pictures, tmp_path):
+    out = tmp_path / "out"
+    run = record_run(open_tiny(), "tiny", "boxes")
+    planned = plan_run([str(pictures)], str(out), open_tiny(), run, shard_size=10)
+    (out / "parts" / "part-000003.parquet").mkdir(parents=True)  # in the way of one
+    (out / "parts" / "part-000003.parquet" / "x").touch()
+    told = list(do_on_ray(Job(planned.store.uri, open_tiny, run), planned.missing, RayOptions(workers=1)))
+    failed = [each for each in told if hasattr(each, "reason")]
+    assert [each.shard for each in failed] == [3] and len(told) == 8
+    assert sorted(each.shard for each in told) == list(range(8))
+
+
+def test_the_shipped_network_on_drawn_crowds(rsgnet, tmp_path):
+    assert rsgnet("crowds", tmp_path / "crowds", "--scenes", 3)[0] == 0
+    truth = f"boxes:{tmp_path / 'crowds' / 'crowds.json'}"
+    pictures, out = tmp_path / "crowds" / "images", tmp_path / "out"
+    line = ["predict", pictures, "--detector", truth]
+    assert rsgnet(*line, "--out", tmp_path / "plain", "--no-overlay")[0] == 0
+    code, _, errors = rsgnet(*line, "--engine", "ray", "--out", out, "--workers", 2, "--shard-size", 2)
+    assert code == 0 and len(errors) == 1 and "3 of 3 pictures" in errors[0]
+    import json
+
+    expected = json.loads((tmp_path / "plain" / "poses.json").read_text())
+    found = [(row["file_name"], person) for row in rows_of(out) for person in row["people"]]
+    assert len(found) == len(expected) > 3
+    for (name, person), plain in zip(found, expected, strict=True):
+        assert name == plain["file_name"] and person["score"] == pytest.approx(plain["score"], abs=1e-3)
+        numbers = [value for each in person["keypoints"] for value in (each["x"], each["y"], each["score"])]
+        assert numbers == pytest.approx(plain["keypoints"], abs=0.05)
+        for claim in ("present", "visible", "mine", "rival"):
+            assert [each[claim] for each in person["keypoints"]] == pytest.approx(plain[claim], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--engine", "ray", "--rivals"], "draws no overlays"),
+        (["--engine", "ray", "--smooth", 2], "does no clips"),
+        (["--engine", "spark"], "engine must be plain or ray"),
+        (["--engine", "ray", "--weights", "none"], "no weights 'none'"),
+        (["--engine", "ray", "--ray-address", "127.0.0.1:9"], "--ray-address 127.0.0.1:9: no Ray answers there"),
+    ],
+)
+def test_what_is_refused(rsgnet, pictures, tmp_path, arguments, message, monkeypatch):
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "2")
+    code, _, errors = rsgnet("predict", pictures, "--out", tmp_path / "out", *arguments)
+    assert code == 2 and message in errors[-1]
