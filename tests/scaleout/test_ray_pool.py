@@ -1,10 +1,10 @@
 """The engine on real Ray: three nodes of which one is lost, a driver that is killed, and the program end to end."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from functools import partial
@@ -14,7 +14,7 @@ from tests.scaleout.conftest import png, rows_of
 
 from rsgnet.inference.run_record import record_run
 from rsgnet.scaleout.run import finish_run, plan_run
-from rsgnet.scaleout.work import Job
+from rsgnet.scaleout.work import Job, ShardFailure
 
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -24,10 +24,40 @@ from rsgnet.scaleout.ray_pool import RayOptions, do_on_ray  # noqa: E402
 PATIENCE_S = 240
 
 
-@pytest.fixture(autouse=True)
-def ray_is_left():
-    yield
-    ray.shutdown()
+@pytest.fixture(scope="module", autouse=True)
+def patience():
+    """Ray gives a node 30 s to start; on a busy machine it may need more."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("worker_register_timeout_seconds", "gcs_server_request_timeout_seconds"):
+            patch.setenv(f"RAY_{name}", str(PATIENCE_S))
+        patch.setenv("RAY_agent_register_timeout_ms", str(1000 * PATIENCE_S))
+        asked = ray._private.services.get_node
+
+        def get_node(*arguments):
+            end = time.monotonic() + PATIENCE_S
+            while True:
+                try:
+                    return asked(*arguments)
+                except RuntimeError:
+                    if time.monotonic() > end:
+                        raise
+                    time.sleep(0.5)
+
+        patch.setattr(ray._private.services, "get_node", get_node)
+        yield
+
+
+@pytest.fixture(scope="module")
+def cluster(patience):
+    """Three nodes of one core each."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes(PATIENCE_S)
+        yield cluster
+    finally:
+        cluster.shutdown()
 
 
 @pytest.fixture
@@ -76,47 +106,14 @@ def slow(open_estimator, seconds):
     return Slow
 
 
-def test_a_node_is_lost_in_mid_run(open_tiny, pictures, tmp_path):
-    out, open_slowly = tmp_path / "out", slow(open_tiny, 0.15)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    try:
-        lost = cluster.add_node(num_cpus=1)
-        cluster.add_node(num_cpus=1)
-        cluster.wait_for_nodes()
-        ray.init(address=cluster.address, log_to_driver=False)
-        run = record_run(open_tiny(), "tiny", "boxes")
-        planned = plan_run([str(pictures)], str(out), open_tiny(), run, shard_size=2)
-        nodes = set()
-
-        def open_noted():  # every worker notes the node that it is on
-            node = ray.get_runtime_context().get_node_id()
-            (tmp_path / f"node-{node}").touch()
-            return open_slowly()
-
-        def kill():
-            wait_for(lambda: (tmp_path / f"node-{lost.node_id}").exists() and len(parts(out)) >= 4)
-            nodes.add(lost.node_id)
-            cluster.remove_node(lost, allow_graceful=False)
-            nodes.add(len(parts(out)))
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        totals = finish_run(planned, Job(planned.store.uri, open_noted, run), on_ray, lambda *_: None)
-        killer.join()
-        (before,) = (each for each in nodes if isinstance(each, int))
-        assert before < 40 and len([node for node in ray.nodes() if node["Alive"]]) == 2
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
-    assert (totals.pictures, totals.errors, len(parts(out))) == (80, 1, 40)
-    check_rows(out)
-
-
-on_ray = partial(do_on_ray, options=RayOptions())
+def planned_run(open_estimator, pictures, out, shard_size):
+    estimator = open_estimator()
+    run = record_run(estimator, "tiny", "boxes")
+    return plan_run([str(pictures)], str(out), estimator, run, shard_size), run
 
 
 DRIVER = """
-import sys, time
+import time
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.cli import main
 class Slow(PoseEstimator):
@@ -130,13 +127,12 @@ main()
 """
 
 
-def test_the_driver_is_killed_and_started_anew(rsgnet, open_tiny, pictures, tmp_path):
-    out = tmp_path / "out"
-    weights, detector = open_tiny.args
-    arguments = ["predict", pictures, "--engine", "ray", "--out", out, "--weights", weights, "--detector", detector]
-    arguments = [*map(str, arguments), "--shard-size", "2", "--workers", "2"]
+def test_the_driver_is_killed_and_started_anew(rsgnet, cluster, open_tiny, pictures, tmp_path):
+    out, (weights, detector) = tmp_path / "out", open_tiny.args
+    line = ["--engine", "ray", "--ray-address", cluster.address, "--workers", 2, "--shard-size", 2]
+    arguments = ["predict", pictures, "--out", out, "--weights", weights, "--detector", detector, *line]
     driver = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(DRIVER), *arguments],
+        [sys.executable, "-c", DRIVER, *map(str, arguments)],
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         start_new_session=True,
@@ -159,16 +155,50 @@ def test_the_driver_is_killed_and_started_anew(rsgnet, open_tiny, pictures, tmp_
     check_rows(out)
 
 
-def test_a_worker_that_cannot_write_fails_its_shard_alone(open_tiny, pictures, tmp_path):
-    out = tmp_path / "out"
-    run = record_run(open_tiny(), "tiny", "boxes")
-    planned = plan_run([str(pictures)], str(out), open_tiny(), run, shard_size=10)
-    (out / "parts" / "part-000003.parquet").mkdir(parents=True)  # in the way of one
-    (out / "parts" / "part-000003.parquet" / "x").touch()
-    told = list(do_on_ray(Job(planned.store.uri, open_tiny, run), planned.missing, RayOptions(workers=1)))
-    failed = [each for each in told if hasattr(each, "reason")]
-    assert [each.shard for each in failed] == [3] and len(told) == 8
-    assert sorted(each.shard for each in told) == list(range(8))
+def test_what_fails_fails_its_shard_alone(cluster, open_tiny, pictures, tmp_path):
+    class Failing:
+        def __init__(self):
+            self.whole = open_tiny()
+
+        def __getattr__(self, name):
+            return getattr(self.whole, name)
+
+        def stream(self, sources):
+            for picture, outcome in self.whole.stream(sources):
+                if picture.file_name == "035.png":
+                    raise OSError("disk full")
+                yield picture, outcome
+
+    planned, run = planned_run(open_tiny, pictures, tmp_path / "out", 10)
+    options = RayOptions(cluster.address, workers=1)
+    told = list(do_on_ray(Job(planned.store.uri, Failing, run), planned.missing, options))
+    failed = [each for each in told if isinstance(each, ShardFailure)]
+    assert failed == [ShardFailure(3, "OSError: disk full")]
+    assert sorted(each.shard for each in told) == list(range(8)) and len(parts(tmp_path / "out")) == 7
+
+
+def test_a_node_is_lost_in_mid_run(cluster, open_tiny, pictures, tmp_path):
+    out, open_slowly, done_before = tmp_path / "out", slow(open_tiny, 0.15), []
+    planned, run = planned_run(open_tiny, pictures, out, 2)
+    lost = cluster.list_all_nodes()[-1]
+
+    def open_noted():  # every worker notes the node that it is on
+        (tmp_path / f"node-{ray.get_runtime_context().get_node_id()}").touch()
+        return open_slowly()
+
+    def lose():
+        wait_for(lambda: (tmp_path / f"node-{lost.node_id}").exists() and len(parts(out)) >= 4)
+        done_before.append(len(parts(out)))
+        cluster.remove_node(lost, allow_graceful=False)
+
+    loser = threading.Thread(target=lose)
+    loser.start()
+    do = partial(do_on_ray, options=RayOptions(cluster.address))
+    totals = finish_run(planned, Job(planned.store.uri, open_noted, run), do, lambda *_: None)
+    loser.join()
+    assert done_before[0] < 40 and len(cluster.list_all_nodes()) == 2
+    assert (totals.pictures, totals.errors, len(parts(out))) == (80, 1, 40)
+    check_rows(out)
 
 
 def test_the_shipped_network_on_drawn_crowds(rsgnet, tmp_path):
@@ -179,8 +209,6 @@ def test_the_shipped_network_on_drawn_crowds(rsgnet, tmp_path):
     assert rsgnet(*line, "--out", tmp_path / "plain", "--no-overlay")[0] == 0
     code, _, errors = rsgnet(*line, "--engine", "ray", "--out", out, "--workers", 2, "--shard-size", 2)
     assert code == 0 and len(errors) == 1 and "3 of 3 pictures" in errors[0]
-    import json
-
     expected = json.loads((tmp_path / "plain" / "poses.json").read_text())
     found = [(row["file_name"], person) for row in rows_of(out) for person in row["people"]]
     assert len(found) == len(expected) > 3
@@ -202,7 +230,6 @@ def test_the_shipped_network_on_drawn_crowds(rsgnet, tmp_path):
         (["--engine", "ray", "--ray-address", "127.0.0.1:9"], "--ray-address 127.0.0.1:9: no Ray answers there"),
     ],
 )
-def test_what_is_refused(rsgnet, pictures, tmp_path, arguments, message, monkeypatch):
-    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "2")
+def test_what_is_refused(rsgnet, pictures, tmp_path, arguments, message):
     code, _, errors = rsgnet("predict", pictures, "--out", tmp_path / "out", *arguments)
     assert code == 2 and message in errors[-1]

@@ -63,9 +63,7 @@ def test_rows_of_bytes(tmp_path):
     pq.write_table(pa.table({"image": values, "more": range(6)}), tmp_path / "p.parquet", row_group_size=2)
     found = read("parquet", tmp_path / "p.parquet", column="image", first=1, stop=3)
     assert [source for source, _, _ in found] == ["#2", "#3", "#4", "#5"] and found[2] == ("#4", "p.parquet#4", 40)
-    assert [part in told[2] for part, told in zip(("no picture in this row", "not a picture"), found, strict=False)] == [
-        True, True,
-    ]  # fmt: skip
+    assert "no picture in this row" in found[0][2] and "not a picture" in found[1][2]
     assert "the file is empty" in found[3][2]
 
 
