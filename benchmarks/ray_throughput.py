@@ -2,11 +2,10 @@
 
 `python benchmarks/ray_throughput.py [--pictures 200] [--cores 1 2 4] [--shard 10] [--rounds 3] [--weights nano]`
 
-All get the same drawn crowds, in the same archives, in their true number of cores: the process and what it starts are
-bound to them (Linux only). The plain engine is one estimator with a thread a core, and writes nothing; Ray has a worker
-a core, and writes its rows. Ray itself is started beforehand; its workers' start and the opening of their networks are
-timed, as a run has to pay for them, and weigh the less the more pictures there are. The plain engine's opening is timed
-likewise. Rounds take turns, medians are shown. Run it on a machine that does nothing else, or believe nothing of it.
+Both get the same drawn crowds in the same archives, and are bound to the same cores (Linux only). The plain engine is
+one estimator with a thread a core, and writes nothing; Ray has a worker a core, and writes its rows. Ray itself is
+started beforehand; its workers' start and the opening of networks are timed in both, as a run has to pay for them, and
+weigh the less the more pictures there are. Rounds take turns, medians are shown. Run it on a machine that does nothing else, or believe nothing of it.
 """
 
 from __future__ import annotations
@@ -80,10 +79,10 @@ def ray_seconds(open_estimator: OpenEstimator, pictures: Path, workers: int) -> 
 def on_cores(cores: list[int], open_estimator: OpenEstimator, pictures: Path, rounds: int) -> tuple[float, float]:
     """Median seconds of both engines on these cores."""
     os.sched_setaffinity(0, cores)
-    os.environ["OMP_NUM_THREADS"] = str(len(cores))
+    os.environ.pop("OMP_NUM_THREADS", None)  # Ray gives its workers one thread each
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init("local", num_cpus=len(cores), include_dashboard=False, log_to_driver=False, logging_level="error",
-             runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}})  # fmt: skip
+    ray.init("local", num_cpus=len(cores), include_dashboard=False, log_to_driver=False, logging_level="error")
+    os.environ["OMP_NUM_THREADS"] = str(len(cores))
     try:
         both = [
             (plain_seconds(open_estimator, pictures), ray_seconds(open_estimator, pictures, len(cores)))
@@ -106,9 +105,10 @@ def main() -> None:
     parser.add_argument("--detector", default="nano")
     options = parser.parse_args()
     open_estimator = partial(PoseEstimator, options.weights, options.detector, device="cpu")
-    print(f"{platform.processor() or platform.machine()}, {len(allowed)} cores, load {os.getloadavg()[0]:.1f} at the start")
+    print(f"{platform.machine()}, {len(allowed)} cores, load {os.getloadavg()[0]:.1f} at the start")
     print(f"{options.pictures} pictures of 640x480 in shards of {options.shard}, {options.rounds} rounds\n")
-    print("| cores | plain, pictures/s | Ray, pictures/s | Ray / plain | Ray / Ray on the first |\n|---|---|---|---|---|")
+    print("| cores | plain, pictures/s | Ray, pictures/s | Ray / plain | Ray / Ray of the first row |")
+    print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         draw_archives(Path(folder), options.pictures, options.shard)
         first = None

@@ -3,15 +3,20 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from tests.scaleout.conftest import png, rows_of
 
+from rsgnet.errors import RSGNetError
 from rsgnet.inference.run_record import record_run
 from rsgnet.scaleout.run import finish_run, plan_run
 from rsgnet.scaleout.work import Job, ShardFailure
@@ -21,12 +26,12 @@ from ray.cluster_utils import Cluster  # noqa: E402
 
 from rsgnet.scaleout.ray_pool import RayOptions, do_on_ray  # noqa: E402
 
-PATIENCE_S = 240
+PATIENCE_S = 600
 
 
 @pytest.fixture(scope="module", autouse=True)
 def patience():
-    """Ray gives a node 30 s to start; on a busy machine it may need more."""
+    """Ray gives a node and its agents 30 s to start; on a busy machine they may need more."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("worker_register_timeout_seconds", "gcs_server_request_timeout_seconds"):
             patch.setenv(f"RAY_{name}", str(PATIENCE_S))
@@ -43,17 +48,32 @@ def patience():
                         raise
                     time.sleep(0.5)
 
+        def start_raylet(self, *arguments, **more):
+            port = Path(self.get_session_dir_path()) / f"dashboard_agent_listen_port_{self.node_id}"
+            port.write_text("0")  # which it would wait for; the agent writes its own when it comes
+            return start(self, *arguments, **more)
+
+        start = ray._private.node.Node.start_raylet
+        patch.setattr(ray._private.node.Node, "start_raylet", start_raylet)
         patch.setattr(ray._private.services, "get_node", get_node)
         yield
+
+
+def free_ports():
+    """For a node's agents: without ports of their own Ray waits for them, and not for long."""
+    names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("", 0))) for _ in names]
+        return dict(zip(names, (each.getsockname()[1] for each in sockets), strict=True))
 
 
 @pytest.fixture(scope="module")
 def cluster(patience):
     """Three nodes of one core each."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster = Cluster()
     try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=1)
+        for head in (True, False, False):
+            cluster.add_node(num_cpus=1, **({"include_dashboard": False} if head else {}), **free_ports())
         cluster.wait_for_nodes(PATIENCE_S)
         yield cluster
     finally:
@@ -79,6 +99,10 @@ def wait_for(condition):
 
 def parts(out):
     return sorted((out / "parts").glob("*.parquet"))
+
+
+def records(out):
+    return sorted((out / "manifest").glob("*.json"))
 
 
 def check_rows(out):
@@ -138,13 +162,13 @@ def test_the_driver_is_killed_and_started_anew(rsgnet, cluster, open_tiny, pictu
         start_new_session=True,
     )
     try:
-        wait_for(lambda: len(parts(out)) >= 4)
+        wait_for(lambda: len(records(out)) >= 4)
     finally:
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
     time.sleep(5)  # in which its workers notice, and end
     kept = {path.name: path.stat().st_mtime_ns for path in parts(out)}
-    done = len(list((out / "manifest").iterdir()))
+    done = len(records(out))
     assert 4 <= done <= len(kept) < 40
     code, _, errors = rsgnet(*arguments)
     assert code == 1 and f"{done} of 40 shards are done already" in errors[0]
@@ -177,31 +201,16 @@ def test_what_fails_fails_its_shard_alone(cluster, open_tiny, pictures, tmp_path
     assert sorted(each.shard for each in told) == list(range(8)) and len(parts(tmp_path / "out")) == 7
 
 
-def test_a_node_is_lost_in_mid_run(cluster, open_tiny, pictures, tmp_path):
-    out, open_slowly, done_before = tmp_path / "out", slow(open_tiny, 0.15), []
-    planned, run = planned_run(open_tiny, pictures, out, 2)
-    lost = cluster.list_all_nodes()[-1]
-
-    def open_noted():  # every worker notes the node that it is on
-        (tmp_path / f"node-{ray.get_runtime_context().get_node_id()}").touch()
-        return open_slowly()
-
-    def lose():
-        wait_for(lambda: (tmp_path / f"node-{lost.node_id}").exists() and len(parts(out)) >= 4)
-        done_before.append(len(parts(out)))
-        cluster.remove_node(lost, allow_graceful=False)
-
-    loser = threading.Thread(target=lose)
-    loser.start()
-    do = partial(do_on_ray, options=RayOptions(cluster.address))
-    totals = finish_run(planned, Job(planned.store.uri, open_noted, run), do, lambda *_: None)
-    loser.join()
-    assert done_before[0] < 40 and len(cluster.list_all_nodes()) == 2
-    assert (totals.pictures, totals.errors, len(parts(out))) == (80, 1, 40)
-    check_rows(out)
+def test_a_worker_with_other_weights_ends_the_run(cluster, open_tiny, pictures, tmp_path):
+    planned, run = planned_run(open_tiny, pictures, tmp_path / "out", 10)
+    job = Job(planned.store.uri, open_tiny, replace(run, rsgnet="0.0.0"))
+    with pytest.raises(RSGNetError, match="install the same everywhere"):
+        list(do_on_ray(job, planned.missing, RayOptions(cluster.address, workers=1)))
+    assert parts(tmp_path / "out") == []
 
 
-def test_the_shipped_network_on_drawn_crowds(rsgnet, tmp_path):
+def test_the_shipped_network_on_drawn_crowds(rsgnet, cluster, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     assert rsgnet("crowds", tmp_path / "crowds", "--scenes", 3)[0] == 0
     truth = f"boxes:{tmp_path / 'crowds' / 'crowds.json'}"
     pictures, out = tmp_path / "crowds" / "images", tmp_path / "out"
@@ -233,3 +242,27 @@ def test_the_shipped_network_on_drawn_crowds(rsgnet, tmp_path):
 def test_what_is_refused(rsgnet, pictures, tmp_path, arguments, message):
     code, _, errors = rsgnet("predict", pictures, "--out", tmp_path / "out", *arguments)
     assert code == 2 and message in errors[-1]
+
+
+def test_a_node_is_lost_in_mid_run(cluster, open_tiny, pictures, tmp_path):
+    out, open_slowly, done_before = tmp_path / "out", slow(open_tiny, 0.15), []
+    planned, run = planned_run(open_tiny, pictures, out, 2)
+    lost = cluster.list_all_nodes()[-1]
+
+    def open_noted():  # every worker notes the node that it is on
+        (tmp_path / f"node-{ray.get_runtime_context().get_node_id()}").touch()
+        return open_slowly()
+
+    def lose():
+        wait_for(lambda: (tmp_path / f"node-{lost.node_id}").exists() and len(parts(out)) >= 4)
+        done_before.append(len(parts(out)))
+        cluster.remove_node(lost, allow_graceful=False)
+
+    loser = threading.Thread(target=lose)
+    loser.start()
+    do = partial(do_on_ray, options=RayOptions(cluster.address))
+    totals = finish_run(planned, Job(planned.store.uri, open_noted, run), do, lambda *_: None)
+    loser.join()
+    assert done_before[0] < 40 and len(cluster.list_all_nodes()) == 2
+    assert (totals.pictures, totals.errors, len(parts(out))) == (80, 1, 40)
+    check_rows(out)

@@ -60,7 +60,7 @@ def predict(
     ] = "plain",
     ray_address: Annotated[
         str | None,
-        typer.Option(help="Of ray: its cluster; default: RAY_ADDRESS, else this machine.", metavar="ADDRESS"),
+        typer.Option(help="Of ray: its cluster; default: RAY_ADDRESS, else one on this machine.", metavar="ADDRESS"),
     ] = None,
     workers: Annotated[
         int | None,

@@ -20,7 +20,7 @@ class RayChoices:
 
     Attributes:
         device: "cuda" for a worker a GPU, else one a core.
-        address: Of the cluster; None for RAY_ADDRESS, or this machine alone.
+        address: Of the cluster; None for RAY_ADDRESS, else one that runs here or is started.
         workers: How many there are at most; None for as many as fit.
         shard_size: Pictures in a shard.
     """

@@ -44,7 +44,8 @@ class RayOptions:
     """How Ray is used.
 
     Attributes:
-        address: Of the cluster ("auto", "HOST:PORT", "ray://..."); None for RAY_ADDRESS, or this machine alone.
+        address: Of the cluster ("auto", "HOST:PORT", "ray://..."); None for RAY_ADDRESS, else
+            one that runs on this machine, else one that is started for the run.
         workers: Actors at most; None for one a core, or one a GPU.
         gpu: Whether each gets a GPU.
     """
