@@ -5,7 +5,8 @@
 Both get the same drawn crowds in the same archives, and are bound to the same cores (Linux only). The plain engine is
 one estimator with a thread a core, and writes nothing; Ray has a worker a core, and writes its rows. Ray itself is
 started beforehand; its workers' start and the opening of networks are timed in both, as a run has to pay for them, and
-weigh the less the more pictures there are. Rounds take turns, medians are shown. Run it on a machine that does nothing else, or believe nothing of it.
+weigh the less the more pictures there are. Rounds take turns, medians are shown. Run it on a machine that
+does nothing else, or believe nothing of it.
 """
 
 from __future__ import annotations
