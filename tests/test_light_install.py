@@ -20,6 +20,9 @@ BLOCKED = (
     "cv2",
     "openvino",
     "nncf",
+    "ray",
+    "pyarrow",
+    "fsspec",
 )
 
 PROGRAM = """
@@ -66,6 +69,7 @@ assert run("predict", folder, "--out", folder / "out", *line) == 0
 assert json.loads((folder / "out" / "poses.json").read_text())
 assert run("predict", folder, "--out", folder / "out", "--backend", "torch", *line) == 2
 assert run("predict", folder, "--out", folder / "out", "--backend", "openvino", *line) == 2
+assert run("predict", folder, "--out", folder / "out", "--engine", "ray", *line) == 2
 assert run("train", "nano", "--data", "x.json", "--out", folder / "run") == 2
 assert not set({blocked}) & set(sys.modules)
 print("done")
@@ -82,6 +86,7 @@ def test_all_but_training_runs_without_pytorch(pose_network, box_network, tmp_pa
     )
     assert ran.returncode == 0 and ran.stdout == "done\n", ran.stderr
     errors = [line for line in ran.stderr.splitlines() if line.startswith("error:")]
-    assert ["[openvino]" in line for line in errors] == [False, True, False]
-    assert ["pip install 'rsgnet[train]'" in line for line in errors] == [True, False, True]
+    assert ["[openvino]" in line for line in errors] == [False, True, False, False]
+    assert ["pip install 'rsgnet[ray]'" in line for line in errors] == [False, False, True, False]
+    assert ["pip install 'rsgnet[train]'" in line for line in errors] == [True, False, False, True]
     assert len(json.loads((tmp_path / "photos" / "out" / "poses.json").read_text())) == 1

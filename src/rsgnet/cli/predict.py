@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsgnet.cli.options import Backend, BatchSize, Device, Flip, MaxPixels, Out, Precision, Weights
+from rsgnet.cli.options import Backend, BatchSize, Device, Flip, MaxPixels, Precision, Weights
 from rsgnet.errors import RSGNetError
 from rsgnet.terminal import BAD_PICTURES, fail, progress
+
+if TYPE_CHECKING:
+    from rsgnet.inference.estimator import PoseEstimator
 
 
 def predict(
@@ -16,7 +22,7 @@ def predict(
         list[str], typer.Argument(help="Pictures, clips: files, folders, patterns; camera:0.", metavar="SOURCE")
     ],
     *,
-    out: Out,
+    out: Annotated[str, typer.Option(help="Folder to write into; made if it is missing. Of ray also a URI.")],
     weights: Weights = "nano",
     detector: Annotated[
         str,
@@ -49,6 +55,18 @@ def predict(
     device: Device = "auto",
     batch_size: BatchSize = 32,
     max_pixels: MaxPixels = 100_000_000,
+    engine: Annotated[
+        str, typer.Option(help="plain (this process), or ray: rows of Parquet, on many machines.")
+    ] = "plain",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="Of ray: its cluster; default: RAY_ADDRESS, else one on this machine.", metavar="ADDRESS"),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of ray: how many at most; default: one a core, or a GPU with --device cuda."),
+    ] = None,
+    shard_size: Annotated[int, typer.Option(min=1, help="Of ray: pictures in a shard, which is done whole.")] = 256,
 ) -> None:
     """Find everyone's keypoints in pictures and clips; write overlays, [bold]poses.json[/bold] and, of clips,
     [bold]poses.jsonl[/bold].
@@ -69,6 +87,8 @@ def predict(
 
       rsgnet predict camera:0 --out out
 
+      rsgnet predict s3://bucket/shards --engine ray --out s3://bucket/poses
+
     poses.json is a COCO results list; each result names its picture's file and its box, and says how likely each
     keypoint is present, visible and the person's own, and who else claims it (docs/ownership.md). run.json names the
     weights and the detector that they came from.
@@ -76,20 +96,16 @@ def predict(
     poses.jsonl has a line a frame, with `track_id`s that say who is who (docs/video.md). A camera goes on until Ctrl-C.
 
     A picture that cannot be read gets one line, the others are done, the exit code is 1.
-    """
-    from rsgnet.inference.clips import ClipOptions, write_clips  # noqa: PLC0415
-    from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415
-    from rsgnet.inference.predictions import overlay_names, write_predictions  # noqa: PLC0415
-    from rsgnet.inference.run_record import record_run  # noqa: PLC0415
-    from rsgnet.inference.sources import find_pictures  # noqa: PLC0415
-    from rsgnet.inference.tracking import TrackingConfig, tracking_for  # noqa: PLC0415
 
-    files = find_pictures(sources, skip=out, clips=True)
-    overlays = overlay_names(files, out) if overlay else None
-    estimator = PoseEstimator(
+    With --engine ray sources are also tar archives, Parquet and URIs, clips and overlays are not done, and what was
+    begun in --out goes on where it stood (docs/scaling.md).
+    """
+    from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415
+
+    open_estimator = partial(
+        PoseEstimator,
         weights,
         detector,
-        device=device,
         backend=backend,
         flip_test=flip,
         batch_size=batch_size,
@@ -98,19 +114,60 @@ def predict(
         box_threshold=box_threshold,
         precision=precision,
     )
-    if rivals and getattr(estimator.runner, "ownership", None) is None:
+    if engine == "ray":
+        from rsgnet.cli.predict_ray import RayChoices, predict_on_ray  # noqa: PLC0415
+
+        if rivals or smooth or track_threshold is not None:
+            raise RSGNetError(
+                "--engine ray: draws no overlays and does no clips; leave out --rivals, --track-threshold "
+                "and --smooth, or use --engine plain"
+            )
+        ray = RayChoices(device, ray_address, workers, shard_size)
+        predict_on_ray(sources, out, open_estimator, weights, detector, ray)
+    elif engine == "plain":
+        drawn = _Drawn(overlay, rivals, smooth, track_threshold)
+        _predict_here(sources, Path(out), open_estimator(device=device), weights, detector, drawn)
+    else:
+        raise RSGNetError(f"engine must be plain or ray, not {engine!r}")
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What overlays show, and how clips are followed."""
+
+    overlay: bool
+    rivals: bool
+    smooth: int
+    track_threshold: float | None
+
+
+def _predict_here(
+    sources: list[str], out: Path, estimator: PoseEstimator, weights: str, detector: str, drawn: _Drawn
+) -> None:
+    """Poses in this process: overlays, and files of results."""
+    from rsgnet.inference.clips import ClipOptions, write_clips  # noqa: PLC0415
+    from rsgnet.inference.predictions import overlay_names, write_predictions  # noqa: PLC0415
+    from rsgnet.inference.run_record import record_run  # noqa: PLC0415
+    from rsgnet.inference.sources import find_pictures  # noqa: PLC0415
+    from rsgnet.inference.tracking import TrackingConfig, tracking_for  # noqa: PLC0415
+
+    files = find_pictures(sources, skip=out, clips=True)
+    overlays = overlay_names(files, out) if drawn.overlay else None
+    if drawn.rivals and getattr(estimator.runner, "ownership", None) is None:
         raise RSGNetError(f"--rivals: {weights} carries no ownership fit; run: rsgnet calibrate {weights}")
     record = record_run(estimator, weights, detector)
     pictures, clips = ([file for file in files if file.is_clip is wanted] for wanted in (False, True))
     errors: list[RSGNetError] = []
     if pictures:
         with progress(len(pictures), out) as report:
-            done = write_predictions(estimator.stream(pictures), out, overlays, report, record, rivals)
+            done = write_predictions(estimator.stream(pictures), out, overlays, report, record, drawn.rivals)
         typer.echo(f"{done.pictures} of {len(pictures)} pictures, {len(done.results)} people -> {out}", err=True)
         errors += done.errors
     if clips:
-        tracking = tracking_for(estimator.detector) if track_threshold is None else TrackingConfig(track_threshold)
-        options = ClipOptions(tracking, smooth, rivals)
+        tracking = (
+            tracking_for(estimator.detector) if drawn.track_threshold is None else TrackingConfig(drawn.track_threshold)
+        )
+        options = ClipOptions(tracking, drawn.smooth, drawn.rivals)
         with progress(None, out, "frames") as report:
             followed = write_clips(estimator, clips, out, overlays, report, record, options)
         told = f"{followed.frames} frames of {len(clips)} clips, {followed.tracks} people followed"

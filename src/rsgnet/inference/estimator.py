@@ -175,7 +175,7 @@ class PoseEstimator:
         """Goes through any number of pictures in bounded memory.
 
         Args:
-            sources: Pictures as in a call, or `Photo`s, `PictureFile`s and `SentPicture`s.
+            sources: Pictures as in a call, `Photo`s, or anything `Readable`: `PictureFile`s and `SentPicture`s are.
 
         Yields:
             Each source, in order, with its poses, or with the error that kept it from having any.

@@ -8,14 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from PIL import Image
 
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.boxes import Photo
-from rsgnet.inference.sources import PictureFile, SentPicture
-from rsgnet.pictures import as_picture, decode_picture, read_picture
+from rsgnet.pictures import as_picture, read_picture
 
 Source = TypeVar("Source")
 
@@ -24,21 +23,31 @@ CHUNK_PICTURES = 16
 CHUNK_PIXELS = 48_000_000
 
 
+@runtime_checkable
+class Readable(Protocol):
+    """A picture that knows how it is read. Anything with this method may be a source."""
+
+    def read_photo(self, max_pixels: int) -> Photo:
+        """The picture, decoded.
+
+        Raises:
+            RSGNetError: It cannot be read, or has more pixels than `max_pixels`.
+        """
+        ...
+
+
 def read_photo(source: object, max_pixels: int) -> Photo | RSGNetError:
     """The photo that a source means, or what is wrong with it.
 
     Args:
-        source: A `PictureFile`, a `SentPicture`, a `Photo`, or whatever `rsgnet.pictures.as_picture` takes.
+        source: A `Photo`, anything `Readable`, or whatever `rsgnet.pictures.as_picture` takes.
         max_pixels: Files with more pixels than this are refused.
     """
     try:
         if isinstance(source, Photo):
             return source
-        if isinstance(source, PictureFile):
-            return Photo(read_picture(source.path, max_pixels), source.file_name, source.path)
-        if isinstance(source, SentPicture):
-            pixels = decode_picture(source.content, source.file_name, max_pixels)
-            return Photo(pixels, source.file_name, boxes=source.boxes)
+        if isinstance(source, Readable):
+            return source.read_photo(max_pixels)
         if isinstance(source, (str, PathLike)):
             path = Path(source)
             return Photo(read_picture(path, max_pixels), path.as_posix(), path)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rsgnet.errors import RSGNetError
-from rsgnet.inference.boxes import Boxes
+from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.video import VIDEO_SUFFIXES, is_camera
-from rsgnet.pictures import PICTURE_SUFFIXES
+from rsgnet.pictures import PICTURE_SUFFIXES, decode_picture, read_picture
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class PictureFile:
         """Whether it holds many pictures: a clip, by what its name ends in, or a camera."""
         return self.path.suffix.lower() in VIDEO_SUFFIXES or is_camera(self.path)
 
+    def read_photo(self, max_pixels: int) -> Photo:
+        """The picture; refused if it has more pixels than `max_pixels`."""
+        return Photo(read_picture(self.path, max_pixels), self.file_name, self.path)
+
 
 @dataclass(frozen=True)
 class SentPicture:
@@ -45,6 +49,10 @@ class SentPicture:
     content: bytes = field(repr=False)
     file_name: str
     boxes: Boxes | None = None
+
+    def read_photo(self, max_pixels: int) -> Photo:
+        """The picture, decoded; refused if it has more pixels than `max_pixels`."""
+        return Photo(decode_picture(self.content, self.file_name, max_pixels), self.file_name, boxes=self.boxes)
 
 
 def find_pictures(sources: Sequence[str | Path], skip: Path | None = None, clips: bool = False) -> list[PictureFile]:

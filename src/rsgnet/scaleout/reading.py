@@ -1,0 +1,176 @@
+"""The pictures of a piece of work, one after the other; what cannot be read stands in its place with the reason."""
+
+from __future__ import annotations
+
+import tarfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import pyarrow.parquet as pq
+
+from rsgnet.errors import PictureError
+from rsgnet.inference.boxes import Photo
+from rsgnet.pictures import decode_picture
+from rsgnet.scaleout.listing import ALL_GROUPS, Piece, is_picture_name, picture_column
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+MOST_BYTES = 1 << 30  # of a picture file: more is not read into memory
+_TRIES = 3
+_WAIT_S = 0.5
+_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # trying again is of no use
+_ROWS_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture in a store, read when its turn comes.
+
+    Attributes:
+        source: Where it is: FILE, ARCHIVE#MEMBER or PARQUET#ROW, as URIs; rows are counted from 0.
+        file_name: What detectors that know boxes by name call it: its path below the folder that was named, or in its
+            archive.
+        content: Gives the bytes of the picture file.
+    """
+
+    source: str
+    file_name: str
+    content: Callable[[], bytes] = field(repr=False)
+
+    def read_photo(self, max_pixels: int) -> Photo:
+        """The picture, decoded.
+
+        Raises:
+            PictureError: It cannot be read, or has more pixels than `max_pixels`.
+        """
+        return Photo(decode_picture(self.content(), self.source, max_pixels), self.file_name)
+
+
+def stored_pictures(pieces: Iterable[Piece]) -> Iterator[StoredPicture]:
+    """The pictures of pieces, in order. A piece that breaks ends in a picture that says so when it is read."""
+    for piece in pieces:
+        if piece.kind == "file":
+            yield StoredPicture(piece.uri, piece.file_name, partial(fetch, piece.uri))
+        else:
+            yield from _tar_pictures(piece) if piece.kind == "tar" else _parquet_pictures(piece)
+
+
+def fetch(uri: str) -> bytes:
+    """The bytes of a file; what may pass, as a store that does not answer, is tried again.
+
+    Raises:
+        PictureError: It cannot be read.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            with fsspec.open(uri, "rb") as file:
+                content: bytes = file.read(MOST_BYTES + 1)
+            break
+        except FileNotFoundError as error:
+            raise PictureError(f"{uri}: no such file") from error
+        except Exception as error:  # stores raise what their libraries raise
+            if isinstance(error, _LASTING) or not isinstance(error, OSError) or not left:
+                raise PictureError(f"{uri}: cannot be read ({_reason(error)})") from error
+            time.sleep(_WAIT_S)
+    return _bounded(content, len(content), uri)
+
+
+def _bounded(content: bytes, size: int, source: str) -> bytes:
+    if size > MOST_BYTES:
+        raise PictureError(f"{source}: over {MOST_BYTES} bytes, which is more than a picture file may have")
+    return content
+
+
+def _broken(source: str, file_name: str, error: Exception | str) -> StoredPicture:
+    """A picture that is not there, and why."""
+
+    def content() -> bytes:
+        raise PictureError(f"{source}: {error}")
+
+    return StoredPicture(source, file_name, content)
+
+
+class _StrictHeader(tarfile.TarInfo):
+    """An archive that stops without its end mark is broken, where tarfile would take it for one that ends."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.TarError as error:
+            if type(error).__name__ == "EOFHeaderError":
+                raise
+            raise tarfile.ReadError(str(error)) from error
+
+
+def _tar_pictures(piece: Piece) -> Iterator[StoredPicture]:
+    """The members of an archive that are pictures by their names, in the order of the archive."""
+    try:
+        with (
+            fsspec.open(piece.uri, "rb") as file,
+            tarfile.open(fileobj=file, mode="r|*", tarinfo=_StrictHeader) as tar,
+        ):
+            for member in tar:
+                if member.isfile() and is_picture_name(member.name):
+                    yield _member(tar, member, f"{piece.uri}#{member.name}")
+    except Exception as error:  # stores and decompressors raise what they like
+        told = f"cannot be read on from here ({_reason(error)}); is the archive truncated?"
+        yield _broken(piece.uri, piece.file_name, told)
+
+
+def _member(tar: tarfile.TarFile, member: tarfile.TarInfo, source: str) -> StoredPicture:
+    if member.size > MOST_BYTES:
+        return StoredPicture(source, member.name, partial(_bounded, b"", member.size, source))
+    opened = tar.extractfile(member)
+    assert opened is not None
+    return StoredPicture(source, member.name, partial(bytes, opened.read()))
+
+
+def _parquet_pictures(piece: Piece) -> Iterator[StoredPicture]:
+    """A picture a row; rows that cannot be read have one each, too, where the file says how many they are."""
+    row = stop = 0
+    try:
+        with fsspec.open(piece.uri, "rb") as file, pq.ParquetFile(file) as parquet:
+            counts = [parquet.metadata.row_group(index).num_rows for index in range(parquet.num_row_groups)]
+            groups = range(piece.first, len(counts) if piece.stop == ALL_GROUPS else piece.stop)
+            row, stop = sum(counts[: groups.start]), sum(counts[: groups.stop])
+            column = picture_column(parquet.schema_arrow, piece.column, piece.uri)
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE, row_groups=list(groups), columns=[column]):
+                for value in batch.column(0).to_pylist():
+                    yield _row_picture(piece, row, value)
+                    row += 1
+    except Exception as error:  # stores and decompressors raise what they like
+        told = f"cannot be read ({_reason(error)})"
+        if row == stop:
+            yield _broken(piece.uri, piece.file_name, told)
+        for lost in range(row, stop):
+            yield _broken(f"{piece.uri}#{lost}", f"{piece.file_name}#{lost}", told)
+
+
+def _row_picture(piece: Piece, row: int, value: Any) -> StoredPicture:
+    """A picture of a row that holds its bytes, its URI, or both as {bytes, path}, the first that is there."""
+    source, file_name = f"{piece.uri}#{row}", f"{piece.file_name}#{row}"
+    if isinstance(value, dict):
+        file_name = value.get("path") or file_name
+        value = value.get("bytes") or value.get("path")
+    if isinstance(value, bytes):
+        return StoredPicture(source, file_name, partial(bytes, value))
+    if isinstance(value, str):
+        return StoredPicture(source, value, partial(fetch, _beside(piece.uri, value)))
+    return _broken(source, file_name, f"no picture in this row, but {value!r:.40}")
+
+
+def _beside(uri: str, location: str) -> str:
+    """A location; those that are relative are so to the file that names them."""
+    if "://" in location or location.startswith("/"):
+        return location
+    return f"{uri.rpartition('/')[0]}/{location}"
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
