@@ -96,7 +96,9 @@ def _run(block: Block, code: str, folder: Path) -> None:
     done = subprocess.run(
         command, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=_LIMIT_S, check=False
     )
-    assert done.returncode == 0, f"docs/{block.page}:{block.line} ends with {done.returncode}\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, (
+        f"docs/{block.page}:{block.line} ends with {done.returncode}\n{done.stdout}{done.stderr}"
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -3,7 +3,6 @@
 import shutil
 
 import pytest
-
 from tests.docs.pages import DOCS, NOT_RUN, blocks, run_page
 
 pytestmark = pytest.mark.xdist_group("docs")  # one worker, so that the tutorial runs once
@@ -75,8 +74,11 @@ def test_a_failing_block_is_named(tmp_path, monkeypatch):
 
 
 def test_blocks_are_read_as_the_reader_sees_them(tmp_path, monkeypatch):
-    page = '```toml title="a.toml"\nx = 1\n```\n\n```python\nassert open("a.toml").read() == "x = 1\\n"\n```\n\n    stray\n'
-    (tmp_path / "page.md").write_text(page)
+    file, code = (
+        '```toml title="a.toml"\nx = 1\n```\n\n',
+        '```python\nassert open("a.toml").read() == "x = 1\\n"\n```\n',
+    )
+    (tmp_path / "page.md").write_text(f"{file}{code}\n    stray\n")
     monkeypatch.setattr("tests.docs.pages.DOCS", tmp_path)
     written, run, stray = blocks("page.md")
     assert written.is_file and run.is_run and not (stray.is_file or stray.is_run or stray.is_shown_only)

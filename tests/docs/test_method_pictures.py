@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 from PIL import Image
-
 from tests.docs.pages import DOCS
 
 

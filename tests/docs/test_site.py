@@ -10,10 +10,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import typer
+from tests.docs.pages import DOCS, ROOT
 
 import rsgnet
 from rsgnet.cli import app
-from tests.docs.pages import DOCS, ROOT
 
 pytestmark = pytest.mark.xdist_group("docs")
 
@@ -47,10 +47,8 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder]
     # Whoever asked for the network would ask a proxy that is not there.
-    nowhere = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False
-    )
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
