@@ -64,6 +64,11 @@ def test_every_page_of_docs_is_there(pages):
         assert (f"{name}/index.html" if name != "index" else "index.html") in pages
 
 
+def test_what_is_fetched_is_seen():
+    page = Page('<link rel="preconnect" href="https://a"><script src=//b></script><a href="https://c"></a><img src=d>')
+    assert page.fetched == ["https://a", "//b", "d"]
+
+
 def test_nothing_comes_from_elsewhere(site, pages):
     for name, page in pages.items():
         for address in page.fetched:
