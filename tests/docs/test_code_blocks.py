@@ -1,0 +1,85 @@
+"""Every code block of the tutorial and the how-to pages runs as it stands, or says to the reader that it does not."""
+
+import shutil
+
+import pytest
+from tests.docs.pages import DOCS, NOT_RUN, blocks, run_page
+
+pytestmark = pytest.mark.xdist_group("docs")  # one worker, so that the tutorial runs once
+
+TUTORIAL = "tutorial.md"
+# They go on in the folder that the tutorial leaves.
+HOW_TO = [
+    "howto/calibration.md",
+    "howto/crowds.md",
+    "howto/evaluation.md",
+    "howto/export.md",
+    "ownership.md",
+    "service.md",
+    "video.md",
+]
+# All blocks that are shown and not run: page, the first words of the code, and the reason that the reader is given.
+SHOWN_ONLY = {
+    ("accuracy.md", "rsgnet evaluate", "needs COCO's pictures"),
+    ("howto/crowds.md", "rsgnet crowds", "needs labelled photos"),
+    ("howto/export.md", "rsgnet export", "takes a minute"),
+    ("method.md", "python docs/method_pictures.py", "in a clone; a test of its own runs it"),
+    ("service.md", "FROM python:3.12-slim", "a Dockerfile"),
+    ("service.md", "[Service] ExecStart=/opt/rsgnet/bin/rsgnet", "/etc/systemd/system/rsgnet.service"),
+    ("service.md", "pip install", "needs the internet"),
+    ("tutorial.md", "python -m", "needs the internet"),
+    ("video.md", "pip install", "needs the internet"),
+    ("video.md", "rsgnet crowds", "takes minutes"),
+    ("video.md", "rsgnet predict", "needs a camera"),
+    ("video.md", '{"file_name": "clip.mp4",', "one line of a file, shortened"),
+}
+PAGES = [path.relative_to(DOCS).as_posix() for path in sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.fixture(scope="session")
+def after_the_tutorial(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tutorial")
+    run_page(TUTORIAL, folder)
+    return folder
+
+
+def test_the_tutorial(after_the_tutorial):
+    assert (after_the_tutorial / "runs/mine/model/model.onnx").is_file()
+    assert (after_the_tutorial / "measured/report.html").is_file()
+    assert (after_the_tutorial / "found/crowd.jpg").is_file()
+
+
+@pytest.mark.parametrize("page", HOW_TO)
+def test_a_page(page, after_the_tutorial, tmp_path):
+    if page == "service.md" and shutil.which("curl") is None:
+        pytest.skip("the page asks the service with curl, which is not installed")
+    run_page(page, shutil.copytree(after_the_tutorial, tmp_path / "folder"))
+
+
+def test_no_block_slips_through():
+    every = [block for page in PAGES for block in blocks(page)]
+    shown = {(b.page, " ".join(b.code.split()[:2]), b.title.removeprefix(NOT_RUN)) for b in every if b.is_shown_only}
+    assert shown == SHOWN_ONLY
+    for block in every:
+        kinds = [block.is_file, block.is_run, block.is_shown_only]
+        assert sum(kinds) == 1, f"docs/{block.page}:{block.line} is neither run nor a file, and does not say so"
+        assert block.is_shown_only or block.page in (TUTORIAL, *HOW_TO), f"{block.page} is not run by these tests"
+
+
+def test_a_failing_block_is_named(tmp_path, monkeypatch):
+    (tmp_path / "page.md").write_text("# Page\n\n```sh\ntrue\n```\n\n```sh\nfalse | cat\n```\n")
+    monkeypatch.setattr("tests.docs.pages.DOCS", tmp_path)
+    with pytest.raises(AssertionError, match=r"docs/page\.md:7 ends with 1"):
+        run_page("page.md", tmp_path)
+
+
+def test_blocks_are_read_as_the_reader_sees_them(tmp_path, monkeypatch):
+    file, code = (
+        '```toml title="a.toml"\nx = 1\n```\n\n',
+        '```python\nassert open("a.toml").read() == "x = 1\\n"\n```\n',
+    )
+    (tmp_path / "page.md").write_text(f"{file}{code}\n    stray\n")
+    monkeypatch.setattr("tests.docs.pages.DOCS", tmp_path)
+    written, run, stray = blocks("page.md")
+    assert written.is_file and run.is_run and not (stray.is_file or stray.is_run or stray.is_shown_only)
+    run_page("page.md", tmp_path)

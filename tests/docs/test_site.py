@@ -1,0 +1,115 @@
+"""The site builds strictly and without a network, tells every name and command, and asks nobody else for anything."""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import typer
+from tests.docs.pages import DOCS, ROOT
+
+import rsgnet
+from rsgnet.cli import app
+
+pytestmark = pytest.mark.xdist_group("docs")
+
+# What browsers fetch by themselves, by tag; of links these kinds.
+FETCHED = {"script": "src", "img": "src", "source": "src", "iframe": "src", "video": "src", "link": "href"}
+FETCHED_LINKS = {"stylesheet", "icon", "preload", "prefetch", "preconnect", "dns-prefetch", "manifest"}
+
+
+class Page(HTMLParser):
+    """One page's anchors, and what a browser fetches for it."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.anchors, self.fetched, self.texts = set(), [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if "id" in given:
+            self.anchors.add(given["id"])
+        kinds = set((given.get("rel") or "stylesheet").split())
+        if tag in FETCHED and FETCHED[tag] in given and (tag != "link" or kinds & FETCHED_LINKS):
+            self.fetched.append(given[FETCHED[tag]])
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder]
+    # Whoever asked for the network would ask a proxy that is not there.
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    return {path.relative_to(site).as_posix(): Page(path.read_text()) for path in site.rglob("*.html")}
+
+
+def test_every_page_of_docs_is_there(pages):
+    for path in DOCS.rglob("*.md"):
+        name = path.relative_to(DOCS).with_suffix("").as_posix()
+        assert (f"{name}/index.html" if name != "index" else "index.html") in pages
+
+
+def test_what_is_fetched_is_seen():
+    page = Page('<link rel="preconnect" href="https://a"><script src=//b></script><a href="https://c"></a><img src=d>')
+    assert page.fetched == ["https://a", "//b", "d"]
+
+
+def test_nothing_comes_from_elsewhere(site, pages):
+    for name, page in pages.items():
+        for address in page.fetched:
+            parts = urlsplit(address)
+            assert not parts.netloc and parts.scheme in ("", "data"), f"{name} fetches {address}"
+            # The page of what is not found names its files from the root.
+            start = site if address.startswith("/") else (site / name).parent
+            target = start / unquote(parts.path).lstrip("/")
+            assert parts.scheme == "data" or target.exists(), f"{name} fetches {address}, which is not there"
+    for sheet in site.rglob("*.css"):
+        asked = re.findall(r"(?:url\(|@import)\s*[\"']?((?:https?:)?//[^\"')]*)", sheet.read_text())
+        assert asked == [], f"{sheet} fetches {asked}"
+
+
+def test_every_public_name_is_explained(pages):
+    anchors = pages["reference/rsgnet/index.html"].anchors
+    assert {f"rsgnet.{name}" for name in rsgnet.__all__} <= anchors
+    inference = pages["reference/inference/index.html"].anchors
+    assert {"rsgnet.inference.tracking.Tracker", "rsgnet.inference.estimator.PoseEstimator.stream"} <= inference
+
+
+def test_every_room_has_its_modules(pages):
+    package = Path(rsgnet.__file__).parent
+    told = set().union(*(page.anchors for name, page in pages.items() if name.startswith("reference/")))
+    without = {"cli", "reproduce", "weights", "terminal", "settings", "files", "pictures"}  # commands, and details
+    for path in package.rglob("[!_]*.py"):
+        module = path.relative_to(package).with_suffix("")
+        assert module.parts[0] in without or f"rsgnet.{'.'.join(module.parts)}" in told, module
+
+
+def test_every_command_and_option_is_told(pages):
+    page = pages["reference/commands/index.html"]
+    text = "".join(page.texts)
+
+    def check(command, name):
+        assert name in text
+        for parameter in command.params:
+            for option in [*parameter.opts, *parameter.secondary_opts]:
+                assert not option.startswith("--") or option in text, f"{name} {option}"
+        for each, inner in getattr(command, "commands", {}).items():
+            check(inner, f"{name} {each}")
+
+    check(typer.main.get_command(app), "rsgnet")
+    assert "[bold]" not in text and "&#x27;" not in text and "<span" not in text
