@@ -165,6 +165,8 @@ class LossConfig(_Strict):
         target: alpha, of the target heatmaps.
         candidates: beta, of everyone's heatmaps.
         relation: theta, of the relation map.
+        relation_error: "squared" as Eq. (6) has it, or "cross_entropy". Few pairs belong together, and the square of a
+            sigmoid's error hardly has a slope where it calls them all strangers: small networks stay there.
         limbs: gamma, of the limb heatmaps.
         peak_emphasis: By how much more an error counts at a keypoint than where there is none; 0 is the plain mean
             squared error of Eq. (5).
@@ -183,6 +185,7 @@ class LossConfig(_Strict):
     target: float = 1.0
     candidates: float = 1.0
     relation: float = 1.0
+    relation_error: Literal["squared", "cross_entropy"] = "squared"
     limbs: float = 0.01
     peak_emphasis: float = 0.0
     location: float = 0.0

@@ -130,7 +130,14 @@ def nano() -> PoseConfig:
             min_keypoints=3,
             pretrained=False,
             # The relation's and limbs' errors are some hundred times the heatmaps'; here they stay the smaller part.
-            loss=LossConfig(sigma=1.5, relation=0.005, limbs=0.01, peak_emphasis=5.0, location=0.03),
+            loss=LossConfig(
+                sigma=1.5,
+                relation=0.05,
+                relation_error="cross_entropy",  # by the squared error it never learns who belongs together (docs/log.md)
+                limbs=0.01,
+                peak_emphasis=5.0,
+                location=0.03,
+            ),
             # Light: more than this costs a network of this size and budget more than it brings (docs/log.md).
             augment=AugmentConfig(rotation_deg=10.0, scale=0.15, shift=0.02, half_body=0.05, colour=0.2),
         ),

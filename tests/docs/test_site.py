@@ -93,7 +93,16 @@ def test_every_public_name_is_explained(pages):
 def test_every_room_has_its_modules(pages):
     package = Path(rsgnet.__file__).parent
     told = set().union(*(page.anchors for name, page in pages.items() if name.startswith("reference/")))
-    without = {"cli", "reproduce", "weights", "terminal", "settings", "files", "pictures"}  # commands, and details
+    without = {
+        "cli",
+        "reproduce",
+        "weights",
+        "terminal",
+        "settings",
+        "files",
+        "pictures",
+        "tiles",
+    }  # commands, and details
     for path in package.rglob("[!_]*.py"):
         module = path.relative_to(package).with_suffix("")
         assert module.parts[0] in without or f"rsgnet.{'.'.join(module.parts)}" in told, module

@@ -61,6 +61,23 @@ def test_relation_loss_counts_each_crop_alike():
     assert loss.item() == pytest.approx((0.25 + 0.64) / 2)
 
 
+def test_a_cross_entropy_of_pairs_stands_for_the_square():
+    relation = torch.tensor([[[0.5, 0.25], [0.0, 1.0]]])
+    wanted = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+    loss = relation_loss(relation, wanted, torch.ones(1, 2, 2), "cross_entropy")
+    assert loss.item() == pytest.approx((math.log(2) - math.log(0.75)) / 4, abs=1e-5)
+
+
+def test_a_relation_that_calls_all_strangers_still_has_a_slope_by_cross_entropy_alone():
+    def slope(error):
+        logits = torch.full((1, 1, 1), -6.0, requires_grad=True)
+        relation_loss(logits.sigmoid(), torch.ones(1, 1, 1), torch.ones(1, 1, 1), error).backward()
+        return -logits.grad.item()
+
+    assert slope("cross_entropy") > 0.99
+    assert slope("squared") < 0.01
+
+
 def test_limb_loss_is_the_binary_cross_entropy():
     logits, wanted = torch.tensor([[[[0.0, 2.0]], [[7.0, 7.0]]]]), torch.tensor([[[[1.0, 0.0]], [[1.0, 1.0]]]])
     value = limb_loss(logits, wanted, torch.tensor([[1.0, 0.0]])).item()

@@ -16,6 +16,7 @@ from rsgnet.model.layers import full_precision
 from rsgnet.skeletons import Skeleton
 
 _NOWHERE = 1e4  # a logit so far below all others that its place has no probability
+_SURE = 1e-6  # probabilities nearer to 0 or 1 than this are held off, so that their logarithms stay finite
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights
         if weights.location:
             location = location + location_loss(*heatmaps, weights.sharpness)
     if output.relation is not None and output.candidates is not None:
-        relation = relation_loss(output.relation, *relation_labels(output.candidates, sample, weights))
+        pairs = relation_labels(output.candidates, sample, weights)
+        relation = relation_loss(output.relation, *pairs, weights.relation_error)
     if output.dense_relation is not None:
         relation = dense_relation_loss(output.dense_relation, labels.target_heatmaps)
     if output.limb_logits is not None:
@@ -104,11 +106,21 @@ def location_loss(
 
 
 def relation_loss(
-    relation: Float[Tensor, "batch n n"], wanted: Float[Tensor, "batch n n"], weights: Float[Tensor, "batch n n"]
+    relation: Float[Tensor, "batch n n"],
+    wanted: Float[Tensor, "batch n n"],
+    weights: Float[Tensor, "batch n n"],
+    error: str = "squared",
 ) -> Tensor:
-    """Eq. (6): the mean squared error over the pairs that count; Np differs from crop to crop, so each counts alike."""
+    """Eq. (6): the mean error over the pairs that count; Np differs from crop to crop, so each counts alike.
+
+    Where the error is "cross_entropy" it stands for Eq. (6)'s square.
+    """
     pairs = weights.sum((1, 2))
-    errors = (weights * (relation - wanted).square()).sum((1, 2)) / pairs.clamp(min=1)
+    if error == "cross_entropy":
+        each = F.binary_cross_entropy(relation.clamp(_SURE, 1 - _SURE), wanted, reduction="none")
+    else:
+        each = (relation - wanted).square()
+    errors = (weights * each).sum((1, 2)) / pairs.clamp(min=1)
     return errors.sum() / (pairs > 0).sum().clamp(min=1)
 
 
