@@ -100,6 +100,9 @@ class ModelConfig(_Strict):
         subsample: Dense relation: whether pixels are related to the highest values in 2x2 windows, not to all pixels.
         plain_convolutions: Without a relation: 3x3 convolutions, of the backbone's width, before the target head. Two
             cost what a relation's fusing costs: the control of an ablation.
+        fusion: What becomes of the features where E_t, or such convolutions, join them: a "convolution" of both stands
+            in their place (the paper), or, "residual", is added to them and starts at 0, so that a plain network that
+            grows loses nothing.
 
     Raises:
         RSGNetError: There are to be such convolutions beside a relation, or fewer than none.
@@ -116,6 +119,7 @@ class ModelConfig(_Strict):
     word_width: int = 600
     subsample: bool = False
     plain_convolutions: int = 0
+    fusion: Literal["convolution", "residual"] = "convolution"
 
     def __post_init__(self) -> None:
         if self.plain_convolutions < 0 or (self.plain_convolutions and self.relation != "none"):

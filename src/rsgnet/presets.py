@@ -133,7 +133,7 @@ def nano() -> PoseConfig:
             loss=LossConfig(
                 sigma=1.5,
                 relation=0.05,
-                relation_error="cross_entropy",  # by the squared error it never learns who belongs together (docs/log.md)
+                relation_error="cross_entropy",  # by the square it never learns who belongs together (docs/log.md)
                 limbs=0.01,
                 peak_emphasis=5.0,
                 location=0.03,

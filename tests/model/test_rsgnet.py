@@ -40,6 +40,20 @@ def test_each_module_switches(relation, skeleton_graph):
         assert 0 <= output.limb_heatmaps.min() <= output.limb_heatmaps.max() <= 1
 
 
+@pytest.mark.parametrize("joined", [{"skeleton_graph": True}, {"relation": "none", "plain_convolutions": 2}])
+def test_a_plain_network_that_grows_by_residual_fusion_loses_nothing_and_learns(joined):
+    plain = RSGNet(replace(NANO, relation="none", skeleton_graph=False)).train()
+    grown = RSGNet(replace(NANO, **{"skeleton_graph": False, **joined}, fusion="residual")).train()
+    grown.load_state_dict(plain.state_dict(), strict=False)
+    crops = torch.randn(2, 3, 64, 64)
+    found = grown(crops).target_heatmaps
+    torch.testing.assert_close(found, plain(crops).target_heatmaps)
+    found.square().mean().backward()
+    assert [each for each in grown.fuse.modules() if isinstance(each, torch.nn.BatchNorm2d)][
+        -1
+    ].weight.grad.abs().sum() > 0
+
+
 def test_output_shapes_are_the_declared_ones():
     output = RSGNet(NANO)(torch.randn(2, 3, 64, 64))
     jaxtyped(typechecker=beartype)(ModelOutput)(**vars(output))

@@ -20,6 +20,12 @@ def rectified(layers: nn.Sequential) -> nn.Sequential:
     return layers.append(nn.ReLU(inplace=True))
 
 
+def start_at_zero(layers: nn.Module) -> None:
+    """Has the last batch normalisation yield 0 until it has learnt otherwise, while its gradient flows."""
+    norm = [module for module in layers.modules() if isinstance(module, nn.BatchNorm2d)][-1]
+    nn.init.zeros_(norm.weight)
+
+
 def doubling(inputs: int, outputs: int) -> nn.Sequential:
     """A transposed convolution that doubles a map's size, its batch normalisation and a ReLU."""
     return rectified(

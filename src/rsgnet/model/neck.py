@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rsgnet.model.layers import convolution, doubling, rectified
+from rsgnet.model.layers import convolution, doubling, rectified, start_at_zero
 
 DECONVOLUTION_WIDTH = 256
 
@@ -40,9 +40,7 @@ class Residual(nn.Module):
         super().__init__()
         self.first = rectified(convolution(width, width, 3))
         self.second = convolution(width, width, 3)
-        norm = self.second[1]
-        assert isinstance(norm, nn.BatchNorm2d)
-        nn.init.zeros_(norm.weight)
+        start_at_zero(self.second)
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, width, H, W) to the same shape; the maps given are not negative."""

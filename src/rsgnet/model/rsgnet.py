@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from rsgnet.config import ModelConfig
 from rsgnet.model.backbone import Backbone
 from rsgnet.model.dense_relation import DenseRelation
-from rsgnet.model.layers import convolution, heatmap_head, rectified
+from rsgnet.model.layers import convolution, heatmap_head, rectified, start_at_zero
 from rsgnet.model.relation_parser import Candidates, TargetAwareRelationParser
 from rsgnet.model.skeleton_graph import SkeletonGraphMachine
 from rsgnet.skeletons import skeleton_named
@@ -67,11 +68,13 @@ class RSGNet(nn.Module):
             self.relation_parser = TargetAwareRelationParser(
                 width, keypoints, config.clue_width, config.peaks_per_keypoint, config.candidate_threshold
             )
-            self.fuse = rectified(convolution(2 * width, width, 3))
+            self.fuse = convolution(2 * width, width, 3)
         if config.plain_convolutions:
-            self.fuse = nn.Sequential(
-                *(rectified(convolution(width, width, 3)) for _ in range(config.plain_convolutions))
-            )
+            *before, last = (convolution(width, width, 3) for _ in range(config.plain_convolutions))
+            self.fuse = nn.Sequential(*map(rectified, before), last)
+        self.adds = config.fusion == "residual"
+        if self.adds and self.fuse is not None:
+            start_at_zero(self.fuse)
         self.target_head = heatmap_head(width, keypoints)
         self.skeleton_graph = SkeletonGraphMachine(skeleton, width) if config.skeleton_graph else None
 
@@ -90,10 +93,13 @@ class RSGNet(nn.Module):
             candidate_heatmaps = self.candidate_head(features)
             parsed = self.relation_parser(features, candidate_heatmaps)
             relation, candidates = parsed.relation, parsed.candidates
-            features = self.fuse(torch.cat([features, parsed.encoding], dim=1))
+            features = self._joined(features, self.fuse(torch.cat([features, parsed.encoding], dim=1)))
         elif self.fuse is not None:
-            features = self.fuse(features)
+            features = self._joined(features, self.fuse(features))
         limb_logits = None
         if self.skeleton_graph is not None:
             limb_logits = self.skeleton_graph(features, self.target_head.weight[:, :, 0, 0])
         return ModelOutput(self.target_head(features), candidate_heatmaps, limb_logits, relation, candidates)
+
+    def _joined(self, features: Tensor, fused: Tensor) -> Tensor:
+        return F.relu(features + fused if self.adds else fused)
