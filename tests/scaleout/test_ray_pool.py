@@ -285,7 +285,7 @@ def test_a_node_is_lost_in_mid_run(cluster, open_tiny, pictures, tmp_path):
     loser.start()
     do = partial(do_on_ray, options=RayOptions(cluster.address))
     totals = finish_run(planned, Job(planned.store.uri, open_noted, run), do, lambda *_: None)
-    loser.join()
-    assert done_before[0] < 40 and len(cluster.list_all_nodes()) == 2
+    loser.join(10)
+    assert done_before and done_before[0] < 40 and len(cluster.list_all_nodes()) == 2
     assert (totals.pictures, totals.errors, len(parts(out))) == (80, 1, 40)
     check_rows(out)

@@ -5,6 +5,7 @@ Only numbers of shards and records travel through Ray; pictures and rows go betw
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections import Counter
@@ -87,6 +88,7 @@ def do_on_ray(job: Job, shards: Sequence[int], options: RayOptions) -> Iterator[
         context = ray.data.DataContext.get_current()
         context.max_errored_blocks = -1
         context.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # each shard is reported by us
         numbers = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
         tries = ray.remote(TryCounter).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
         # All from the start, but one will do: where a node is lost, its actors need not be found a place for.
