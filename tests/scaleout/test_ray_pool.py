@@ -24,7 +24,7 @@ from rsgnet.scaleout.work import Job, ShardFailure
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from rsgnet.scaleout.ray_pool import RayOptions, do_on_ray  # noqa: E402
+from rsgnet.scaleout.ray_pool import TRIES, RayOptions, do_on_ray  # noqa: E402
 
 PATIENCE_S = 600
 
@@ -33,7 +33,7 @@ PATIENCE_S = 600
 def patience():
     """Ray gives a node and its agents 30 s to start; on a busy machine they may need more."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("worker_register_timeout_seconds", "gcs_server_request_timeout_seconds"):
+        for name in ("worker_register_timeout_seconds",):
             patch.setenv(f"RAY_{name}", str(PATIENCE_S))
         patch.setenv("RAY_agent_register_timeout_ms", str(1000 * PATIENCE_S))
         asked = ray._private.services.get_node
@@ -112,10 +112,10 @@ def check_rows(out):
     assert not (out / "partial").exists()
 
 
-def slow(open_estimator, seconds):
-    """Opens estimators that take so much longer over each picture."""
+def changed(open_estimator, change):
+    """Opens estimators that meddle with what they yield; a class in here, as workers do not have this file."""
 
-    class Slow:
+    class Changed:
         def __init__(self):
             self.whole = open_estimator()
 
@@ -123,11 +123,28 @@ def slow(open_estimator, seconds):
             return getattr(self.whole, name)
 
         def stream(self, sources):
-            for told in self.whole.stream(sources):
-                time.sleep(seconds)
-                yield told
+            return change(self.whole.stream(sources))
 
-    return Slow
+    return Changed
+
+
+def slow(open_estimator, seconds):
+    def change(outcomes):
+        for told in outcomes:
+            time.sleep(seconds)
+            yield told
+
+    return changed(open_estimator, change)
+
+
+def at_picture(open_estimator, name, act):
+    def change(outcomes):
+        for picture, outcome in outcomes:
+            if picture.file_name == name:
+                act()
+            yield picture, outcome
+
+    return changed(open_estimator, change)
 
 
 def planned_run(open_estimator, pictures, out, shard_size):
@@ -180,25 +197,31 @@ def test_the_driver_is_killed_and_started_anew(rsgnet, cluster, open_tiny, pictu
 
 
 def test_what_fails_fails_its_shard_alone(cluster, open_tiny, pictures, tmp_path):
-    class Failing:
-        def __init__(self):
-            self.whole = open_tiny()
-
-        def __getattr__(self, name):
-            return getattr(self.whole, name)
-
-        def stream(self, sources):
-            for picture, outcome in self.whole.stream(sources):
-                if picture.file_name == "035.png":
-                    raise OSError("disk full")
-                yield picture, outcome
+    def fail():
+        raise OSError("disk full")
 
     planned, run = planned_run(open_tiny, pictures, tmp_path / "out", 10)
     options = RayOptions(cluster.address, workers=1)
-    told = list(do_on_ray(Job(planned.store.uri, Failing, run), planned.missing, options))
+    told = list(
+        do_on_ray(Job(planned.store.uri, at_picture(open_tiny, "035.png", fail), run), planned.missing, options)
+    )
     failed = [each for each in told if isinstance(each, ShardFailure)]
     assert failed == [ShardFailure(3, "OSError: disk full")]
     assert sorted(each.shard for each in told) == list(range(8)) and len(parts(tmp_path / "out")) == 7
+
+
+def test_a_picture_that_kills_its_workers_costs_its_shard_alone(cluster, open_tiny, pictures, tmp_path):
+    def die():
+        (tmp_path / f"death-{os.getpid()}").touch()
+        os._exit(1)
+
+    planned, run = planned_run(open_tiny, pictures, tmp_path / "out", 10)
+    job = Job(planned.store.uri, at_picture(open_tiny, "035.png", die), run)
+    told = list(do_on_ray(job, planned.missing, RayOptions(cluster.address)))
+    (failed,) = (each for each in told if isinstance(each, ShardFailure))
+    assert failed.shard == 3 and f"died {TRIES} times" in failed.reason
+    assert len(list(tmp_path.glob("death-*"))) == TRIES
+    assert sorted(each.shard for each in told) == list(range(8)) and len(records(tmp_path / "out")) == 7
 
 
 def test_a_worker_with_other_weights_ends_the_run(cluster, open_tiny, pictures, tmp_path):
@@ -258,11 +281,11 @@ def test_a_node_is_lost_in_mid_run(cluster, open_tiny, pictures, tmp_path):
         done_before.append(len(parts(out)))
         cluster.remove_node(lost, allow_graceful=False)
 
-    loser = threading.Thread(target=lose)
+    loser = threading.Thread(target=lose, daemon=True)
     loser.start()
     do = partial(do_on_ray, options=RayOptions(cluster.address))
     totals = finish_run(planned, Job(planned.store.uri, open_noted, run), do, lambda *_: None)
-    loser.join()
-    assert done_before[0] < 40 and len(cluster.list_all_nodes()) == 2
+    loser.join(10)
+    assert done_before and done_before[0] < 40 and len(cluster.list_all_nodes()) == 2
     assert (totals.pictures, totals.errors, len(parts(out))) == (80, 1, 40)
     check_rows(out)

@@ -5,7 +5,10 @@ Only numbers of shards and records travel through Ray; pictures and rows go betw
 
 from __future__ import annotations
 
+import logging
 import os
+import socket
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,14 +21,28 @@ from rsgnet.errors import RSGNetError
 from rsgnet.scaleout.manifest import ShardRecord
 from rsgnet.scaleout.work import Job, ShardFailure, ShardWorker
 
-_TRIES_AFTER_A_LOSS = 5  # of one shard: whatever kills its workers each time shall not do so for ever
+TRIES = 3  # of one shard in a run: whatever kills its workers each time shall not do so for ever
+_ANSWERS_WITHIN_S = 10
+_NO_RAY = "--ray-address {}: no Ray answers there ({}); start one: ray start --head"
+
+
+class TryCounter:
+    """Counts how often shards are begun, as an actor: Ray Data gives a lost one to the next worker without end."""
+
+    def __init__(self) -> None:
+        self._begun: Counter[int] = Counter()
+
+    def begin(self, shard: int) -> int:
+        """How often a shard was begun, this time included."""
+        self._begun[shard] += 1
+        return self._begun[shard]
 
 
 class ShardActor:
     """A worker as Ray Data wants it: columns in, columns out."""
 
-    def __init__(self, job: Job) -> None:
-        self._worker = ShardWorker(job)
+    def __init__(self, job: Job, tries: Any) -> None:
+        self._worker, self._tries = ShardWorker(job), tries
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Does the shards of a batch; what fails is told, so that the others go on."""
@@ -33,10 +50,16 @@ class ShardActor:
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     def _told(self, shard: int) -> dict[str, Any]:
+        if ray.get(self._tries.begin.remote(shard)) > TRIES:
+            return _failed(shard, f"its workers died {TRIES} times; does one of its pictures kill them?")
         try:
             return {**asdict(self._worker.do(shard)), "failure": ""}
         except Exception as error:  # a store that is full, say: this shard has to wait for the next start
-            return {**asdict(ShardRecord(shard=shard)), "failure": f"{type(error).__name__}: {error}"}
+            return _failed(shard, f"{type(error).__name__}: {error}")
+
+
+def _failed(shard: int, why: str) -> dict[str, Any]:
+    return {**asdict(ShardRecord(shard=shard)), "failure": why}
 
 
 @dataclass(frozen=True)
@@ -58,8 +81,6 @@ class RayOptions:
 def do_on_ray(job: Job, shards: Sequence[int], options: RayOptions) -> Iterator[ShardRecord | ShardFailure]:
     """Does shards, as many at a time as there are workers, and tells of each as it is done or fails.
 
-    Shards whose workers die again and again are not told of.
-
     Raises:
         RSGNetError: There is no such cluster, it has nothing to work with, or no worker can open the network.
     """
@@ -67,17 +88,21 @@ def do_on_ray(job: Job, shards: Sequence[int], options: RayOptions) -> Iterator[
         context = ray.data.DataContext.get_current()
         context.max_errored_blocks = -1
         context.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # each shard is reported by us
         numbers = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
-        # At least one, not all of them: where a node is lost, its actors need not be found a place for.
-        pool = ray.data.ActorPoolStrategy(min_size=1, max_size=_workers(options), max_tasks_in_flight_per_actor=2)
+        tries = ray.remote(TryCounter).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
+        # All from the start, but one will do: where a node is lost, its actors need not be found a place for.
+        workers = min(_workers(options), len(shards))
+        pool = ray.data.ActorPoolStrategy(
+            min_size=1, initial_size=workers, max_size=workers, max_tasks_in_flight_per_actor=2
+        )
         done = numbers.map_batches(
             ShardActor,
-            fn_constructor_args=(job,),
+            fn_constructor_args=(job, tries),
             batch_size=1,
             compute=pool,
             num_cpus=1,
             num_gpus=1 if options.gpu else 0,
-            max_task_retries=_TRIES_AFTER_A_LOSS,
         )
         try:
             for row in done.iter_rows():
@@ -93,15 +118,27 @@ def _connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _check_answers(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it reports its use to its makers
     try:
         ray.init(address, log_to_driver=False, logging_level="warning", include_dashboard=None if address else False)
-    except (ConnectionError, ValueError) as error:
-        raise RSGNetError(f"--ray-address {address}: no Ray answers there ({error}); `ray start --head`") from error
+    except ConnectionError as error:
+        raise RSGNetError(_NO_RAY.format(address, error)) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str | None) -> None:
+    """Refuses HOST:PORT where nobody listens: Ray would try for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if not colon or not port.isdecimal() or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_WITHIN_S).close()
+    except OSError as error:
+        raise RSGNetError(_NO_RAY.format(address, error)) from error
 
 
 def _workers(options: RayOptions) -> int:
