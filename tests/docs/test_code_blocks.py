@@ -24,6 +24,8 @@ SHOWN_ONLY = {
     ("howto/crowds.md", "rsgnet crowds", "needs labelled photos"),
     ("howto/export.md", "rsgnet export", "takes a minute"),
     ("method.md", "python docs/method_pictures.py", "in a clone; a test of its own runs it"),
+    ("scaling.md", "pip install", "needs the internet"),
+    ("scaling.md", "import pyarrow.dataset", "needs a finished run"),
     ("service.md", "FROM python:3.12-slim", "a Dockerfile"),
     ("service.md", "[Service] ExecStart=/opt/rsgnet/bin/rsgnet", "/etc/systemd/system/rsgnet.service"),
     ("service.md", "pip install", "needs the internet"),
