@@ -26,6 +26,7 @@ SHOWN_ONLY = {
     ("method.md", "python docs/method_pictures.py", "in a clone; a test of its own runs it"),
     ("scaling.md", "pip install", "needs the internet"),
     ("scaling.md", "import pyarrow.dataset", "needs a finished run"),
+    ("scaling.md", "poses/ manifest.json", "what a run leaves"),
     ("service.md", "FROM python:3.12-slim", "a Dockerfile"),
     ("service.md", "[Service] ExecStart=/opt/rsgnet/bin/rsgnet", "/etc/systemd/system/rsgnet.service"),
     ("service.md", "pip install", "needs the internet"),
