@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -126,7 +127,7 @@ def predict(
         predict_on_ray(sources, out, open_estimator, weights, detector, ray)
     elif engine == "plain":
         drawn = _Drawn(overlay, rivals, smooth, track_threshold)
-        _predict_here(sources, Path(out), open_estimator(device=device), weights, detector, drawn)
+        _predict_here(sources, Path(out), partial(open_estimator, device=device), weights, detector, drawn)
     else:
         raise RSGNetError(f"engine must be plain or ray, not {engine!r}")
 
@@ -142,7 +143,12 @@ class _Drawn:
 
 
 def _predict_here(
-    sources: list[str], out: Path, estimator: PoseEstimator, weights: str, detector: str, drawn: _Drawn
+    sources: list[str],
+    out: Path,
+    open_estimator: Callable[[], PoseEstimator],
+    weights: str,
+    detector: str,
+    drawn: _Drawn,
 ) -> None:
     """Poses in this process: overlays, and files of results."""
     from rsgnet.inference.clips import ClipOptions, write_clips  # noqa: PLC0415
@@ -153,6 +159,7 @@ def _predict_here(
 
     files = find_pictures(sources, skip=out, clips=True)
     overlays = overlay_names(files, out) if drawn.overlay else None
+    estimator = open_estimator()  # once it is known that there is something to do
     if drawn.rivals and getattr(estimator.runner, "ownership", None) is None:
         raise RSGNetError(f"--rivals: {weights} carries no ownership fit; run: rsgnet calibrate {weights}")
     record = record_run(estimator, weights, detector)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 30  # of a picture file: more is not read into memory
 _TRIES = 3
 _WAIT_S = 0.5
-_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # trying again is of no use
+_LASTING = (PermissionError, IsADirectoryError, NotADirectoryError)  # trying again is of no use
 _ROWS_AT_ONCE = 32
 
 
