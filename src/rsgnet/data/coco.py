@@ -107,13 +107,12 @@ def coco_results(annotations: Annotations) -> list[dict[str, Any]]:
 
 
 def _result(person: Person, picture: AnnotatedPicture) -> dict[str, Any]:
-    scores = person.keypoints[:, 2] > 0 if person.keypoint_scores is None else person.keypoint_scores
     return {
         "image_id": picture.id,
         "file_name": picture.file_name,
         "category_id": PERSON_CATEGORY,
-        "keypoints": np.column_stack([person.keypoints[:, :2], scores]).ravel().tolist(),
-        "score": 1.0 if person.score is None else person.score,
+        "keypoints": np.column_stack([person.keypoints[:, :2], person.keypoint_sureness]).ravel().tolist(),
+        "score": person.sureness,
         "bbox": person.box_xywh.tolist(),
     }
 

@@ -41,6 +41,16 @@ class Person:
         """How many keypoints are labelled."""
         return int((self.keypoints[:, 2] > 0).sum())
 
+    @property
+    def sureness(self) -> float:
+        """The score; 1 of a label."""
+        return 1.0 if self.score is None else self.score
+
+    @property
+    def keypoint_sureness(self) -> NDArray[np.float64]:
+        """(K,) the keypoints' scores; of a label 1 where there is one and 0 where there is none."""
+        return (self.keypoints[:, 2] > 0).astype(np.float64) if self.keypoint_scores is None else self.keypoint_scores
+
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedPicture:

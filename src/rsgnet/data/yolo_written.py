@@ -110,8 +110,6 @@ def inside(person: Person, size_wh: Floats) -> Any:
 
 
 def _result(person: Person, size_wh: Floats) -> Floats:
-    scores = person.keypoints[:, 2] > 0 if person.keypoint_scores is None else person.keypoint_scores
-    seen = np.column_stack([person.keypoints[:, :2] / size_wh, scores])
+    seen = np.column_stack([person.keypoints[:, :2] / size_wh, person.keypoint_sureness])
     centre = person.box_xywh[:2] + person.box_xywh[2:] / 2
-    score = 1.0 if person.score is None else person.score
-    return np.concatenate([centre / size_wh, person.box_xywh[2:] / size_wh, seen.ravel(), [score]])
+    return np.concatenate([centre / size_wh, person.box_xywh[2:] / size_wh, seen.ravel(), [person.sureness]])

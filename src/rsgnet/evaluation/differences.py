@@ -89,12 +89,8 @@ def _by_name(found: Annotations) -> dict[str, AnnotatedPicture]:
 
 
 def _surest(picture: AnnotatedPicture | None, threshold: float) -> tuple[Person, ...]:
-    people = [person for person in picture.people if _score(person) >= threshold] if picture else []
-    return tuple(sorted(people, key=_score, reverse=True))
-
-
-def _score(person: Person) -> float:
-    return 1.0 if person.score is None else person.score
+    people = [person for person in picture.people if person.sureness >= threshold] if picture else []
+    return tuple(sorted(people, key=lambda person: person.sureness, reverse=True))
 
 
 def _difference(
@@ -106,12 +102,12 @@ def _difference(
     for place in np.argsort(-alike, axis=None, kind="stable").tolist():
         row, column = divmod(place, len(second))
         if row in left and column in right and alike[row, column] >= _SAME_PERSON_OKS:
-            weight = (_score(first[row]) + _score(second[column])) / 2
+            weight = (first[row].sureness + second[column].sureness) / 2
             pairs.append(Pair(row, column, (1 - float(alike[row, column])) * weight, weight))
             left.remove(row)
             right.remove(column)
-    pairs += [Pair(row, None, _score(first[row]), _score(first[row])) for row in sorted(left)]
-    pairs += [Pair(None, column, _score(second[column]), _score(second[column])) for column in sorted(right)]
+    pairs += [Pair(row, None, first[row].sureness, first[row].sureness) for row in sorted(left)]
+    pairs += [Pair(None, column, second[column].sureness, second[column].sureness) for column in sorted(right)]
     return PictureDifference(name, first, second, tuple(sorted(pairs, key=lambda pair: -pair.difference)))
 
 
@@ -126,9 +122,5 @@ def _alike(first: Sequence[Person], second: Sequence[Person], skeleton: Skeleton
 
 def _arrays(people: Sequence[Person]) -> tuple[Floats, Floats, Floats]:
     places = np.array([person.keypoints[:, :2] for person in people])
-    visible = [person.keypoints[:, 2] > 0 for person in people]
-    scores = [
-        seen if person.keypoint_scores is None else person.keypoint_scores
-        for person, seen in zip(people, visible, strict=True)
-    ]
-    return places, np.clip(np.array(scores, np.float64), 0, 1), np.array([person.area for person in people])
+    scores = [person.keypoint_sureness for person in people]
+    return places, np.clip(np.array(scores), 0, 1), np.array([person.area for person in people])

@@ -95,10 +95,7 @@ def _side(
     order = [place for place in reversed(range(len(pairs))) if indices[place] is not None]
     shown = [people[index] for place in order if (index := indices[place]) is not None]
     places = np.array([person.keypoints[:, :2] for person in shown]).reshape(-1, len(skeleton), 2)
-    scores = np.array(
-        [person.keypoints[:, 2] > 0 if person.keypoint_scores is None else person.keypoint_scores for person in shown],
-        np.float64,
-    ).reshape(-1, len(skeleton))
+    scores = np.array([person.keypoint_sureness for person in shown]).reshape(-1, len(skeleton))
     # Numbers give draw_poses its colours; whoever both sides agree on has none.
     calm = [pairs[place].difference < _CALM * max(pairs[place].weight, 1e-9) for place in order]
     numbers = np.array([-1 if agreed else place for place, agreed in zip(order, calm, strict=True)], np.intp)
