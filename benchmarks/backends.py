@@ -1,25 +1,25 @@
-"""How fast each back end runs pose networks here, side by side in one run, eager PyTorch in float32 being 1.
+"""How fast each back end runs pose networks here, and how near that is to what the machine can do.
 
-`python benchmarks/backends.py [NETWORK ...] [--threads 1] [--batch 16] [--rounds 7] [--seconds 2]`
+`python benchmarks/backends.py [NETWORK ...] [--batch 8]`
 
 A network is a model directory, or a preset, which gets random weights: how fast it is does not depend on them. The
-ranges of 8 bits are measured on noise, for the same reason; what 8 bits cost in AP is for `rsgnet evaluate` to say.
+ranges of 8 bits are measured on noise, for the same reason; what 8 bits cost in AP is for `agreement.py` to say. Eager
+PyTorch in float32, laid out as it is by default, is 1. The machine's peak is a product of two large matrices by the
+same library, with the same threads and type, in turn with the networks.
 """
 
 import argparse
-import os
-import platform
-import statistics
+import functools
 import tempfile
-import time
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
 from pathlib import Path
 
+import measuring
 import numpy as np
 import torch
 
-from rsgnet.checkpoint import build, save_model
-from rsgnet.config import GRAPH_FORM_PROPERTY, INT8_FILE, WEIGHTS_FILE, GraphForm
+from rsgnet.checkpoint import build, load_pose_model, save_model
+from rsgnet.config import GRAPH_FORM_PROPERTY, INT8_FILE, WEIGHTS_FILE, GraphForm, PoseConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.export.directory import export_onnx
 from rsgnet.export.openvino_file import read_network, set_metadata, write_network
@@ -27,12 +27,19 @@ from rsgnet.export.quantise import quantised
 from rsgnet.inference.backends import PRECISIONS
 from rsgnet.inference.runner import open_runner
 from rsgnet.inference.weights import find_weights
+from rsgnet.model.cost import cost_of
+from rsgnet.model.pixels import normalise
 from rsgnet.presets import preset_named
 from rsgnet.settings import to_json
 
 NETWORKS = ["nano", "hrnet-w32-256x192-coco", "rsgnet-w32-256x192-coco"]
+JUDGED = "hrnet-w32-256x192-coco"  # what the bounds are for
 ENGINES = [(backend, precision) for backend in ("torch", "onnx", "openvino") for precision in PRECISIONS[backend]]
 CALIBRATION = 16
+MATRIX = 2048
+EAGER, PRODUCT = "eager PyTorch", "product of matrices"
+
+Rivals = dict[str, Callable[[], object]]
 
 
 def model_directory(network: str, folder: Path) -> Path:
@@ -58,71 +65,94 @@ def model_directory(network: str, folder: Path) -> Path:
     return directory
 
 
-def crops_per_second(runner, crops: np.ndarray, seconds: float) -> float:
-    count, start = 0, time.perf_counter()
-    while (passed := time.perf_counter() - start) < seconds:
-        runner(crops)
-        count += len(crops)
-    return count / passed
+def eager(directory: Path, config: PoseConfig, crops: np.ndarray) -> Callable[[], object]:
+    """The network as a script would call it."""
+    network, pixels = load_pose_model(directory).eval(), torch.from_numpy(crops)
+
+    def forward() -> object:
+        with torch.inference_mode():
+            return network(normalise(pixels, config.crop.mean, config.crop.std).contiguous()).target_heatmaps
+
+    return forward
 
 
-def compare(network: str, arguments: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        directory = model_directory(network, Path(folder))
-        runners = {}
-        for backend, precision in ENGINES:
-            try:
-                runners[f"{backend} {precision}"] = open_runner(directory, backend, "cpu", precision=precision)
-            except RSGNetError as error:
-                print(f"  {backend} {precision}: {error}")
-        config = next(iter(runners.values())).config
-        width, height = config.crop.size_wh
-        crops = np.random.default_rng(1).integers(0, 256, (arguments.batch, height, width, 3), np.uint8)
-        for runner in runners.values():
-            runner(crops)
-        rounds = [
-            {name: crops_per_second(runner, crops, arguments.seconds) for name, runner in runners.items()}
-            for _ in range(arguments.rounds)
+def matrix_product(threads: int) -> Callable[[], object]:
+    """OpenVINO's product of two matrices, in float32."""
+    import openvino  # noqa: PLC0415
+    from openvino import opset13 as ops  # noqa: PLC0415
+
+    one, other = np.random.default_rng(0).standard_normal((2, MATRIX, MATRIX), np.float32)
+    given = ops.parameter([MATRIX, MATRIX], np.float32)
+    product = openvino.Model([ops.matmul(given, ops.constant(other), False, False)], [given])
+    hints = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    compiled = openvino.Core().compile_model(product, "CPU", hints)
+    return lambda: compiled(one)
+
+
+def engines(directory: Path, crops: np.ndarray) -> Rivals:
+    """The network in every back end and precision that works here."""
+    rivals: Rivals = {}
+    for backend, precision in ENGINES:
+        try:
+            runner = open_runner(directory, backend, "cpu", precision=precision)
+        except RSGNetError as error:
+            print(f"  {backend} {precision}: {error}")
+        else:
+            rivals[f"{backend} {precision}"] = functools.partial(runner, crops)
+    return rivals
+
+
+def figures_of(network: str, directory: Path, arguments: argparse.Namespace) -> list[measuring.Figure]:
+    config = open_runner(directory).config
+    width, height = config.crop.size_wh
+    crops = np.random.default_rng(1).integers(0, 256, (arguments.batch, height, width, 3), np.uint8)
+    ours = engines(directory, crops)
+    rivals: Rivals = {EAGER: eager(directory, config, crops), **ours, PRODUCT: matrix_product(arguments.threads)}
+    times = measuring.SideBySide(rivals, arguments.rounds, arguments.seconds)
+    name = f"{network}, batch {arguments.batch}"
+    found = []
+    for engine in [EAGER, *ours]:
+        speed = measuring.Spread.of([arguments.batch / seconds for seconds in times.seconds[engine]])
+        found.append(measuring.Figure(f"{name}: crops a second, {engine}", speed))
+    for engine in ours:
+        found.append(measuring.Figure(f"{name}: {engine} to {EAGER}", times.ratio(EAGER, to=engine)))
+    if network == JUDGED:
+        full = [engine for engine in ours if engine.endswith("float32")]
+        rounded = [engine for engine in ours if not engine.endswith("float32")]
+        for kind, among, bound in (("float32", full, 2.0), ("bf16 or int8", rounded, 4.0)):
+            best = min(among, key=lambda engine: times.spread(engine).median)
+            value = times.ratio(EAGER, to=best)
+            found.append(measuring.at_least(f"{name}: best in {kind}, {best}, to {EAGER}", value, bound))
+    cost = cost_of(build(config), config.crop.size_wh)
+    work = 2 * arguments.batch * (cost.layer_macs + cost.product_macs)
+    for engine in (EAGER, "openvino float32"):
+        shares = [
+            (work / own) / (2 * MATRIX**3 / peak)
+            for own, peak in zip(times.seconds[engine], times.seconds[PRODUCT], strict=True)
         ]
-    print(f"{network}: {config.model.backbone}, {height}x{width}, batch {arguments.batch}, {arguments.rounds} rounds")
-    for name in runners:
-        speeds = [each[name] for each in rounds]
-        ratios = [each[name] / each["torch float32"] for each in rounds]
-        print(
-            f"  {name:18} {statistics.median(speeds):8.1f} crops/s   ratio {statistics.median(ratios):5.2f} "
-            f"(from {min(ratios):.2f} to {max(ratios):.2f})"
-        )
+        judge = measuring.at_least if (network, engine) == (JUDGED, "openvino float32") else _known
+        found.append(judge(f"{name}: share of the machine's peak, {engine}", measuring.Spread.of(shares), 0.6))
+    peak = measuring.Spread.of([2 * MATRIX**3 / seconds / 1e9 for seconds in times.seconds[PRODUCT]])
+    return [*found, measuring.Figure("the machine's peak in float32, 1e9 operations a second", peak)]
+
+
+def _known(what: str, value: measuring.Spread, _: float) -> measuring.Figure:
+    return measuring.Figure(what, value)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = measuring.arguments_of(__doc__)
     parser.add_argument("networks", nargs="*", default=NETWORKS)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=2.0)
     arguments = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # what the sessions take for leave
-    torch.set_num_threads(arguments.threads)
-    print(f"{processor()}, {os.cpu_count()} cores, {arguments.threads} threads, Python {platform.python_version()}")
-    print(", ".join(f"{name} {installed(name)}" for name in ("torch", "onnxruntime", "openvino", "nncf")))
+    measuring.use_threads(arguments.threads)
+    measuring.print_machine(arguments.threads)
+    figures = []
     for network in arguments.networks:
-        compare(network, arguments)
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-
-
-def installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"
+        with tempfile.TemporaryDirectory() as folder:
+            figures += figures_of(network, model_directory(network, Path(folder)), arguments)
+    measuring.report("backends", figures, arguments)
 
 
 if __name__ == "__main__":

@@ -8,17 +8,14 @@ truth's; differences are to "quarter".
 """
 
 import argparse
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from predicted import poses_of
+
 from rsgnet.data.annotations import Annotations, read_annotations
 from rsgnet.evaluation.assessment import assess
-from rsgnet.evaluation.results import Results, read_keypoint_results
-from rsgnet.inference.annotated import boxes_for, predict_annotated
-from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.predictions import write_predictions
-from rsgnet.inference.run_record import RESULTS_FILE, record_run
+from rsgnet.evaluation.results import Results
 from rsgnet.inference.runner import open_runner
 
 REFINEMENTS = ("quarter", "none", "taylor")
@@ -28,12 +25,7 @@ def decoded(truth: Annotations, refinement: str, arguments: argparse.Namespace) 
     """The poses of everyone, read off the heatmaps in one way."""
     runner = open_runner(arguments.weights)
     runner.config = replace(runner.config, decode=replace(runner.config.decode, refinement=refinement))
-    estimator = PoseEstimator(runner, boxes_for(truth, "gt"), flip_test=arguments.flip, skeleton=truth.skeleton)
-    with tempfile.TemporaryDirectory() as folder:
-        poses = predict_annotated(estimator, truth, arguments.pictures)
-        record = record_run(estimator, str(arguments.weights), "gt")
-        write_predictions(poses, Path(folder), None, lambda *_: None, record)
-        return read_keypoint_results(Path(folder) / RESULTS_FILE, truth)
+    return poses_of(runner, truth, arguments.pictures, str(arguments.weights), arguments.flip)
 
 
 def main() -> None:

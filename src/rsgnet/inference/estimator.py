@@ -21,7 +21,7 @@ from rsgnet.geometry import Floats
 from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.contests import find_contests, with_contests
 from rsgnet.inference.crop_poses import find_in_crops
-from rsgnet.inference.crops import cut
+from rsgnet.inference.crops import Crop, cut
 from rsgnet.inference.decode import pose_scores
 from rsgnet.inference.detector import Detector, open_detector
 from rsgnet.inference.evidence import CROP_FEATURES, Evidence
@@ -36,6 +36,7 @@ from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17, Skeleton, skeleton_named
 
 Source = TypeVar("Source")
+_Job = tuple[Photo, NDArray[np.float64]]
 _WORKERS = 4
 
 
@@ -224,14 +225,26 @@ class PoseEstimator:
             return [boxes for photo in photos for boxes in self._detect([photo])]
         return [boxes.inside(photo.size_wh) for photo, boxes in zip(photos, found, strict=True)]
 
-    def _people(self, jobs: Sequence[tuple[Photo, NDArray[np.float64]]], pool: ThreadPoolExecutor) -> Iterator[_Person]:
+    def _people(self, jobs: Sequence[_Job], pool: ThreadPoolExecutor) -> Iterator[_Person]:
         """What was found in each box."""
-        for start in range(0, len(jobs), self.batch_size):
-            batch = jobs[start : start + self.batch_size]
-            crops = list(pool.map(lambda job: cut(job[0].pixels, job[1], self.config.crop), batch))
+        for crops in self._crops(jobs, pool):
             found = find_in_crops(self.runner, self.config, crops, self.flip_test, self._gathers)
             areas = (crop.area for crop in crops)
             yield from map(_Person, found.keypoints_xy, found.scores, found.evidence, found.candidates, areas)
+
+    def _crops(
+        self, jobs: Sequence[tuple[Photo, NDArray[np.float64]]], pool: ThreadPoolExecutor
+    ) -> Iterator[list[Crop]]:
+        """Batches of crops, the next one being cut while the caller works on one."""
+
+        def cutting(start: int) -> Iterator[Crop]:
+            batch = jobs[start : start + self.batch_size]
+            return pool.map(lambda job: cut(job[0].pixels, job[1], self.config.crop), batch)
+
+        coming = cutting(0)
+        for start in range(0, len(jobs), self.batch_size):
+            crops, coming = list(coming), cutting(start + self.batch_size)
+            yield crops
 
     def _poses(self, photo: Photo, boxes: Boxes, people: Sequence[_Person]) -> Poses:
         decode, count = self.config.decode, len(self._predicted)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +18,7 @@ from rsgnet.poses import Poses
 from rsgnet.settings import to_json
 
 _JPEG_LARGEST_SIDE = 65_500
+_DRAWN_LATE = 4  # overlays that may wait to be drawn, with their pictures in memory
 
 Outcome = tuple[PictureFile, Poses | RSGNetError]
 
@@ -75,7 +77,9 @@ def write_predictions(
     record: RunRecord,
     rivals: bool = False,
 ) -> Predictions:
-    """Draws and writes outcomes as they come; poses.json holds all of them even if the run is broken off.
+    """Draws and writes outcomes as they come, and draws while the next are made.
+
+    poses.json holds all of them even if the run is broken off.
 
     Args:
         outcomes: Pictures with their poses or errors, as `PoseEstimator.stream` yields them.
@@ -85,21 +89,47 @@ def write_predictions(
         record: What the poses come from; written to run.json.
         rivals: Whether overlays show who else may own contested keypoints.
     """
-    done = Predictions()
-    try:
-        for file, outcome in outcomes:
-            if isinstance(outcome, RSGNetError):
-                done.errors.append(outcome)
-            else:
-                if overlays is not None:
-                    done.overlays.append(_write_overlay(outcome, overlays[file], rivals))
-                done.results += outcome.to_coco()
-                done.pictures += 1
-            report(file, outcome)
-    finally:
-        write_text(out / RUN_FILE, to_json(record))
-        write_text(out / RESULTS_FILE, json.dumps(done.results))
+    done, waiting = Predictions(), deque[_Told]()
+
+    def finish() -> None:
+        told = waiting.popleft()
+        if told.overlay is not None:
+            done.overlays.append(told.overlay.result())
+        report(told.file, told.outcome)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="rsgnet-draw") as drawing:
+        try:
+            for file, outcome in outcomes:
+                overlay = None
+                if isinstance(outcome, RSGNetError):
+                    done.errors.append(outcome)
+                else:
+                    done.results += outcome.to_coco()
+                    done.pictures += 1
+                    if overlays is not None:
+                        overlay = drawing.submit(_write_overlay, outcome, overlays[file], rivals)
+                waiting.append(_Told(file, outcome, overlay))
+                while waiting and (len(waiting) > _DRAWN_LATE or waiting[0].is_done):
+                    finish()
+            while waiting:
+                finish()
+        finally:
+            write_text(out / RUN_FILE, to_json(record))
+            write_text(out / RESULTS_FILE, json.dumps(done.results))
     return done
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """An outcome, and the overlay that is drawn of it while the next are made."""
+
+    file: PictureFile
+    outcome: Poses | RSGNetError
+    overlay: Future[Path] | None
+
+    @property
+    def is_done(self) -> bool:
+        return self.overlay is None or self.overlay.done()
 
 
 def _relative(file: PictureFile) -> PurePosixPath:

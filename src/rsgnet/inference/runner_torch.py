@@ -42,7 +42,8 @@ class TorchRunner:
         self.gives_candidates = config.model.relation != "none"
         self._torch, self._normalise, self._device = torch, normalise, pytorch_device(device)
         self._table, self._relation, self._bf16 = candidate_table, candidate_relation, precision == "bf16"
-        self._model: Any = load_pose_model(path.parent).to(self._device).eval()
+        network: Any = load_pose_model(path.parent)
+        self._model = network.to(self._device, memory_format=torch.channels_last).eval()
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(B, K, h, w) target heatmaps of (B, H, W, 3) RGB crops."""

@@ -89,11 +89,17 @@ class DenseClues(nn.Module):
         return projected
 
     def _categories(self, candidate_heatmaps: Tensor) -> Tensor:
-        """Each pixel's words are the sum of the keypoints', weighed by the heatmaps: hundreds of maps a crop."""
-        words = self.word_encoder(self.words).T[:, :, None, None]
-        at_once = self.training or torch.compiler.is_compiling()  # training sees the batch's statistics
-        crops = [candidate_heatmaps] if at_once else torch.split(candidate_heatmaps, 1)
-        return torch.cat([self.category(F.conv2d(each, words)) for each in crops])
+        """Each pixel's words are the sum of the keypoints', weighed by the heatmaps: hundreds of maps a crop.
+
+        They are never made: the weighing and the convolution behind it are linear, so one convolution of K maps is both.
+        """
+        words = self.word_encoder(self.words)
+        convolved, *rest = self.category
+        kernel = torch.einsum("cwyx,kw->ckyx", convolved.weight, words)
+        maps: Tensor = F.conv2d(candidate_heatmaps, kernel, padding=1)
+        for layer in rest:
+            maps = layer(maps)
+        return maps
 
 
 class DenseRelationHead(nn.Module):
