@@ -3,7 +3,7 @@ PYTHON ?= python3
 LIGHT := .venv-light
 FULL := .venv-full
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs bench clean
 
 demo: $(LIGHT)/installed ## Draw a crowd, run the whole line on it and on PHOTO, with the light install
 	$(LIGHT)/bin/rsgnet demo $(PHOTO) --out out/demo
@@ -19,6 +19,28 @@ check: $(FULL)/installed
 
 docs: $(FULL)/installed ## The documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(FULL)/bin/mkdocs build --strict
+
+# LABELS of people to train on, HELD_OUT of others, PICTURES of both: what the figures need is not in this repository.
+LABELS ?= data/coco_people_train.json
+HELD_OUT ?= data/coco_people_val.json
+PICTURES ?= data/images
+FIGURES ?= docs/performance.json
+BENCH = $(FULL)/bin/python benchmarks
+RESULT = --json $(FIGURES)
+
+bench: $(FULL)/installed ## Every speed and its bound, into docs/performance.json; half an hour on an idle machine
+	$(FULL)/bin/python -m pip install --quiet pycocotools
+	$(BENCH)/candidate_cost.py $(RESULT)
+	$(BENCH)/dense_relation.py $(RESULT)
+	$(BENCH)/backends.py $(RESULT)
+	$(BENCH)/agreement.py $(HELD_OUT) $(PICTURES) --calibrate $(LABELS):$(PICTURES) $(RESULT)
+	$(BENCH)/whole_line.py $(PICTURES) $(RESULT)
+	$(BENCH)/evaluation_speed.py $(RESULT)
+	$(BENCH)/training_samples.py $(LABELS) $(PICTURES) $(RESULT)
+	$(BENCH)/training_step.py $(RESULT)
+	$(BENCH)/compiled.py $(RESULT)
+	$(BENCH)/footprint.py $(PICTURES) $(RESULT)
+	$(BENCH)/growth.py $(PICTURES) --plot docs/pictures/growth.svg $(RESULT)
 
 $(LIGHT)/installed: pyproject.toml
 	$(PYTHON) -m venv --clear $(LIGHT)

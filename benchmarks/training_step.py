@@ -1,13 +1,14 @@
-"""How fast a network trains here: one step of a preset, with its memory laid out both ways, side by side.
+"""How fast a network trains here: one step of a preset, and what makes it faster, side by side.
 
-`python benchmarks/training_step.py [PRESET] [--threads 1] [--rounds 5]`
+`python benchmarks/training_step.py [PRESET] [--threads 1]`
+
+Memory is laid out as PyTorch does by default, and channels last; with the latter the larger depthwise convolutions take
+their gradients from 3x3 windows, as the trainer has them do on CPUs.
 """
 
-import argparse
-import platform
-import statistics
-import time
+from collections.abc import Callable
 
+import measuring
 import torch
 
 from rsgnet.checkpoint import build
@@ -16,9 +17,10 @@ from rsgnet.data.dataset import Sample
 from rsgnet.model.pixels import normalise
 from rsgnet.presets import preset_named
 from rsgnet.skeletons import skeleton_named
+from rsgnet.training.depthwise import quicken_depthwise
 from rsgnet.training.losses import pose_losses
 
-STEPS = 4
+CONTIGUOUS, LAST, QUICK = "contiguous", "channels last", "channels last, depthwise gradients from windows"
 
 
 def random_batch(config: PoseConfig) -> Sample:
@@ -33,52 +35,45 @@ def random_batch(config: PoseConfig) -> Sample:
     )
 
 
-def stepper(config: PoseConfig, layout: torch.memory_format, batch: Sample):
-    model = build(config).train().to(memory_format=layout)
+def stepper(config: PoseConfig, kind: str, batch: Sample) -> Callable[[], None]:
+    layout = torch.contiguous_format if kind == CONTIGUOUS else torch.channels_last
+    model = build(config).train()
+    if kind == QUICK:
+        quicken_depthwise(model)
+    model = model.to(memory_format=layout)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     skeleton = skeleton_named(config.model.skeleton)
 
     def step() -> None:
         crops = normalise(batch.crop, config.crop.mean, config.crop.std).contiguous(memory_format=layout)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            output = model(crops)
         optimizer.zero_grad()
-        pose_losses(output, batch, skeleton, config.training.loss).total.backward()
+        pose_losses(model(crops), batch, skeleton, config.training.loss).total.backward()
         optimizer.step()
 
     return step
 
 
-def seconds(step) -> float:
-    start = time.perf_counter()
-    for _ in range(STEPS):
-        step()
-    return (time.perf_counter() - start) / STEPS
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = measuring.arguments_of(__doc__, threads=1)
     parser.add_argument("preset", nargs="?", default="nano")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    measuring.use_threads(arguments.threads)
+    measuring.print_machine(arguments.threads)
     torch.manual_seed(0)
     config = preset_named(arguments.preset)
-    batch = random_batch(config)
-    steps = [stepper(config, layout, batch) for layout in (torch.contiguous_format, torch.channels_last)]
-    for step in steps:
-        step()
-    rounds = [[seconds(step) for step in steps] for _ in range(arguments.rounds)]
-    plain, last = (statistics.median(each) for each in zip(*rounds, strict=True))
-    ratios = [one / other for one, other in rounds]
-    crops = config.training.batch_size
-    machine = platform.processor() or platform.machine()
-    print(f"{machine}, torch {torch.__version__}, {arguments.threads} threads, bf16")
-    print(f"{config.name}, batch {crops}: {crops / plain:.0f} crops/s plain, {crops / last:.0f} channels last")
-    print(
-        f"ratio {statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f} in {len(ratios)} rounds)"
-    )
+    assert isinstance(config, PoseConfig)
+    batch, crops = random_batch(config), config.training.batch_size
+    steps = {kind: stepper(config, kind, batch) for kind in (CONTIGUOUS, LAST, QUICK)}
+    times = measuring.SideBySide(steps, arguments.rounds, arguments.seconds)
+    what = f"{config.name}, training in batches of {crops}"
+    figures = []
+    for kind in steps:
+        speed = measuring.Spread.of([crops / seconds for seconds in times.seconds[kind]])
+        figures.append(measuring.Figure(f"{what}: crops a second, {kind}", speed))
+        if kind != CONTIGUOUS:
+            figures.append(measuring.Figure(f"{what}: {kind} to {CONTIGUOUS}", times.ratio(CONTIGUOUS, to=kind)))
+    measuring.report("training_step", figures, arguments)
 
 
 if __name__ == "__main__":

@@ -63,23 +63,34 @@ def make_labels(sample: Sample, skeleton: Skeleton, loss: LossConfig) -> Labels:
     released = loss.labels == "released"
     reached = sample.labelled & _in_reach(sample.keypoints_xy, shape_hw, loss.sigma, (2, 1) if released else (0, 0))
     shown = reached if released else sample.labelled
-    everyone = encode(torch.where(shown[..., None], sample.keypoints_xy, torch.nan), shape_hw, loss.sigma)
-    heights = everyone.new_tensor([1.0] + [loss.rivals] * (everyone.shape[1] - 1))
-    candidate_heatmaps = (everyone * heights[:, None, None, None]).amax(1)
+    places = torch.where(shown[..., None], sample.keypoints_xy, torch.nan)
+    target_heatmaps = encode(places[:, 0], shape_hw, loss.sigma)
+    rivals = _highest(places[:, 1:], shape_hw, loss.sigma)
     if released:
         candidate_weights = shown.any(1)[..., None, None]
-        limbs, limb_weights = _released_limbs(sample, skeleton, reached[:, 0], everyone[:, 0])
+        limbs, limb_weights = _released_limbs(sample, skeleton, reached[:, 0], target_heatmaps)
     else:
-        candidate_weights = (everyone.amax(1) > 0.01) | sample.background[:, None]
+        candidate_weights = (torch.maximum(target_heatmaps, rivals) > 0.01) | sample.background[:, None]
         limbs, limb_weights = _limb_labels(sample, skeleton, loss.limb_width)
     return Labels(
-        target_heatmaps=everyone[:, 0],
+        target_heatmaps=target_heatmaps,
         target_weights=reached[:, 0].float(),
-        candidate_heatmaps=candidate_heatmaps,
+        candidate_heatmaps=torch.maximum(target_heatmaps, loss.rivals * rivals),
         candidate_weights=candidate_weights.float(),
         limbs=limbs,
         limb_weights=limb_weights,
     )
+
+
+def _highest(places: Float[Tensor, "batch people keypoints 2"], shape_hw: tuple[int, int], sigma: float) -> Tensor:
+    """(B, K, h, w) the highest Gaussian at each place; most crops hold few people, and absent ones cost nothing."""
+    highest = places.new_zeros(places.shape[0], places.shape[2], *shape_hw)
+    present = places.isfinite().flatten(2).any(-1)
+    for person in range(places.shape[1]):
+        crops = present[:, person].nonzero()[:, 0]
+        if len(crops):
+            highest[crops] = torch.maximum(highest[crops], encode(places[crops, person], shape_hw, sigma))
+    return highest
 
 
 def _in_reach(

@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Any
 
 import numpy as np
 from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
+from faster_coco_eval.faster_eval_api_cpp import COCOevalAccumulate
 
 from rsgnet.data.annotations import AnnotatedPicture, Annotations, Person
 from rsgnet.data.coco import PERSON_CATEGORY
 from rsgnet.evaluation.protocol import asked_for, oks_area
 from rsgnet.evaluation.results import Results
+from rsgnet.evaluation.similarity import similarities
 
 NOTHING_TO_MEASURE = -1.0  # as pycocotools: no labelled person in that range of sizes or crowding
+
+
+class _Evaluator(COCOeval_faster):  # type: ignore[misc]
+    """The official tool. OKS comes from `similarities`, and pictures are matched once, whichever of them are asked for.
+
+    Attributes:
+        oks: By picture, found with annotated people.
+    """
+
+    oks: dict[int, Any]
+
+    def computeOks(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803
+        """What the official tool computes here, picture by picture."""
+        return self.oks.get(imgId, [])
+
+    def matched_once(self) -> tuple[list[Any], Any]:
+        """What came of matching: an entry for each range of sizes and picture, and the parameters it was done by."""
+        if not hasattr(self, "_evalImgs_cpp"):
+            self.evaluate()
+        return self._evalImgs_cpp, self._paramsEval
 
 
 def official_evaluator(truth: Annotations, results: Results, kind: str, crowdpose: bool = False) -> Any:
@@ -29,25 +52,31 @@ def official_evaluator(truth: Annotations, results: Results, kind: str, crowdpos
     people = [(picture.id, person) for picture in truth.pictures for person in picture.people]
     # Ids are counted anew from 1: the evaluator takes an id of 0 for "not matched".
     truths = [_truth(index, image_id, person, crowdpose) for index, (image_id, person) in enumerate(people, 1)]
-    found = [_found(index, results) for index in range(len(results))]
     frame = {"images": [{"id": picture.id} for picture in truth.pictures], "categories": [{"id": PERSON_CATEGORY}]}
-    return COCOeval_faster(
+    evaluator = _Evaluator(
         COCO({**frame, "annotations": truths}),
-        COCO({**frame, "annotations": found}),
+        COCO({**frame, "annotations": _found(results)}),
         kind,
         kpt_oks_sigmas=list(truth.skeleton.sigmas),
+        separate_eval=True,
     )
+    if kind == "keypoints":
+        evaluator.oks = similarities(truth, results, crowdpose, evaluator.params.maxDets[-1])
+    return evaluator
 
 
 def accumulate(evaluator: Any, pictures: Iterable[AnnotatedPicture]) -> dict[str, Any]:
     """Precision (thresholds, recalls, 1, sizes, limits) and recall (thresholds, 1, sizes, limits) on some pictures."""
-    ids = [picture.id for picture in pictures]
-    if not ids:
+    wanted = {picture.id for picture in pictures}
+    if not wanted:
         return {"precision": np.full((10, 101, 1, 4, 1), -1.0), "recall": np.full((10, 1, 4, 1), -1.0)}
-    evaluator.params.imgIds = ids
-    evaluator.evaluate()
-    evaluator.accumulate()
-    return {name: np.asarray(evaluator.eval[name]) for name in ("precision", "recall")}
+    matched, done_by = evaluator.matched_once()
+    rows = [row for row, image_id in enumerate(done_by.imgIds) if image_id in wanted]
+    some = copy(done_by)
+    some.imgIds = [done_by.imgIds[row] for row in rows]
+    sizes = range(0, len(matched), len(done_by.imgIds))
+    told = COCOevalAccumulate(some, [matched[start + row] for start in sizes for row in rows])
+    return {name: np.asarray(told[name]) for name in ("precision", "recall")}
 
 
 def mean_measured(values: Any) -> float:
@@ -56,17 +85,23 @@ def mean_measured(values: Any) -> float:
     return float(measured.mean()) if measured.size else NOTHING_TO_MEASURE
 
 
-def _found(index: int, results: Results) -> dict[str, Any]:
-    values = results.values[index]
-    width_height = np.ptp(values[:, :2], axis=0) if values.ndim == 2 else values[2:]
-    return {
-        "id": index + 1,
-        "image_id": int(results.image_ids[index]),
-        "category_id": PERSON_CATEGORY,
-        "score": float(results.scores[index]),
-        "area": float(width_height.prod()),  # unmatched poses and boxes outside a range of sizes cost nothing in it
-        "keypoints" if values.ndim == 2 else "bbox": values.ravel().tolist(),
-    }
+def _found(results: Results) -> list[dict[str, Any]]:
+    """What was found, as the official tool takes it; of keypoints it gets their similarities instead."""
+    if not len(results):
+        return []
+    values = results.values
+    is_box = values.ndim == 2
+    sizes = values[:, 2:] if is_box else np.ptp(values[..., :2], axis=1)
+    # Unmatched poses and boxes outside a range of sizes cost nothing in it: hence the areas.
+    rows = zip(results.image_ids.tolist(), results.scores.tolist(), sizes.prod(1).tolist(), strict=True)
+    found: list[dict[str, Any]] = [
+        {"id": index, "image_id": image_id, "category_id": PERSON_CATEGORY, "score": score, "area": area}
+        for index, (image_id, score, area) in enumerate(rows, 1)
+    ]
+    if is_box:
+        for entry, box in zip(found, values.tolist(), strict=True):
+            entry["bbox"] = box
+    return found
 
 
 def _truth(index: int, image_id: int, person: Person, crowdpose: bool) -> dict[str, Any]:
@@ -77,6 +112,5 @@ def _truth(index: int, image_id: int, person: Person, crowdpose: bool) -> dict[s
         "bbox": person.box_xywh.tolist(),
         "area": oks_area(person, crowdpose),
         "iscrowd": int(person.is_crowd),
-        "keypoints": person.keypoints.ravel().tolist(),
         "num_keypoints": asked_for(person, crowdpose),
     }

@@ -94,7 +94,8 @@ def _read(
                 raise AnnotationError(f"expected an object, got {type(entry).__name__}")
             image_id, score, value = pictures.id_of(entry), _score(entry), values_of(entry)
             # Two boxes may yield one pose, but not one box twice: then the list holds a run's results more than once.
-            _once(first_at, index, "repeats", image_id, score, value.tobytes(), repr(entry.get("bbox")))
+            box = entry.get("bbox")
+            _once(first_at, index, "repeats", image_id, score, value.tobytes(), box if box is None else repr(box))
             if entry.get("id") is not None:
                 _once(first_at, index, "has the id of", repr(entry["id"]))
         except AnnotationError as error:

@@ -91,7 +91,7 @@ class DenseClues(nn.Module):
     def _categories(self, candidate_heatmaps: Tensor) -> Tensor:
         """Each pixel's words are the sum of the keypoints', weighed by the heatmaps: hundreds of maps a crop.
 
-        They are never made: the weighing and the convolution behind it are linear, so one convolution of K maps is both.
+        They are never made: weighing is linear like the convolution behind it, so one convolution of K maps does both.
         """
         words = self.word_encoder(self.words)
         convolved, *rest = self.category
