@@ -109,10 +109,17 @@ def estimator() -> Iterator[Told]:
 def service(estimator: Told) -> Callable[..., Service]:
     """Makes a service of that estimator."""
 
-    def make(token: str | None = None, opening: Callable[[], Any] | None = None, **limits: Any) -> Service:
+    def make(
+        token: str | None = None,
+        opening: Callable[[], Any] | None = None,
+        compared: Told | None = None,
+        **limits: Any,
+    ) -> Service:
         bounds, metrics = Limits(**limits), Metrics()
-        worker = Worker(opening or (lambda: estimator), bounds, metrics)
-        return Service({"nano": worker}, bounds, metrics, token)
+        workers = {"nano": Worker(opening or (lambda: estimator), bounds, metrics)}
+        if compared is not None:
+            workers["plain"] = Worker(lambda: compared, bounds, metrics)
+        return Service(workers, bounds, metrics, token)
 
     return make
 

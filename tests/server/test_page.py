@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 import uvicorn
 from PIL import Image
-from tests.server.conftest import MIDDLE, PATIENCE_S, SIZE_WH, WRIST, png, three_people
+from tests.server.conftest import MIDDLE, PATIENCE_S, SIZE_WH, WRIST, Told, png, three_people
 
 from rsgnet.server.app import create_app
 
@@ -162,7 +162,7 @@ def test_pointing_at_somebody_lifts_them_and_leaving_lets_them_go(opened):
     opened.point(person.find_element(By.CSS_SELECTOR, "circle"))
     opened.wait(lambda: "lifted" in person.get_attribute("class"))
     faint = [float(each.value_of_css_property("opacity")) for each in opened.all(".person")]
-    assert faint[0] == 1 and max(faint[1:]) < 0.5 and opened.all("#hole g line")
+    assert faint[0] == 1 and max(faint[1:]) < 0.5 and opened.all("#overlay mask line")
     opened.point(opened.one("h1"))
     opened.wait(lambda: not opened.all(".person.lifted"))
 
@@ -252,6 +252,30 @@ def test_a_drawn_crowd_goes_with_its_boxes_and_its_truth(page, estimator):
     shown.one("#boxes").click()
     shown.wait(lambda: len(estimator.boxes) == 2)
     assert estimator.boxes[1] is None and shown.complaints() == []
+
+
+def test_two_networks_side_by_side(page, photo, estimator):
+    other = Told()
+    other.gate.set()
+    shown = page(compared=other)
+    shown.wait(lambda: shown.one("#networks").is_displayed())
+    shown.open(photo)
+    shown.found(3)
+    assert not shown.one("#beside").is_displayed() and not other.batches
+    shown.one("#both").click()
+    shown.wait(lambda: shown.one("#beside").is_displayed())
+    shown.wait(lambda: len(shown.all("#beside .person")) == 3)
+    assert [each.text for each in shown.all("figcaption")] == ["nano: 3 people", "plain: 3 people"]
+    left, right = (shown.one(name).rect for name in ("#overlay", "#beside svg"))
+    assert left["x"] + left["width"] <= right["x"] and left["width"] == pytest.approx(right["width"], abs=1)
+    shown.point(shown.one("#beside .person:nth-child(2) circle"))
+    shown.wait(lambda: shown.all("#beside .person.lifted"))
+    assert not shown.all("#overlay .person.lifted")
+    shown.slide("people", 0.5)
+    assert len(shown.all("#beside .person")) == len(shown.all("#overlay .person")) == 2
+    shown.one("#both").click()
+    shown.wait(lambda: not shown.one("#beside").is_displayed())
+    assert len(other.batches) == 1 and len(estimator.batches) == 3 and shown.complaints() == []
 
 
 def test_a_photo_from_the_camera(page, estimator):

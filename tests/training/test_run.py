@@ -1,5 +1,6 @@
 """Whole training runs on generated crowds: they learn, they resume, and nothing of them is lost."""
 
+import io
 import os
 import signal
 import subprocess
@@ -9,7 +10,9 @@ import time
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rsgnet.checkpoint import load_pose_model, read_config
 from rsgnet.data.crowd_sets import write_crowds
@@ -111,6 +114,10 @@ def test_a_run_leaves_a_model_curves_and_its_config(crowd, tmp_path):
     curves = next(tmp_path.glob("curves/*/metrics.csv")).read_text()
     assert "val/oks" in curves
     assert "train/relation" in curves
+    shown = EventAccumulator(str(next(tmp_path.glob("tensorboard/version_0"))), {"images": 0}).Reload()
+    assert [event.step for event in shown.Images("val/people")] == [2, 4, 6, 8]
+    last = Image.open(io.BytesIO(shown.Images("val/people")[-1].encoded_image_string))
+    assert np.array_equal(np.asarray(last), np.asarray(Image.open(tmp_path / "samples.png")))
     with pytest.raises(RSGNetError, match="--resume"):
         train("nano", TINY, [str(crowd)], tmp_path, workers=0, progress=False)
 

@@ -21,12 +21,14 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rsgnet.checkpoint import load_backbone, load_fitting, load_weights, save_model
 from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig
+from rsgnet.data.dataset import PoseDataset
 from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
 from rsgnet.presets import preset_named
 from rsgnet.settings import to_json, with_settings
 from rsgnet.training.detector_task import DetectorTask
 from rsgnet.training.faster_rcnn_task import FasterRCNNTask
+from rsgnet.training.samples import DrawSamples
 from rsgnet.training.sources import TrainingData, parse_source
 from rsgnet.training.task import PoseTask
 
@@ -98,7 +100,7 @@ def train(
         max_epochs=config.training.epochs,
         precision=config.training.precision,
         logger=[CSVLogger(out, name="curves"), TensorBoardLogger(out, name="tensorboard")],
-        callbacks=_callbacks(config.training.ema_decay, out, progress),
+        callbacks=_callbacks(config.training.ema_decay, out, sources.held_out, progress),
         check_val_every_n_epoch=validate_every,
         num_sanity_val_steps=0,
         enable_progress_bar=progress,
@@ -149,18 +151,18 @@ class SaveModel(Callback):
             save_model(task.model, task.config, self.directory)  # type: ignore[arg-type]
 
 
-def _callbacks(ema_decay: float, out: Path, progress: bool) -> list[Callback]:
-    callbacks: list[Callback] = [
-        SaveModel(out / MODEL_DIRECTORY),
-        # One file, written anew at the end of every epoch; Lightning writes it beside and renames it.
-        ModelCheckpoint(
-            out / "checkpoints", filename="last", enable_version_counter=False, save_on_train_epoch_end=True
-        ),
-        LearningRateMonitor("step"),
-    ]
+def _callbacks(ema_decay: float, out: Path, held_out: object, progress: bool) -> list[Callback]:
+    callbacks: list[Callback] = [SaveModel(out / MODEL_DIRECTORY)]
+    if isinstance(held_out, PoseDataset):
+        callbacks.append(DrawSamples(held_out, out))
     if ema_decay:
         average = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
-        callbacks.insert(1, WeightAveraging(multi_avg_fn=average))
+        callbacks.append(WeightAveraging(multi_avg_fn=average))
+    # One file, written anew at the end of every epoch; Lightning writes it beside and renames it.
+    checkpoint = ModelCheckpoint(
+        out / "checkpoints", filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+    )
+    callbacks += [checkpoint, LearningRateMonitor("step")]
     if progress:
         callbacks.append(RichProgressBar())
     return callbacks

@@ -1,5 +1,6 @@
 // The page: where a picture comes from, what the service finds in it, and what of it is looked at.
 
+import { Beside } from "./beside.js";
 import { takePhoto } from "./camera.js";
 import { drawPanel } from "./panel.js";
 import { readPeople } from "./people.js";
@@ -35,6 +36,7 @@ const told = {
   },
 };
 const stage = new Stage($("overlay"), told);
+const beside = new Beside($("beside"));
 
 function showChosen() {
   stage.update(view);
@@ -44,6 +46,7 @@ function showChosen() {
 function showAll() {
   view.truth = $("truth").checked ? (picture?.truth ?? null) : null;
   if (view.size) stage.draw(view);
+  beside.draw(view);
   drawPanel($("panel"), view, told);
 }
 
@@ -80,10 +83,15 @@ function open(given) {
 async function send(given, signal) {
   const started = performance.now();
   const boxes = given.truth && $("boxes").checked ? given.truth.annotations.map(({ bbox }) => bbox) : null;
-  const answer = await findPoses({ ...given, boxes }, $("weights").value, signal);
-  const [found] = answer.pictures;
+  const asked = [$("weights").value, ...otherNetworks().slice(0, $("both").checked ? 1 : 0)];
+  const answers = await Promise.all(asked.map((weights) => findPoses({ ...given, boxes }, weights, signal)));
+  const [found] = answers[0].pictures;
   picture = given;
-  show(found, answer.skeleton);
+  show(found, answers[0].skeleton);
+  $("first").textContent = `${asked[0]}: ${found.people.length} people`;
+  if (asked.length > 1) beside.show(asked[1], answers[1].pictures[0], answers[1].skeleton, $("photo").src);
+  else beside.hide();
+  showAll();
   const count = found.people.length === 1 ? "1 person" : `${found.people.length} people`;
   const where = boxes ? "in the true boxes " : "";
   say(`${count} found ${where}in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
@@ -101,7 +109,10 @@ function show(found, skeleton) {
     chosen: { person: null, keypoint: null },
   });
   for (const id of ["save-json", "save-picture"]) $(id).disabled = false;
-  showAll();
+}
+
+function otherNetworks() {
+  return [...$("weights").options].map(({ value }) => value).filter((value) => value !== $("weights").value);
 }
 
 function drawAnother() {
@@ -132,7 +143,7 @@ function listen() {
   });
   $("draw").addEventListener("click", drawAnother);
   $("truth").addEventListener("change", showAll);
-  for (const id of ["boxes", "weights"]) $(id).addEventListener("change", () => picture && open(picture));
+  for (const id of ["boxes", "weights", "both"]) $(id).addEventListener("change", () => picture && open(picture));
   $("save-json").addEventListener("click", () => saveJson(view));
   $("save-picture").addEventListener("click", () => savePicture(view, $("photo")));
   for (const range of document.querySelectorAll("input[type=range]")) {

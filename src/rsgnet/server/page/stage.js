@@ -5,6 +5,8 @@ import { competitors, isShown, middle, shapes } from "./people.js";
 const SVG = "http://www.w3.org/2000/svg";
 const TORSO = ["left shoulder", "right shoulder", "right hip", "left hip"];
 
+let stages = 0;
+
 export function svg(name, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -17,8 +19,10 @@ export class Stage {
   constructor(overlay, told) {
     this.overlay = overlay;
     this.told = told;
+    this.names = { hole: `hole-${stages}`, soft: `soft-${stages}` }; // ids are the whole page's
+    stages += 1;
     this.soft = svg("feGaussianBlur", { stdDeviation: 4 });
-    this.hole = svg("g", { stroke: "black", fill: "black", "stroke-linecap": "round", filter: "url(#soft)" });
+    this.hole = svg("g", { stroke: "black", fill: "black", "stroke-linecap": "round", filter: `url(#${this.names.soft})` });
     this.dim = svg("g", { class: "dim" });
     this.layers = Object.fromEntries(
       ["people", "truth", "relations", "handles"].map((name) => [name, svg("g", { class: name })]),
@@ -32,10 +36,10 @@ export class Stage {
     const { size, people, from } = view;
     const whole = { x: 0, y: 0, width: size.width, height: size.height };
     this.overlay.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
-    this.dim.replaceChildren(svg("rect", { ...whole, mask: "url(#hole)" }));
-    const mask = svg("mask", { id: "hole", maskUnits: "userSpaceOnUse", ...whole },
+    this.dim.replaceChildren(svg("rect", { ...whole, mask: `url(#${this.names.hole})` }));
+    const mask = svg("mask", { id: this.names.hole, maskUnits: "userSpaceOnUse", ...whole },
       svg("rect", { ...whole, fill: "white" }), this.hole);
-    const blur = svg("filter", { id: "soft", filterUnits: "userSpaceOnUse", ...whole }, this.soft);
+    const blur = svg("filter", { id: this.names.soft, filterUnits: "userSpaceOnUse", ...whole }, this.soft);
     this.overlay.replaceChildren(svg("defs", {}, mask, blur), this.dim, ...Object.values(this.layers));
     this.layers.people.replaceChildren(
       ...people.filter((person) => isShown(person, from)).map((person) => this.#person(person, view)),

@@ -1,0 +1,40 @@
+// What a second network finds in the same picture, beside what the first does: the paper's Figure 3, for any picture.
+
+import { readPeople } from "./people.js";
+import { Stage } from "./stage.js";
+
+export class Beside {
+  // `figure` holds a caption, a photo and an overlay.
+  constructor(figure) {
+    this.figure = figure;
+    this.caption = figure.querySelector("figcaption");
+    this.frame = figure.querySelector(".stage");
+    this.photo = figure.querySelector("img");
+    this.view = null;
+    const lift = (person) => {
+      Object.assign(this.view, { lifted: person });
+      this.stage.update(this.view);
+    };
+    this.stage = new Stage(figure.querySelector("svg"), { lift, choose: lift, leave: () => lift(null) });
+  }
+
+  show(weights, found, skeleton, photo) {
+    this.caption.textContent = `${weights}: ${found.people.length} people`;
+    this.photo.src = photo;
+    this.frame.style.setProperty("--aspect", found.width / found.height);
+    this.view = {
+      size: { width: found.width, height: found.height }, edges: skeleton.edges,
+      people: readPeople(found, skeleton), lifted: null, chosen: { person: null, keypoint: null },
+    };
+    this.figure.hidden = false;
+  }
+
+  draw({ from, truth }) {
+    if (this.view) this.stage.draw(Object.assign(this.view, { from, truth }));
+  }
+
+  hide() {
+    this.view = null;
+    this.figure.hidden = true;
+  }
+}
