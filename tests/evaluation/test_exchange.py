@@ -203,6 +203,24 @@ class TestResults:
             read_found_people(results)
         assert "poses.json" in str(caught.value)
 
+    def test_frames_of_clips_become_pictures(self, results, tmp_path):
+        one, _, other = json.loads(results.read_text())
+        frames = [(0, [{**one, "track_id": 1}, {**other, "track_id": -1}]), (1, []), (2, [{**one, "track_id": 1}])]
+        lines = [json.dumps({"file_name": "walks/a.mp4", "frame": frame, "people": each}) for frame, each in frames]
+        (tmp_path / "poses.jsonl").write_text("\n".join(lines))
+        told = convert(tmp_path / "poses.jsonl", tmp_path / "frames.json", "coco-results")
+        assert (told.pictures, told.people) == (2, 3) and "left out: 3 people's track_id" in told.losses
+        pictures = read_found_people(tmp_path / "frames.json")
+        assert [each.file_name for each in pictures.pictures] == ["walks/a/000000.jpg", "walks/a/000002.jpg"]
+        found = everyone(pictures)
+        np.testing.assert_allclose(found[1][1].keypoint_scores, np.array(other["keypoints"])[2::3])
+
+    @pytest.mark.parametrize("line", ["{}", "[]", "{", '{"file_name": "a.mp4", "frame": 0, "people": 3}'])
+    def test_a_line_that_is_none_is_named(self, tmp_path, line):
+        (tmp_path / "poses.jsonl").write_text(f'{{"file_name": "a.mp4", "frame": 0, "people": []}}\n{line}')
+        with pytest.raises(AnnotationError, match=r"poses\.jsonl: line 2 is none"):
+            read_found_people(tmp_path / "poses.jsonl")
+
     def test_boxes_that_are_not_given_span_the_keypoints(self, results):
         entries = [
             {key: value for key, value in each.items() if key != "bbox"} for each in json.loads(results.read_text())

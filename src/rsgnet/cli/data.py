@@ -158,7 +158,8 @@ def convert(
 
     The *-results forms keep scores, csv keeps scores and labels; coco, yolo and cvat are labels: scores become labels
     by --threshold. YOLO's folder gets the pictures, too, linked or copied. CVAT's XML asks for a skeleton label
-    `person` and a rectangle label `box` in the task.
+    `person` and a rectangle label `box` in the task. Of poses.jsonl every frame with people is a picture of its own:
+    clip/000012.jpg is frame 12 of clip.mp4, counted from 0.
 
     [dim]Examples:[/dim]
 
@@ -167,6 +168,8 @@ def convert(
       rsgnet data convert out/poses.json:photos poses.xml --to cvat --threshold 0.3
 
       rsgnet data convert out/poses.json poses.csv --to csv
+
+      rsgnet data convert out/poses.jsonl frames.csv --to csv
 
       rsgnet data convert annotations.xml people.json --to coco
     """

@@ -15,7 +15,6 @@ from rsgnet.data.annotations import (
     Annotations,
     Person,
     file_and_split,
-    load_json,
     pictures_folder,
     read_as_given,
 )
@@ -26,7 +25,8 @@ from rsgnet.data.people import SIZE_UNKNOWN
 from rsgnet.data.table import csv_text
 from rsgnet.data.yolo_written import inside, write_yolo
 from rsgnet.errors import RSGNetError
-from rsgnet.evaluation.found_people import CARRIED, read_found_people
+from rsgnet.evaluation.found_people import CARRIED, read_entries, read_found_people
+from rsgnet.evaluation.frames import FRAMES_SUFFIX
 from rsgnet.files import write_text
 from rsgnet.pictures import picture_size
 
@@ -100,7 +100,7 @@ def convert(
     """Reads labels or COCO results and writes them in another format.
 
     Args:
-        source: Labels as `read_annotations` takes them, or a COCO keypoint results list.
+        source: Labels as `read_annotations` takes them, a COCO keypoint results list, or a poses.jsonl.
         out: The file to write; of YOLO the folder.
         form: One of FORMS.
         pictures: The pictures' folder, for sizes that the source does not give and for YOLO's `images`; where None, as
@@ -130,8 +130,8 @@ def convert(
 
 
 def _read(source: Path, listed_in: Path | None, left_out: Counter[str]) -> Annotations:
-    if file_and_split(source)[0].suffix.lower() == ".json":
-        content = load_json(source)
+    if file_and_split(source)[0].suffix.lower() in (".json", FRAMES_SUFFIX):
+        content = read_entries(source)
         if isinstance(content, list):
             found = read_found_people(source, listed_in)
             left_out.update(f"people's {key}" for entry in content for key in sorted(entry.keys() - CARRIED))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from rsgnet.data.findings import inner_path, refuse
 from rsgnet.data.keypoint_names import skeleton_of
 from rsgnet.data.people import SIZE_UNKNOWN, area_of
 from rsgnet.errors import AnnotationError
+from rsgnet.evaluation.frames import FRAMES_SUFFIX, read_frames
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton, read_skeleton
@@ -22,12 +23,32 @@ from rsgnet.skeletons import Skeleton, read_skeleton
 CARRIED = {"image_id", "file_name", "category_id", "keypoints", "score", "bbox", "id"}
 
 
+def read_entries(path: Path) -> Any:
+    """What a file of results lists: COCO's JSON as it is; of a poses.jsonl everyone in every frame.
+
+    A frame is a picture of its own: number 12 of `walks/clip.mp4` is `walks/clip/000012.jpg`. Frames without anybody
+    are not listed.
+
+    Raises:
+        AnnotationError: The file is missing or broken.
+    """
+    if path.suffix.lower() != FRAMES_SUFFIX:
+        return load_json(path)
+    return [person for frame in read_frames(path, _of_frame) for person in frame]
+
+
+def _of_frame(content: Any) -> list[dict[str, Any]]:
+    clip = PurePosixPath(content["file_name"])
+    name = (clip.with_suffix("") / f"{int(content['frame']):06d}.jpg").as_posix()
+    return [{**person, "file_name": name, "image_id": None} for person in content["people"]]
+
+
 def read_found_people(path: Path, listed_in: Path | None = None) -> Annotations:
-    """Reads a COCO keypoint results list as pictures with scored people in them, numbered from 1.
+    """Reads COCO keypoint results, or a poses.jsonl, as pictures with scored people in them, numbered from 1.
 
     Args:
-        path: The results. Their skeleton is that of `listed_in`, else the one in a `skeleton.toml` beside them or the
-            built-in one with their number of keypoints.
+        path: The results, as `read_entries` reads them. Their skeleton is that of `listed_in`, else the one in a
+            `skeleton.toml` beside them or the built-in one with their number of keypoints.
         listed_in: Labels that list the pictures; without them the pictures are those that the results name by
             `file_name`, of unknown size.
 
@@ -37,11 +58,14 @@ def read_found_people(path: Path, listed_in: Path | None = None) -> Annotations:
     Raises:
         AnnotationError: A file is missing or broken, an entry cannot be used, or pictures are named by ids alone.
     """
-    entries = load_json(path)
+    entries = read_entries(path)
     if not isinstance(entries, list):
         raise AnnotationError(f"{path}: not a COCO results list: expected a list, got {type(entries).__name__}")
     listing = _named_in(entries, path) if listed_in is None else read_as_given(listed_in, None, refuse)
-    found = read_keypoint_results(path, listing)
+    try:
+        found = read_keypoint_results(entries, listing)
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: {error}") from error
     people: dict[int, list[Person]] = {}
     for number, entry, image_id, score, values in zip(
         count(1), entries, found.image_ids.tolist(), found.scores.tolist(), found.values, strict=False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from rsgnet.data.annotations import load_json
 from rsgnet.errors import AnnotationError
+from rsgnet.evaluation.frames import read_frames
 from rsgnet.evaluation.tracking import TrackedFrame
 from rsgnet.geometry import Floats, xywh_to_xyxy
 
@@ -66,17 +66,9 @@ def _read_truth(path: Path) -> dict[tuple[str, int], _People]:
 
 
 def _read_results(path: Path) -> dict[tuple[str, int], _People]:
-    frames: dict[tuple[str, int], _People] = {}
-    number = 0
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                number += 1
-                content: Any = json.loads(line)
-                tracks = {int(each["track_id"]): each["bbox"] for each in content["people"] if each["track_id"] >= 0}
-                frames[str(content["file_name"]), int(content["frame"])] = tracks
-    except OSError as error:
-        raise AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise AnnotationError(f"{path}: line {number} is none of a poses.jsonl ({error!r})") from error
-    return frames
+    return dict(read_frames(path, _tracks_of))
+
+
+def _tracks_of(content: Any) -> tuple[tuple[str, int], _People]:
+    tracks = {int(each["track_id"]): each["bbox"] for each in content["people"] if each["track_id"] >= 0}
+    return (str(content["file_name"]), int(content["frame"])), tracks
