@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,7 @@ def train(
     held_out = parse_source(validation) if validation else None
     sources = TrainingData(config, [parse_source(each) for each in data], held_out, workers)
     write_text(out / "config.json", to_json(config))
+    _quieten()
     L.seed_everything(config.training.seed, workers=True, verbose=False)
     fresh = not checkpoint.exists()
     # Weights that are read below replace ImageNet's: then these are not fetched.
@@ -111,6 +114,19 @@ def train(
     )
     trainer.fit(task, sources, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
     return out / MODEL_DIRECTORY
+
+
+def _quieten() -> None:
+    """Keeps Lightning from saying what is meant, or what it wants to sell."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for meant in (
+        "You have overridden `transfer_batch_to_device`",
+        "Found .* in eval mode",  # frozen modules
+        "The number of training batches",  # fewer than between two points of a curve
+        "Total length of `list` across ranks is zero",  # no validation
+        "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+    ):
+        warnings.filterwarnings("ignore", meant, module="lightning")
 
 
 def _task(config: NetworkConfig, pretrained: bool) -> PoseTask | DetectorTask | FasterRCNNTask:
