@@ -17,20 +17,22 @@ _AT_ONCE = 4_000  # pairs worked on at once: few enough to stay in a cache
 
 @dataclass(frozen=True, eq=False)
 class _People:
-    """Everyone who is annotated, picture by picture, as arrays."""
+    """Everyone who is annotated, picture by picture, as arrays of rows."""
 
-    keypoints: Floats
+    x: Floats
+    y: Floats
+    labelled: Floats
     boxes_xywh: Floats
     areas: Floats
 
     @classmethod
     def of(cls, truth: Annotations, crowdpose: bool) -> _People:
         people = [person for picture in truth.pictures for person in picture.people]
-        return cls(
-            np.array([person.keypoints for person in people]).reshape(-1, len(truth.skeleton), 3),
-            np.array([person.box_xywh for person in people]).reshape(-1, 4),
-            np.array([oks_area(person, crowdpose) for person in people]),
-        )
+        keypoints = np.array([person.keypoints for person in people]).reshape(-1, len(truth.skeleton), 3)
+        x, y, visibility = np.ascontiguousarray(keypoints.transpose(2, 0, 1))
+        boxes = np.array([person.box_xywh for person in people]).reshape(-1, 4)
+        areas = np.array([oks_area(person, crowdpose) for person in people])
+        return cls(x, y, (visibility > 0).astype(np.float64), boxes, areas)
 
 
 def similarities(truth: Annotations, results: Results, crowdpose: bool, most: int) -> dict[int, Floats]:
@@ -76,16 +78,21 @@ def similarities(truth: Annotations, results: Results, crowdpose: bool, most: in
 
 def _oks(places: Floats, people: _People, owner: NDArray[np.intp], falloff: Floats) -> Floats:
     """(N,) OKS of (N, K, 2) found keypoints with the people of these indices."""
-    keypoints = people.keypoints[owner]
-    labelled = keypoints[..., 2] > 0
-    off = places - keypoints[..., :2]
+    labelled = people.labelled[owner]
+    off_x, off_y = places[..., 0] - people.x[owner], places[..., 1] - people.y[owner]
     unlabelled = np.flatnonzero(~labelled.any(1))
     if len(unlabelled):
-        low, size = np.split(people.boxes_xywh[owner[unlabelled], None], 2, axis=-1)
-        there = places[unlabelled]
-        off[unlabelled] = np.maximum(0, low - size - there) + np.maximum(0, there - low - 2 * size)
-        labelled[unlabelled] = True
+        left, top, width, height = people.boxes_xywh[owner[unlabelled], :, None].transpose(1, 0, 2)
+        off_x[unlabelled] = _beyond(places[unlabelled, :, 0], left - width, left + 2 * width)
+        off_y[unlabelled] = _beyond(places[unlabelled, :, 1], top - height, top + 2 * height)
+        labelled[unlabelled] = 1
     scale = people.areas[owner] + np.spacing(1)
-    alike = np.exp(-np.square(off).sum(-1) / (falloff * scale[:, None]))
-    mean: Floats = (alike * labelled).sum(1) / labelled.sum(1)
+    alike = np.exp(-(off_x**2 + off_y**2) / (falloff * scale[:, None]))
+    mean: Floats = np.einsum("nk,nk->n", alike, labelled) / labelled.sum(1)
     return mean
+
+
+def _beyond(places: Floats, low: Floats, high: Floats) -> Floats:
+    """How far places lie off a span."""
+    beyond: Floats = np.maximum(0, low - places) + np.maximum(0, places - high)
+    return beyond
