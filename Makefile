@@ -41,7 +41,7 @@ bench: $(FULL)/installed ## Every speed and its bound, into docs/performance.jso
 	$(BENCH)/compiled.py $(RESULT)
 	$(BENCH)/footprint.py $(PICTURES) $(RESULT)
 	$(BENCH)/growth.py $(PICTURES) --plot docs/pictures/growth.svg $(RESULT)
-	$(BENCH)/report.py $(FIGURES) docs/performance.md
+	$(BENCH)/report.py $(FIGURES) docs/performance.md README.md
 
 $(LIGHT)/installed: pyproject.toml
 	$(PYTHON) -m venv --clear $(LIGHT)

@@ -1,9 +1,12 @@
-"""Writes the figures of `make bench` into a page, between its two marks.
+"""Writes the figures of `make bench` into pages: all between a page's two marks, and single ones where they are quoted.
 
-`python benchmarks/report.py docs/performance.json docs/performance.md`
+`python benchmarks/report.py docs/performance.json docs/performance.md README.md`
+
+A quotation is a number and, for its source, a comment behind it: `1.02 <!-- candidate_cost: what the figure says -->`.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,6 +55,14 @@ def section(name: str, told: dict[str, Any]) -> str:
 
 def page_with(figures: dict[str, Any], page: str) -> str:
     """The page with these figures in place of those that it has."""
+
+    def quoted(match: re.Match[str]) -> str:
+        (value,) = (each["value"] for each in figures[match[2]]["figures"] if each["what"] == match[3])
+        return f"{number(value['median'])} {match[1]}"
+
+    page = re.sub(r"[\d.,]+ (<!-- (\w+): (.+?) -->)", quoted, page)
+    if BEGIN not in page:
+        return page
     before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2]
     order = [*TITLES, *(name for name in figures if name not in TITLES)]
@@ -60,8 +71,9 @@ def page_with(figures: dict[str, Any], page: str) -> str:
 
 
 def main() -> None:
-    figures, page = map(Path, sys.argv[1:])
-    page.write_text(page_with(json.loads(figures.read_text()), page.read_text()))
+    figures = json.loads(Path(sys.argv[1]).read_text())
+    for page in map(Path, sys.argv[2:]):
+        page.write_text(page_with(figures, page.read_text()))
 
 
 if __name__ == "__main__":
