@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from rsgnet.bounded import regular_size
 from rsgnet.data.annotations import load_json
 from rsgnet.errors import AnnotationError
 from rsgnet.evaluation.tracking import TrackedFrame
 from rsgnet.geometry import Floats, xywh_to_xyxy
 
+_LONGEST_LINE = 1 << 26  # bytes: of a frame with 100,000 people
+_BROKEN = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
 _People = Mapping[int, Sequence[float]]  # the box_xywh of each person or track
 
 
@@ -39,7 +42,7 @@ def read_clips(truth: Path, results: Path) -> dict[str, list[TrackedFrame]]:
             matched = TrackedFrame(
                 np.array([*people], np.intp), _boxes(people), np.array([*tracks], np.intp), _boxes(tracks)
             )
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise AnnotationError(f"{results}: frame {frame} of {clip}: {error}") from error
         clips_of.setdefault(clip, []).append(matched)
     return clips_of
@@ -57,7 +60,7 @@ def _read_truth(path: Path) -> dict[tuple[str, int], _People]:
         people: dict[tuple[str, int], dict[int, Sequence[float]]] = {place: {} for place in places.values()}
         for each in content["annotations"]:
             people[places[each["image_id"]]][int(each["track_id"])] = each["bbox"]
-    except (KeyError, TypeError, ValueError) as error:
+    except _BROKEN as error:
         raise AnnotationError(
             f"{path}: no clips with tracks ({error!r}); expected videos, video_id, frame_id and track_id, as of "
             "rsgnet crowds --frames"
@@ -69,14 +72,17 @@ def _read_results(path: Path) -> dict[tuple[str, int], _People]:
     frames: dict[tuple[str, int], _People] = {}
     number = 0
     try:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
+        regular_size(path)
+        with path.open("rb") as lines:
+            while line := lines.readline(_LONGEST_LINE):
                 number += 1
+                if len(line) == _LONGEST_LINE:
+                    raise ValueError(f"over {_LONGEST_LINE} bytes")
                 content: Any = json.loads(line)
                 tracks = {int(each["track_id"]): each["bbox"] for each in content["people"] if each["track_id"] >= 0}
                 frames[str(content["file_name"]), int(content["frame"])] = tracks
     except OSError as error:
         raise AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except _BROKEN as error:
         raise AnnotationError(f"{path}: line {number} is none of a poses.jsonl ({error!r})") from error
     return frames
