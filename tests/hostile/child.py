@@ -14,10 +14,13 @@ import signal
 import sys
 import traceback
 import warnings
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 LIMIT_BYTES = 2 << 30  # beyond what the program takes by itself
+_LATE = ("rsgnet.checkpoint", "rsgnet.scaleout.reading", "av")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PATHS = {"os.mkdir": 1, "os.rename": 2, "os.link": 2, "os.symlink": 2, "os.remove": 1, "os.rmdir": 1, "os.truncate": 1}
 _NEVER = ("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect", "socket.bind",
@@ -49,13 +52,16 @@ class Watch:
             self.acts.append(f"{event} {arguments!r:.200}")
 
     def _allowed(self, path: Any) -> bool:
-        return os.path.realpath(os.fsdecode(path)).startswith((self.out + os.sep, self.out))
+        return f"{os.path.realpath(os.fsdecode(path))}{os.sep}".startswith(self.out + os.sep)
 
 
 def main(jobs: Path) -> None:
     watch = Watch()
     from tests.hostile.readers import READERS, TRAPS
 
+    for module in _LATE:  # what readers import only when asked would count as theirs
+        with suppress(ImportError):
+            import_module(module)
     warnings.simplefilter("ignore")
     readers = READERS | TRAPS
     own = int(re.findall(r"VmSize:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) * 1024

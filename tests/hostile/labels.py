@@ -29,17 +29,24 @@ NASTY_PATHS = {
     "no text for a path": 7,
     "a climbing path behind a folder": "images/../../../escaped.png",
 }
-_YOLO = {
+YOLO = {
     "data.yaml": b"path: .\ntrain: images/train\nkpt_shape: [17, 3]\nnames: {0: person}\n",
     "images/train/a.png": picture_file("a.png", np.random.default_rng(1)),
     "labels/train/a.txt": ("0 0.5 0.5 0.2 0.2 " + "0.5 0.5 2 " * 17).encode(),
 }
-_CVAT = (
+CVAT = (
     '<annotations><version>1.1</version><image id="1" name="a.png" width="40" height="30">'
     '<skeleton label="person" group_id="1"><points label="head" outside="0" occluded="0" points="3.0,4.0"/>'
     '<points label="feet" outside="0" occluded="1" points="3.0,20.0"/></skeleton>'
     '<box label="box" group_id="1" xtl="1" ytl="1" xbr="9" ybr="25"/></image></annotations>'
 )
+
+
+CSV = (
+    "file_name,image_id,person_id,box_left,box_top,box_width,box_height,area,head_x,head_y,head_visibility\n"
+    "a.png,1,1,0,0,9,9,81,4,4,2\n"
+)
+SKELETON = b'name = "mine"\nkeypoints = ["a", "b"]\nedges = [["a", "b"]]\n'
 
 
 def coco() -> dict[str, Any]:
@@ -138,10 +145,10 @@ def _special() -> Iterator[tuple[str, Content]]:
 
 def _yolo(rng: np.random.Generator) -> Iterator[Case]:
     def case(what: str, files: dict[str, Content], refused: bool = True) -> Case:
-        return Case(f"labels/YOLO, {what}", "labels", "data.yaml", {**_YOLO, **files}, refused)
+        return Case(f"labels/YOLO, {what}", "labels", "data.yaml", {**YOLO, **files}, refused)
 
-    lines = _YOLO["labels/train/a.txt"]
-    for what, content in damaged(_YOLO["data.yaml"] * 3, rng):
+    lines = YOLO["labels/train/a.txt"]
+    for what, content in damaged(YOLO["data.yaml"] * 3, rng):
         yield case(f"data.yaml {what}", {"data.yaml": content}, refused=False)
     for what, content in damaged(lines, rng):
         yield case(f"labels {what}", {"labels/train/a.txt": content}, refused=False)
@@ -176,7 +183,7 @@ def _yolo(rng: np.random.Generator) -> Iterator[Case]:
 
 
 def _cvat(rng: np.random.Generator) -> Iterator[Case]:
-    for what, content in damaged(_CVAT.encode(), rng):
+    for what, content in damaged(CVAT.encode(), rng):
         yield _labels("a.xml", f"CVAT {what}", content, what in ("cut to its head", "cut in half"))
     laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10 if n else "ha"}">' for n in range(12))
     yield _labels(
@@ -200,12 +207,11 @@ def _cvat(rng: np.random.Generator) -> Iterator[Case]:
         ("a huge id", 'id="1"', f'id="{"9" * 5000}"'), ("no id", 'id="1"', ""), ("no sides", 'xtl="1"', ""),
         ("a climbing path", "a.png", "../../escaped.png"), ("other points", 'label="feet"', 'label="hand"'),
     ):  # fmt: skip
-        yield _labels("a.xml", f"CVAT, {what}", _CVAT.replace(old, new).encode(), refused=False)
+        yield _labels("a.xml", f"CVAT, {what}", CVAT.replace(old, new).encode(), refused=False)
 
 
 def _csv(rng: np.random.Generator) -> Iterator[Case]:
-    head = "file_name,image_id,person_id,box_left,box_top,box_width,box_height,area,head_x,head_y,head_visibility\n"
-    row = "a.png,1,1,0,0,9,9,81,4,4,2\n"
+    head, row = CSV.splitlines(keepends=True)
     for what, content in damaged((head + row * 3).encode(), rng):
         yield _labels("a.csv", f"CSV {what}", content, refused=False)
     for what, text in (
@@ -225,7 +231,7 @@ def _csv(rng: np.random.Generator) -> Iterator[Case]:
 
 
 def _skeletons() -> Iterator[Case]:
-    whole = b'name = "mine"\nkeypoints = ["a", "b"]\nedges = [["a", "b"]]\n'
+    whole = SKELETON
     for what, content in (
         ("cut", whole[:30]), ("of numbers", b"name = 1\nkeypoints = [1]\nedges = []\n"), ("deep",
         b"a = " + b"[" * 100_000),

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.hostile.cases import Case, Link, Pipe, Sparse, damaged, lone
 
 _JUST_ALLOWED = (9_990, 10_000)  # pixels, just below the limit of a file
-_KINDS: dict[str, dict[str, Any]] = {
+KINDS: dict[str, dict[str, Any]] = {
     "a.png": {"mode": "RGB"},
     "alpha.png": {"mode": "RGBA"},
     "palette.png": {"mode": "P"},
@@ -34,7 +34,7 @@ _KINDS: dict[str, dict[str, Any]] = {
 
 def picture_file(name: str, rng: np.random.Generator, size_wh: tuple[int, int] = (40, 30)) -> bytes:
     """A small whole picture file of one of the kinds."""
-    options = dict(_KINDS[name])
+    options = dict(KINDS[name])
     mode = options.pop("mode")
     noise = Image.fromarray(rng.integers(0, 256, (size_wh[1], size_wh[0], 3), np.uint8))
     image = noise.convert("L").convert("I").convert("I;16") if mode == "I;16" else noise.convert(mode)
@@ -45,7 +45,7 @@ def picture_file(name: str, rng: np.random.Generator, size_wh: tuple[int, int] =
 
 def picture_cases(rng: np.random.Generator) -> Iterator[Case]:
     """All of them."""
-    for name in _KINDS:
+    for name in KINDS:
         for what, content in damaged(picture_file(name, rng), rng):
             yield lone("pictures", "picture", name, f"{name}: {what}", content, what == "cut to its head")
     for name, what, content in (*_bombs(), *_lies(), *_impostors()):

@@ -110,12 +110,15 @@ def _add_poses(app: FastAPI, service: Service) -> None:
         openapi_extra=FORM_SCHEMA,
         responses={
             **_REFUSALS,
+            400: {"model": ErrorAnswer, "description": "The form is broken, or holds too much."},
+            404: {"model": ErrorAnswer, "description": "There are no such weights here."},
             413: {"model": ErrorAnswer, "description": "The request is too large."},
             415: {"model": ErrorAnswer, "description": "The request is no form."},
             422: {
                 "model": PosesAnswer | ErrorAnswer,
                 "description": "Nothing of the request can be used.",
             },
+            500: {"model": ErrorAnswer, "description": "The network failed on it; send it again."},
             504: {"model": ErrorAnswer, "description": "It took too long."},
         },
     )
