@@ -65,7 +65,8 @@ def weights(content: bytes) -> None:
 
 def upload(content: bytes) -> None:
     """The end of the content type up to the first line's end, and the body behind it, in two parts."""
-    from fastapi import HTTPException, Request
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request
 
     from rsgnet.server.limits import Limits
     from rsgnet.server.uploads import read_pictures
