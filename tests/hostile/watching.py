@@ -94,8 +94,9 @@ def _told(jobs: list[dict[str, Any]], sandbox: Path, patience_s: float) -> Itera
 def _lines(child: subprocess.Popen[bytes], patience_s: float) -> Iterator[bytes]:
     """What the child prints, until it ends or has been silent for too long."""
     assert child.stdout is not None
-    rest = b""
-    while select.select([child.stdout], [], [], patience_s)[0]:
+    rest, limit_s = b"", PATIENCE_S  # to open the libraries, whatever a case may take
+    while select.select([child.stdout], [], [], limit_s)[0]:
+        limit_s = patience_s
         block = os.read(child.stdout.fileno(), 1 << 16)
         if not block:
             child.wait(patience_s)
