@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from rsgnet.bounded import read_bounded, regular_size
 from rsgnet.config import (
     CONFIG_FILE,
     DERIVED_FILES,
@@ -91,9 +92,20 @@ def load_model(directory: Path) -> tuple[Network, NetworkConfig]:
         WeightsError: The directory holds none, or its weights do not fit its config.
     """
     config = read_config(directory)
+    weights = _read_weights(directory / WEIGHTS_FILE)
+    _check(_planned(config, directory / CONFIG_FILE), weights, directory / WEIGHTS_FILE)
     model = build(config)
-    load_weights(model, directory)
+    model.load_state_dict(weights)
     return model.eval(), config
+
+
+def _planned(config: NetworkConfig, path: Path) -> Mapping[str, Tensor]:
+    """The names and shapes of a network's weights, without their memory: a config may ask for any amount of it."""
+    try:
+        with torch.device("meta"):
+            return build(config).state_dict()
+    except Exception as error:  # networks of sizes that nobody thought of fail in any way
+        raise WeightsError(f"{path}: no such network can be built: {error}") from error
 
 
 def load_pose_model(directory: Path) -> PoseNetwork:
@@ -118,7 +130,11 @@ def read_config(directory: Path) -> NetworkConfig:
     path = directory / CONFIG_FILE
     if not path.is_file():
         raise WeightsError(f"{directory}: not a model directory: it holds no {CONFIG_FILE}")
-    return network_config(path.read_bytes(), str(path))
+    try:
+        content = read_bounded(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
+    return network_config(content, str(path))
 
 
 def load_weights(model: nn.Module, directory: Path) -> None:
@@ -128,12 +144,17 @@ def load_weights(model: nn.Module, directory: Path) -> None:
         WeightsError: The file is missing or broken, or names and shapes differ.
     """
     path = directory / WEIGHTS_FILE
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: cannot be read as safetensors ({error}); is it truncated?") from error
+    weights = _read_weights(path)
     _check(model.state_dict(), weights, path)
     model.load_state_dict(weights)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        regular_size(path)
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be read as safetensors ({error}); is it truncated?") from error
 
 
 def load_released(path: Path, size_wh: tuple[int, int] | None = None) -> PoseNetwork:
@@ -154,17 +175,18 @@ def read_released(path: Path, size_wh: tuple[int, int] | None = None) -> tuple[P
     theirs = read_state_dict(path)
     try:
         config = released_config({name: tuple(value.shape) for name, value in theirs.items()}, path.stem, size_wh)
-        model = build(config)
+        ours = _planned(config, path)
     except RSGNetError as error:
         raise WeightsError(f"{path}: not a checkpoint that can be converted: {error}") from error
-    assert isinstance(model, RSGNet | DenseRSGNet)
-    ours = model.state_dict()
     names = {name: their_name(name, config) for name in ours}
     wanted = {names[name]: value.T if name in TRANSPOSED else value for name, value in ours.items()}
-    counters = {name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")}
+    counted = (name for name in wanted if name.endswith("num_batches_tracked"))
+    counters = {name: torch.zeros_like(wanted[name], device="cpu") for name in counted}
     theirs = counters | theirs  # PyTorch did not count them before 0.4.1
     _check(wanted, theirs, path)
     found = {name: theirs[other].T if name in TRANSPOSED else theirs[other] for name, other in names.items()}
+    model = build(config)
+    assert isinstance(model, RSGNet | DenseRSGNet)
     model.load_state_dict(found)
     return model.eval(), config
 
@@ -179,11 +201,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         WeightsError: The file cannot be read, carries code, or holds no weights.
     """
     try:
+        regular_size(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the file's age and kind; what cannot be read is an error
             content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file") from error
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path}: refused: it carries code or is no PyTorch file; weights must be a state dict of plain tensors"

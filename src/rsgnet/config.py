@@ -24,6 +24,10 @@ DERIVED_FILES = (OWNERSHIP_FILE, ONNX_FILE, OPENVINO_FILE, "model.bin", INT8_FIL
 METADATA_PROPERTIES = (ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, GRAPH_FORM_PROPERTY)
 
 
+# More than any network here has; a config from elsewhere may ask for anything.
+_WIDEST, _DEEPEST, _LARGEST_SIDE = 4096, 64, 8192
+
+
 class _Strict:
     """Settings that nobody knows are errors, not silence."""
 
@@ -52,6 +56,8 @@ class CropConfig(_Strict):
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
     def __post_init__(self) -> None:
+        if self.stride < 1 or max(self.size_wh) > _LARGEST_SIDE:
+            raise RSGNetError(f"crops are {_LARGEST_SIDE} pixels wide and high at most, their stride positive")
         if min(self.size_wh) < 1 or self.size_wh[0] % self.stride or self.size_wh[1] % self.stride:
             raise RSGNetError(f"crop size {self.size_wh} must be a positive multiple of the stride {self.stride}")
         if self.pixel_centre not in (0.0, 0.5):
@@ -79,6 +85,12 @@ class NeckConfig(_Strict):
     width: int = 64
     residuals: int = 0
     deepest_stride: int = 32
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width <= _WIDEST and 0 <= self.residuals <= _DEEPEST and self.deepest_stride >= 1):
+            raise RSGNetError(
+                f"a neck is 1 to {_WIDEST} wide with 0 to {_DEEPEST} residuals, not {self.width} and {self.residuals}"
+            )
 
 
 @dataclass(frozen=True)
@@ -122,7 +134,13 @@ class ModelConfig(_Strict):
     fusion: Literal["convolution", "residual"] = "convolution"
 
     def __post_init__(self) -> None:
-        if self.plain_convolutions < 0 or (self.plain_convolutions and self.relation != "none"):
+        if not all(1 <= width <= _WIDEST for width in (self.clue_width, self.word_width, self.peaks_per_keypoint)):
+            raise RSGNetError(f"clue_width, word_width and peaks_per_keypoint are 1 to {_WIDEST}")
+        if (
+            self.plain_convolutions < 0
+            or self.plain_convolutions > _DEEPEST
+            or (self.plain_convolutions and self.relation != "none")
+        ):
             raise RSGNetError(
                 f"plain_convolutions, {self.plain_convolutions} here, are 0 or more, and need relation 'none'"
             )

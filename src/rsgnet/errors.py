@@ -8,9 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_HEAD, _TAIL = 1000, 400  # characters of a message that are kept
+
 
 class RSGNetError(ValueError):
-    """A user's input cannot be used; the message says which, why, and what to do."""
+    """A user's input cannot be used; the message says which, why, and what to do.
+
+    Messages quote what files and clients say. So that no such text floods or paints on a terminal or a log, they are
+    one line of printable characters, the middle left out of very long ones.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_one_line(str(message)))
 
 
 class PictureError(RSGNetError):
@@ -27,6 +36,15 @@ class AnnotationError(RSGNetError):
 
 class WeightsError(RSGNetError):
     """A weights file or model directory is missing, broken or of the wrong kind."""
+
+
+def _one_line(text: str) -> str:
+    if len(text) > _HEAD + _TAIL:
+        text = f"{text[:_HEAD]} [...] {text[-_TAIL:]}"
+    if text.isprintable():
+        return text
+    line = " ".join(text.splitlines())
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,9 @@ Picture = NDArray[np.uint8]
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"})
 MAX_PIXELS = 100_000_000
-_SENT_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # none that starts another program
+_ROWS_AT_ONCE = 64
+# What a file is, its content says, not its name. None of these starts another program, as EPS starts Ghostscript.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
 def read_picture(path: str | PathLike[str], max_pixels: int = MAX_PIXELS) -> Picture:
@@ -56,7 +59,7 @@ def decode_picture(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> P
     """
     if not content:
         raise PictureError(f"{name}: the file is empty")
-    with _decoding(BytesIO(content), name, max_pixels, _SENT_FORMATS) as image:
+    with _decoding(BytesIO(content), name, max_pixels) as image:
         return rgb_array(ImageOps.exif_transpose(image))
 
 
@@ -106,14 +109,12 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _decoding(
-    file: Path | BytesIO, name: str, max_pixels: int, formats: tuple[str, ...] | None = None
-) -> Iterator[Image.Image]:
+def _decoding(file: Path | BytesIO, name: str, max_pixels: int) -> Iterator[Image.Image]:
     """Opens a picture; whatever goes wrong with it in the block becomes a `PictureError` that names it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit is lower than ours and speaks of attacks
-            with Image.open(file, formats=formats) as image:
+            with Image.open(file, formats=_FORMATS) as image:
                 if image.width * image.height > max_pixels:
                     raise PictureError(
                         f"{name}: {image.width}x{image.height} is over the limit of {max_pixels} pixels; "
@@ -133,15 +134,22 @@ def _decoding(
 def rgb_array(image: Image.Image) -> Picture:
     """(height, width, 3) 8-bit RGB of a PIL image of any mode; deep greys are scaled, alpha is laid on white."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        grey = np.asarray(image, np.float64)
-        highest = float(np.max(grey, initial=0.0))
-        top = 65535.0 if image.mode != "F" or highest > 255 else (255.0 if highest > 1 else 1.0)
-        grey8 = np.nan_to_num(grey * (255.0 / top)).clip(0, 255).round().astype(np.uint8)
-        return np.repeat(grey8[..., None], 3, axis=-1)
+        return _from_deep_grey(np.asarray(image), image.mode == "F")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     return np.array(image.convert("RGB"))
+
+
+def _from_deep_grey(grey: NDArray[Any], floats: bool) -> Picture:
+    """Some rows at a time, as doubles of all of a large picture take a gigabyte."""
+    highest = float(np.max(grey, initial=0))
+    top = 65535.0 if not floats or highest > 255 else (255.0 if highest > 1 else 1.0)
+    picture = np.empty((*grey.shape, 3), np.uint8)
+    for start in range(0, len(grey), _ROWS_AT_ONCE):
+        rows = grey[start : start + _ROWS_AT_ONCE].astype(np.float64) * (255.0 / top)
+        picture[start : start + _ROWS_AT_ONCE] = np.nan_to_num(rows).clip(0, 255).round()[..., None]
+    return picture
 
 
 def as_picture(picture: object, max_pixels: int = MAX_PIXELS) -> Picture:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsgnet.bounded import read_bounded
 from rsgnet.errors import RSGNetError
 
 if sys.version_info >= (3, 11):
@@ -129,6 +130,9 @@ PEOPLE19 = Skeleton(
 SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, CROWDPOSE14, PEOPLE19)}
 
 
+# A key of many parts, a.a.a..., costs the reader of TOML memory by their square.
+_LARGEST_FILE, _MOST_DOTS = 1 << 16, 1000
+
 # For keypoints of which nobody knows how exactly people place them: about the mean of COCO's.
 DEFAULT_SIGMA = 0.07
 
@@ -165,7 +169,10 @@ def read_skeleton(path: str | Path) -> Skeleton:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = read_bounded(path, _LARGEST_FILE).decode()
+        if max(line.count(".") for line in text.split("\n")) > _MOST_DOTS:
+            raise ValueError("a key of too many parts")
+        table = tomllib.loads(text)
     except OSError as error:
         raise RSGNetError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -27,6 +27,7 @@ SHOWN_ONLY = {
     ("scaling.md", "pip install", "needs the internet"),
     ("scaling.md", "import pyarrow.dataset", "needs a finished run"),
     ("scaling.md", "poses/ manifest.json", "what a run leaves"),
+    ("security.md", "python -m", "runs for an hour"),
     ("service.md", "FROM python:3.12-slim", "a Dockerfile"),
     ("service.md", "[Service] ExecStart=/opt/rsgnet/bin/rsgnet", "/etc/systemd/system/rsgnet.service"),
     ("service.md", "pip install", "needs the internet"),

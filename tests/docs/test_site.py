@@ -100,6 +100,7 @@ def test_every_room_has_its_modules(pages):
         "terminal",
         "settings",
         "files",
+        "bounded",
         "pictures",
         "tiles",
     }  # commands, and details

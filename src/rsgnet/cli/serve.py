@@ -37,6 +37,8 @@ def serve(
     max_people: Annotated[int, typer.Option(help="In a picture.")] = 200,
     max_seconds: Annotated[float, typer.Option(help="That a request may take.")] = 60.0,
     max_waiting: Annotated[int, typer.Option(help="Pictures that may wait; beyond it clients get 503.")] = 64,
+    max_held_megabytes: Annotated[float, typer.Option(help="Of all requests that come in or wait, together.")] = 512.0,
+    max_connections: Annotated[int, typer.Option(help="At once; beyond it clients get 503.")] = 512,
     batch: Annotated[int, typer.Option(help="Pictures that go through the network together.")] = 16,
     backend: Backend = "onnx",
     device: Device = "auto",
@@ -70,6 +72,8 @@ def serve(
         people=max_people,
         seconds=max_seconds,
         waiting=max_waiting,
+        held_bytes=round(max_held_megabytes * 1e6),
+        connections=max_connections,
         batch=batch,
     )
     if compare == weights:

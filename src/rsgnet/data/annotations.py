@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rsgnet.bounded import read_bounded
 from rsgnet.data.coco import read_coco
 from rsgnet.data.crowd_index import crowd_index, rule_for
 from rsgnet.data.cvat import read_cvat
@@ -16,7 +17,7 @@ from rsgnet.data.ochuman import read_ochuman
 from rsgnet.data.people import AnnotatedPicture, Annotations, Person
 from rsgnet.data.table import read_csv
 from rsgnet.data.yolo import read_yolo, yolo_root
-from rsgnet.errors import AnnotationError
+from rsgnet.errors import AnnotationError, RSGNetError
 from rsgnet.skeletons import Skeleton, read_skeleton
 
 __all__ = [
@@ -79,7 +80,7 @@ def read_as_given(path: str | Path, own: Skeleton | None, report: Report) -> Ann
     skeletons = [*([own] if own else []), *([read_skeleton(beside)] if beside.is_file() else [])]
     try:
         skeleton, pictures = _read(file, split, skeletons, report)
-    except AnnotationError as error:
+    except RSGNetError as error:
         message = str(error)
         raise AnnotationError(message if message.startswith(f"{file}: ") else f"{file}: {message}") from error
     return Annotations(Path(path), skeleton, tuple(pictures))
@@ -121,9 +122,7 @@ def load_json(path: Path) -> Any:
 
 def _content(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _LARGEST:
-            raise AnnotationError(f"{path}: over {_LARGEST} bytes; split it")
-        return path.read_bytes()
+        return read_bounded(path, _LARGEST)
     except OSError as error:
         raise AnnotationError(f"{path}: cannot be read: {error.strerror}") from error
 

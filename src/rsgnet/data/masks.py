@@ -35,6 +35,9 @@ def segmentation_mask(segmentation: Segmentation, size_wh: tuple[int, int]) -> M
         AnnotationError: It is none of these, or made for another size.
     """
     width, height = size_wh
+    if isinstance(segmentation, Mapping) and segmentation.get("size") != [height, width]:
+        told = str(segmentation.get("size"))
+        raise AnnotationError(f"a segmentation's size, height and width, is {told}, its picture's [{height}, {width}]")
     try:
         compressed = isinstance(segmentation, Mapping) and isinstance(segmentation["counts"], str | bytes)
         parts = segmentation if compressed else rle.frPyObjects(segmentation, height, width)

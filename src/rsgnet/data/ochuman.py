@@ -36,9 +36,10 @@ def read_ochuman(content: Mapping[str, Any], report: Report) -> tuple[Skeleton, 
     Raises:
         AnnotationError: The keypoints' names are not its.
     """
-    names = tuple(content.get("keypoint_names") or _KEYPOINTS)
+    given = content.get("keypoint_names") or list(_KEYPOINTS)
+    names = tuple(map(str, given)) if isinstance(given, list) else ()
     if set(names) != set(PEOPLE19.keypoints) or len(names) != len(PEOPLE19):
-        raise AnnotationError(f"expected OCHuman's 19 `keypoint_names`, got {', '.join(map(str, names))}")
+        raise AnnotationError(f"expected OCHuman's 19 `keypoint_names`, got {', '.join(names)}")
     order = [names.index(name) for name in PEOPLE19.keypoints]
     numbers = count(1)
     pictures = []

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import Skeleton
 
 SIZE_UNKNOWN = (0, 0)
+_LARGEST_SIDE, _LARGEST_ID = 2**31 - 1, 2**63 - 1  # what arrays of them hold
 _AREA_OF_BOX = 0.53  # how much of its box a person fills, as COCO's and CrowdPose's tools take it
 
 
@@ -26,6 +28,9 @@ class Person:
         is_crowd: Whether the box is drawn about a group.
         score: How sure a network is of the person; None of a label.
         keypoint_scores: (K,) how sure it is of each keypoint, all of which then count as visible; None of a label.
+
+    Raises:
+        AnnotationError: Its id has more than 64 bits.
     """
 
     id: int
@@ -35,6 +40,10 @@ class Person:
     is_crowd: bool = False
     score: float | None = None
     keypoint_scores: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        if abs(self.id) > _LARGEST_ID:
+            raise AnnotationError(f"no person has the id {self.id}: it has more than 64 bits")
 
     @property
     def labelled(self) -> int:
@@ -62,6 +71,9 @@ class AnnotatedPicture:
         size_wh: Width and height in pixels, (0, 0) where the file does not give them.
         people: Everyone annotated in it.
         crowd_index: CrowdPose's crowd index, as the file gives it or else computed; None where nobody is labelled.
+
+    Raises:
+        AnnotationError: Its id or size is beyond what pictures have.
     """
 
     id: int
@@ -69,6 +81,10 @@ class AnnotatedPicture:
     size_wh: tuple[int, int]
     people: tuple[Person, ...]
     crowd_index: float | None = None
+
+    def __post_init__(self) -> None:
+        if max(map(abs, self.size_wh)) > _LARGEST_SIDE or abs(self.id) > _LARGEST_ID:
+            raise AnnotationError(f"no picture has the id {self.id} and the size {self.size_wh}")
 
 
 @dataclass(frozen=True, eq=False)

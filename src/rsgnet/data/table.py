@@ -84,11 +84,13 @@ def read_csv(
         raise AnnotationError(f"not valid CSV ({error}); is it truncated?") from error
     names = [column.removesuffix("_x") for column in header if column.endswith("_x")]
     wanted = ["file_name", "image_id", *(f"{name}_{what}" for name in names for what in _OF_KEYPOINT[:3])]
-    missing = [column for column in wanted if column not in header]
+    present = set(header)
+    missing = [column for column in wanted if column not in present]
     if missing or not names:
         raise AnnotationError(f"not a table of people: it has no column {', '.join(missing or ['NAME_x'])}")
     skeleton = skeleton_of(names, {len(names)}, None, own, called)
     pictures: dict[int, AnnotatedPicture] = {}
+    people: dict[int, list[Person]] = {}
     for number, row in enumerate(listed, 2):
         with entry(report, f"line {number}"):
             if None in row or None in row.values():
@@ -98,8 +100,8 @@ def read_csv(
             if before.file_name != picture.file_name:
                 raise AnnotationError(f"image_id {picture.id} is {before.file_name} already, not {picture.file_name}")
             if row.get("person_id"):
-                pictures[picture.id] = replace(before, people=(*before.people, _person(row, names)))
-    return skeleton, list(pictures.values())
+                people.setdefault(picture.id, []).append(_person(row, names))
+    return skeleton, [replace(each, people=tuple(people.get(each.id, ()))) for each in pictures.values()]
 
 
 def _picture(row: Mapping[str, str]) -> AnnotatedPicture:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from rsgnet.bounded import read_bounded
 from rsgnet.data.findings import Report, entry, inner_path
 from rsgnet.data.keypoint_names import skeleton_of
 from rsgnet.data.people import AnnotatedPicture, Person, area_of
@@ -18,7 +19,16 @@ from rsgnet.pictures import PICTURE_SUFFIXES, picture_size
 from rsgnet.skeletons import Skeleton
 
 _SPLITS = ("train", "val", "test")
-_LARGEST_YAML, _LARGEST_LABELS = 2**20, 2**24  # bytes
+_LARGEST_TEXT = 2**24  # bytes, of one picture's labels or a list of pictures
+
+
+class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """YAML without aliases: by them a short file becomes a huge one, or one that holds itself."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("an alias (*name), which no data.yaml needs")
+        return super().compose_node(parent, index)
 
 
 def read_yolo(
@@ -73,9 +83,7 @@ def yolo_root(path: Path) -> Path:
 
 def _settings(path: Path) -> Mapping[str, Any]:
     try:
-        if path.stat().st_size > _LARGEST_YAML:
-            raise AnnotationError(f"over {_LARGEST_YAML} bytes, too large for a data.yaml")
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = yaml.load(read_bounded(path).decode(), _PlainLoader)
     except OSError as error:
         raise AnnotationError(f"cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -122,7 +130,9 @@ def _pictures_of(root: Path, settings: Mapping[str, Any], split: str) -> list[st
             f"{'has no split ' + repr(split) if split else 'has several splits'}; name one: {choices}"
         )
     places = settings[split] if isinstance(settings[split], list) else [settings[split]]
-    return sorted({name for place in places for name in _pictures_at(root, _inside(str(place)))})
+    if not all(isinstance(place, str) for place in places):
+        raise AnnotationError(f"{split} must be a folder, a .txt list of pictures, or several of these")
+    return sorted({name for place in places for name in _pictures_at(root, _inside(place))})
 
 
 def _pictures_at(root: Path, place: str) -> Iterator[str]:
@@ -131,7 +141,7 @@ def _pictures_at(root: Path, place: str) -> Iterator[str]:
             if file.suffix.lower() in PICTURE_SUFFIXES:
                 yield file.relative_to(root).as_posix()
     elif place.endswith(".txt"):
-        for line in (root / place).read_text(encoding="utf-8").split("\n"):
+        for line in _text(root / place).split("\n"):
             if line.strip():
                 yield PurePosixPath(line.strip()).as_posix()
     else:
@@ -148,11 +158,18 @@ def label_file(name: str) -> str:
 
 def _lines(path: Path) -> list[list[str]]:
     """The words of each line; none where there is no file, which is how YOLO says that nobody is there."""
-    if not path.is_file():
+    if not path.exists():
         return []
-    if path.stat().st_size > _LARGEST_LABELS:
-        raise AnnotationError(f"{path.name} is over {_LARGEST_LABELS} bytes, too large for one picture's labels")
-    return [line.split() for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    return [line.split() for line in _text(path).split("\n") if line.strip()]
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_bounded(path, _LARGEST_TEXT).decode()
+    except OSError as error:
+        raise AnnotationError(f"{path.name} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{path.name} is not UTF-8") from error
 
 
 def _person(number: int, fields: list[str], shape: Sequence[int], size_wh: tuple[int, int]) -> Person:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,7 @@ from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import SKELETONS, Skeleton
 
+_LARGEST_SCORE = 1e300  # so that whole numbers beyond floats are refused, too
 ResultsSource = str | Path | Sequence[Mapping[str, Any]]
 
 
@@ -151,7 +153,7 @@ def _score(entry: Mapping[str, Any]) -> float:
     if "score" not in entry:
         raise AnnotationError("has no score")
     score = entry["score"]
-    if not _is_number(score) or not np.isfinite(score):
+    if not _is_number(score) or not -math.inf < score < math.inf or abs(score) > _LARGEST_SCORE:
         raise AnnotationError(f"score must be a finite number, not {score!r}")
     return float(score)
 
@@ -180,7 +182,7 @@ def _numbers(entry: Mapping[str, Any], key: str) -> Floats:
         values = np.asarray(entry[key], np.float64)
     except KeyError as error:
         raise AnnotationError(f"has no {key}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise AnnotationError(f"{key} must be a flat list of numbers ({error})") from error
     if values.ndim != 1:
         raise AnnotationError(f"{key} must be a flat list of numbers, not of shape {values.shape}")

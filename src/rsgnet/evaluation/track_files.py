@@ -10,7 +10,7 @@ import numpy as np
 
 from rsgnet.data.annotations import load_json
 from rsgnet.errors import AnnotationError
-from rsgnet.evaluation.frames import read_frames
+from rsgnet.evaluation.frames import BROKEN, read_frames
 from rsgnet.evaluation.tracking import TrackedFrame
 from rsgnet.geometry import Floats, xywh_to_xyxy
 
@@ -39,7 +39,7 @@ def read_clips(truth: Path, results: Path) -> dict[str, list[TrackedFrame]]:
             matched = TrackedFrame(
                 np.array([*people], np.intp), _boxes(people), np.array([*tracks], np.intp), _boxes(tracks)
             )
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise AnnotationError(f"{results}: frame {frame} of {clip}: {error}") from error
         clips_of.setdefault(clip, []).append(matched)
     return clips_of
@@ -57,7 +57,7 @@ def _read_truth(path: Path) -> dict[tuple[str, int], _People]:
         people: dict[tuple[str, int], dict[int, Sequence[float]]] = {place: {} for place in places.values()}
         for each in content["annotations"]:
             people[places[each["image_id"]]][int(each["track_id"])] = each["bbox"]
-    except (KeyError, TypeError, ValueError) as error:
+    except BROKEN as error:
         raise AnnotationError(
             f"{path}: no clips with tracks ({error!r}); expected videos, video_id, frame_id and track_id, as of "
             "rsgnet crowds --frames"

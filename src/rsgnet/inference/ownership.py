@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rsgnet.bounded import read_bounded
 from rsgnet.config import OWNERSHIP_FILE, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.geometry import Floats
@@ -121,4 +122,4 @@ def ownership_beside(directory: Path, config: PoseConfig, candidates: bool) -> O
     path = directory / OWNERSHIP_FILE
     if not path.is_file():
         return None
-    return read_ownership(path.read_bytes(), config, candidates, str(path))
+    return read_ownership(read_bounded(path), config, candidates, str(path))

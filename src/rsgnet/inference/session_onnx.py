@@ -9,6 +9,7 @@ from typing import Any
 import onnxruntime
 from numpy.typing import NDArray
 
+from rsgnet.bounded import regular_size
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.inference.session import Port, allowed_threads
 
@@ -33,6 +34,7 @@ class OnnxSession:
         options.intra_op_num_threads = allowed_threads()
         options.log_severity_level = 3  # errors only: they are raised anyway
         try:
+            regular_size(path)
             self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # ONNX Runtime's own classes derive from nothing narrower
             reason = str(error).splitlines()[0]

@@ -27,6 +27,9 @@ CAMERA_PREFIX = "camera:"
 # By platform: FFmpeg's input device, and what it calls a camera.
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
 _EARLY_S = Fraction(1, 5)  # a clip that ends this much before its time is cut off
+# Playlists and manifests name other files and addresses, which FFmpeg would open: only containers are taken, and files.
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,asf,flv,h264,hevc,m4v"
+_FILE_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 _USUAL_RATE = Fraction(30)
 
 
@@ -66,12 +69,16 @@ class Clip:
         self.time_base: Fraction = self._stream.time_base or 1 / _USUAL_RATE
         self.rate: Fraction = self._stream.average_rate or _USUAL_RATE
         self.trouble: VideoError | None = None
+        self._max_pixels = max_pixels
         width, height = self._stream.codec_context.width, self._stream.codec_context.height
         if width * height > max_pixels:
-            raise VideoError(
-                f"{name}: frames of {width}x{height} are over the limit of {max_pixels} pixels; "
-                "scale it down or raise the limit"
-            )
+            raise self._too_large(width, height)
+
+    def _too_large(self, width: int, height: int) -> VideoError:
+        return VideoError(
+            f"{self._name}: frames of {width}x{height} are over the limit of {self._max_pixels} pixels; "
+            "scale it down or raise the limit"
+        )
 
     def __iter__(self) -> Iterator[Frame]:
         index, time, end, start = 0, None, Fraction(0), Fraction(0)
@@ -80,6 +87,9 @@ class Clip:
             end = time + (getattr(decoded, "duration", None) or 0) * self.time_base
             if index == 0 and self.path is None:
                 start = time  # cameras tell the time of day
+            if decoded.width * decoded.height > self._max_pixels:  # frames may grow after the header
+                self.trouble = self._too_large(decoded.width, decoded.height)
+                break
             yield Frame(_upright(decoded), f"{self._name}#{index}", index=index, time=time - start)
             index += 1
         if self.trouble is None and self.path is not None:
@@ -140,7 +150,7 @@ def open_clip(source: str | Path, name: str = "", max_pixels: int = MAX_PIXELS) 
         _check_file(Path(source))
     av = load_pyav()
     try:
-        container = av.open(*_camera(text)) if camera else av.open(text)
+        container = av.open(*_camera(text)) if camera else av.open(f"file:{text}", options=_FILE_OPTIONS)
     except (av.FFmpegError, OSError, ValueError) as error:
         what = "cannot be opened" if camera else "not a video that can be read"
         hint = "is it connected, and used by nothing else?" if camera else "is it truncated?"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from rsgnet.bounded import read_bounded
 from rsgnet.config import (
     CONFIG_FILE,
     INT8_FILE,
@@ -112,7 +113,7 @@ def config_text(files: WeightFiles) -> str | None:
         return None
     path = files.directory / CONFIG_FILE
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bounded(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path}: cannot be read ({error})") from error
 

@@ -104,4 +104,7 @@ def _encoder(name: str, pretrained: bool = False, **options: Any) -> Any:
         return custom_hrnet(name, **options)
     if not timm.is_model(name):
         raise RSGNetError(f"timm has no backbone {name!r}; `timm.list_models()` names them all")
-    return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
+    try:
+        return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
+    except RuntimeError as error:  # weights that timm does not know, after the name's point
+        raise RSGNetError(f"timm cannot build backbone {name!r}: {error}") from error

@@ -8,7 +8,7 @@ from typing import Any
 from timm.models.hrnet import HighResolutionNetFeatures
 from torch import nn
 
-_NAME = re.compile(r"hrnet_w(\d+)_modules(\d)(\d)(\d)_blocks(\d)")
+_NAME = re.compile(r"hrnet_w([1-9]\d{0,2})_modules([1-9])([1-9])([1-9])_blocks([1-9])")
 _PUBLISHED_MODULES, _PUBLISHED_BLOCKS = (1, 4, 3), 4
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fsspec
 import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
+from rsgnet.bounded import regular_size
 from rsgnet.errors import PictureError
 from rsgnet.inference.boxes import Photo
 from rsgnet.pictures import decode_picture
@@ -20,11 +25,20 @@ from rsgnet.scaleout.listing import ALL_GROUPS, Piece, is_picture_name, picture_
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-MOST_BYTES = 1 << 30  # of a picture file: more is not read into memory
+MOST_BYTES = 1 << 29  # of a picture file: more is not read into memory
 _TRIES = 3
 _WAIT_S = 0.5
 _LASTING = (PermissionError, IsADirectoryError, NotADirectoryError)  # trying again is of no use
 _ROWS_AT_ONCE = 32
+_BLOCK_BYTES = 1 << 20
+# Headers with names and the like for the member that comes after them.
+_ABOUT_OTHERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,16 @@ def stored_pictures(pieces: Iterable[Piece]) -> Iterator[StoredPicture]:
             yield from _tar_pictures(piece) if piece.kind == "tar" else _parquet_pictures(piece)
 
 
+@contextmanager
+def _opened(uri: str) -> Iterator[Any]:
+    """A file of a store, to be read from."""
+    file_system, path = url_to_fs(uri)
+    if isinstance(file_system, LocalFileSystem) and Path(path).exists():
+        regular_size(Path(path))
+    with fsspec.open(uri, "rb") as file:
+        yield file
+
+
 def fetch(uri: str) -> bytes:
     """The bytes of a file; what may pass, as a store that does not answer, is tried again.
 
@@ -68,7 +92,7 @@ def fetch(uri: str) -> bytes:
     """
     for left in reversed(range(_TRIES)):
         try:
-            with fsspec.open(uri, "rb") as file:
+            with _opened(uri) as file:
                 content: bytes = file.read(MOST_BYTES + 1)
             break
         except FileNotFoundError as error:
@@ -101,31 +125,46 @@ class _StrictHeader(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
-            return super().frombuf(buf, encoding, errors)
+            header = super().frombuf(buf, encoding, errors)
         except tarfile.TarError as error:
             if type(error).__name__ == "EOFHeaderError":
                 raise
             raise tarfile.ReadError(str(error)) from error
+        if header.size < 0 or (header.type in _ABOUT_OTHERS and header.size > _BLOCK_BYTES):
+            raise tarfile.ReadError(f"a header of {header.size} bytes")  # it would be read into memory
+        return header
 
 
 def _tar_pictures(piece: Piece) -> Iterator[StoredPicture]:
     """The members of an archive that are pictures by their names, in the order of the archive."""
     try:
         with (
-            fsspec.open(piece.uri, "rb") as file,
+            _opened(piece.uri) as file,
             tarfile.open(fileobj=file, mode="r|*", tarinfo=_StrictHeader) as tar,
         ):
             for member in tar:
-                if member.isfile() and is_picture_name(member.name):
-                    yield _member(tar, member, f"{piece.uri}#{member.name}")
+                source = f"{piece.uri}#{member.name}"
+                if member.isfile() and is_picture_name(member.name) and not member.issparse():
+                    if member.size <= MOST_BYTES:
+                        yield _member(tar, member, source)
+                        continue
+                    yield StoredPicture(source, member.name, partial(_bounded, b"", member.size, source))
+                _pass_over(tar, member)
     except Exception as error:  # stores and decompressors raise what they like
         told = f"cannot be read on from here ({_reason(error)}); is the archive truncated?"
         yield _broken(piece.uri, piece.file_name, told)
 
 
+def _pass_over(tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    """Reads on to the end of a member; tarfile would count up to where its header says that it ends, if years later."""
+    if member.issparse() or (member.size and member.type not in tarfile.SUPPORTED_TYPES):
+        raise tarfile.ReadError(f"{member.name} is no plain file")
+    opened = tar.extractfile(member) if member.isfile() else None
+    while opened is not None and opened.read(_BLOCK_BYTES):
+        pass
+
+
 def _member(tar: tarfile.TarFile, member: tarfile.TarInfo, source: str) -> StoredPicture:
-    if member.size > MOST_BYTES:
-        return StoredPicture(source, member.name, partial(_bounded, b"", member.size, source))
     opened = tar.extractfile(member)
     assert opened is not None
     return StoredPicture(source, member.name, partial(bytes, opened.read()))
@@ -135,7 +174,7 @@ def _parquet_pictures(piece: Piece) -> Iterator[StoredPicture]:
     """A picture a row; rows that cannot be read have one each, too, where the file says how many they are."""
     row = stop = 0
     try:
-        with fsspec.open(piece.uri, "rb") as file, pq.ParquetFile(file) as parquet:
+        with _opened(piece.uri) as file, pq.ParquetFile(file) as parquet:
             counts = [parquet.metadata.row_group(index).num_rows for index in range(parquet.num_row_groups)]
             groups = range(piece.first, len(counts) if piece.stop == ALL_GROUPS else piece.stop)
             row, stop = sum(counts[: groups.start]), sum(counts[: groups.stop])

@@ -34,7 +34,7 @@ from rsgnet.server.answers import (
 from rsgnet.server.crowd import HIGHEST_CROWD_INDEX, CrowdPainter
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Counted, Metrics
-from rsgnet.server.uploads import FORM_SCHEMA, read_pictures
+from rsgnet.server.uploads import FORM_SCHEMA, Held, read_pictures
 from rsgnet.server.worker import Busy, Worker, WorkerCrash
 
 PAGE = Path(__file__).parent / "page"
@@ -95,7 +95,7 @@ def create_app(service: Service) -> FastAPI:
 
 
 def _add_poses(app: FastAPI, service: Service) -> None:
-    limits, allowed = service.limits, [Depends(bearer_check(service.token))]
+    limits, allowed, held = service.limits, [Depends(bearer_check(service.token))], Held(service.limits.held_bytes)
 
     @app.get("/v1/about", dependencies=allowed, summary="Weights and limits")
     async def about() -> AboutAnswer:
@@ -110,12 +110,15 @@ def _add_poses(app: FastAPI, service: Service) -> None:
         openapi_extra=FORM_SCHEMA,
         responses={
             **_REFUSALS,
+            400: {"model": ErrorAnswer, "description": "The form is broken, or holds too much."},
+            404: {"model": ErrorAnswer, "description": "There are no such weights here."},
             413: {"model": ErrorAnswer, "description": "The request is too large."},
             415: {"model": ErrorAnswer, "description": "The request is no form."},
             422: {
                 "model": PosesAnswer | ErrorAnswer,
                 "description": "Nothing of the request can be used.",
             },
+            500: {"model": ErrorAnswer, "description": "The network failed on it; send it again."},
             504: {"model": ErrorAnswer, "description": "It took too long."},
         },
     )
@@ -132,8 +135,8 @@ def _add_poses(app: FastAPI, service: Service) -> None:
             raise HTTPException(404, f"no weights {name!r} here; there are {', '.join(service.workers)}")
         worker = service.workers[name]
         worker.check_room(1)
-        with anyio.fail_after(limits.seconds):
-            pictures = await read_pictures(request, limits)
+        with anyio.fail_after(limits.seconds), held.request() as take:
+            pictures = await read_pictures(request, limits, take)
             answers = [asyncio.wrap_future(future) for future in worker.submit(pictures)]
             outcomes = await asyncio.gather(*answers, return_exceptions=True)
         told = []

@@ -21,6 +21,8 @@ class Limits:
         people: In a picture.
         seconds: That a request may take, from its first byte to its answer.
         waiting: Pictures that may wait for the network; beyond it requests are turned away.
+        held_bytes: Of all requests together that are coming in or wait; beyond it requests are turned away.
+        connections: At once; beyond it clients are turned away.
         batch: Pictures that go through the network together, of however many clients.
 
     Raises:
@@ -33,6 +35,8 @@ class Limits:
     people: int = 200
     seconds: float = 60.0
     waiting: int = 64
+    held_bytes: int = 512_000_000
+    connections: int = 512
     batch: int = 16
 
     def __post_init__(self) -> None:
@@ -42,6 +46,10 @@ class Limits:
         if self.waiting < self.pictures:
             raise RSGNetError(
                 f"limits: {self.waiting} pictures may wait, so a request of {self.pictures} could never be taken"
+            )
+        if self.held_bytes < self.request_bytes:
+            raise RSGNetError(
+                f"limits: {self.held_bytes} bytes may be held, so one request of {self.request_bytes} never could"
             )
 
 

@@ -8,6 +8,7 @@ from typing import NoReturn
 import uvicorn
 
 from rsgnet.server.app import Service, create_app
+from rsgnet.server.connections import bounded_protocol
 
 _GRACE_S = 5.0  # beyond the time a request may take
 
@@ -28,6 +29,8 @@ def run(service: Service, host: str, port: int) -> None:
         host,
         port,
         server_header=False,
+        http=bounded_protocol(service.limits),
+        ws="none",
         timeout_graceful_shutdown=round(service.limits.seconds + _GRACE_S),
     )
     for signum in (signal.SIGINT, signal.SIGTERM):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,10 @@ from rsgnet.geometry import xywh_to_xyxy
 from rsgnet.inference.boxes import Boxes
 from rsgnet.inference.sources import SentPicture
 from rsgnet.server.limits import Limits
+from rsgnet.server.worker import Busy
 
 BOXES_FIELD = "boxes"
+_RETRY_AFTER_S = 5
 _BOXES = TypeAdapter(list[list[tuple[float, float, float, float]] | None])
 
 # What FastAPI cannot see, as the form is read by hand.
@@ -47,15 +51,49 @@ FORM_SCHEMA: dict[str, Any] = {
 }
 
 
-async def read_pictures(request: Request, limits: Limits) -> list[SentPicture]:
+class Held:
+    """Counts the bytes of all requests that are coming in or wait, so that many of them together fit, too.
+
+    Args:
+        most: How many there may be.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._held = most, 0
+
+    @contextmanager
+    def request(self) -> Iterator[Callable[[int], None]]:
+        """Yields what is told of each part of a request that comes in; forgets them all once the block is left.
+
+        Raises:
+            Busy: By the function that is yielded: there is no room for that part.
+        """
+        own = 0
+
+        def take(count: int) -> None:
+            nonlocal own
+            if self._held + count > self._most:
+                raise Busy("too much is being sent at once; try again later", _RETRY_AFTER_S)
+            own += count
+            self._held += count
+
+        try:
+            yield take
+        finally:
+            self._held -= own
+
+
+async def read_pictures(request: Request, limits: Limits, take: Callable[[int], None]) -> list[SentPicture]:
     """The pictures of a request's form, whatever the fields of the files are called.
 
     Args:
         request: Its body has not been read.
         limits: How many pictures and bytes it may hold, and people where it brings boxes.
+        take: Told of the number of bytes of each part, before the next is asked for.
 
     Raises:
         HTTPException: It is too large (413), no form (415), a broken one or one of too many files (400).
+        Busy: There is no room for it among the others.
         RSGNetError: There is no picture in it, or its boxes do not fit.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip() != "multipart/form-data":
@@ -63,7 +101,7 @@ async def read_pictures(request: Request, limits: Limits) -> list[SentPicture]:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.request_bytes:
         raise _too_large(limits)
-    counted = Request(request.scope, _counted(request.receive, limits))
+    counted = Request(request.scope, _counted(request.receive, limits, take))
     async with counted.form(max_files=limits.pictures, max_fields=1) as form:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:
@@ -81,7 +119,7 @@ def _too_large(limits: Limits) -> HTTPException:
     )
 
 
-def _counted(receive: Receive, limits: Limits) -> Receive:
+def _counted(receive: Receive, limits: Limits, take: Callable[[int], None]) -> Receive:
     """Receives until there is too much."""
     total = 0
 
@@ -91,6 +129,7 @@ def _counted(receive: Receive, limits: Limits) -> Receive:
         total += len(message.get("body", b""))
         if total > limits.request_bytes:
             raise _too_large(limits)
+        take(len(message.get("body", b"")))
         return message
 
     return more

@@ -1,0 +1,44 @@
+"""Reading files that nobody vouches for: regular ones, and no more of them than fits."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+SETTINGS_BYTES = 1 << 20  # of configs, skeletons and the like, which have some thousands
+
+
+def regular_size(path: Path) -> int:
+    """The size in bytes of a file that is no folder, pipe or device.
+
+    Pipes keep their readers waiting for ever, devices may have no end.
+
+    Raises:
+        OSError: It is one of these, or missing.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return status.st_size
+
+
+def read_bounded(path: Path, most: int = SETTINGS_BYTES) -> bytes:
+    """The content of a regular file.
+
+    Args:
+        path: The file.
+        most: More bytes than this are not read into memory.
+
+    Raises:
+        OSError: It is no regular file, is missing, too large, or cannot be read.
+    """
+    if regular_size(path) <= most:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+        if len(content) <= most:
+            return content
+    raise OSError(errno.EFBIG, f"over {most} bytes, which is more than such a file may have", str(path))

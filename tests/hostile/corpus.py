@@ -1,0 +1,36 @@
+"""The whole corpus. `python -m tests.hostile.corpus FOLDER` writes it out to be looked at."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from tests.hostile.cases import Case
+from tests.hostile.clips import clip_cases
+from tests.hostile.labels import label_cases
+from tests.hostile.models import model_cases
+from tests.hostile.pictures import picture_cases
+from tests.hostile.results import result_cases
+from tests.hostile.shards import shard_cases
+
+CATEGORIES: dict[str, Callable[[np.random.Generator], Iterator[Case]]] = {
+    "pictures": picture_cases,
+    "clips": clip_cases,
+    "labels": label_cases,
+    "results": result_cases,
+    "models": model_cases,
+    "shards": shard_cases,
+}
+
+
+def corpus(category: str, seed: int = 0) -> list[Case]:
+    """The cases of a category; the same from the same seed."""
+    return list(CATEGORIES[category](np.random.default_rng(seed)))
+
+
+if __name__ == "__main__":
+    for each in CATEGORIES:
+        for number, case in enumerate(corpus(each)):
+            print(case.write(Path(sys.argv[1]) / each / f"{number:04}"), case.name, sep="\t")

@@ -1,0 +1,237 @@
+"""The service as a process of its own, and clients who mean harm: it refuses them, goes on, and grows no larger."""
+
+import json
+import subprocess
+import sys
+import zlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.conftest import colour_config
+from tests.hostile.pictures import png as png_file
+from tests.hostile.pictures import zeros_png
+from tests.server import abuse
+from tests.server.conftest import png
+from tests.server.process import FORM_TYPE, PATIENCE_S, serving
+
+from rsgnet.settings import to_json
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc, which is Linux's"),
+    pytest.mark.xdist_group("abuse"),  # one worker, so that the service starts once
+]
+
+MAX_SECONDS, MAX_CONNECTIONS, GROWTH_MB = 4, 100, 200
+PART = b'--x\r\nContent-Disposition: form-data; name="pictures"; filename="a.png"\r\n\r\n'
+
+
+def white():
+    file = BytesIO()
+    Image.new("RGB", (64, 64), "white").save(file, "png")
+    return file.getvalue()
+
+
+def write_network(directory):
+    """A pose network that fails on crops with a 255 in them: it looks their highest value up in a table of 255."""
+    onnx = pytest.importorskip("onnx", reason="the network that fails is built with onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    config = colour_config()
+    (width, height), stride = config.crop.size_wh, config.crop.stride
+    nodes = [
+        helper.make_node("Cast", ["crops"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["floats"], ["highest"], keepdims=0),
+        helper.make_node("Cast", ["highest"], ["index"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["table", "index"], ["zero"]),
+        helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["planes"], ["pooled"], kernel_shape=[stride] * 2, strides=[stride] * 2),
+        helper.make_node("Conv", ["pooled", "mix"], ["maps"]),
+        helper.make_node("Add", ["maps", "zero"], ["target_heatmaps"]),
+    ]
+    shape = ["batch", 17, height // stride, width // stride]
+    graph = helper.make_graph(
+        nodes,
+        "fragile",
+        [helper.make_tensor_value_info("crops", TensorProto.UINT8, ["batch", height, width, 3])],
+        [helper.make_tensor_value_info("target_heatmaps", TensorProto.FLOAT, shape)],
+        [
+            numpy_helper.from_array(np.zeros(255, np.float32), "table"),
+            numpy_helper.from_array(np.full((17, 3, 1, 1), 1 / 765, np.float32), "mix"),
+        ],
+    )
+    directory.mkdir()
+    (directory / "config.json").write_text(to_json(config))
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), directory / "model.onnx"
+    )
+    return directory
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("service")
+    line = ["--weights", write_network(folder / "fragile"), "--detector", "full", "--max-seconds", MAX_SECONDS]
+    limits = ["--max-pixels", 1_000_000, "--max-megabytes", 2, "--max-connections", MAX_CONNECTIONS]
+    with serving(folder / "log", *line, *limits) as started:
+        assert started.settles(png())
+        yield started
+        assert started.process.poll() is None
+
+
+@pytest.fixture(autouse=True)
+def unharmed(server):
+    """Whatever a test did: afterwards a picture is answered, and the memory is about what it was."""
+    before = server.memory_mb
+    yield
+    assert server.settles(png())
+    assert server.memory_mb - before < GROWTH_MB
+
+
+class TestConnections:
+    def test_heads_that_never_end_are_hung_up_on(self, server):
+        assert abuse.half_a_head(server, 20) == 20
+
+    def test_a_body_that_does_not_come_is_late(self, server):
+        assert abuse.slow_body(server) == 504
+
+    def test_clients_that_hang_up(self, server):
+        abuse.dropped(server, 100, png())
+
+    def test_answers_that_nobody_fetches(self, server):
+        assert abuse.never_read(server, 20_000)
+
+    def test_too_many_at_once(self, server):
+        assert abuse.many_connections(server, MAX_CONNECTIONS + 20) == 503
+
+    def test_ten_thousand_tiny_requests(self, server):
+        assert abuse.tiny_requests(server, 10_000) == {200: 2500, 404: 2500, 422: 2500, 405: 2500}
+
+
+class TestRequests:
+    @pytest.mark.parametrize(
+        ("sent", "expected"),
+        [
+            (b"GET / HTTP/1.1\r\nx: " + b"x" * 1_000_000 + b"\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 50_000 + b"\r\n", 400),
+            (b"GET /" + b"x" * 200_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+            (b"\x16\x03\x01\x02\x00\x01\x00" + bytes(500) + b"\r\n\r\n", 400),
+            (b"GET / HTTP/one\r\nhost: x\r\n\r\n", 400),
+            (b"POST /v1/poses HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n", 400),
+            (b"POST /v1/poses HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", 400),
+            (b"GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\nbad header\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nhost: x\0y\r\n\r\n", 400),
+        ],
+    )
+    def test_what_is_no_http(self, server, sent, expected):
+        assert abuse.status_of(abuse.raw(server, sent)) in (expected, 0)  # 0: hung up on while it still sent
+
+    def test_sockets_are_not_opened(self, server):
+        upgrade = {
+            "connection": "upgrade, close",
+            "upgrade": "websocket",
+            "sec_websocket_key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        }
+        assert server.ask("GET", "/v1/poses", **upgrade, sec_websocket_version="13").status == 404
+
+    @pytest.mark.parametrize(
+        "kind",
+        ["", "text/plain", "application/json", "image/png", "multipart/mixed; boundary=x", "multipart/form-data x"],
+    )
+    def test_other_content_types(self, server, kind):
+        answer = server.ask("POST", "/v1/poses", png(), content_type=kind)
+        assert answer.status == 415 and "multipart/form-data" in answer.content["error"]
+
+    @pytest.mark.parametrize(
+        ("body", "kind"),
+        [
+            (b"", FORM_TYPE),
+            (b"--x", FORM_TYPE),
+            (b"--x--\r\n", FORM_TYPE),
+            (PART + png(), FORM_TYPE),  # never closed
+            (PART * 200 + b"\r\n--x--\r\n", FORM_TYPE),
+            (b"--x\r\n" + b"y: z\r\n" * 100_000 + b"\r\n--x--\r\n", FORM_TYPE),
+            (b"--x\r\nContent-Disposition: form-data\r\n\r\nhello\r\n--x--\r\n", FORM_TYPE),
+            (b"--x\r\nContent-Disposition: form-data; name=\r\n\r\nhello\r\n--x--\r\n", FORM_TYPE),
+            (
+                b'--x\r\nContent-Disposition: form-data; name="boxes"\r\n\r\n' + b"[" * 900_000 + b"\r\n--x--\r\n",
+                FORM_TYPE,
+            ),
+            (
+                b'--x\r\nContent-Disposition: form-data; name="note"\r\n\r\n' + b"n" * 1_900_000 + b"\r\n--x--\r\n",
+                FORM_TYPE,
+            ),
+            ((b'--x\r\nContent-Disposition: form-data; name="n"\r\n\r\n1\r\n') * 20_000 + b"--x--\r\n", FORM_TYPE),
+            (PART + png() + b"\r\n--x--\r\n", "multipart/form-data"),
+            (PART + png() + b"\r\n--x--\r\n", "multipart/form-data; boundary=" + "y" * 5000),
+            (PART + png() + b"\r\n--x--\r\n", 'multipart/form-data; boundary=""'),
+            (b"\r\n" * 500_000, FORM_TYPE),
+            (bytes(range(256)) * 1000, FORM_TYPE),
+        ],
+    )
+    def test_broken_forms(self, server, body, kind):
+        answer = server.ask("POST", "/v1/poses", body, content_type=kind)
+        assert answer.status in (400, 422) and 0 < len(answer.content["error"]) < 2000
+
+    def test_too_many_bytes(self, server):
+        assert server.post(bytes(3_000_000)).status == 413
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/../../etc/passwd", "/%2e%2e/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/..%2f..%2f..%2fetc%2fpasswd",
+         "/%00", "/index.html%00.js", "/..%5c..%5cetc%5cpasswd", "/./../app.py", "/../run.py", "/%ff%fe",
+         "/~root", "/a/" * 900],
+    )  # fmt: skip
+    def test_paths_that_climb(self, server, path):
+        came = abuse.raw(server, f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+        assert abuse.status_of(came) in (307, 400, 404) and b"root:" not in came and b"import" not in came
+
+    @pytest.mark.parametrize(
+        "name", [b"../../escaped.png", b"/etc/passwd", b"a\x00b", b"\xff\xfe", b"x" * 5000, b"CON", b""]
+    )
+    def test_names_of_files_are_but_names(self, server, name):
+        answer = server.post(png(), name)
+        assert answer.status in (200, 400, 422) and (answer.status != 200 or len(answer.content["pictures"]) == 1)
+
+
+class TestPictures:
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (png_file((60_000, 60_000), 8, 2, zlib.compress(bytes(99))), "too large to decode"),
+            (zeros_png((9_900, 10_000), 1, 0), "over the limit of 1000000 pixels"),
+            (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n", "not a picture"),
+            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+            (b"\x89PNG\r\n\x1a\n" + bytes(100), "a.png: not a picture"),
+        ],
+    )
+    def test_bombs_and_impostors(self, server, content, says):
+        answer = server.post(content)
+        assert answer.status == 422 and says in answer.content["error"]
+
+    def test_boxes_beyond_reason(self, server):
+        for boxes in ([[[0, 0, 1e300, 1e300]]], [[[-1e300, 0, 1, 1]]], [[[0, 0, -5, -5]]], [[[0, 0, 0, 0]]]):
+            field = b'--x\r\nContent-Disposition: form-data; name="boxes"\r\n\r\n' + json.dumps(boxes).encode()
+            answer = server.ask(
+                "POST", "/v1/poses", field + b"\r\n" + PART + png() + b"\r\n--x--\r\n", content_type=FORM_TYPE
+            )
+            assert answer.status in (200, 422)
+
+    def test_a_network_that_fails_gives_an_error_and_comes_back(self, server):
+        answer = server.post(white())
+        assert answer.status == 500 and "send it again" in answer.content["error"]
+        assert server.settles(png())
+        assert b"rsgnet_worker_crashes_total 1.0" in server.ask("GET", "/metrics").body
+
+
+def test_the_description_of_the_api_holds(server, tmp_path):
+    """schemathesis asks what the description allows, and much that it forbids; but for drawn crowds: they take long."""
+    pytest.importorskip("schemathesis", reason="needs rsgnet[dev]")
+    checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"http://{server.host}:{server.port}/openapi.json",
+               "--checks", checks, "--max-examples", "15", "--seed", "1", "--exclude-path", "/v1/crowd",
+               "--phases", "examples,coverage,fuzzing", "--generation-database", "none",
+               "--suppress-health-check", "all"]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=4 * PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
