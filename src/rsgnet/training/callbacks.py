@@ -1,8 +1,9 @@
-"""What happens between the epochs of a run, beside Lightning's own callbacks."""
+"""What happens between the steps and epochs of a run, beside Lightning's own callbacks."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -12,11 +13,12 @@ from lightning.pytorch.callbacks import Callback, WeightAveraging
 from rsgnet.checkpoint import save_model
 
 
-class EpochSeeds(Callback):
-    """Seeds PyTorch's randomness at the start of every epoch by the run's seed, the epoch and the process.
+class StepSeeds(Callback):
+    """Seeds PyTorch's randomness before every step by the run's seed, the step and the process.
 
     Checkpoints do not hold its state; so what a network draws (dropout, boxes that are sampled) is the same whether the
-    epochs before were of this process or of one that was killed.
+    steps before were of this process or of one that was killed. Once an epoch would not do: Lightning leaves out the
+    start of the epoch that a run goes on with.
 
     Args:
         seed: The run's seed.
@@ -25,9 +27,9 @@ class EpochSeeds(Callback):
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def on_train_epoch_start(self, trainer: L.Trainer, _: L.LightningModule) -> None:
-        """Seeds the epoch."""
-        state = np.random.SeedSequence((self._seed, trainer.current_epoch, trainer.global_rank))
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        """Seeds the step."""
+        state = np.random.SeedSequence((self._seed, trainer.global_step, trainer.global_rank))
         torch.manual_seed(int(state.generate_state(1)[0]))
 
 

@@ -25,7 +25,7 @@ from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
 from rsgnet.presets import preset_named
 from rsgnet.settings import to_json, with_settings
-from rsgnet.training.callbacks import EpochSeeds, SaveModel
+from rsgnet.training.callbacks import SaveModel, StepSeeds
 from rsgnet.training.checkpoints import (
     FOLDER,
     LAST,
@@ -149,7 +149,7 @@ def _callbacks(config: TrainingConfig, out: Path, progress: bool) -> list[Callba
         decaying = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
         average.append(WeightAveraging(multi_avg_fn=decaying))
     return [
-        EpochSeeds(config.seed),
+        StepSeeds(config.seed),
         SaveModel(out / MODEL_DIRECTORY, *average),
         *average,
         # Written anew at the end of every epoch.
