@@ -21,15 +21,15 @@ PATIENCE_S = 300
 def network_crashes(folder: Path, short: bool) -> Outcome:
     """Lets the network fail on every third batch; what was in it is sent again, and all is answered in the end."""
     crowd = write_crowds(folder / "sent", scenes=3, seed=0, crowd_index=(0.0, 0.3))
-    sent = [path.read_bytes() for path in sorted((crowd.parent / "images").iterdir())]
+    sent = sorted((crowd.parent / "images").iterdir())
     worker = Worker(_failing(whole := PoseEstimator("nano", "full")), Limits(), Metrics())
     worker.start()
     crashes, wrong = 0, 0
     for number in range(6 if short else 30):
-        content = sent[number % len(sent)]
-        expected = whole(content).to_coco()
+        picture = sent[number % len(sent)]
+        expected = whole(picture).to_coco()
         while True:
-            (answer,) = worker.submit([SentPicture(content, f"{number}.png")])
+            (answer,) = worker.submit([SentPicture(picture.read_bytes(), picture.name)])
             failed = answer.exception(PATIENCE_S)
             if failed is None:
                 found = answer.result().to_coco()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from tests.soak.commands import PATIENCE_S, finish, kill, start
+from tests.soak.commands import PATIENCE_S, Moments, finish, kill, start
 from tests.soak.outcome import Outcome
 
 from rsgnet.data.crowd_sets import write_crowds
@@ -21,25 +20,23 @@ from rsgnet.training.checkpoints import BEFORE_LAST, FOLDER, LAST, is_whole
 
 SETTINGS = [
     "crop.size_wh=64,64", "model.clue_width=8", "training.batch_size=4", "training.epoch_samples=8",
-    "training.epochs=6", "training.precision=32-true", "training.warmup_steps=0", "training.pretrained=false",
+    "training.epochs=5", "training.precision=32-true", "training.warmup_steps=0", "training.pretrained=false",
 ]  # fmt: skip
 DISK_MB = 300
 
 
 def killed_at_random(folder: Path, short: bool) -> Outcome:
     """Kills a run at random moments, its start and its end among them, and goes on with it, until it is done."""
-    kills, moments = 2 if short else 20, random.Random(0)
     whole, took_s = _unbroken(folder)
+    kills, moments = 2 if short else 20, Moments(took_s)
     killed, runs, differ = 0, 0, 0
     while killed < kills:
         run, runs = folder / f"killed-{runs}", runs + 1
         while True:
             process = start(training(folder, run), folder / "killed.log")
-            if killed < kills:
-                process.join(moments.uniform(0, took_s))
-                if kill(process):
-                    killed += 1
-                    continue
+            if killed < kills and moments.kill_at_one(process):
+                killed += 1
+                continue
             if finish(process):
                 return Outcome("kill -9 of a training run", killed, f"a run that could not go on: {_tail(folder)}")
             break
