@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[1]
 IN_SDIST = ("src/rsgnet/__init__.py", "tests/test_cli.py", "tests/soak/__main__.py", "docs/index.md", "mkdocs.yml",
-            "examples", "benchmarks", "release/build.txt", "Makefile", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff",
-            "LICENSE", "README.md", "pyproject.toml", "PKG-INFO")  # fmt: skip
+            "examples", "benchmarks", "release/build.txt", "Makefile", "CHANGELOG.md", "CONTRIBUTING.md",
+            "CITATION.cff", "LICENSE", "README.md", "pyproject.toml", "PKG-INFO")  # fmt: skip
 IN_WHEEL = ("rsgnet/py.typed", "rsgnet/weights/nano/model.onnx", "rsgnet/weights/small/model.onnx",
             "rsgnet/weights/detector-nano/model.onnx", "rsgnet/server/page")  # fmt: skip
 LARGEST_WHEEL_MB = 40

@@ -19,11 +19,13 @@ from rich.table import Table
 EXTRAS = ("train", "openvino", "int8", "supervision", "hub", "serve", "video", "ray")
 REFUSED = re.compile(r"\bA?GPL|General Public|non-?commercial|\bNC\b|SSPL|Server Side Public|Commons Clause", re.I)
 PERMITTED = re.compile(
-    r"^(MIT(-0|-CMU)?|(0|\d-clause )?BSD.*|(modified|new|simplified) BSD|Apache.*|ISC.*|PSF.*|Python Software Foundation.*"
+    r"^(MIT(-0|-CMU)?|(0|\d-clause )?BSD.*|(modified|new|simplified) BSD|Apache.*|ISC.*|PSF.*"
+    r"|Python Software Foundation.*"
     r"|MPL[- ]2\.0|Mozilla Public License 2\.0.*|Zlib|CC0-1\.0|BSL-1\.0|HPND|Unlicense|FreeBSD|3-Clause BSD License"
     r"|(The )?MIT License.*|OSI Approved :: Apache.*|Public Domain)$",
     re.I,
 )
+_IN_PARENTHESES = re.compile(r"\(([^()]* (?:AND|OR) [^()]*)\)")
 # Libraries under the GPL that wheels are known to carry, by the names of their files.
 GPL_LIBRARIES = re.compile(r"(^|/)lib(x264|x265|xvidcore|readline|fftw3|postproc)[-.]")
 # What says nothing in its metadata; read in its licence file.
@@ -128,14 +130,15 @@ def licence_of(dependency: Distribution) -> str:
 
 def permitted(expression: str) -> bool:
     """Whether one alternative of an expression, and of that every part, is permitted."""
-    plain = expression.replace("(", " ").replace(")", " ") if re.search(r" (AND|OR) ", expression) else expression
-    return any(
-        all(
-            PERMITTED.match(part.strip().split(" WITH ")[0]) is not None and not REFUSED.search(part)
-            for part in alternative.split(" AND ")
-        )
-        for alternative in plain.split(" OR ")
-    )
+    while within := _IN_PARENTHESES.search(expression):
+        told = "MIT" if permitted(within[1]) else "refused"
+        expression = expression[: within.start()] + told + expression[within.end() :]
+    return any(all(map(_part_permitted, alternative.split(" AND "))) for alternative in expression.split(" OR "))
+
+
+def _part_permitted(part: str) -> bool:
+    licence = part.strip().split(" WITH ")[0]
+    return PERMITTED.match(licence) is not None and not REFUSED.search(part)
 
 
 def _is(name: str, prefix: str) -> bool:

@@ -1,7 +1,7 @@
 """`python -m release.oldest [light|train]`: tests against the oldest versions that pyproject.toml promises.
 
-What we name ourselves is installed in its lowest version, what that needs in its newest; the tools of the tests beside it
-may not move any of it. Runs the tests of what is installed, not of the checkout's src.
+What we name ourselves is installed in its lowest version, what that needs in its newest; the tools of the tests may not
+move any of it. What is tested is what is installed, not the checkout's src.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[1]
 TOOLS = {"light": ["pytest", "pytest-xdist", "onnx"], "train": ["pytest", "pytest-xdist", "beartype"]}
 TESTS = {
     "light": [
-        "tests/evaluation", "tests/inference", "tests/cli/test_crowds.py", "tests/cli/test_data.py", "tests/test_cli.py",
-        "tests/test_config.py", "tests/test_draw.py", "tests/test_files.py", "tests/test_geometry.py",
+        "tests/evaluation", "tests/inference", "tests/cli/test_crowds.py", "tests/cli/test_data.py",
+        "tests/test_cli.py", "tests/test_config.py", "tests/test_draw.py", "tests/test_files.py",
+        "tests/test_geometry.py",
         "tests/test_heatmaps.py", "tests/test_pictures.py", "tests/test_poses.py", "tests/test_presets.py",
         "tests/test_public_names.py", "tests/test_skeletons.py", "tests/test_tiles.py",
     ],
