@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def network_crashes(folder: Path, short: bool) -> Outcome:
     """Lets the network fail on every third batch; what was in it is sent again, and all is answered in the end."""
     crowd = write_crowds(folder / "sent", scenes=3, seed=0, crowd_index=(0.0, 0.3))
     sent = sorted((crowd.parent / "images").iterdir())
+    logging.getLogger("rsgnet.server").setLevel(logging.CRITICAL)  # it tells of each crash at length
     worker = Worker(_failing(whole := PoseEstimator("nano", "full")), Limits(), Metrics())
     worker.start()
     crashes, wrong = 0, 0
