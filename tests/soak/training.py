@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from shutil import which
 
 import torch
 from safetensors.torch import load_file
@@ -124,7 +125,7 @@ def _disk(folder: Path) -> Iterator[tuple[Path, Callable[[int], object]]]:
     """A small disk in memory and what fills it; where it may not be mounted, a folder and a limit for files."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)]
-    mounted = subprocess.run(mount, check=False, capture_output=True).returncode == 0
+    mounted = which("mount") is not None and subprocess.run(mount, check=False, capture_output=True).returncode == 0
 
     @contextmanager
     def fill(room_mb: int) -> Iterator[int | None]:
