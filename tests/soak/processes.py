@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.soak.commands import PATIENCE_S
@@ -25,22 +27,32 @@ def torchrun_starts_again(folder: Path, short: bool) -> Outcome:
         end = time.monotonic() + PATIENCE_S
         while not (broken / FOLDER / LAST).exists() and time.monotonic() < end:
             time.sleep(0.02)
-        workers = _children(process.pid)
-        os.kill(workers[-1], signal.SIGKILL)
+        os.kill(_children(process.pid)[-1], signal.SIGKILL)
         again = process.wait(PATIENCE_S)
     tried = "kill -9 of one of two torchrun workers, --max-restarts 2; weights against an unbroken run's of two"
-    if done or again or not same(weights(whole), weights(broken)):
-        return Outcome(tried, 1, f"exit codes {done} and {again}, or other weights")
+    started_again = "exitcode: -9" in broken.with_suffix(".log").read_text()
+    if done or again or not started_again or not same(weights(whole), weights(broken)):
+        return Outcome(tried, 1, f"exit codes {done} and {again}, started again {started_again}, or other weights")
     return Outcome(tried, 1, "")
 
 
-def _torchrun(folder: Path, run: Path) -> subprocess.Popen[bytes]:
+@contextmanager
+def _torchrun(folder: Path, run: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A run of two processes; none of them is left behind."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "2"]
     arguments = [each for each in training(folder, run) if each != "--resume"]
     command = [sys.executable, *launcher, "-m", "rsgnet", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    # Else PyTorch 2.14's processes, started again, wait for ever at what the killed ones left in the store.
+    own_store = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    environment = {**os.environ, **own_store, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     with run.with_suffix(".log").open("wb") as log:
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        for each in (*_children(process.pid), process.pid) if process.poll() is None else ():
+            os.kill(each, signal.SIGKILL)
+        process.wait()
 
 
 def _children(pid: int) -> list[int]:
