@@ -2,8 +2,9 @@
 PYTHON ?= python3
 LIGHT := .venv-light
 FULL := .venv-full
+RELEASE := .venv-release
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test check docs bench soak licences constraints release-check oldest clean
 
 demo: $(LIGHT)/installed ## Draw a crowd, run the whole line on it and on PHOTO, with the light install
 	$(LIGHT)/bin/rsgnet demo $(PHOTO) --out out/demo
@@ -43,6 +44,24 @@ bench: $(FULL)/installed ## Every speed and its bound, into docs/performance.jso
 	$(BENCH)/growth.py $(PICTURES) --plot docs/pictures/growth.svg $(RESULT)
 	$(BENCH)/report.py $(FIGURES) docs/performance.md README.md
 
+soak: $(FULL)/installed ## What breaks in use, broken on purpose; under 15 minutes
+	OMP_NUM_THREADS=1 $(FULL)/bin/python -m tests.soak
+
+licences: $(FULL)/installed ## The licences of all dependencies
+	$(FULL)/bin/python -m release.licences
+
+constraints: ## Pins what a release is built with to today's versions
+	$(PYTHON) -m venv --clear $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet uv
+	$(RELEASE)/bin/python -m uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+	  --no-emit-index-url --no-header --output-file release/build.txt release/build.in
+
+release-check: $(RELEASE)/installed ## Builds sdist and wheel, looks into them, installs and uses them
+	$(RELEASE)/bin/python -m release.check
+
+oldest: $(RELEASE)/installed ## Tests against the oldest versions supported; INSTALL=train for those of training
+	$(RELEASE)/bin/python -m release.oldest $(INSTALL)
+
 $(LIGHT)/installed: pyproject.toml
 	$(PYTHON) -m venv --clear $(LIGHT)
 	$(LIGHT)/bin/python -m pip install --quiet --editable .
@@ -53,5 +72,10 @@ $(FULL)/installed: pyproject.toml
 	$(FULL)/bin/python -m pip install --quiet --editable '.[all,dev]'
 	touch $@
 
+$(RELEASE)/installed: release/build.txt
+	$(PYTHON) -m venv --clear $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet --require-hashes --requirement release/build.txt
+	touch $@
+
 clean: ## Remove the environments and the built documentation
-	rm -rf $(LIGHT) $(FULL) site
+	rm -rf $(LIGHT) $(FULL) $(RELEASE) site

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from rsgnet.bounded import read_bounded, regular_size
@@ -82,7 +82,7 @@ def save_model(model: nn.Module, config: NetworkConfig, directory: Path, half: b
         for name, value in model.state_dict().items()
     }
     with replacing(directory / WEIGHTS_FILE) as beside:
-        save_file(weights, beside)
+        beside.write_bytes(save(weights))  # by Python, whose errors say when the disk is full
 
 
 def load_model(directory: Path) -> tuple[Network, NetworkConfig]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,8 +21,10 @@ def progress(total: int | None, out: Path | str, what: str = "pictures") -> Iter
 
     console = Console(stderr=True)
     done = 0
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task(what, total=total)
+    # Elsewhere than on a terminal it is not even begun: older versions of rich end one that is disabled with a line.
+    with bar if console.is_terminal else nullcontext():
 
         def report(_: object, outcome: object) -> None:
             nonlocal done
@@ -34,7 +36,8 @@ def progress(total: int | None, out: Path | str, what: str = "pictures") -> Iter
         try:
             yield report
         except KeyboardInterrupt:
-            bar.stop()
+            if console.is_terminal:
+                bar.stop()
             typer.echo(f"interrupted; what was done ({done} {what}) is written to {out}", err=True)
             raise typer.Exit(INTERRUPTED) from None
 

@@ -24,6 +24,7 @@ SHOWN_ONLY = {
     ("howto/crowds.md", "rsgnet crowds", "needs labelled photos"),
     ("howto/export.md", "rsgnet export", "takes a minute"),
     ("method.md", "python docs/method_pictures.py", "in a clone; a test of its own runs it"),
+    ("releasing.md", "make licences", "takes minutes, and asks a package index"),
     ("scaling.md", "pip install", "needs the internet"),
     ("scaling.md", "import pyarrow.dataset", "needs a finished run"),
     ("scaling.md", "poses/ manifest.json", "what a run leaves"),

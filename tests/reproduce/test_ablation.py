@@ -14,7 +14,8 @@ from rsgnet.reproduce import made_up
 from rsgnet.reproduce.ablation import Ablation, Benchmark, measure_runs, tensors_taken, train_runs
 from rsgnet.reproduce.ablation_table import arm_row, as_json, markdown
 from rsgnet.reproduce.arms import ARMS, PLAIN, arm_config, arms_named
-from rsgnet.training.run import LAST_CHECKPOINT, train
+from rsgnet.training.checkpoints import whole_checkpoint
+from rsgnet.training.run import train
 
 SETTINGS = tuple(made_up.tiny_settings("nano"))
 
@@ -138,7 +139,7 @@ def test_a_run_that_was_broken_off_goes_on(tmp_path, done):
     train_runs(longer)
     assert told == [f"training plain-seed0 -> {run}"]
     assert longer.seeds_done(PLAIN) == [0]
-    assert torch.load(run / LAST_CHECKPOINT, weights_only=True)["epoch"] == 1
+    assert torch.load(whole_checkpoint(run), weights_only=True)["epoch"] == 1
 
 
 def test_weights_that_favour_an_arm_are_told(tmp_path, done):

@@ -52,6 +52,9 @@ def train(
       rsgnet train nano --data coco.json:images --out runs/nano --resume
 
       torchrun --nnodes 2 --nproc-per-node 8 -m rsgnet train rsgnet-w32-256x192-coco --data coco.json --out runs/w32
+
+    What was killed goes on with --resume, and comes to the same weights. What torchrun --max-restarts starts again goes
+    on by itself; PyTorch 2.14 wants TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for that, else its processes wait for ever.
     """
     from rsgnet.config import FasterRCNNConfig  # noqa: PLC0415
     from rsgnet.presets import preset_named  # noqa: PLC0415

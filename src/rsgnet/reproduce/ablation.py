@@ -39,7 +39,7 @@ from rsgnet.reproduce.arms import PLAIN, Arm, arm_config
 from rsgnet.reproduce.runs import find_poses, has_poses, is_trained
 from rsgnet.settings import to_json
 from rsgnet.skeletons import Skeleton
-from rsgnet.training.run import LAST_CHECKPOINT, MODEL_DIRECTORY, train
+from rsgnet.training.run import MODEL_DIRECTORY, train
 
 PLAN_FILE = "plan.json"
 
@@ -169,7 +169,7 @@ def train_runs(ablation: Ablation) -> None:
             ablation.tell(f"training {run.name} -> {run}")
             train(
                 ablation.preset, settings, ablation.data, run,
-                resume=(run / LAST_CHECKPOINT).is_file(),
+                resume=True,
                 # The backbone must fit whole, or arms would start unalike.
                 backbone_from=ablation.backbone_from or ablation.start_from, fitting_from=ablation.start_from,
                 workers=ablation.workers, progress=False,

@@ -25,7 +25,7 @@ from rsgnet.presets import preset_named
 from rsgnet.reproduce.runs import find_poses, has_poses, is_trained
 from rsgnet.reproduce.tables import Block, DataSetName, Row
 from rsgnet.settings import with_settings
-from rsgnet.training.run import LAST_CHECKPOINT, MODEL_DIRECTORY, train
+from rsgnet.training.run import MODEL_DIRECTORY, train
 
 _TRAINED_ON = {
     "crowdpose:test": "crowdpose:trainval",
@@ -100,7 +100,7 @@ def _network(preset: str, data: DataSetName, place: Workplace) -> Path | None:
         files = find_data_set(place.data, _TRAINED_ON[data])
         train(
             preset, place.settings(preset), [f"{files.annotations}:{files.pictures}"], run,
-            resume=(run / LAST_CHECKPOINT).is_file(), workers=place.workers, progress=False,
+            resume=True, workers=place.workers, progress=False,
         )  # fmt: skip
     return model if (model / WEIGHTS_FILE).is_file() else None
 

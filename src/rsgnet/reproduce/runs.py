@@ -14,15 +14,16 @@ from rsgnet.inference.annotated import boxes_for, predict_annotated
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import write_predictions
 from rsgnet.inference.run_record import RESULTS_FILE, RUN_FILE, record_run, run_beside
-from rsgnet.training.run import LAST_CHECKPOINT, MODEL_DIRECTORY
+from rsgnet.training.checkpoints import whole_checkpoint
+from rsgnet.training.run import MODEL_DIRECTORY
 
 
 def is_trained(run: Path, epochs: int) -> bool:
     """Whether a run left a network, and no checkpoint that tells of fewer epochs."""
     if not (run / MODEL_DIRECTORY / WEIGHTS_FILE).is_file():
         return False
-    checkpoint = run / LAST_CHECKPOINT
-    if not checkpoint.is_file():
+    checkpoint = whole_checkpoint(run)
+    if checkpoint is None:
         return True
     epochs_done: int = torch.load(checkpoint, weights_only=True, mmap=True)["epoch"] + 1
     return epochs_done >= epochs

@@ -21,20 +21,29 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from rsgnet.checkpoint import load_backbone, load_fitting, load_weights, save_model
-from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig
+from rsgnet.checkpoint import load_backbone, load_fitting, load_weights
+from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig, TrainingConfig
 from rsgnet.data.dataset import PoseDataset
 from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
 from rsgnet.presets import preset_named
 from rsgnet.settings import to_json, with_settings
+from rsgnet.training.callbacks import SaveModel, StepSeeds
+from rsgnet.training.checkpoints import (
+    FOLDER,
+    LAST,
+    TwoCheckpoints,
+    has_checkpoint,
+    telling_of_a_full_disk,
+    whole_checkpoint,
+)
 from rsgnet.training.detector_task import DetectorTask
 from rsgnet.training.faster_rcnn_task import FasterRCNNTask
 from rsgnet.training.samples import DrawSamples
 from rsgnet.training.sources import TrainingData, parse_source
 from rsgnet.training.task import PoseTask
 
-MODEL_DIRECTORY, LAST_CHECKPOINT = "model", "checkpoints/last.ckpt"
+MODEL_DIRECTORY = "model"
 
 
 def train(
@@ -61,7 +70,8 @@ def train(
         data: What to train on, each as `training.sources.parse_source` reads it.
         out: Where checkpoints, curves and the model go.
         validation: What to validate on, as `data`.
-        resume: Whether to go on from the last checkpoint in `out`; without it `out` must not hold one.
+        resume: Whether to go on from the last checkpoint in `out`, or, where it is broken, from the one before, or to
+            begin where there is none; without it `out` must not hold one. What torchrun starts again goes on, too.
         start_from: A model directory whose weights to start from.
         backbone_from: A model directory whose backbone to start from, whatever its heads.
         fitting_from: A model directory to start from whatever fits of it.
@@ -75,18 +85,18 @@ def train(
         The model directory.
 
     Raises:
-        RSGNetError: The preset, settings or data do not exist or fit, or `out` holds another run.
+        RSGNetError: The preset, settings or data do not exist or fit, `out` holds another run, or the disk is full.
     """
     config = with_settings(preset_named(preset), settings)
-    checkpoint = out / LAST_CHECKPOINT
-    if checkpoint.exists() and not resume:
+    if has_checkpoint(out) and not (resume or _started_again()):
         raise RSGNetError(f"{out} holds a run already; go on with --resume or choose another --out")
+    checkpoint = whole_checkpoint(out)
     held_out = parse_source(validation) if validation else None
     sources = TrainingData(config, [parse_source(each) for each in data], held_out, workers)
     write_text(out / "config.json", to_json(config))
     _quieten()
     L.seed_everything(config.training.seed, workers=True, verbose=False)
-    fresh = not checkpoint.exists()
+    fresh = checkpoint is None
     # Weights that are read below replace ImageNet's: then these are not fetched.
     replaced = start_from is not None or fitting_from is not None
     task = _task(config, config.training.pretrained and fresh and not replaced)
@@ -103,7 +113,8 @@ def train(
         max_epochs=config.training.epochs,
         precision=config.training.precision,
         logger=[CSVLogger(out, name="curves"), TensorBoardLogger(out, name="tensorboard")],
-        callbacks=_callbacks(config.training.ema_decay, out, sources.held_out, progress),
+        callbacks=_callbacks(config.training, out, sources.held_out, progress),
+        plugins=[TwoCheckpoints()],
         check_val_every_n_epoch=validate_every,
         num_sanity_val_steps=0,
         enable_progress_bar=progress,
@@ -112,7 +123,8 @@ def train(
         use_distributed_sampler=False,  # the draws are split between processes already
         **_processes(devices),
     )
-    trainer.fit(task, sources, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+    with telling_of_a_full_disk(out):
+        trainer.fit(task, sources, ckpt_path=checkpoint, weights_only=True)
     return out / MODEL_DIRECTORY
 
 
@@ -144,41 +156,25 @@ def _processes(devices: int | None) -> dict[str, Any]:
     return {"devices": devices or "auto"}
 
 
-class SaveModel(Callback):
-    """Writes the model directory after every epoch, with averaged weights where they are averaged.
-
-    Stands before the averaging callback, which puts the averaged weights in place for the validation and takes them
-    away at its end.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Saves what was just validated."""
-        self._save(trainer, task)
-
-    def on_fit_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Saves the end of the run; averaged weights are in place by now."""
-        self._save(trainer, task)
-
-    def _save(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        if trainer.is_global_zero:
-            save_model(task.model, task.config, self.directory)  # type: ignore[arg-type]
+def _started_again() -> bool:
+    """Whether torchrun started this process anew, after one of its processes died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
-def _callbacks(ema_decay: float, out: Path, held_out: object, progress: bool) -> list[Callback]:
-    callbacks: list[Callback] = [SaveModel(out / MODEL_DIRECTORY)]
-    if isinstance(held_out, PoseDataset):
-        callbacks.append(DrawSamples(held_out, out))
-    if ema_decay:
-        average = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
-        callbacks.append(WeightAveraging(multi_avg_fn=average))
-    # One file, written anew at the end of every epoch; Lightning writes it beside and renames it.
-    checkpoint = ModelCheckpoint(
-        out / "checkpoints", filename="last", enable_version_counter=False, save_on_train_epoch_end=True
-    )
-    callbacks += [checkpoint, LearningRateMonitor("step")]
-    if progress:
-        callbacks.append(RichProgressBar())
-    return callbacks
+def _callbacks(config: TrainingConfig, out: Path, held_out: object, progress: bool) -> list[Callback]:
+    average: list[WeightAveraging] = []
+    if config.ema_decay:
+        decaying = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
+        average.append(WeightAveraging(multi_avg_fn=decaying))
+    return [
+        StepSeeds(config.seed),
+        SaveModel(out / MODEL_DIRECTORY, *average),
+        *([DrawSamples(held_out, out)] if isinstance(held_out, PoseDataset) else []),
+        *average,
+        # Written anew at the end of every epoch.
+        ModelCheckpoint(
+            out / FOLDER, filename=Path(LAST).stem, enable_version_counter=False, save_on_train_epoch_end=True
+        ),
+        LearningRateMonitor("step"),
+        *([RichProgressBar()] if progress else []),
+    ]

@@ -1,0 +1,58 @@
+"""`python -m release.oldest [light|train]`: tests against the oldest versions that pyproject.toml promises.
+
+What we name ourselves is installed in its lowest version, what that needs in its newest; the tools of the tests may not
+move any of it. What is tested is what is installed, not the checkout's src.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TOOLS = {"light": ["pytest", "pytest-xdist", "onnx"], "train": ["pytest", "pytest-xdist", "beartype"]}
+TESTS = {
+    "light": [
+        "tests/evaluation", "tests/inference", "tests/cli/test_crowds.py", "tests/cli/test_data.py",
+        "tests/test_cli.py", "tests/test_config.py", "tests/test_draw.py", "tests/test_files.py",
+        "tests/test_geometry.py", "tests/test_heatmaps.py", "tests/test_pictures.py", "tests/test_poses.py",
+        "tests/test_presets.py", "tests/test_public_names.py", "tests/test_skeletons.py", "tests/test_tiles.py",
+    ],
+    "train": [
+        "tests/training", "tests/model", "tests/test_checkpoint.py", "tests/data/test_dataset.py",
+        "--deselect=tests/training/test_run.py::test_a_network_learns_eight_people_by_heart",
+    ],
+}  # fmt: skip
+# Of what the install does not bring.
+WITHOUT = {
+    "light": ["tests/inference/test_video.py", "tests/inference/test_video_writer.py"],
+    "train": [],
+}
+
+
+def main(install: str) -> int:
+    """Makes the environment and runs the tests; gives their exit code."""
+    with tempfile.TemporaryDirectory(prefix="rsgnet-oldest-") as name:
+        folder = Path(name)
+        python = folder / "environment" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder / "environment"], check=True)
+        pip = [*uv, "pip", "install", "--quiet", "--python", python]
+        package = str(ROOT) if install == "light" else f"{ROOT}[{install}]"
+        subprocess.run([*pip, "--resolution", "lowest-direct", package], check=True)
+        freeze = [*uv, "pip", "freeze", "--python", python, "--exclude", "rsgnet"]
+        frozen = subprocess.run(freeze, check=True, capture_output=True, text=True).stdout
+        print(frozen, flush=True)
+        (folder / "frozen.txt").write_text(frozen)
+        subprocess.run([*pip, "--constraint", folder / "frozen.txt", *TOOLS[install]], check=True)
+        ignored = [f"--ignore={each}" for each in WITHOUT[install]]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        tests = [python, "-m", "pytest", "-n", "2", "--dist", "loadgroup", *TESTS[install], *ignored]
+        return subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "light"))
