@@ -4,7 +4,7 @@ import pytest
 
 from rsgnet.config import DetectorConfig
 from rsgnet.errors import RSGNetError
-from rsgnet.presets import PRESETS, nano, nano_plain, paper, preset_named, simple_baseline, small
+from rsgnet.presets import PRESETS, nano, paper, preset_named, simple_baseline, small
 from rsgnet.settings import from_json, to_json
 
 
@@ -47,14 +47,6 @@ def test_presets_survive_json(name):
 def test_nano_predicts_both_coco_and_crowdpose():
     assert nano().model.skeleton == "people19"
     assert isinstance(preset_named("detector-nano"), DetectorConfig)
-
-
-def test_nano_can_grow_from_its_plain_form():
-    plain = nano_plain()
-    assert plain.name == "nano-plain" and PRESETS["nano-plain"] is nano_plain
-    assert (plain.model.relation, plain.model.skeleton_graph) == ("none", False)
-    assert plain.crop == nano().crop and plain.model.backbone == nano().model.backbone
-    assert plain.model.neck.width == nano().model.neck.width
 
 
 def test_small_can_start_from_nano():

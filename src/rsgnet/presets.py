@@ -144,20 +144,6 @@ def nano() -> PoseConfig:
     )
 
 
-def nano_plain() -> PoseConfig:
-    """nano without the paper's modules and without residual blocks: the HRNet to its RSGNet, to set beside it.
-
-    It sees half as many crops again in the time, and takes more variety of them; nano's next weights may grow from it.
-    """
-    like = nano()
-    model = replace(like.model, relation="none", skeleton_graph=False, neck=replace(like.model.neck, residuals=0))
-    augment = replace(
-        like.training.augment, rotation_deg=15.0, scale=0.2, shift=0.03, half_body=0.08, colour=0.3, paste=0.1
-    )
-    training = replace(like.training, learning_rate=1e-2, augment=augment)
-    return replace(like, name="nano-plain", model=model, training=training)
-
-
 def small() -> PoseConfig:
     """nano's network on 256x192 crops: four times the pixels, for those who can wait.
 
@@ -228,7 +214,6 @@ _ROWS = [
 
 PRESETS: dict[str, Callable[[], NetworkConfig]] = {
     "nano": nano,
-    "nano-plain": nano_plain,
     "small": small,
     "detector-nano": detector_nano,
     "faster-rcnn-r101": faster_rcnn_r101,
