@@ -78,7 +78,8 @@ def speeds(directory: Path, config: PoseConfig, arguments: argparse.Namespace) -
 
     def as_released() -> Tensor:
         with torch.inference_mode():
-            return plain(normalise(torch.from_numpy(crops), config.crop.mean, config.crop.std)).target_heatmaps
+            pixels = normalise(torch.from_numpy(crops), config.crop.mean, config.crop.std)
+            return plain(pixels.contiguous()).target_heatmaps  # laid out as PyTorch does by default, as released
 
     ours = {backend: open_runner(directory, backend, "cpu") for backend in BACKENDS}
     wanted = as_released().numpy()

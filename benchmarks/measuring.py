@@ -36,7 +36,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        return cls(statistics.median(values), min(values), max(values))
+        return cls(float(statistics.median(values)), float(min(values)), float(max(values)))
 
     def __str__(self) -> str:
         return f"{self.median:.3g} (from {self.low:.3g} to {self.high:.3g})"
