@@ -112,8 +112,7 @@ def figures_of(network: str, directory: Path, arguments: argparse.Namespace) -> 
     name = f"{network}, batch {arguments.batch}"
     found = []
     for engine in [EAGER, *ours]:
-        speed = measuring.Spread.of([arguments.batch / seconds for seconds in times.seconds[engine]])
-        found.append(measuring.Figure(f"{name}: crops a second, {engine}", speed))
+        found.append(measuring.Figure(f"{name}: crops a second, {engine}", times.rate(engine, arguments.batch)))
     for engine in ours:
         found.append(measuring.Figure(f"{name}: {engine} to {EAGER}", times.ratio(EAGER, to=engine)))
     if network == JUDGED:
@@ -124,15 +123,12 @@ def figures_of(network: str, directory: Path, arguments: argparse.Namespace) -> 
             value = times.ratio(EAGER, to=best)
             found.append(measuring.at_least(f"{name}: best in {kind}, {best}, to {EAGER}", value, bound))
     cost = cost_of(build(config), config.crop.size_wh)
-    work = 2 * arguments.batch * (cost.layer_macs + cost.product_macs)
+    share = arguments.batch * cost.macs / MATRIX**3  # of the product's multiply-adds
     for engine in (EAGER, "openvino float32"):
-        shares = [
-            (work / own) / (2 * MATRIX**3 / peak)
-            for own, peak in zip(times.seconds[engine], times.seconds[PRODUCT], strict=True)
-        ]
+        of_peak = times.ratio(PRODUCT, to=engine).scaled(share)
         judge = measuring.at_least if (network, engine) == (JUDGED, "openvino float32") else _known
-        found.append(judge(f"{name}: share of the machine's peak, {engine}", measuring.Spread.of(shares), 0.6))
-    peak = measuring.Spread.of([2 * MATRIX**3 / seconds / 1e9 for seconds in times.seconds[PRODUCT]])
+        found.append(judge(f"{name}: share of the machine's peak, {engine}", of_peak, 0.6))
+    peak = times.rate(PRODUCT, 2 * MATRIX**3 / 1e9)
     return [*found, measuring.Figure("the machine's peak in float32, 1e9 operations a second", peak)]
 
 

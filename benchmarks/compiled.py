@@ -21,7 +21,7 @@ from rsgnet.model.cost import cost_of
 from rsgnet.presets import preset_named
 
 NETWORKS = ["nano", "rsgnet-w32-256x192-coco"]
-PLAIN = "contiguous"
+PLAIN, PRODUCT = "contiguous", "product of matrices"
 MATRIX = 4096
 
 
@@ -68,21 +68,19 @@ def figures_of(name: str, batch: int, arguments: argparse.Namespace) -> list[mea
         PLAIN: forward_of(network, crops, kind),
         "channels last": forward_of(last, stored, kind),
         "channels last, compiled": compiled,
-        "product": product_of(device, kind),
+        PRODUCT: product_of(device, kind),
     }
     times = measuring.SideBySide(rivals, arguments.rounds, arguments.seconds)
     what = f"{name}, {arguments.device}, {arguments.precision}, batch {batch}"
     cost = cost_of(build(config), config.crop.size_wh)
-    work = 2 * batch * (cost.layer_macs + cost.product_macs)
+    share = batch * cost.macs / MATRIX**3  # of the product's multiply-adds
     figures = []
     for rival in list(rivals)[:-1]:
-        speed = measuring.Spread.of([batch / seconds for seconds in times.seconds[rival]])
-        figures.append(measuring.Figure(f"{what}: crops a second, {rival}", speed))
+        figures.append(measuring.Figure(f"{what}: crops a second, {rival}", times.rate(rival, batch)))
         if rival != PLAIN:
             figures.append(measuring.Figure(f"{what}: {rival} to {PLAIN}", times.ratio(PLAIN, to=rival)))
-        pairs = zip(times.seconds[rival], times.seconds["product"], strict=True)
-        share = measuring.Spread.of([(work / own) / (2 * MATRIX**3 / peak) for own, peak in pairs])
-        figures.append(measuring.Figure(f"{what}: share of the machine's peak, {rival}", share))
+        of_peak = times.ratio(PRODUCT, to=rival).scaled(share)
+        figures.append(measuring.Figure(f"{what}: share of the machine's peak, {rival}", of_peak))
     if device.type == "cuda":
         memory = torch.cuda.max_memory_allocated() / 1e6
         figures.append(measuring.Figure(f"{what}: MB at the most", measuring.Spread.of([memory])))

@@ -38,6 +38,10 @@ class Spread:
     def of(cls, values: list[float]) -> Spread:
         return cls(float(statistics.median(values)), float(min(values)), float(max(values)))
 
+    def scaled(self, factor: float) -> Spread:
+        """The same in another unit."""
+        return Spread(self.median * factor, self.low * factor, self.high * factor)
+
     def __str__(self) -> str:
         return f"{self.median:.3g} (from {self.low:.3g} to {self.high:.3g})"
 
@@ -63,6 +67,10 @@ class SideBySide:
     def spread(self, name: str) -> Spread:
         """Seconds per call."""
         return Spread.of(self.seconds[name])
+
+    def rate(self, name: str, amount: float) -> Spread:
+        """How much gets done in a second where a call does that amount."""
+        return Spread.of([amount / seconds for seconds in self.seconds[name]])
 
     def ratio(self, name: str, to: str) -> Spread:
         """How many times as long a call of one takes as a call of the other."""

@@ -69,8 +69,7 @@ def main() -> None:
     what = f"{config.name}, training in batches of {crops}"
     figures = []
     for kind in steps:
-        speed = measuring.Spread.of([crops / seconds for seconds in times.seconds[kind]])
-        figures.append(measuring.Figure(f"{what}: crops a second, {kind}", speed))
+        figures.append(measuring.Figure(f"{what}: crops a second, {kind}", times.rate(kind, crops)))
         if kind != CONTIGUOUS:
             figures.append(measuring.Figure(f"{what}: {kind} to {CONTIGUOUS}", times.ratio(CONTIGUOUS, to=kind)))
     measuring.report("training_step", figures, arguments)

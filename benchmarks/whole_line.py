@@ -82,7 +82,7 @@ def further_people(weights: Path, photo: Photo, arguments: argparse.Namespace) -
     each = [(seconds[more] - seconds[fewer]) / (more - fewer) for fewer, more in steps]
     whole = (seconds[CROWDS[-1]] - seconds[CROWDS[0]]) / (CROWDS[-1] - CROWDS[0])
     figures = [
-        measuring.Figure(f"milliseconds of a picture with {count} people", _scaled(times.spread(str(count)), 1000))
+        measuring.Figure(f"milliseconds of a picture with {count} people", times.spread(str(count)).scaled(1000))
         for count in CROWDS
     ]
     apart = measuring.Spread.of([abs(step / whole - 1) for step in each])
@@ -92,10 +92,6 @@ def further_people(weights: Path, photo: Photo, arguments: argparse.Namespace) -
         measuring.Figure("milliseconds of one more person", measuring.Spread.of([1000 * step for step in each])),
         measuring.at_most("cost of one more person, furthest from its mean over all steps", worst, 0.15),
     ]
-
-
-def _scaled(spread: measuring.Spread, factor: float) -> measuring.Spread:
-    return measuring.Spread(spread.median * factor, spread.low * factor, spread.high * factor)
 
 
 def share_in_networks(weights: Path, folder: Path, arguments: argparse.Namespace) -> list[measuring.Figure]:

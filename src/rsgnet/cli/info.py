@@ -77,7 +77,7 @@ def _row(name: str, config: NetworkConfig, paper: Row | None) -> Iterator[str]:
     yield name
     yield f"{cost.parameters / 1e6:.2f}"
     yield f"{paper.paper[0]}" if paper else ""
-    yield f"{(cost.layer_macs + cost.product_macs) / 1e9:.2f}"
+    yield f"{cost.macs / 1e9:.2f}"
     yield f"{cost.layer_macs / 1e9:.2f}"
     yield f"{cost.paper_gmacs:.2f}"
     yield f"{paper.paper[1]:.2f}" if paper else ""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rsgnet.data.annotations import AnnotatedPicture, Annotations
-from rsgnet.data.coco import PERSON_CATEGORY
-from rsgnet.evaluation.official import official_evaluator
 from rsgnet.evaluation.protocol import asked_for, level_of, oks_area
 from rsgnet.evaluation.results import Results
+from rsgnet.evaluation.similarity import similarities
 from rsgnet.geometry import Floats
 
 NOBODY = -1
@@ -59,10 +57,9 @@ def read_scenes(truth: Annotations, results: Results, crowdpose: bool) -> tuple[
         results: The poses found.
         crowdpose: Whether CrowdPose's rules hold (`protocol.is_crowdpose`).
     """
-    evaluator = official_evaluator(truth, results, "keypoints", crowdpose)
-    evaluator.evaluate()
+    oks = similarities(truth, results, crowdpose, _POSES_PER_PICTURE)
     pictures = sorted(truth.pictures, key=lambda picture: picture.id)
-    return tuple(_scene(picture, results, evaluator, crowdpose) for picture in pictures)
+    return tuple(_scene(picture, results, oks.get(picture.id, []), crowdpose) for picture in pictures)
 
 
 def match(scene: Scene, thresholds: ArrayLike) -> NDArray[np.intp]:
@@ -111,7 +108,7 @@ def keypoint_similarity(pose_xy: ArrayLike, places_xy: ArrayLike, area: float, s
     return similarity
 
 
-def _scene(picture: AnnotatedPicture, results: Results, evaluator: Any, crowdpose: bool) -> Scene:
+def _scene(picture: AnnotatedPicture, results: Results, oks: ArrayLike, crowdpose: bool) -> Scene:
     rows = np.flatnonzero(results.image_ids == picture.id)
     rows = rows[np.argsort(-results.scores[rows], kind="stable")][:_POSES_PER_PICTURE]
     people = picture.people
@@ -125,5 +122,5 @@ def _scene(picture: AnnotatedPicture, results: Results, evaluator: Any, crowdpos
         areas=np.array([oks_area(person, crowdpose) for person in people], np.float64),
         counted=np.array([asked_for(person, crowdpose) > 0 for person in people], bool) & ~groups,
         groups=groups,
-        oks=np.reshape(evaluator.ious.get((picture.id, PERSON_CATEGORY), []), (len(rows), len(people))),
+        oks=np.reshape(oks, (len(rows), len(people))),
     )

@@ -232,9 +232,7 @@ class PoseEstimator:
             areas = (crop.area for crop in crops)
             yield from map(_Person, found.keypoints_xy, found.scores, found.evidence, found.candidates, areas)
 
-    def _crops(
-        self, jobs: Sequence[tuple[Photo, NDArray[np.float64]]], pool: ThreadPoolExecutor
-    ) -> Iterator[list[Crop]]:
+    def _crops(self, jobs: Sequence[_Job], pool: ThreadPoolExecutor) -> Iterator[list[Crop]]:
         """Batches of crops, the next one being cut while the caller works on one."""
 
         def cutting(start: int) -> Iterator[Crop]:

@@ -28,6 +28,11 @@ class Cost:
     product_macs: int
     paper_gmacs: float
 
+    @property
+    def macs(self) -> int:
+        """All multiply-adds."""
+        return self.layer_macs + self.product_macs
+
 
 def cost_of(network: nn.Module, size_wh: tuple[int, int]) -> Cost:
     """Counts a network's parameters and multiply-adds; on the `meta` device this takes neither time nor memory.

@@ -40,7 +40,7 @@ class ArmRow:
     @property
     def macs(self) -> int:
         """Multiply-adds, of layers and of other products."""
-        return self.cost.layer_macs + self.cost.product_macs
+        return self.cost.macs
 
 
 def arm_row(ablation: Ablation, arm: Arm) -> ArmRow:
