@@ -269,8 +269,13 @@ def test_two_networks_side_by_side(page, photo, estimator):
     left, right = (shown.one(name).rect for name in ("#overlay", "#beside svg"))
     assert left["x"] + left["width"] <= right["x"] and left["width"] == pytest.approx(right["width"], abs=1)
     shown.point(shown.one("#beside .person:nth-child(2) circle"))
-    shown.wait(lambda: shown.all("#beside .person.lifted"))
-    assert not shown.all("#overlay .person.lifted")
+
+    def lifted(side):
+        return [each.get_attribute("data-person") for each in shown.all(f"{side} .person.lifted")]
+
+    shown.wait(lambda: lifted("#beside") and lifted("#overlay") == lifted("#beside"))
+    shown.point(shown.one("#overlay .person:nth-child(1) circle"))
+    shown.wait(lambda: lifted("#overlay") == lifted("#beside") == ["0"])
     shown.slide("people", 0.5)
     assert len(shown.all("#beside .person")) == len(shown.all("#overlay .person")) == 2
     shown.one("#both").click()

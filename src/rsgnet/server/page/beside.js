@@ -1,19 +1,19 @@
 // What a second network finds in the same picture, beside what the first does: the paper's Figure 3, for any picture.
 
-import { readPeople } from "./people.js";
+import { counterpart, readPeople } from "./people.js";
 import { Stage } from "./stage.js";
 
 export class Beside {
-  // `figure` holds a caption, a photo and an overlay.
-  constructor(figure) {
+  // `figure` holds a caption, a photo and an overlay; `pointed` is told who is pointed at in it, or null.
+  constructor(figure, pointed) {
     this.figure = figure;
     this.caption = figure.querySelector("figcaption");
     this.frame = figure.querySelector(".stage");
     this.photo = figure.querySelector("img");
     this.view = null;
     const lift = (person) => {
-      Object.assign(this.view, { lifted: person });
-      this.stage.update(this.view);
+      this.#lift(person);
+      pointed(person);
     };
     this.stage = new Stage(figure.querySelector("svg"), { lift, choose: lift, leave: () => lift(null) });
   }
@@ -27,6 +27,16 @@ export class Beside {
       people: readPeople(found, skeleton), lifted: null, chosen: { person: null, keypoint: null },
     };
     this.figure.hidden = false;
+  }
+
+  // Lifts whom this network found where the other found `person`, if anybody.
+  lift(person) {
+    if (this.view) this.#lift(counterpart(this.view.people, person));
+  }
+
+  #lift(person) {
+    this.view.lifted = person;
+    this.stage.update(this.view);
   }
 
   draw({ from, truth }) {

@@ -3,7 +3,7 @@
 import { Beside } from "./beside.js";
 import { takePhoto } from "./camera.js";
 import { drawPanel } from "./panel.js";
-import { readPeople } from "./people.js";
+import { counterpart, readPeople } from "./people.js";
 import { saveJson, savePicture } from "./save.js";
 import { about, drawCrowd, findPoses } from "./service.js";
 import { Stage } from "./stage.js";
@@ -23,8 +23,8 @@ let limits = null;
 
 const told = {
   lift(person) {
-    view.lifted = person;
-    stage.update(view);
+    lift(person);
+    beside.lift(person);
   },
   choose(person, keypoint) {
     view.chosen = { person, keypoint };
@@ -36,7 +36,12 @@ const told = {
   },
 };
 const stage = new Stage($("overlay"), told);
-const beside = new Beside($("beside"));
+const beside = new Beside($("beside"), (person) => lift(counterpart(view.people, person)));
+
+function lift(person) {
+  view.lifted = person;
+  stage.update(view);
+}
 
 function showChosen() {
   stage.update(view);

@@ -14,6 +14,7 @@ export function readPeople(picture, skeleton) {
     label: `Person ${index + 1}`,
     colour: colour(index),
     score: person.score,
+    box: person.bbox,
     size: Math.sqrt(person.bbox[2] * person.bbox[3]),
     keypoints: skeleton.keypoints.map((name, k) => ({
       name: name.replaceAll("_", " "),
@@ -33,6 +34,18 @@ export function readPeople(picture, skeleton) {
       })),
     })),
   }));
+}
+
+// Who among other people has a person's box, by half of the two together; null for nobody.
+export function counterpart(people, person) {
+  return (person && people.find((other) => overlap(other.box, person.box) > 0.5)) ?? null;
+}
+
+function overlap([left, top, width, height], [otherLeft, otherTop, otherWidth, otherHeight]) {
+  const across = Math.min(left + width, otherLeft + otherWidth) - Math.max(left, otherLeft);
+  const down = Math.min(top + height, otherTop + otherHeight) - Math.max(top, otherTop);
+  const shared = Math.max(across, 0) * Math.max(down, 0);
+  return shared / (width * height + otherWidth * otherHeight - shared);
 }
 
 export function isShown(person, from) {
