@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 import torch
-
 from torch import nn
 
 from rsgnet.checkpoint import build, save_model

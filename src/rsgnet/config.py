@@ -193,6 +193,7 @@ class LossConfig(_Strict):
         peak_emphasis: By how much more an error counts at a keypoint than where there is none; 0 is the plain mean
             squared error of Eq. (5).
         location: Of the divergence between where heatmaps say a keypoint is and where it is; 0 leaves it out.
+        taught: Of the squared error to a teacher's heatmaps, for data that come with them (`taught=`).
         sharpness: For `location`, heatmaps are read as probabilities by softmax(sharpness * heatmap).
         sigma: Standard deviation of a keypoint's Gaussian, in heatmap pixels.
         limb_width: Full width of a limb's line, in heatmap pixels.
@@ -211,6 +212,7 @@ class LossConfig(_Strict):
     limbs: float = 0.01
     peak_emphasis: float = 0.0
     location: float = 0.0
+    taught: float = 0.0
     sharpness: float = 10.0
     sigma: float = 2.0
     limb_width: float = 2.0

@@ -19,6 +19,7 @@ from rsgnet.training.losses import (
     location_loss,
     pose_losses,
     relation_loss,
+    taught_loss,
 )
 
 
@@ -31,6 +32,11 @@ def test_heatmap_loss_is_the_mean_squared_error_with_masked_places_right():
 def test_errors_at_peaks_count_more_where_emphasised():
     predicted, wanted = torch.tensor([[[[0.5, 0.5]]]]), torch.tensor([[[[1.0, 0.0]]]])
     assert heatmap_loss(predicted, wanted, torch.ones(1), 5.0).item() == pytest.approx((6 * 0.25 + 0.25) / 2)
+
+
+def test_a_teacher_is_followed_where_it_says_something():
+    predicted, taught = torch.tensor([[[[0.5, 0.5, 9.0]]]]), torch.tensor([[[[1.0, 0.0, math.nan]]]])
+    assert taught_loss(predicted, taught, 5.0).item() == pytest.approx((6 * 0.25 + 0.25) / 3)
 
 
 def test_location_loss_is_the_divergence_of_the_sharpened_softmaxes():

@@ -1,6 +1,7 @@
 """Whole training runs on generated crowds: they learn, and leave what they must."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,7 +88,12 @@ def test_a_detector_trains_by_the_same_command(crowd, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [("", (1.0, True)), (",weight=2", (2.0, True)), (",partial,weight=0.5", (0.5, False))],
+    [
+        ("", (1.0, True)),
+        (",weight=2", (2.0, True)),
+        (",partial,weight=0.5", (0.5, False)),
+        (",taught=maps.safetensors", (1.0, True, Path("maps.safetensors"))),
+    ],
 )
 def test_sources_are_read_from_the_command_line(crowd, options, expected):
     source = parse_source(f"{crowd}:{crowd.parent / 'images'}{options}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +18,9 @@ from rsgnet.data.annotations import AnnotatedPicture, Annotations, Person, read_
 from rsgnet.data.augment import jitter_colour, training_affine
 from rsgnet.data.batches import Draw, PictureCache, TensorRecord
 from rsgnet.data.paste import CropCrowds
+from rsgnet.data.taught_maps import TaughtMaps
 from rsgnet.errors import AnnotationError
-from rsgnet.geometry import Floats, apply_affine, crop_affine, crop_region
+from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region
 from rsgnet.heatmaps import heatmap_affine
 from rsgnet.pictures import warp
 from rsgnet.skeletons import Skeleton, skeleton_named
@@ -35,12 +36,14 @@ class DataSource:
         weight: How often each of its people is drawn, relative to the other sources.
         everyone_labelled: Whether people that it does not label are absent; where not, crops teach no background to the
             candidate heatmaps.
+        taught: Heatmaps of a teacher for its people, as `taught_maps` writes them; None where there are none.
     """
 
     annotations: Path
     pictures: Path
     weight: float = 1.0
     everyone_labelled: bool = True
+    taught: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Sample(TensorRecord):
         labelled: (P, K) whether each keypoint is labelled; false for people that pad the list.
         background: (h, w) where the candidate heatmaps may be taught that there is nobody.
         box_area: () area of the box's person in squared heatmap pixels, which sets the OKS scale.
+        taught: (K, h, w) a teacher's heatmaps of the box's person, NaN where it says nothing; (0,) without a teacher.
     """
 
     crop: UInt8[Tensor, "*batch height width 3"]
@@ -60,6 +64,9 @@ class Sample(TensorRecord):
     labelled: Bool[Tensor, "*batch people keypoints"]
     background: Bool[Tensor, "*batch h w"]
     box_area: Float[Tensor, "*batch"]
+    taught: Float[Tensor, "*batch _"] | Float[Tensor, "*batch keypoints h w"] = field(
+        default_factory=lambda: torch.zeros(0)
+    )
 
 
 class _Entry(NamedTuple):
@@ -95,6 +102,7 @@ class PoseDataset(Dataset[Sample]):
         if not self.entries:
             names = ", ".join(str(source.annotations) for source in self.sources)
             raise AnnotationError(f"{names}: nobody has {config.training.min_keypoints} labelled keypoints or more")
+        self._taught = [TaughtMaps(each.taught, self.skeleton) if each.taught else None for each in self.sources]
         self._pictures = PictureCache()
         self._crowds = None
         if augmented and config.training.augment.paste > 0:
@@ -117,25 +125,37 @@ class PoseDataset(Dataset[Sample]):
         people = self._people(entry)
         affine, flip = self._affine(entry, people[0], random)
         picture = self._pictures.read(self.sources[entry.source].pictures / entry.picture.file_name)
-        crop = warp(picture, affine, self.config.crop.size_wh)
+        alone = crop = warp(picture, affine, self.config.crop.size_wh)
         places = np.concatenate([apply_affine(affine, people[..., :2]), people[..., 2:]], axis=-1)
         if flip:
             places = places[:, self.skeleton.flip_indices]
         if self._crowds:
             crop, places = self._crowds.mingle(crop, places, entry, people[0], affine, random)
+        to_heatmap = heatmap_affine(self.config.crop.stride, self.config.crop.pixel_centre)
+        to_map = compose_affine(to_heatmap, affine)
+        taught = self._taught_in_crop(entry, to_map, flip, changed=crop is not alone)
         if self.augmented:
             crop = jitter_colour(crop, self.config.training.augment.colour, random)
         keypoints = np.zeros((self.config.training.max_people, len(self.skeleton), 3))
         keypoints[: len(places)] = places[: len(keypoints)]
-        to_heatmap = heatmap_affine(self.config.crop.stride, self.config.crop.pixel_centre)
-        shrink = abs(np.linalg.det(affine[:, :2])) / self.config.crop.stride**2
+        shrink = abs(np.linalg.det(to_map[:, :2]))
         return Sample(
             crop=torch.from_numpy(crop.copy()),
             keypoints_xy=torch.from_numpy(apply_affine(to_heatmap, keypoints[..., :2]).astype(np.float32)),
             labelled=torch.from_numpy(keypoints[..., 2] > 0),
             background=torch.from_numpy(self._background(entry, affine)),
             box_area=torch.tensor(max(entry.person.area, 1.0) * shrink, dtype=torch.float32),
+            taught=taught,
         )
+
+    def _taught_in_crop(self, entry: _Entry, to_map: Floats, mirrored: bool, changed: bool) -> Tensor:
+        """What the teacher sees; nothing where people that it has not seen were pasted into the crop."""
+        if not any(self._taught):
+            return torch.zeros(0)
+        maps = self._taught[entry.source]
+        if maps is None or changed:
+            return torch.full((len(self.skeleton), *self.config.crop.heatmap_shape_hw), torch.nan)
+        return maps.in_crop(entry.person.id, to_map, self.config.crop.heatmap_shape_hw, mirrored)
 
     def _affine(self, entry: _Entry, keypoints: Floats, random: np.random.Generator) -> tuple[Floats, bool]:
         crop = self.config.crop

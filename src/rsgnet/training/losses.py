@@ -1,4 +1,4 @@
-"""The learning objectives: Eq. (5) to (8), and one of ours that says where a keypoint is."""
+"""The learning objectives: Eq. (5) to (8), one of ours that says where a keypoint is, and distillation."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Losses:
         relation: l_r.
         limbs: l_l.
         location: How far the heatmaps of both kinds are from saying where keypoints are; not in the paper.
+        taught: How far the target heatmaps are from a teacher's; not in the paper.
         total: Their weighted sum.
     """
 
@@ -37,6 +38,7 @@ class Losses:
     relation: Tensor
     limbs: Tensor
     location: Tensor
+    taught: Tensor
     total: Tensor
 
 
@@ -47,7 +49,9 @@ def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights
     scale = weights.heatmap_scale
     heatmaps = (output.target_heatmaps, labels.target_heatmaps, labels.target_weights[..., None, None])
     target = scale * heatmap_loss(*heatmaps, emphasis)
-    candidates = relation = limbs = location = target.new_zeros(())
+    candidates = relation = limbs = location = taught = target.new_zeros(())
+    if weights.taught and sample.taught.numel():
+        taught = scale * taught_loss(output.target_heatmaps, sample.taught, emphasis)
     if weights.location:
         location = location_loss(*heatmaps, weights.sharpness)
     if output.candidate_heatmaps is not None:
@@ -68,8 +72,9 @@ def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights
         + weights.relation * relation
         + weights.limbs * limbs
         + weights.location * location
+        + weights.taught * taught
     )
-    return Losses(target, candidates, relation, limbs, location, total)
+    return Losses(target, candidates, relation, limbs, location, taught, total)
 
 
 def heatmap_loss(
@@ -84,6 +89,15 @@ def heatmap_loss(
     network does well by Eq. (5) if it predicts none.
     """
     return (weights * (1 + peak_emphasis * wanted) * (predicted.float() - wanted).square()).mean()
+
+
+def taught_loss(
+    predicted: Float[Tensor, "batch keypoints h w"],
+    taught: Float[Tensor, "batch keypoints h w"],
+    peak_emphasis: float = 0.0,
+) -> Tensor:
+    """Eq. (5)'s error against a teacher's heatmaps; where they are NaN it says nothing, which counts as right."""
+    return heatmap_loss(predicted, taught.nan_to_num(), taught.isfinite(), peak_emphasis)
 
 
 def location_loss(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -17,10 +18,10 @@ from rsgnet.errors import RSGNetError
 
 
 def parse_source(text: str) -> DataSource:
-    """Reads `LABELS[:PICTURES_DIR][,weight=2][,partial]`, or `DIR:NAME` of a published data set with the same options.
+    """Reads `LABELS[:PICTURES_DIR][,OPTIONS]`, or `DIR:NAME` of a published data set with the same options.
 
-    `partial` says that not everyone in the pictures is labelled. Where no folder is named pictures lie where the labels
-    say, else in `images` beside them.
+    Options are `weight=2`; `partial`, which says that not everyone in the pictures is labelled; and `taught=FILE` with
+    a teacher's heatmaps. Where no folder is named pictures lie where the labels say, else in `images` beside them.
 
     Raises:
         RSGNetError: The text is none, or what it names does not exist.
@@ -32,16 +33,18 @@ def parse_source(text: str) -> DataSource:
         raise RSGNetError(f"--data {text}: {error}") from error
     if not files.pictures.is_dir():
         raise RSGNetError(f"--data {text}: no folder {files.pictures}; name it: {files.annotations}:PICTURES_DIR")
-    weight, everyone_labelled = 1.0, True
+    weight, everyone_labelled, taught = 1.0, True, None
     for option in options:
         key, _, value = option.partition("=")
         if key == "weight" and value.replace(".", "", 1).isdigit():
             weight = float(value)
         elif option == "partial":
             everyone_labelled = False
+        elif key == "taught" and value:
+            taught = Path(value)
         else:
-            raise RSGNetError(f"--data {text}: {option!r} is neither weight=NUMBER nor partial")
-    return DataSource(files.annotations, files.pictures, weight, everyone_labelled)
+            raise RSGNetError(f"--data {text}: {option!r} is none of weight=NUMBER, partial and taught=FILE")
+    return DataSource(files.annotations, files.pictures, weight, everyone_labelled, taught)
 
 
 class TrainingData(L.LightningDataModule):
