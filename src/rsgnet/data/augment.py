@@ -81,8 +81,9 @@ def jitter_colour(picture: Picture, spread: float, random: np.random.Generator) 
         return picture
     brightness, contrast, saturation = random.uniform(1 - spread, 1 + spread, 3)
     values = picture.astype(np.float32)
-    grey = values.mean(-1, keepdims=True)
-    middle = grey.mean()
-    changed = ((grey + (values - grey) * saturation) - middle) * contrast + middle * brightness
-    result: NDArray[np.uint8] = changed.clip(0, 255).astype(np.uint8)
+    grey = (values[..., 0] + values[..., 1] + values[..., 2]) / 3
+    # Saturation about each pixel's grey, then contrast about the middle grey, then brightness.
+    values *= contrast * saturation
+    values += (contrast * (1 - saturation) * grey + (brightness - contrast) * grey.mean())[..., None]
+    result: NDArray[np.uint8] = values.clip(0, 255, out=values).astype(np.uint8)
     return result

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from rsgnet.errors import AnnotationError
 from rsgnet.files import replacing
-from rsgnet.geometry import Floats, compose_affine, invert_affine
+from rsgnet.geometry import Floats, apply_affine, compose_affine, invert_affine
 from rsgnet.skeletons import Skeleton
 
 _STEPS = 255  # a height of 1 as it is stored
@@ -67,16 +67,16 @@ class TaughtMaps:
     """
 
     def __init__(self, path: Path, skeleton: Skeleton) -> None:
-        self.path = path
         try:
-            with safe_open(path, "np") as file:
+            with safe_open(path, "pt") as file:
                 names = (file.metadata() or {})["keypoints"].split(",")
-                self._rows = {int(person): row for row, person in enumerate(file.get_tensor("people"))}
-                self._affines = file.get_tensor("affines")
-                shape = file.get_slice("heatmaps").get_shape()
+                self._rows = {person: row for row, person in enumerate(file.get_tensor("people").tolist())}
+                self._affines = file.get_tensor("affines").double().numpy()
+                self._heatmaps = file.get_tensor("heatmaps")  # mapped, not read
         except (OSError, SafetensorError, KeyError) as error:
             raise AnnotationError(f"{path}: not a file of a teacher's heatmaps ({error})") from error
-        if len(shape) != 4 or shape[:2] != [len(self._rows), len(names)] or self._affines.shape != (shape[0], 2, 3):
+        people = len(self._rows)
+        if (*self._heatmaps.shape[:2], *self._affines.shape) != (people, len(names), people, 2, 3):
             raise AnnotationError(f"{path}: its tensors do not fit each other; write it anew")
         self._channels = [names.index(name) if name in names else -1 for name in skeleton.keypoints]
         self._flip = list(skeleton.flip_indices)
@@ -98,14 +98,13 @@ class TaughtMaps:
         row = self._rows.get(person)
         if row is None:
             return torch.full((len(self._channels), *shape_hw), torch.nan)
-        with safe_open(self.path, "pt") as file:
-            taught = file.get_slice("heatmaps")[row].float() / _STEPS
-        height, width = taught.shape[1:]
+        taught = self._heatmaps[row].float() / _STEPS
+        size_wh = np.array(taught.shape[:0:-1])  # of its maps
         source = compose_affine(self._affines[row], invert_affine(to_map))
         rows, columns = np.indices(shape_hw)
-        x, y = np.einsum("ij,jhw->ihw", source, np.stack([columns, rows, np.ones(shape_hw)]))
+        places = apply_affine(source, np.stack([columns, rows], -1))
         # align_corners: -1 and 1 are the middles of the first and last pixel.
-        grid = torch.from_numpy(np.stack([2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1], -1)).float()
+        grid = torch.from_numpy(2 * places / (size_wh - 1) - 1).float()
         warped = F.grid_sample(taught[None], grid[None], align_corners=True)[0]
         looked_at = (grid.abs() <= 1).all(-1)
         known = torch.tensor(self._channels) >= 0
