@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rsgnet.data.annotations import Annotations, read_annotations
-from rsgnet.evaluation.official import NOTHING_TO_MEASURE, accumulate, mean_measured, official_evaluator
+from rsgnet.evaluation.official import EVERY_SIZE, NOTHING_TO_MEASURE, accumulate, mean_measured, official_evaluator
 from rsgnet.evaluation.protocol import Protocol, by_level, is_crowdpose, level_of
 from rsgnet.evaluation.results import Results, ResultsSource, read_box_results, read_keypoint_results
 from rsgnet.geometry import box_iou, xywh_to_xyxy
@@ -61,7 +61,7 @@ def keypoint_figures(evaluator: Any, truth: Annotations) -> dict[str, float]:
     }
     for level, rows in by_level([level_of(picture) for picture in truth.pictures]).items():
         pictures = [truth.pictures[row] for row in rows]
-        figures[f"AP_{level}"] = mean_measured(accumulate(evaluator, pictures)["precision"][:, :, :, 0])
+        figures[f"AP_{level}"] = mean_measured(accumulate(evaluator, pictures, EVERY_SIZE)["precision"])
     return figures
 
 

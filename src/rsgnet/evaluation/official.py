@@ -17,6 +17,8 @@ from rsgnet.evaluation.protocol import asked_for, oks_area
 from rsgnet.evaluation.results import Results
 from rsgnet.evaluation.similarity import similarities
 
+EVERY_SIZE = slice(1)  # everyone, whatever their size
+_ALL_SIZES = slice(None)
 NOTHING_TO_MEASURE = -1.0  # as pycocotools: no labelled person in that range of sizes or crowding
 
 
@@ -25,9 +27,20 @@ class _Evaluator(COCOeval_faster):  # type: ignore[misc]
 
     Attributes:
         oks: By picture, found with annotated people.
+        truths: Everyone annotated, as the official tool takes it.
+        found: Everything found, likewise.
     """
 
     oks: dict[int, Any]
+    truths: list[dict[str, Any]]
+    found: list[dict[str, Any]]
+
+    def _prepare(self) -> None:
+        """Hands both sides over. The official tool first indexes them by picture, for masks that are not here."""
+        for dataset, entries in ((self.gt_dataset, self.truths), (self.dt_dataset, self.found)):
+            dataset.clean()
+            for entry in entries:
+                dataset.append_ref(entry["image_id"], PERSON_CATEGORY, entry)
 
     def computeOks(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803
         """What the official tool computes here, picture by picture."""
@@ -51,22 +64,26 @@ def official_evaluator(truth: Annotations, results: Results, kind: str, crowdpos
     """
     people = [(picture.id, person) for picture in truth.pictures for person in picture.people]
     # Ids are counted anew from 1: the evaluator takes an id of 0 for "not matched".
-    truths = [_truth(index, image_id, person, crowdpose) for index, (image_id, person) in enumerate(people, 1)]
-    frame = {"images": [{"id": picture.id} for picture in truth.pictures], "categories": [{"id": PERSON_CATEGORY}]}
-    evaluator = _Evaluator(
-        COCO({**frame, "annotations": truths}),
-        COCO({**frame, "annotations": _found(results)}),
-        kind,
-        kpt_oks_sigmas=list(truth.skeleton.sigmas),
-        separate_eval=True,
-    )
+    frame = COCO({"images": [{"id": picture.id} for picture in truth.pictures], "annotations": [], "categories": []})
+    evaluator = _Evaluator(frame, frame, kind, kpt_oks_sigmas=list(truth.skeleton.sigmas), separate_eval=True)
+    evaluator.params.catIds = [PERSON_CATEGORY]
+    evaluator.truths = [
+        _truth(index, image_id, person, kind, crowdpose) for index, (image_id, person) in enumerate(people, 1)
+    ]
+    evaluator.found = _found(results)
     if kind == "keypoints":
         evaluator.oks = similarities(truth, results, crowdpose, evaluator.params.maxDets[-1])
     return evaluator
 
 
-def accumulate(evaluator: Any, pictures: Iterable[AnnotatedPicture]) -> dict[str, Any]:
-    """Precision (thresholds, recalls, 1, sizes, limits) and recall (thresholds, 1, sizes, limits) on some pictures."""
+def accumulate(evaluator: Any, pictures: Iterable[AnnotatedPicture], sizes: slice = _ALL_SIZES) -> dict[str, Any]:
+    """Precision (thresholds, recalls, 1, sizes, limits) and recall (thresholds, 1, sizes, limits) on some pictures.
+
+    Args:
+        evaluator: What matched them.
+        pictures: Which of them count.
+        sizes: Which of the evaluator's ranges of people's sizes; the first takes everyone.
+    """
     wanted = {picture.id for picture in pictures}
     if not wanted:
         return {"precision": np.full((10, 101, 1, 4, 1), -1.0), "recall": np.full((10, 1, 4, 1), -1.0)}
@@ -74,8 +91,9 @@ def accumulate(evaluator: Any, pictures: Iterable[AnnotatedPicture]) -> dict[str
     rows = [row for row, image_id in enumerate(done_by.imgIds) if image_id in wanted]
     some = copy(done_by)
     some.imgIds = [done_by.imgIds[row] for row in rows]
-    sizes = range(0, len(matched), len(done_by.imgIds))
-    told = COCOevalAccumulate(some, [matched[start + row] for start in sizes for row in rows])
+    some.areaRng = done_by.areaRng[sizes]
+    starts = range(0, len(matched), len(done_by.imgIds))[sizes]
+    told = COCOevalAccumulate(some, [matched[start + row] for start in starts for row in rows])
     return {name: np.asarray(told[name]) for name in ("precision", "recall")}
 
 
@@ -104,7 +122,8 @@ def _found(results: Results) -> list[dict[str, Any]]:
     return found
 
 
-def _truth(index: int, image_id: int, person: Person, crowdpose: bool) -> dict[str, Any]:
+def _truth(index: int, image_id: int, person: Person, kind: str, crowdpose: bool) -> dict[str, Any]:
+    unasked = kind == "keypoints" and asked_for(person, crowdpose) == 0
     return {
         "id": index,
         "image_id": image_id,
@@ -112,5 +131,5 @@ def _truth(index: int, image_id: int, person: Person, crowdpose: bool) -> dict[s
         "bbox": person.box_xywh.tolist(),
         "area": oks_area(person, crowdpose),
         "iscrowd": int(person.is_crowd),
-        "num_keypoints": asked_for(person, crowdpose),
+        "ignore": int(person.is_crowd or unasked),
     }

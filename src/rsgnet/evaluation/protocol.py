@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from rsgnet.data.annotations import AnnotatedPicture, Annotations, Person
 from rsgnet.errors import RSGNetError
 from rsgnet.skeletons import CROWDPOSE14
@@ -43,7 +45,7 @@ def oks_area(person: Person, crowdpose: bool) -> float:
 
 def asked_for(person: Person, crowdpose: bool) -> int:
     """How many labelled keypoints make a person count; whoever has 0 neither counts nor costs."""
-    return int((person.keypoints[:, 2] > 0)[: _CROWDPOSE_BODY if crowdpose else None].sum())
+    return int(np.count_nonzero(person.keypoints[: _CROWDPOSE_BODY if crowdpose else None, 2] > 0))
 
 
 def level_of(picture: AnnotatedPicture) -> str | None:
