@@ -69,9 +69,11 @@ def test_whatever_fits_can_be_the_start(saved):
 def test_a_network_grows_out_of_a_smaller_one(tmp_path):
     plain = nano()
     small = replace(plain, model=replace(plain.model, neck=replace(plain.model.neck, residuals=0), relation="none"))
-    save_model(build(small), small, tmp_path)
+    given = build(small)
+    save_model(given, small, tmp_path)
     grown = build(plain)
     fresh = load_fitting(grown, tmp_path)
+    assert torch.equal(grown.candidate_head.weight, given.target_head.weight)  # everyone's start as the target's
     assert any(name.startswith("backbone.neck.mix.0.4.") for name in fresh)
     assert not any(name.startswith(("backbone.encoder.", "backbone.neck.lateral.", "target_head.")) for name in fresh)
 

@@ -33,6 +33,7 @@ from rsgnet.settings import network_config, to_json
 
 PoseNetwork = RSGNet | DenseRSGNet
 Network = PoseNetwork | PersonDetector | PersonRCNN
+_TARGETS = "target_head."
 _NAMED = 6  # of the weights that do not fit
 
 
@@ -255,6 +256,8 @@ def load_backbone(model: Network, directory: Path) -> None:
 def load_fitting(model: Network, directory: Path) -> set[str]:
     """Starts a network from whatever in a model directory has the same name and shape: to grow one out of another.
 
+    Out of a plain network everyone's heatmaps start as the target's: they look for the same keypoints.
+
     Returns:
         The names of the tensors that stay as they were.
 
@@ -262,6 +265,8 @@ def load_fitting(model: Network, directory: Path) -> set[str]:
         WeightsError: The directory holds no network, or nothing of its backbone fits.
     """
     given, wanted = load_model(directory)[0].state_dict(), model.state_dict()
+    heads = {name.replace("target", "candidate"): value for name, value in given.items() if name.startswith(_TARGETS)}
+    given = {**heads, **given}
     fitting = {name for name, value in wanted.items() if name in given and given[name].shape == value.shape}
     if not any(name.startswith("backbone.") and wanted[name].ndim > 1 for name in fitting):
         raise WeightsError(f"{directory}: nothing of its backbone fits")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from filelock import FileLock
 
 from rsgnet.checkpoint import build, save_model
 from rsgnet.data.catalog import labels_and_pictures
@@ -79,10 +80,19 @@ def test_runs_and_poses_are_done_once(done):
     ]
     assert sum("poses on" in line for line in told) == 4
     told.clear()
-    train_runs(ablation)
+    assert train_runs(ablation)
     assert measure_runs(ablation, benchmark, resamples=20) == first
     assert told == []
     assert first.pictures == 4 and {"AP", "AP_easy", "AP_hard"} <= first.differences["trp"].keys()
+
+
+def test_what_another_process_trains_is_passed_over(tmp_path, done):
+    of_all = replace(done[0], arms=arms_named("plain"), out=tmp_path, tell=pytest.fail)
+    held = of_all.run_of(PLAIN, 0)
+    held.mkdir(parents=True)
+    with FileLock(held / "lock"):
+        assert not train_runs(of_all)
+    assert not (held / "model").exists()
 
 
 def test_a_benchmark_that_changed_is_measured_anew(done, tmp_path):

@@ -49,9 +49,9 @@ def ablate(
     """Train a network with and without the paper's modules and tell what they bring. Needs rsgnet\\[train].
 
     Arms differ in nothing but themselves: data, budget, seeds and starting weights are the same. plain+conv has no
-    relation but convolutions of its cost. Run it again to go on: finished runs are not repeated. Poses are found
-    without flip test about the truth's boxes; a difference to plain is paired by seed and picture. The tables go to
-    OUT/ablation.md and .json.
+    relation but convolutions of its cost. Run it again to go on: finished runs are not repeated, and processes that run
+    it at the same time share the work. Poses are found without flip test about the truth's boxes; a difference to plain
+    is paired by seed and picture. The tables go to OUT/ablation.md and .json.
 
     With --start-from a network that has the modules, arms that have them begin trained and win any short comparison:
     start from a plain network, or give --backbone-from, with which all heads begin anew.
@@ -90,8 +90,9 @@ def ablate(
     )  # fmt: skip
     benchmarks = _benchmarks(validate, crowds or [])  # what is missing is told before anything is trained
     _tell_arms(ablation)
-    if not collect:
-        train_runs(ablation)
+    if not collect and not train_runs(ablation):
+        typer.echo("what is left is being trained by other processes; the last of them measures", err=True)
+        return
     _conclude(ablation, benchmarks, bootstrap)
 
 

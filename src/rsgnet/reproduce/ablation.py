@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from rsgnet.checkpoint import build, load_backbone, load_fitting, read_config
@@ -153,8 +155,13 @@ def tensors_taken(ablation: Ablation, arm: Arm) -> tuple[int, int]:
     return 0, len(names)
 
 
-def train_runs(ablation: Ablation) -> None:
+def train_runs(ablation: Ablation) -> bool:
     """Trains what is not trained yet, one seed of all arms after the other, so that what is done can be compared.
+
+    Other processes with the same folder share the work: a run that one of them is at is passed over.
+
+    Returns:
+        Whether all is trained now; false where another process is still at it.
 
     Raises:
         RSGNetError: The folder holds runs of other settings, data or starting weights; or as `training.run.train`.
@@ -163,17 +170,23 @@ def train_runs(ablation: Ablation) -> None:
     _tell_who_is_favoured(ablation)
     for seed in range(ablation.seeds):
         for arm in ablation.arms:
-            run, settings = ablation.run_of(arm, seed), ablation.settings_of(arm, seed)
-            if is_trained(run, ablation.config_of(arm, seed).training.epochs):
-                continue
-            ablation.tell(f"training {run.name} -> {run}")
-            train(
-                ablation.preset, settings, ablation.data, run,
-                resume=True,
-                # The backbone must fit whole, or arms would start unalike.
-                backbone_from=ablation.backbone_from or ablation.start_from, fitting_from=ablation.start_from,
-                workers=ablation.workers, progress=False,
-            )  # fmt: skip
+            run = ablation.run_of(arm, seed)
+            run.mkdir(parents=True, exist_ok=True)
+            with suppress(Timeout), FileLock(run / "lock", timeout=0):
+                if seed not in ablation.seeds_done(arm):
+                    ablation.tell(f"training {run.name} -> {run}")
+                    _train_run(ablation, arm, seed)
+    return all(len(ablation.seeds_done(arm)) == ablation.seeds for arm in ablation.arms)
+
+
+def _train_run(ablation: Ablation, arm: Arm, seed: int) -> None:
+    train(
+        ablation.preset, ablation.settings_of(arm, seed), ablation.data, ablation.run_of(arm, seed),
+        resume=True,
+        # The backbone must fit whole, or arms would start unalike.
+        backbone_from=ablation.backbone_from or ablation.start_from, fitting_from=ablation.start_from,
+        workers=ablation.workers, progress=False,
+    )  # fmt: skip
 
 
 def _keep_to_the_plan(ablation: Ablation) -> None:
