@@ -68,7 +68,7 @@ def find_candidates(
     xy = pixel + _parabola_offset(heatmaps.flatten(2), index, pixel, (height, width))
     return Candidates(
         xy=xy.flatten(1, 2),
-        keypoint=torch.arange(keypoints, device=heatmaps.device).repeat_interleave(peaks),
+        keypoint=torch.arange(keypoints * peaks, device=heatmaps.device) // peaks,
         scores=scores.flatten(1),
         mask=scores.flatten(1) > threshold,
     )
