@@ -29,7 +29,7 @@ FIGURES ?= docs/performance.json
 BENCH = $(FULL)/bin/python benchmarks
 RESULT = --json $(FIGURES)
 
-bench: $(FULL)/installed ## Every speed and its bound, into docs/performance.json; half an hour on an idle machine
+bench: $(FULL)/installed ## Every speed and its bound, into docs/performance.json; three quarters of an hour on an idle machine
 	$(FULL)/bin/python -m pip install --quiet pycocotools
 	$(BENCH)/candidate_cost.py $(RESULT)
 	$(BENCH)/dense_relation.py $(RESULT)
@@ -39,8 +39,9 @@ bench: $(FULL)/installed ## Every speed and its bound, into docs/performance.jso
 	$(BENCH)/evaluation_speed.py $(RESULT)
 	$(BENCH)/training_samples.py $(LABELS) $(PICTURES) $(RESULT)
 	$(BENCH)/training_step.py $(RESULT)
-	$(BENCH)/compiled.py nano $(RESULT)
+	$(BENCH)/compiled.py nano rsgnet-w32-256x192-coco $(RESULT)
 	$(BENCH)/footprint.py $(PICTURES) $(RESULT)
+	$(BENCH)/clip_memory.py $(RESULT)
 	$(BENCH)/growth.py $(PICTURES) --plot docs/pictures/growth.svg $(RESULT)
 	$(BENCH)/report.py $(FIGURES) docs/performance.md README.md
 

@@ -23,6 +23,7 @@ TITLES = {
     "training_step": "A training step",
     "compiled_cpu_float32": "torch.compile and channels last",
     "footprint": "The light install",
+    "clip_memory": "An hour of video",
     "growth": "How cost grows",
 }
 
