@@ -73,6 +73,7 @@ class Told:
     """An estimator that finds three people in every picture once its gate is open; "crash" in a name makes it fail."""
 
     skeleton = COCO17
+    order = (0, 1, 2)  # in which they are told
 
     def __init__(self) -> None:
         self.gate, self.started = Event(), Event()
@@ -92,7 +93,7 @@ class Told:
                 raise MemoryError("no memory")
             try:
                 height, width, _ = decode_picture(source.content, source.file_name).shape
-                yield source, three_people(source.file_name, (width, height))
+                yield source, three_people(source.file_name, (width, height))[list(self.order)]
             except RSGNetError as error:
                 yield source, error
 

@@ -256,6 +256,7 @@ def test_a_drawn_crowd_goes_with_its_boxes_and_its_truth(page, estimator):
 
 def test_two_networks_side_by_side(page, photo, estimator):
     other = Told()
+    other.order = (2, 1, 0)
     other.gate.set()
     shown = page(compared=other)
     shown.wait(lambda: shown.one("#networks").is_displayed())
@@ -273,9 +274,11 @@ def test_two_networks_side_by_side(page, photo, estimator):
     def lifted(side):
         return [each.get_attribute("data-person") for each in shown.all(f"{side} .person.lifted")]
 
-    shown.wait(lambda: lifted("#beside") and lifted("#overlay") == lifted("#beside"))
+    shown.wait(lambda: lifted("#beside") == lifted("#overlay") == ["1"])
     shown.point(shown.one("#overlay .person:nth-child(1) circle"))
-    shown.wait(lambda: lifted("#overlay") == lifted("#beside") == ["0"])
+    shown.wait(lambda: (lifted("#overlay"), lifted("#beside")) == (["0"], ["2"]))
+    first, same = (shown.one(f"{side} .lifted").get_attribute("color") for side in ("#overlay", "#beside"))
+    assert first == same != shown.one("#overlay .person:nth-child(2)").get_attribute("color")
     shown.slide("people", 0.5)
     assert len(shown.all("#beside .person")) == len(shown.all("#overlay .person")) == 2
     shown.one("#both").click()

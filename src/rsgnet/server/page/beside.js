@@ -18,13 +18,16 @@ export class Beside {
     this.stage = new Stage(figure.querySelector("svg"), { lift, choose: lift, leave: () => lift(null) });
   }
 
-  show(weights, found, skeleton, photo) {
+  // `others` are whom the first network found: whoever both found has one colour.
+  show(weights, found, skeleton, photo, others) {
     this.caption.textContent = `${weights}: ${found.people.length} people`;
     this.photo.src = photo;
     this.frame.style.setProperty("--aspect", found.width / found.height);
+    const people = readPeople(found, skeleton);
+    for (const person of people) person.colour = counterpart(others, person)?.colour ?? person.colour;
     this.view = {
       size: { width: found.width, height: found.height }, edges: skeleton.edges,
-      people: readPeople(found, skeleton), lifted: null, chosen: { person: null, keypoint: null },
+      people, lifted: null, chosen: { person: null, keypoint: null },
     };
     this.figure.hidden = false;
   }

@@ -94,7 +94,7 @@ async function send(given, signal) {
   picture = given;
   show(found, answers[0].skeleton);
   $("first").textContent = `${asked[0]}: ${found.people.length} people`;
-  if (asked.length > 1) beside.show(asked[1], answers[1].pictures[0], answers[1].skeleton, $("photo").src);
+  if (asked.length > 1) beside.show(asked[1], answers[1].pictures[0], answers[1].skeleton, $("photo").src, view.people);
   else beside.hide();
   showAll();
   const count = found.people.length === 1 ? "1 person" : `${found.people.length} people`;
