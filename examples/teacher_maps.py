@@ -1,6 +1,6 @@
 """Keep the heatmaps of another project's network, to learn from them: any OpenVINO model that yields COCO-17 heatmaps.
 
-    pip install openvino
+    pip install openvino scipy
     python examples/teacher_maps.py tinypose_256_192_fp16.xml completed.json pictures/ maps.safetensors
     rsgnet train nano --data completed.json:pictures,taught=maps.safetensors --set training.loss.taught=1 --out run
 
