@@ -75,8 +75,8 @@ class TaughtMaps:
                 self._heatmaps = file.get_tensor("heatmaps")  # mapped, not read
         except (OSError, SafetensorError, KeyError) as error:
             raise AnnotationError(f"{path}: not a file of a teacher's heatmaps ({error})") from error
-        people = len(self._rows)
-        if (*self._heatmaps.shape[:2], *self._affines.shape) != (people, len(names), people, 2, 3):
+        found, people = (self._heatmaps.ndim, *self._heatmaps.shape[:2], *self._affines.shape), len(self._rows)
+        if found != (4, people, len(names), people, 2, 3):
             raise AnnotationError(f"{path}: its tensors do not fit each other; write it anew")
         self._channels = [names.index(name) if name in names else -1 for name in skeleton.keypoints]
         self._flip = list(skeleton.flip_indices)
