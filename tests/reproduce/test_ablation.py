@@ -49,7 +49,8 @@ def test_whatever_fits_is_taken(tmp_path, start):
     names = set(network.state_dict())
     assert tensors_taken(ablation, PLAIN) == (len(names), len(names))
     for arm in (ARMS["trp"], ARMS["dense"]):
-        assert tensors_taken(ablation, arm)[0] == len(names)
+        everyones_head = 2  # weight and bias, from the target's
+        assert tensors_taken(ablation, arm)[0] == len(names) + everyones_head
     backbone = sum(name.startswith("backbone.") for name in names)
     heads_fresh = replace(ablation, start_from=None, backbone_from=start)
     assert tensors_taken(heads_fresh, PLAIN) == (backbone, len(names))
