@@ -39,7 +39,7 @@ bench: $(FULL)/installed ## Every speed and its bound, into docs/performance.jso
 	$(BENCH)/evaluation_speed.py $(RESULT)
 	$(BENCH)/training_samples.py $(LABELS) $(PICTURES) $(RESULT)
 	$(BENCH)/training_step.py $(RESULT)
-	$(BENCH)/compiled.py nano rsgnet-w32-256x192-coco $(RESULT)
+	$(BENCH)/compiled.py $(RESULT)
 	$(BENCH)/footprint.py $(PICTURES) $(RESULT)
 	$(BENCH)/clip_memory.py $(RESULT)
 	$(BENCH)/growth.py $(PICTURES) --plot docs/pictures/growth.svg $(RESULT)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -19,6 +20,9 @@ import measuring
 import numpy as np
 
 from rsgnet.data.crowds import rendered_crowd
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.server.process import memory_mb
 
 TENTHS = 10
 SIZE_WH = (320, 240)
@@ -38,26 +42,18 @@ def draw_clip(path: Path, minutes: float, rate: int) -> int:
     return frames
 
 
-def memory_mb(process: int) -> float:
-    """What a process holds in memory; 0 after its end."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return 0.0
-    return next((float(line.split()[1]) / 1e3 for line in status.splitlines() if line.startswith("VmRSS")), 0.0)
-
-
 def watch(clip: Path, out: Path) -> list[float]:
     """Megabytes at every half second of predicting a clip."""
     command = [sys.executable, "-m", "rsgnet", "predict", str(clip), "--out", str(out)]
     held = []
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
         while running.poll() is None:
-            held.append(memory_mb(running.pid))
+            with suppress(IndexError):  # it ended in between
+                held.append(memory_mb(running.pid))
             time.sleep(0.5)
     if running.returncode:
         sys.exit(f"rsgnet predict ended with {running.returncode}")
-    return [each for each in held if each]
+    return held
 
 
 def main() -> None:

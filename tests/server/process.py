@@ -67,8 +67,7 @@ class Server:
     @property
     def memory_mb(self) -> float:
         """How much memory the process has in use. Linux only."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) / 1024
+        return memory_mb(self.process.pid)
 
     def settles(self, content: bytes) -> bool:
         """Whether a picture is answered as usual before patience ends."""
@@ -78,6 +77,12 @@ class Server:
                 return True
             time.sleep(0.2)
         return False
+
+
+def memory_mb(process: int) -> float:
+    """How much memory a process that runs has in use. Linux only."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) / 1024
 
 
 def form(content: bytes, name: bytes = b"a.png") -> bytes:

@@ -78,7 +78,7 @@ class TaughtMaps:
         found, people = (self._heatmaps.ndim, *self._heatmaps.shape[:2], *self._affines.shape), len(self._rows)
         if found != (4, people, len(names), people, 2, 3):
             raise AnnotationError(f"{path}: its tensors do not fit each other; write it anew")
-        self._channels = [names.index(name) if name in names else -1 for name in skeleton.keypoints]
+        self._channels = torch.tensor([names.index(name) if name in names else -1 for name in skeleton.keypoints])
         self._flip = list(skeleton.flip_indices)
 
     def in_crop(
@@ -107,7 +107,7 @@ class TaughtMaps:
         grid = torch.from_numpy(2 * places / (size_wh - 1) - 1).float()
         warped = F.grid_sample(taught[None], grid[None], align_corners=True)[0]
         looked_at = (grid.abs() <= 1).all(-1)
-        known = torch.tensor(self._channels) >= 0
+        known = self._channels >= 0
         maps = torch.where(looked_at & known[:, None, None], warped[self._channels], torch.nan)
         return maps[self._flip] if mirrored else maps
 
