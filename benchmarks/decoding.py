@@ -3,8 +3,9 @@
 `python benchmarks/decoding.py ANNOTATIONS.json PICTURES_DIR [--weights nano] [--flip] [--draws 1000]`
 
 "none" takes the highest pixel, "quarter" moves it a quarter of a pixel towards its higher neighbour (the paper, HRNet),
-"taylor" moves it to the top of the Taylor expansion about it (DARK). Boxes are the
-truth's; differences are to "quarter".
+"taylor" moves it to the top of the Taylor expansion about it (DARK), "expected_oks" takes the place of the highest
+expected similarity. Poses are ranked as the weights rank them, and, with `--heights`, by the heights of heatmaps alone.
+Boxes are the truth's; differences are to "quarter".
 """
 
 import argparse
@@ -18,12 +19,12 @@ from rsgnet.evaluation.assessment import assess
 from rsgnet.evaluation.results import Results
 from rsgnet.inference.runner import open_runner
 
-REFINEMENTS = ("quarter", "none", "taylor")
+REFINEMENTS = ("quarter", "none", "taylor", "expected_oks")
 
 
 def decoded(truth: Annotations, refinement: str, arguments: argparse.Namespace) -> Results:
     """The poses of everyone, read off the heatmaps in one way."""
-    runner = open_runner(arguments.weights)
+    runner = open_runner(arguments.weights, ownership=not arguments.heights)
     runner.config = replace(runner.config, decode=replace(runner.config.decode, refinement=refinement))
     return poses_of(runner, truth, arguments.pictures, str(arguments.weights), arguments.flip)
 
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--weights", default="nano")
     parser.add_argument("--flip", action="store_true", help="average with the mirrored crop's heatmaps")
+    parser.add_argument("--heights", action="store_true", help="rank poses by heatmaps, not by what is expected right")
     parser.add_argument("--draws", type=int, default=1000)
     arguments = parser.parse_args()
     truth = read_annotations(arguments.annotations)
@@ -43,7 +45,8 @@ def main() -> None:
         results = usual if refinement == REFINEMENTS[0] else decoded(truth, refinement, arguments)
         other = None if results is usual else usual
         assessment = assess(truth, results, "auto", other, resamples=arguments.draws)
-        line = f"{refinement:8}" + "".join(f" {name} {assessment.figures[name]:.4f}" for name in ("AP", "AP50", "AP75"))
+        shown = (f"{name} {assessment.figures[name]:.4f}" for name in ("AP", "AP50", "AP75"))
+        line = " ".join((f"{refinement:12}", *shown))
         if assessment.comparison is not None:
             apart = assessment.comparison.differences["AP"]
             line += f"   AP {apart.value:+.4f} ({apart.low:+.4f} to {apart.high:+.4f})"

@@ -1,8 +1,10 @@
+import math
+
 import numpy as np
 import pytest
 
 from rsgnet.geometry import apply_affine, flip_affine, invert_affine
-from rsgnet.heatmaps import decode, encode, flip_back, heatmap_affine
+from rsgnet.heatmaps import decode, encode, expected_oks, flip_back, heatmap_affine
 from rsgnet.skeletons import COCO17, CROWDPOSE14
 
 SHAPE_HW = (64, 48)
@@ -74,7 +76,8 @@ class TestRoundTrip:
         to_heatmap = heatmap_affine(stride, pixel_centre)
         truth = apply_affine(invert_affine(to_heatmap), places(200))
         heatmaps = encode(apply_affine(to_heatmap, truth), SHAPE_HW, sigma).astype(np.float32)
-        found, scores = decode(heatmaps, refinement)
+        found, scores = decode(heatmaps[:, None], refinement, (0.062,))
+        found, scores = found[:, 0], scores[:, 0]
         assert (scores > 0.9).all()
         return np.abs(apply_affine(invert_affine(to_heatmap), found) - truth)
 
@@ -82,6 +85,7 @@ class TestRoundTrip:
     @pytest.mark.parametrize("sigma", [1.5, 2.0, 3.0])
     def test_taylor_is_within_a_third_of_a_pixel(self, pixel_centre, sigma):
         assert self.errors("taylor", pixel_centre, sigma).max() < 0.3
+        assert self.errors("expected_oks", pixel_centre, sigma).max() < 0.3
 
     @pytest.mark.parametrize(("refinement", "worst", "least"), [("quarter", 1.0, 0.8), ("none", 2.0, 1.6)])
     def test_coarser_refinements_are_as_coarse_as_they_say(self, refinement, worst, least):
@@ -114,10 +118,10 @@ class TestDecode:
         np.testing.assert_array_equal(found, place)
         assert score == np.float32(0.9)
 
-    @pytest.mark.parametrize("refinement", ["none", "quarter", "taylor"])
+    @pytest.mark.parametrize("refinement", ["none", "quarter", "taylor", "expected_oks"])
     @pytest.mark.parametrize("value", [0.0, -0.5])
     def test_a_map_without_a_positive_value_is_at_the_origin(self, refinement, value):
-        found, score = decode(np.full((1, 8, 8), value, np.float32), refinement)
+        found, score = decode(np.full((1, 8, 8), value, np.float32), refinement, (0.1,))
         np.testing.assert_array_equal(found, [[0, 0]])
         assert score[0] == np.float32(value)
 
@@ -140,6 +144,32 @@ class TestDecode:
         found, scores = decode(np.zeros((0, 17, 8, 6), np.float32))
         assert found.shape == (0, 17, 2)
         assert scores.shape == (0, 17)
+
+    def test_the_expected_oks_is_a_mean_over_where_the_keypoint_may_lie(self):
+        """By hand: softmax(10 x heatmap), and the OKS of a person as large as a quarter of the crop."""
+        random = np.random.default_rng(0)
+        maps, sigmas = random.random((2, 3, 7, 5), np.float32), (0.026, 0.062, 0.107)
+        found = expected_oks(maps, sigmas)
+        assert found.dtype == np.float32
+        for batch, keypoint, row, column in [(0, 0, 0, 0), (1, 1, 3, 2), (0, 2, 6, 4), (1, 2, 2, 1)]:
+            weights = [[math.exp(10 * value) for value in line] for line in maps[batch, keypoint]]
+            total = sum(map(sum, weights))
+            wanted = sum(
+                weights[y][x] / total * math.exp(-((x - column) ** 2 + (y - row) ** 2) / (2 * area * falloff**2))
+                for y in range(7)
+                for x in range(5)
+                for area, falloff in [(0.25 * 35, 2 * sigmas[keypoint])]
+            )
+            assert found[batch, keypoint, row, column] == pytest.approx(wanted, rel=1e-4)
+
+    def test_two_places_that_agree_outweigh_one_that_is_higher(self):
+        maps = np.zeros((1, 1, 16, 12), np.float32)
+        maps[0, 0, 3, 3] = 0.8
+        maps[0, 0, 12, 8], maps[0, 0, 12, 9] = 0.75, 0.75
+        assert decode(maps, "taylor")[0].tolist() == [[[3, 3]]]
+        found, scores = decode(maps, "expected_oks", (0.1,))
+        np.testing.assert_allclose(found[0, 0], [8.5, 12], atol=0.05)
+        assert scores == np.float32(0.8)  # the heatmap's highest, not the expectation
 
     @pytest.mark.parametrize(("refinement", "key"), [("none", "max_preds"), ("quarter", "coords_shifted")])
     def test_golden(self, shared, refinement, key):

@@ -146,20 +146,24 @@ class ModelConfig(_Strict):
             )
 
 
+Refinement = Literal["none", "quarter", "taylor", "expected_oks"]
+
+
 @dataclass(frozen=True)
 class DecodeConfig(_Strict):
     """How heatmaps become poses.
 
     Attributes:
         flip_test: Whether heatmaps are averaged with those of the mirrored crop.
-        refinement: "none", "quarter" (a quarter pixel towards the higher neighbour, as the paper) or "taylor" (the top
-            of the second-order expansion of the log-heatmap, as DARK).
+        refinement: "none", "quarter" (a quarter pixel towards the higher neighbour, as the paper), "taylor" (the top
+            of the second-order expansion of the log-heatmap, as DARK) or "expected_oks" (the place of the highest
+            expected similarity).
         keypoint_threshold: Keypoints that score higher count towards the pose's score.
         nms_threshold: Of two poses more alike (OKS) than this, the lower-scored goes.
     """
 
     flip_test: bool = True
-    refinement: Literal["none", "quarter", "taylor"] = "quarter"
+    refinement: Refinement = "quarter"
     keypoint_threshold: float = 0.2
     nms_threshold: float = 0.9
 

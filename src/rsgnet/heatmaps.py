@@ -6,15 +6,19 @@ Coordinates here are heatmap pixel indices. `heatmap_affine` carries them from a
 from __future__ import annotations
 
 import sys
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsgnet.config import Refinement
 from rsgnet.geometry import Floats
 
-Refinement = Literal["none", "quarter", "taylor"]
 PEAK_REACH_PX = 4.0  # heatmap pixels: beyond two standard deviations of a peak, it is another one
+SHARPNESS = 10.0  # softmax of so many times a heatmap is where its keypoint lies, as `losses.location` trains it
+# The area that OKS measures by, as a share of a crop: 0.53 of a box padded to 1.25 that fills about 3/4 of the shape.
+_AREA_SHARE = 0.25
 
 
 def heatmap_affine(stride: int, pixel_centre: float) -> Floats:
@@ -43,17 +47,26 @@ def encode(keypoints_xy: Any, shape_hw: tuple[int, int], sigma: float) -> Any:
     return xp.nan_to_num(down)[..., :, None] * xp.nan_to_num(across)[..., None, :]
 
 
-def decode(heatmaps: NDArray[np.float32], refinement: Refinement = "quarter") -> tuple[Floats, NDArray[np.float32]]:
+def decode(
+    heatmaps: NDArray[np.float32], refinement: Refinement = "quarter", sigmas: Sequence[float] = ()
+) -> tuple[Floats, NDArray[np.float32]]:
     """The highest place of each heatmap, below pixel precision where asked.
 
     Args:
         heatmaps: (..., H, W).
         refinement: "none"; "quarter": a quarter pixel towards the higher neighbour on each axis; "taylor": the top of
-            the second-order Taylor expansion of the smoothed log-heatmap (DARK).
+            the second-order Taylor expansion of the smoothed log-heatmap (DARK); "expected_oks": "taylor" on
+            `expected_oks` of (..., K, H, W) heatmaps.
+        sigmas: (K,) falloffs of the OKS, for "expected_oks" alone.
 
     Returns:
-        (..., 2) x and y in heatmap pixels, and (...,) the heights there. A map without a positive value gives (0, 0).
+        (..., 2) x and y in heatmap pixels, and (...,) the heights of the heatmaps: their highest, wherever the place
+        is. A map without a positive value gives (0, 0).
     """
+    if refinement == "expected_oks":
+        places, _ = decode(expected_oks(heatmaps, sigmas), "taylor")
+        highest: NDArray[np.float32] = heatmaps.max((-2, -1))
+        return np.where(highest[..., None] > 0, places, 0.0), highest
     *lead, height, width = heatmaps.shape
     flat = heatmaps.reshape(-1, height * width)
     if len(flat) == 0:
@@ -78,14 +91,42 @@ def _surroundings(maps: NDArray[np.float32], row: Any, column: Any) -> Floats:
     return around
 
 
-# The three below, like `encode`, take arrays and tensors: one formula for `decode` and for exported graphs.
+# Those below, like `encode`, take arrays and tensors: one formula for `decode` and for exported graphs.
+
+
+def expected_oks(heatmaps: Any, sigmas: Sequence[float]) -> Any:
+    """What each place would score, were it the answer: the expected similarity with where the keypoint really lies.
+
+    Where a heatmap is of two minds or flat, its highest pixel is not the best answer, and a keypoint that OKS forgives
+    more should lean further to the middle of what is likely. (As ProbPose decodes, arXiv:2412.02254.)
+
+    Args:
+        heatmaps: (..., K, H, W) array or tensor.
+        sigmas: (K,) falloffs of the OKS.
+
+    Returns:
+        (..., K, H, W) of the same library and type, in 0..1.
+    """
+    xp = _library_of(heatmaps)
+    height, width = heatmaps.shape[-2:]
+    likely = xp.exp(SHARPNESS * (heatmaps - xp.amax(heatmaps, (-2, -1))[..., None, None]))
+    likely = likely / likely.sum((-2, -1))[..., None, None]
+    spreads = [2 * sigma * (_AREA_SHARE * height * width) ** 0.5 for sigma in sigmas]
+    return _falloffs(height, spreads, heatmaps, xp) @ likely @ _falloffs(width, spreads, heatmaps, xp)
+
+
+def _falloffs(length: int, spreads: list[float], like: Any, xp: Any) -> Any:
+    """(K, length, length) the Gaussian falloff from each row or column to each other."""
+    apart = np.subtract.outer(np.arange(length), np.arange(length))
+    falloffs = np.exp(-(apart**2) / (2 * np.square(spreads)[:, None, None]))
+    return xp.asarray(falloffs, dtype=like.dtype, device=like.device)
 
 
 def refinable(column: Any, row: Any, shape_hw: tuple[int, int], refinement: Refinement) -> Any:
     """(...) which peaks lie far enough inside (H, W) maps to be placed below pixel precision."""
     height, width = shape_hw
     # The published decoding, in quarters, leaves the second row and column alone, too.
-    edge = {"none": max(shape_hw), "quarter": 1, "taylor": 0}[refinement]
+    edge = {"none": max(shape_hw), "quarter": 1}.get(refinement, 0)
     return (column > edge) & (column < width - 1) & (row > edge) & (row < height - 1)
 
 

@@ -59,7 +59,8 @@ class Poses:
         scores: (N, K) how sure the network is of each, the height of its heatmap.
         boxes_xyxy: (N, 4) the boxes that the poses were sought in, in picture pixels.
         box_scores: (N,) the detector's scores of them.
-        pose_scores: (N,) box score times the mean score of the keypoints above the threshold.
+        pose_scores: (N,) box score times the share of the person's keypoints, as far as they are present, that is
+            expected to be right; without an ownership fit, times the mean score of the keypoints above the threshold.
         size_wh: Width and height of the picture.
         file_name: The picture's file name, "" where it has none.
         image_id: The picture's id in an annotation file, None where it has none.

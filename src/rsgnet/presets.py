@@ -115,7 +115,7 @@ def nano() -> PoseConfig:
             skeleton="people19",
             clue_width=32,
         ),
-        decode=DecodeConfig(refinement="taylor"),
+        decode=DecodeConfig(refinement="expected_oks"),
         training=TrainingConfig(
             epochs=40,
             epoch_samples=9600,

@@ -26,11 +26,11 @@ def heatmaps():
     return maps
 
 
-@pytest.mark.parametrize("refinement", ["none", "quarter", "taylor"])
+@pytest.mark.parametrize("refinement", ["none", "quarter", "taylor", "expected_oks"])
 def test_places_and_scores(refinement):
     maps = heatmaps()
-    wanted, wanted_scores = in_numpy.decode(maps, refinement)
-    found, scores = decode(torch.from_numpy(maps), refinement)
+    wanted, wanted_scores = in_numpy.decode(maps, refinement, COCO17.sigmas)
+    found, scores = decode(torch.from_numpy(maps), refinement, COCO17.sigmas)
     assert found.shape == (6, 17, 2) and found.dtype == torch.float32
     np.testing.assert_allclose(found, wanted, atol=1e-3)
     assert np.array_equal(scores, wanted_scores)

@@ -3,8 +3,8 @@ import pytest
 
 from rsgnet.config import CropConfig
 from rsgnet.geometry import apply_affine, crop_affine
-from rsgnet.heatmaps import encode, heatmap_affine
-from rsgnet.inference.decode import average_flip, picture_keypoints, pose_scores
+from rsgnet.heatmaps import decode, encode, heatmap_affine
+from rsgnet.inference.decode import average_flip, in_picture, owned_scores, pose_scores
 from rsgnet.skeletons import COCO17, CROWDPOSE14
 
 
@@ -14,8 +14,8 @@ def test_keypoints_equal_the_released_code(shared):
     pairs = zip(golden["center"], golden["scale"].astype(float), strict=True)
     affines = [crop_affine(centre, scale * 200, crop.size_wh) for centre, scale in pairs]
     for refinement, expected in (("quarter", "final_preds"), ("none", "final_preds_no_post")):
-        places, scores = picture_keypoints(golden["heatmaps"], affines, crop, refinement)
-        np.testing.assert_allclose(places, golden[expected], atol=2e-3)
+        found, scores = decode(golden["heatmaps"], refinement)
+        np.testing.assert_allclose(in_picture(found, affines, crop), golden[expected], atol=2e-3)
         np.testing.assert_allclose(scores, golden["final_maxvals"][..., 0])
 
 
@@ -28,8 +28,8 @@ def test_there_and_back(pixel_centre):
     )
     truth = random.uniform(12, (84, 116), (2, 17, 2))  # crop pixels
     heatmaps = encode(apply_affine(heatmap_affine(4, pixel_centre), truth), crop.heatmap_shape_hw, 2.0)
-    places, scores = picture_keypoints(heatmaps.astype(np.float32), affines, crop, "taylor")
-    assert np.abs(apply_affine(affines, places) - truth).max() < 0.3 and scores.min() > 0.85
+    found, scores = decode(heatmaps.astype(np.float32), "taylor")
+    assert np.abs(apply_affine(affines, in_picture(found, affines, crop)) - truth).max() < 0.3 and scores.min() > 0.85
 
 
 @pytest.mark.parametrize(("count", "skeleton"), [("17", COCO17), ("14", CROWDPOSE14)])
@@ -66,3 +66,8 @@ class TestPoseScores:
 
     def test_of_nobody(self):
         assert pose_scores([], np.zeros((0, 17)), 0.2).shape == (0,)
+
+
+def test_what_is_not_there_does_not_count_towards_an_owned_score():
+    present, mine = [[1.0, 0.5, 0.0], [0.0, 0.0, 0.0]], [[0.8, 0.2, 0.9], [0.5, 0.5, 0.5]]
+    assert owned_scores([0.5, 1.0], present, mine) == pytest.approx([0.5 * (0.8 + 0.1) / 1.5, 0.0])

@@ -30,10 +30,10 @@ def test_without_candidates_there_is_nothing_to_flip():
 def test_what_is_read_off():
     maps = EMPTY.copy()
     maps[0, 3, 5, 6], maps[0, 3, 15, 6] = 0.9, 0.4
-    found = read_off(Maps(maps), "none", evidence=True)
+    found = read_off(Maps(maps), "none", COCO17.sigmas, evidence=True)
     assert found.places[0, 3].tolist() == [6, 5] and found.scores[0, 3] == np.float32(0.9)
     assert found.seconds is not None and found.seconds[0, 3] == np.float32(0.4)
-    assert read_off(Maps(maps), "none", evidence=False).seconds is None
+    assert read_off(Maps(maps), "none", COCO17.sigmas, evidence=False).seconds is None
 
 
 @pytest.mark.parametrize("shape", [(2, 17, 4), (2, 16, 4, 4), (2, 17, 3, 4), (2, 17, 4, 5)])

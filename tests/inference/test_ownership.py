@@ -107,9 +107,24 @@ class TestTheWholeLine:
         logit = 10 * (poses.scores[0, WRIST] - poses.scores[1, WRIST])
         assert poses.mine[0, WRIST] == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-4)
         assert poses.present[:, WRIST] == pytest.approx(1 / (1 + np.exp(3 - 10 * poses.scores[:, WRIST])), abs=1e-4)
+        expected = (poses.present * poses.mine).sum(-1) / poses.present.sum(-1)
+        assert poses.pose_scores == pytest.approx(poses.box_scores * expected, rel=1e-5)
+        assert poses.pose_scores[0] > poses.pose_scores[1]
         first = json.loads(poses.to_json())[0]
         assert first["rival"][WRIST] == 1 and first["mine"] == pytest.approx(poses.mine[0], abs=1e-4)
         assert poses.draw(rivals=True).size == (240, 180)
+
+    def test_people_come_surest_first_by_what_is_expected_to_be_right(self, pose_network, picture):
+        directory = pose_network(colour_config(nms_threshold=1.0))
+        (directory / "ownership.json").write_text(to_json(ownership()))
+        usual = PoseEstimator(directory, Two(), device="cpu")(picture)
+        # All are as likely present, and right is what no heatmap shows: whoever shows less is surer.
+        doubt = Logistic(tuple(-100.0 if name == "peak" else 0.0 for name in FEATURES), (3.0,) * 17)
+        doubted = ownership(present=Logistic((0.0,) * len(FEATURES), (0.0,) * 17), mine=doubt)
+        (directory / "ownership.json").write_text(to_json(doubted))
+        poses = PoseEstimator(directory, Two(), device="cpu")(picture)
+        assert poses.box_scores.tolist() == usual.box_scores[::-1].tolist()
+        assert (np.diff(poses.pose_scores) < 0).all() and poses.rival[:, WRIST].tolist() == [1, 0]
 
     def test_of_nobody_there_is_nothing_to_tell(self, pose_network, picture):
         directory = pose_network()

@@ -66,16 +66,17 @@ def make_labels(sample: Sample, skeleton: Skeleton, loss: LossConfig) -> Labels:
     places = torch.where(shown[..., None], sample.keypoints_xy, torch.nan)
     target_heatmaps = encode(places[:, 0], shape_hw, loss.sigma)
     rivals = _highest(places[:, 1:], shape_hw, loss.sigma)
+    everyone = torch.maximum(target_heatmaps, rivals)
     if released:
         candidate_weights = shown.any(1)[..., None, None]
         limbs, limb_weights = _released_limbs(sample, skeleton, reached[:, 0], target_heatmaps)
     else:
-        candidate_weights = (torch.maximum(target_heatmaps, rivals) > 0.01) | sample.background[:, None]
+        candidate_weights = (everyone > 0.01) | sample.background[:, None]
         limbs, limb_weights = _limb_labels(sample, skeleton, loss.limb_width)
     return Labels(
         target_heatmaps=target_heatmaps,
         target_weights=reached[:, 0].float(),
-        candidate_heatmaps=torch.maximum(target_heatmaps, loss.rivals * rivals),
+        candidate_heatmaps=everyone if loss.rivals == 1 else torch.maximum(target_heatmaps, loss.rivals * rivals),
         candidate_weights=candidate_weights.float(),
         limbs=limbs,
         limb_weights=limb_weights,
@@ -83,14 +84,16 @@ def make_labels(sample: Sample, skeleton: Skeleton, loss: LossConfig) -> Labels:
 
 
 def _highest(places: Float[Tensor, "batch people keypoints 2"], shape_hw: tuple[int, int], sigma: float) -> Tensor:
-    """(B, K, h, w) the highest Gaussian at each place; most crops hold few people, and absent ones cost nothing."""
-    highest = places.new_zeros(places.shape[0], places.shape[2], *shape_hw)
-    present = places.isfinite().flatten(2).any(-1)
-    for person in range(places.shape[1]):
-        crops = present[:, person].nonzero()[:, 0]
-        if len(crops):
-            highest[crops] = torch.maximum(highest[crops], encode(places[crops, person], shape_hw, sigma))
-    return highest
+    """(B, K, h, w) the highest Gaussian at each place; what is absent, or far off the map, costs nothing."""
+    batch, people, keypoints = places.shape[:3]
+    highest = places.new_zeros(batch * keypoints, *shape_hw)
+    seen = _in_reach(places, shape_hw, 2 * sigma, (0, 0))  # six standard deviations: next to nothing in float32
+    for person in range(people):
+        of, keypoint = seen[:, person].nonzero(as_tuple=True)
+        if len(of):
+            maps = of * keypoints + keypoint
+            highest[maps] = torch.maximum(highest[maps], encode(places[of, person, keypoint], shape_hw, sigma))
+    return highest.reshape(batch, keypoints, *shape_hw)
 
 
 def _in_reach(
@@ -106,11 +109,13 @@ def _limb_labels(sample: Sample, skeleton: Skeleton, width: float) -> tuple[Tens
     start, end = _ends(sample.keypoints_xy[:, 0], skeleton)
     known = torch.stack(_ends(sample.labelled[:, 0], skeleton)).all(0)
     x, y = _grid(sample)
-    along = (end - start)[..., None, None, :]
-    from_x, from_y = x - start[..., 0, None, None], y - start[..., 1, None, None]
-    length2 = along.square().sum(-1).clamp(min=1e-6)
-    place = ((from_x * along[..., 0] + from_y * along[..., 1]) / length2).clamp(0, 1)
-    distance2 = (from_x - place * along[..., 0]).square() + (from_y - place * along[..., 1]).square()
+    along_x, along_y = (end - start)[..., None, None, :].unbind(-1)
+    from_x, from_y = x - start[..., 0, None, None], y - start[..., 1, None, None]  # (B, L, 1, w) and (B, L, h, 1)
+    length2 = (along_x.square() + along_y.square()).clamp(min=1e-6)
+    place = (from_x * (along_x / length2) + from_y * (along_y / length2)).clamp_(0, 1)
+    off_x = torch.addcmul(from_x, place, along_x, value=-1)
+    off_y = torch.addcmul(from_y, place, along_y, value=-1)
+    distance2 = off_x.square_().addcmul_(off_y, off_y)
     return (distance2 <= (width / 2) ** 2).float(), known.float()
 
 

@@ -46,8 +46,13 @@ def evaluate_keypoints(
 
 def keypoint_figures(evaluator: Any, truth: Annotations) -> dict[str, float]:
     """The figures of `evaluate_keypoints`, from an evaluator of keypoints."""
+    return {**overall_figures(evaluator, truth), **figures_by_level(evaluator, truth)}
+
+
+def overall_figures(evaluator: Any, truth: Annotations) -> dict[str, float]:
+    """Of these those that COCO's own tool gives: over everyone and by size."""
     everyone = accumulate(evaluator, truth.pictures)
-    figures = {
+    return {
         "AP": mean_measured(everyone["precision"][:, :, :, 0]),
         "AP50": mean_measured(everyone["precision"][0, :, :, 0]),
         "AP75": mean_measured(everyone["precision"][5, :, :, 0]),
@@ -59,6 +64,11 @@ def keypoint_figures(evaluator: Any, truth: Annotations) -> dict[str, float]:
         "ARM": mean_measured(everyone["recall"][:, :, 1]),
         "ARL": mean_measured(everyone["recall"][:, :, 2]),
     }
+
+
+def figures_by_level(evaluator: Any, truth: Annotations) -> dict[str, float]:
+    """Of these those by level of crowding."""
+    figures = {}
     for level, rows in by_level([level_of(picture) for picture in truth.pictures]).items():
         pictures = [truth.pictures[row] for row in rows]
         figures[f"AP_{level}"] = mean_measured(accumulate(evaluator, pictures, EVERY_SIZE)["precision"])

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from rsgnet.heatmaps import Refinement, peak_offset, refinable
+from rsgnet.config import Refinement
+from rsgnet.heatmaps import expected_oks, peak_offset, refinable
 
 _Heatmaps = Float[Tensor, "batch keypoints height width"]
 _Tables = Float[Tensor, "batch keypoints peaks 4"]
 
 
 def decode(
-    heatmaps: _Heatmaps, refinement: Refinement
+    heatmaps: _Heatmaps, refinement: Refinement, sigmas: Sequence[float] = ()
 ) -> tuple[Float[Tensor, "batch keypoints 2"], Float[Tensor, "batch keypoints"]]:
     """`rsgnet.heatmaps.decode`, in the precision of the heatmaps."""
+    if refinement == "expected_oks":
+        highest = heatmaps.amax((2, 3))
+        places, _ = decode(expected_oks(heatmaps, sigmas), "taylor")
+        return torch.where((highest > 0)[..., None], places, 0.0), highest
     shape_hw = heatmaps.shape[2], heatmaps.shape[3]
     flat = heatmaps.flatten(2)
     best, scores = flat.argmax(-1), flat.amax(-1)

@@ -32,7 +32,9 @@ class PoseGraph(nn.Module):
     def __init__(self, model: RSGNet | DenseRSGNet, config: PoseConfig, form: GraphForm | None = None) -> None:
         super().__init__()
         self.model, self.config, self.form = model, config, form or GraphForm()
-        self.register_buffer("flip_indices", torch.from_numpy(skeleton_named(config.model.skeleton).flip_indices))
+        skeleton = skeleton_named(config.model.skeleton)
+        self.sigmas = skeleton.sigmas
+        self.register_buffer("flip_indices", torch.from_numpy(skeleton.flip_indices))
         self.input_name = "crops"
         self.output_names = self._output_names()
         self.size_wh = config.crop.size_wh
@@ -56,7 +58,7 @@ class PoseGraph(nn.Module):
         heatmaps, candidate_heatmaps, tables = self._averaged(crops) if self.form.flip_test else self._once(crops)
         if not self.form.decoding:
             return heatmaps, *candidate_heatmaps, *tables
-        places, scores = decode(heatmaps, self.config.decode.refinement)
+        places, scores = decode(heatmaps, self.config.decode.refinement, self.sigmas)
         to_crop = invert_affine(heatmap_affine(self.config.crop.stride, self.config.crop.pixel_centre))
         keypoints_xy = places * float(to_crop[0, 0]) + float(to_crop[0, 2])
         return keypoints_xy, scores, second_heights(heatmaps, places), *tables

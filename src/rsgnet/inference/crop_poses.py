@@ -79,12 +79,11 @@ def _readings(
     """What the network reads off its maps by itself; else they are read here, averaged where they are not yet."""
     if isinstance(runner, DecodingRunner):
         return runner.readings(pixels)
-    maps = _maps(runner, pixels, evidence)
+    maps, skeleton = _maps(runner, pixels, evidence), skeleton_named(config.model.skeleton)
     if flip_test and not getattr(runner, "form", GraphForm()).flip_test:
         mirrored = _maps(runner, np.ascontiguousarray(pixels[:, :, ::-1]), evidence)
-        flip_indices = skeleton_named(config.model.skeleton).flip_indices
-        maps = maps.averaged_with(mirrored, flip_indices, config.crop.pixel_centre)
-    return read_off(maps, config.decode.refinement, evidence)
+        maps = maps.averaged_with(mirrored, skeleton.flip_indices, config.crop.pixel_centre)
+    return read_off(maps, config.decode.refinement, skeleton.sigmas, evidence)
 
 
 def _maps(runner: Runner, pixels: NDArray[np.uint8], evidence: bool) -> Maps:

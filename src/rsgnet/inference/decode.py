@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rsgnet.config import CropConfig
 from rsgnet.geometry import Floats, apply_affine, compose_affine, invert_affine
-from rsgnet.heatmaps import Refinement, decode, flip_back, heatmap_affine
+from rsgnet.heatmaps import flip_back, heatmap_affine
 
 Heatmaps = NDArray[np.float32]
 
@@ -29,24 +29,6 @@ def average_flip(
     unmirrored = flip_back(mirrored, flip_indices, shift=pixel_centre == 0)
     mean: Heatmaps = (heatmaps + unmirrored) * np.float32(0.5)
     return mean
-
-
-def picture_keypoints(
-    heatmaps: Heatmaps, affines: ArrayLike, crop: CropConfig, refinement: Refinement
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The keypoints of crops, in pixels of the pictures they were cut from.
-
-    Args:
-        heatmaps: (B, K, h, w).
-        affines: (B, 2, 3) from picture pixels to crop pixels.
-        crop: How heatmaps lie over crops.
-        refinement: How places below a heatmap pixel are found.
-
-    Returns:
-        (B, K, 2) places and (B, K) scores, the heights of the heatmaps there.
-    """
-    found, scores = decode(heatmaps, refinement)
-    return in_picture(found, affines, crop), scores
 
 
 def in_picture(places: ArrayLike, affines: ArrayLike, crop: CropConfig) -> NDArray[np.float32]:
@@ -74,4 +56,18 @@ def pose_scores(box_scores: ArrayLike, scores: ArrayLike, threshold: float) -> F
     sure = heights > threshold
     total = np.where(sure, heights, 0.0).sum(-1)
     poses: Floats = np.asarray(box_scores, np.float64) * total / np.maximum(sure.sum(-1), 1)
+    return poses
+
+
+def owned_scores(box_scores: ArrayLike, present: ArrayLike, mine: ArrayLike) -> Floats:
+    """(N,) box score times the share of each person's keypoints that is expected to be right, of those that are there.
+
+    Args:
+        box_scores: (N,).
+        present: (N, K) how likely each keypoint is there.
+        mine: (N, K) how likely, if it is there, its place is right.
+    """
+    there = np.asarray(present, np.float64)
+    right = (there * np.asarray(mine, np.float64)).sum(-1)
+    poses: Floats = np.asarray(box_scores, np.float64) * right / np.maximum(there.sum(-1), np.spacing(1))
     return poses

@@ -22,7 +22,7 @@ from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.contests import find_contests, with_contests
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import Crop, cut
-from rsgnet.inference.decode import pose_scores
+from rsgnet.inference.decode import owned_scores, pose_scores
 from rsgnet.inference.detector import Detector, open_detector
 from rsgnet.inference.evidence import CROP_FEATURES, Evidence
 from rsgnet.inference.hub import fetch, push
@@ -252,20 +252,25 @@ class PoseEstimator:
         totals = pose_scores(boxes.scores, scores, decode.keypoint_threshold)
         areas = np.array([person.area for person in people])
         kept = oks_nms(places[:, self._columns], totals, areas, self.skeleton.sigmas, decode.nms_threshold)
-        return Poses(
+        claims = self._claims(places[kept], heights[kept], boxes.boxes_xyxy[kept], [people[index] for index in kept])
+        totals = totals[kept]
+        if claims:
+            totals = owned_scores(boxes.scores[kept], claims["present"], claims["mine"])
+        poses = Poses(
             skeleton=self.skeleton,
             keypoints_xy=places[kept][:, self._columns],
             scores=scores[kept],
             boxes_xyxy=boxes.boxes_xyxy[kept].astype(np.float32),
             box_scores=boxes.scores[kept].astype(np.float32),
-            pose_scores=totals[kept].astype(np.float32),
+            pose_scores=totals.astype(np.float32),
             size_wh=photo.size_wh,
             file_name=photo.file_name,
             image_id=boxes.image_id,
             picture=photo.pixels,
             candidates=self._candidates([people[index] for index in kept]),
-            **self._claims(places[kept], heights[kept], boxes.boxes_xyxy[kept], [people[index] for index in kept]),
+            **claims,
         )
+        return poses[np.argsort(-poses.pose_scores, kind="stable")]
 
     def _candidates(self, people: Sequence[_Person]) -> NDArray[np.float32] | None:
         """Those of a picture's people; None without a network that gives them."""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.config import PoseConfig
+from rsgnet.config import PoseConfig, Refinement
 from rsgnet.errors import WeightsError
 from rsgnet.geometry import Floats
-from rsgnet.heatmaps import Refinement, decode, second_heights
+from rsgnet.heatmaps import decode, second_heights
 from rsgnet.inference.decode import Heatmaps, average_flip
 from rsgnet.skeletons import skeleton_named
 
@@ -67,15 +67,16 @@ class Readings:
     tables: tuple[Table, ...] = ()
 
 
-def read_off(maps: Maps, refinement: Refinement, evidence: bool) -> Readings:
+def read_off(maps: Maps, refinement: Refinement, sigmas: Sequence[float], evidence: bool) -> Readings:
     """Reads maps.
 
     Args:
         maps: The network's.
-        refinement: How places below a heatmap pixel are found.
+        refinement: How places are found.
+        sigmas: (K,) falloffs of the OKS, as `heatmaps.decode` wants them.
         evidence: Whether second peaks are sought, too.
     """
-    places, scores = decode(maps.target_heatmaps, refinement)
+    places, scores = decode(maps.target_heatmaps, refinement, sigmas)
     seconds = second_heights(maps.target_heatmaps, places) if evidence else None
     return Readings(places, scores, seconds, maps.tables)
 

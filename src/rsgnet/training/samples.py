@@ -67,7 +67,7 @@ def draw_samples(sample: Sample, output: ModelOutput, config: PoseConfig) -> Ima
     """
     skeleton = skeleton_named(config.model.skeleton)
     heatmaps = output.target_heatmaps.float().cpu().numpy()
-    found, scores = decode(heatmaps, config.decode.refinement)
+    found, scores = decode(heatmaps, config.decode.refinement, skeleton.sigmas)
     everyone = None if output.candidate_heatmaps is None else output.candidate_heatmaps.float().cpu().numpy()
     size_wh = round(_HEIGHT * config.crop.size_wh[0] / config.crop.size_wh[1]), _HEIGHT
     tiles = []

@@ -68,7 +68,7 @@ def target_oks(
     heatmaps: Tensor, batch: Sample, config: PoseConfig, sigmas: tuple[float, ...]
 ) -> Float[Tensor, " people"]:
     """The OKS of each decoded pose with its truth; people without a labelled keypoint are left out."""
-    found, _ = decode(heatmaps.float().cpu().numpy(), config.decode.refinement)
+    found, _ = decode(heatmaps.float().cpu().numpy(), config.decode.refinement, sigmas)
     truth, labelled = batch.keypoints_xy[:, 0].cpu().numpy(), batch.labelled[:, 0].cpu().numpy()
     areas = batch.box_area.cpu().numpy()
     each = [
