@@ -25,7 +25,12 @@ REFINEMENTS = ("quarter", "none", "taylor", "expected_oks")
 def decoded(truth: Annotations, refinement: str, arguments: argparse.Namespace) -> Results:
     """The poses of everyone, read off the heatmaps in one way."""
     runner = open_runner(arguments.weights, ownership=not arguments.heights)
-    runner.config = replace(runner.config, decode=replace(runner.config.decode, refinement=refinement))
+    crop, decode = runner.config.crop, runner.config.decode
+    runner.config = replace(
+        runner.config,
+        crop=replace(crop, padding=arguments.padding or crop.padding),
+        decode=replace(decode, refinement=refinement),
+    )
     return poses_of(runner, truth, arguments.pictures, str(arguments.weights), arguments.flip)
 
 
@@ -36,6 +41,7 @@ def main() -> None:
     parser.add_argument("--weights", default="nano")
     parser.add_argument("--flip", action="store_true", help="average with the mirrored crop's heatmaps")
     parser.add_argument("--heights", action="store_true", help="rank poses by heatmaps, not by what is expected right")
+    parser.add_argument("--padding", type=float, help="how much wider than the box crops are; as the weights say")
     parser.add_argument("--draws", type=int, default=1000)
     arguments = parser.parse_args()
     truth = read_annotations(arguments.annotations)

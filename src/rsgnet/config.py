@@ -115,6 +115,8 @@ class ModelConfig(_Strict):
         fusion: What becomes of the features where E_t, or such convolutions, join them: a "convolution" of both stands
             in their place (the paper), or, "residual", is added to them and starts at 0, so that a plain network that
             grows loses nothing.
+        relation_gradient: Whether the losses of everyone's heatmaps and of the relation change the features, as in the
+            paper; where not, these read the features that the target heatmaps alone ask for.
 
     Raises:
         RSGNetError: There are to be such convolutions beside a relation, or fewer than none.
@@ -132,6 +134,7 @@ class ModelConfig(_Strict):
     subsample: bool = False
     plain_convolutions: int = 0
     fusion: Literal["convolution", "residual"] = "convolution"
+    relation_gradient: bool = True
 
     def __post_init__(self) -> None:
         if not all(1 <= width <= _WIDEST for width in (self.clue_width, self.word_width, self.peaks_per_keypoint)):

@@ -54,6 +54,20 @@ def test_a_plain_network_that_grows_by_residual_fusion_loses_nothing_and_learns(
     ].weight.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("relation_gradient", [True, False])
+def test_whether_everyone_changes_the_features(relation_gradient):
+    network = RSGNet(replace(NANO, relation_gradient=relation_gradient))
+    output = network(torch.randn(2, 3, 64, 64))
+    (output.candidate_heatmaps.square().mean() + output.relation.mean()).backward()
+    moved = [parameter.grad is not None for parameter in network.backbone.parameters()]
+    assert all(moved) if relation_gradient else not any(moved)
+    assert network.candidate_head.weight.grad.abs().sum() > 0
+    assert network.relation_parser.visual.weight.grad.abs().sum() > 0
+    network.zero_grad()
+    network(torch.randn(2, 3, 64, 64)).target_heatmaps.square().mean().backward()
+    assert all(parameter.grad is not None for parameter in network.backbone.parameters())
+
+
 def test_output_shapes_are_the_declared_ones():
     output = RSGNet(NANO)(torch.randn(2, 3, 64, 64))
     jaxtyped(typechecker=beartype)(ModelOutput)(**vars(output))

@@ -72,6 +72,7 @@ class RSGNet(nn.Module):
         if config.plain_convolutions:
             *before, last = (convolution(width, width, 3) for _ in range(config.plain_convolutions))
             self.fuse = nn.Sequential(*map(rectified, before), last)
+        self.relation_gradient = config.relation_gradient
         self.adds = config.fusion == "residual"
         if self.adds and self.fuse is not None:
             start_at_zero(self.fuse)
@@ -90,8 +91,9 @@ class RSGNet(nn.Module):
         features = self.backbone(crops)
         candidate_heatmaps = relation = candidates = None
         if self.candidate_head is not None and self.relation_parser is not None and self.fuse is not None:
-            candidate_heatmaps = self.candidate_head(features)
-            parsed = self.relation_parser(features, candidate_heatmaps)
+            seen = features if self.relation_gradient else features.detach()
+            candidate_heatmaps = self.candidate_head(seen)
+            parsed = self.relation_parser(seen, candidate_heatmaps)
             relation, candidates = parsed.relation, parsed.candidates
             features = self._joined(features, self.fuse(torch.cat([features, parsed.encoding], dim=1)))
         elif self.fuse is not None:
