@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from rsgnet import cli
-from rsgnet.config import CropConfig, DecodeConfig, DetectorConfig, ModelConfig, PoseConfig
+from rsgnet.config import CropConfig, DecodeConfig, ModelConfig, PoseConfig
+from rsgnet.detector_config import DetectorConfig
 from rsgnet.settings import to_json
 from rsgnet.skeletons import skeleton_named
 

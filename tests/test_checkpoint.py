@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rsgnet.checkpoint import build, load_backbone, load_fitting, load_pose_model, load_weights, read_config, save_model
-from rsgnet.config import DetectorConfig, ModelConfig, PoseConfig
+from rsgnet.config import ModelConfig, PoseConfig
+from rsgnet.detector_config import DetectorConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.presets import PRESETS, nano, preset_named
 from rsgnet.skeletons import skeleton_named

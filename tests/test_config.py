@@ -3,15 +3,8 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from rsgnet.config import (
-    CropConfig,
-    DecodeConfig,
-    DetectorConfig,
-    FasterRCNNConfig,
-    ModelConfig,
-    PoseConfig,
-    TrainingConfig,
-)
+from rsgnet.config import CropConfig, DecodeConfig, ModelConfig, PoseConfig, TrainingConfig
+from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.settings import from_json, network_config, to_json, with_settings
 
@@ -40,22 +33,6 @@ def test_a_crop_that_cannot_be_is_refused(fields, message):
 )
 def test_heatmap_shape(size_wh, stride, shape_hw):
     assert CropConfig(size_wh, stride).heatmap_shape_hw == shape_hw
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"shorter_side_px": ()}, "32 pixels or more"),
-        ({"longer_side_px": 8}, "32 pixels or more"),
-        ({"proposals": 0}, "must be positive"),
-        ({"trained_stages": 6}, "trained_stages 0 to 5"),
-        ({"nms_threshold": 0.0}, "in 0..1"),
-        ({"training": TrainingConfig(frozen=("layer1",))}, "by trained_stages"),
-    ],
-)
-def test_a_faster_rcnn_that_cannot_be_is_refused(fields, message):
-    with pytest.raises(RSGNetError, match=message):
-        FasterRCNNConfig("person", **fields)
 
 
 @pytest.mark.parametrize("config", [NANO, DetectorConfig("d"), FasterRCNNConfig("f")])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rsgnet.config import DetectorConfig
+from rsgnet.detector_config import DetectorConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.presets import PRESETS, nano, paper, preset_named, simple_baseline, small
 from rsgnet.settings import from_json, to_json

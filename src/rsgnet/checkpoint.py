@@ -16,15 +16,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from rsgnet.bounded import read_bounded, regular_size
-from rsgnet.config import (
-    CONFIG_FILE,
-    DERIVED_FILES,
-    WEIGHTS_FILE,
-    DetectorConfig,
-    FasterRCNNConfig,
-    NetworkConfig,
-    PoseConfig,
-)
+from rsgnet.config import CONFIG_FILE, DERIVED_FILES, WEIGHTS_FILE, PoseConfig
+from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.files import replacing, write_text
 from rsgnet.model import DenseRSGNet, PersonDetector, PersonRCNN, RSGNet

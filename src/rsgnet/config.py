@@ -28,14 +28,14 @@ METADATA_PROPERTIES = (ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, GRAPH_FORM
 _WIDEST, _DEEPEST, _LARGEST_SIDE = 4096, 64, 8192
 
 
-class _Strict:
+class Strict:
     """Settings that nobody knows are errors, not silence."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
-class CropConfig(_Strict):
+class CropConfig(Strict):
     """How a box becomes the network's input, and how its heatmaps lie over that input.
 
     Attributes:
@@ -70,7 +70,7 @@ class CropConfig(_Strict):
 
 
 @dataclass(frozen=True)
-class NeckConfig(_Strict):
+class NeckConfig(Strict):
     """How a backbone's coarser maps come to the heatmaps' stride.
 
     Attributes:
@@ -94,7 +94,7 @@ class NeckConfig(_Strict):
 
 
 @dataclass(frozen=True)
-class ModelConfig(_Strict):
+class ModelConfig(Strict):
     """The network.
 
     Attributes:
@@ -153,7 +153,7 @@ Refinement = Literal["none", "quarter", "taylor", "expected_oks"]
 
 
 @dataclass(frozen=True)
-class DecodeConfig(_Strict):
+class DecodeConfig(Strict):
     """How heatmaps become poses.
 
     Attributes:
@@ -172,7 +172,7 @@ class DecodeConfig(_Strict):
 
 
 @dataclass(frozen=True)
-class GraphForm(_Strict):
+class GraphForm(Strict):
     """What the file of a pose network does inside, beside running the network on crops.
 
     Attributes:
@@ -187,7 +187,7 @@ class GraphForm(_Strict):
 
 
 @dataclass(frozen=True)
-class LossConfig(_Strict):
+class LossConfig(Strict):
     """The weights of Eq. (8) and what the labels look like.
 
     Attributes:
@@ -230,7 +230,7 @@ class LossConfig(_Strict):
 
 
 @dataclass(frozen=True)
-class AugmentConfig(_Strict):
+class AugmentConfig(Strict):
     """Random changes to training crops (Section "Training" and HRNet's recipe).
 
     Attributes:
@@ -254,7 +254,7 @@ class AugmentConfig(_Strict):
 
 
 @dataclass(frozen=True)
-class TrainingConfig(_Strict):
+class TrainingConfig(Strict):
     """One training run.
 
     Attributes:
@@ -297,7 +297,7 @@ class TrainingConfig(_Strict):
 
 
 @dataclass(frozen=True)
-class PoseConfig(_Strict):
+class PoseConfig(Strict):
     """Everything that a pose network is built, trained and run with.
 
     Attributes:
@@ -313,88 +313,3 @@ class PoseConfig(_Strict):
     model: ModelConfig = field(default_factory=ModelConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-
-
-@dataclass(frozen=True)
-class DetectorConfig(_Strict):
-    """A person detector that predicts box centres on a heatmap.
-
-    Attributes:
-        name: The preset it came from.
-        backbone: Name of a timm model.
-        neck: What brings its maps to the stride.
-        size_wh: Width and height of the input; pictures are scaled to fit and padded at the right and bottom.
-        stride: Input pixels per heatmap pixel.
-        max_boxes: How many boxes it returns at the most.
-        box_threshold: Boxes that score less are left out where nobody asks for another threshold.
-        mean: Mean of each RGB channel, values in 0..1.
-        std: Standard deviation of each RGB channel.
-        training: How it is or was trained; of the augmentation the rotation and half-body are not used.
-    """
-
-    name: str
-    backbone: str = "hrnet_w18_small"
-    neck: NeckConfig = field(default_factory=NeckConfig)
-    size_wh: tuple[int, int] = (320, 320)
-    stride: int = 4
-    max_boxes: int = 100
-    box_threshold: float = 0.3
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-
-
-@dataclass(frozen=True)
-class FasterRCNNConfig(_Strict):
-    """A Faster R-CNN person detector on a ResNet with a feature pyramid, as torchvision builds it. PyTorch only.
-
-    Attributes:
-        name: The preset it came from.
-        backbone: Name of a torchvision ResNet.
-        shorter_side_px: What pictures' shorter sides are scaled to: in training one of these, drawn for each picture,
-            in prediction the last.
-        longer_side_px: Pictures whose longer side would be longer are scaled to this instead.
-        trained_stages: How many of an ImageNet backbone's five stages are trained, counted from the deepest; its batch
-            norms keep their statistics. Without `training.pretrained` all are trained, and so are the norms.
-        proposals: How many boxes the first stage hands to the second in prediction; twice as many in training.
-        sampled_boxes: Of these, how many of each picture the second stage learns from.
-        max_boxes: How many boxes it returns at the most.
-        box_threshold: Boxes that score less are left out where nobody asks for another threshold.
-        nms_threshold: Of two boxes that overlap (IoU) more than this the lower-scored goes; a higher one keeps more
-            people who overlap, and more people found twice.
-        mean: Mean of each RGB channel, values in 0..1.
-        std: Standard deviation of each RGB channel.
-        training: How it is or was trained, a batch being whole pictures; of the augmentation mirroring and colour are
-            used.
-
-    Raises:
-        RSGNetError: A number lies outside its range, or the training names modules to freeze.
-    """
-
-    name: str
-    backbone: str = "resnet101"
-    shorter_side_px: tuple[int, ...] = (800,)
-    longer_side_px: int = 1333
-    trained_stages: int = 3
-    proposals: int = 1000
-    sampled_boxes: int = 512
-    max_boxes: int = 100
-    box_threshold: float = 0.5
-    nms_threshold: float = 0.5
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-
-    def __post_init__(self) -> None:
-        if not self.shorter_side_px or min(*self.shorter_side_px, self.longer_side_px) < 32:
-            raise RSGNetError(f"{self.name}: sides of pictures must be 32 pixels or more")
-        if min(self.proposals, self.sampled_boxes, self.max_boxes) < 1 or not 0 <= self.trained_stages <= 5:
-            raise RSGNetError(f"{self.name}: numbers of boxes must be positive, trained_stages 0 to 5")
-        if not 0 < self.nms_threshold <= 1 or not 0 <= self.box_threshold <= 1:
-            raise RSGNetError(f"{self.name}: thresholds must lie in 0..1")
-        if self.training.frozen:
-            raise RSGNetError(f"{self.name}: Faster R-CNN is frozen by trained_stages, not by training.frozen")
-
-
-AnyDetectorConfig = DetectorConfig | FasterRCNNConfig
-NetworkConfig = PoseConfig | AnyDetectorConfig

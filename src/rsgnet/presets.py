@@ -14,15 +14,13 @@ from rsgnet.config import (
     AugmentConfig,
     CropConfig,
     DecodeConfig,
-    DetectorConfig,
-    FasterRCNNConfig,
     LossConfig,
     ModelConfig,
     NeckConfig,
-    NetworkConfig,
     PoseConfig,
     TrainingConfig,
 )
+from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError
 
 System = Literal["hrnet", "trp", "rsgnet", "dense"]

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from rsgnet.config import DetectorConfig, FasterRCNNConfig, NetworkConfig, PoseConfig
+from rsgnet.config import PoseConfig
+from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.skeletons import read_skeleton
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rsgnet.config import AugmentConfig, DetectorConfig, FasterRCNNConfig, TrainingConfig
+from rsgnet.config import AugmentConfig, TrainingConfig
 from rsgnet.data.batches import Draw
 from rsgnet.data.detection import DetectionDataset
+from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig
 from rsgnet.errors import AnnotationError
 from rsgnet.pictures import read_picture
 

@@ -12,7 +12,8 @@ from tests.hostile.models import safetensors
 from tests.hostile.pictures import KINDS, picture_file
 from tests.hostile.results import result
 
-from rsgnet.config import DetectorConfig, FasterRCNNConfig, PoseConfig
+from rsgnet.config import PoseConfig
+from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig
 from rsgnet.settings import to_json
 
 

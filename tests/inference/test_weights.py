@@ -1,6 +1,7 @@
 import pytest
 
-from rsgnet.config import DetectorConfig, PoseConfig
+from rsgnet.config import PoseConfig
+from rsgnet.detector_config import DetectorConfig
 from rsgnet.errors import WeightsError
 from rsgnet.inference import weights
 from rsgnet.inference.weights import DETECTOR_PREFIX, config_text, find_weights, read_config, shipped_names

@@ -7,7 +7,8 @@ import torch
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
-from rsgnet.config import FasterRCNNConfig, TrainingConfig
+from rsgnet.config import TrainingConfig
+from rsgnet.detector_config import FasterRCNNConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.model import PersonRCNN
 from rsgnet.model.faster_rcnn import IGNORED, PERSON, within

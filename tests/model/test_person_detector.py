@@ -2,7 +2,7 @@
 
 import torch
 
-from rsgnet.config import DetectorConfig
+from rsgnet.detector_config import DetectorConfig
 from rsgnet.model import Detections, PersonDetector
 
 CONFIG = DetectorConfig(name="test", size_wh=(64, 96), max_boxes=5)

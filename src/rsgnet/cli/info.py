@@ -12,7 +12,7 @@ from rsgnet.cli.options import needing_the_train_extra
 from rsgnet.errors import RSGNetError
 
 if TYPE_CHECKING:
-    from rsgnet.config import NetworkConfig
+    from rsgnet.detector_config import NetworkConfig
     from rsgnet.reproduce.tables import Row
 
 _HEADINGS = ("", "parameters, M", "paper", "multiply-adds, G", "of which in layers", "as the paper counts", "paper")
@@ -66,7 +66,8 @@ def _row(name: str, config: NetworkConfig, paper: Row | None) -> Iterator[str]:
     import torch  # noqa: PLC0415
 
     from rsgnet.checkpoint import build  # noqa: PLC0415
-    from rsgnet.config import FasterRCNNConfig, PoseConfig  # noqa: PLC0415
+    from rsgnet.config import PoseConfig  # noqa: PLC0415
+    from rsgnet.detector_config import FasterRCNNConfig  # noqa: PLC0415
     from rsgnet.model.cost import cost_of  # noqa: PLC0415
 
     if isinstance(config, FasterRCNNConfig):

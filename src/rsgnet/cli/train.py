@@ -56,7 +56,7 @@ def train(
     What was killed goes on with --resume, and comes to the same weights. What torchrun --max-restarts starts again goes
     on by itself; PyTorch 2.14 wants TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for that, else its processes wait for ever.
     """
-    from rsgnet.config import FasterRCNNConfig  # noqa: PLC0415
+    from rsgnet.detector_config import FasterRCNNConfig  # noqa: PLC0415
     from rsgnet.presets import preset_named  # noqa: PLC0415
 
     with needing_the_train_extra():

@@ -11,11 +11,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rsgnet.config import AnyDetectorConfig, DetectorConfig
 from rsgnet.data.annotations import AnnotatedPicture, read_annotations
 from rsgnet.data.augment import jitter_colour
 from rsgnet.data.batches import Draw, PictureCache, TensorRecord
 from rsgnet.data.dataset import DataSource
+from rsgnet.detector_config import AnyDetectorConfig, DetectorConfig
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, flip_affine, xywh_to_xyxy
 from rsgnet.pictures import warp

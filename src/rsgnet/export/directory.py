@@ -20,11 +20,10 @@ from rsgnet.config import (
     ONNX_OWNERSHIP_PROPERTY,
     OPENVINO_FILE,
     OWNERSHIP_FILE,
-    DetectorConfig,
-    FasterRCNNConfig,
     GraphForm,
     PoseConfig,
 )
+from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.export.graphs import DetectorGraph, PoseGraph
 from rsgnet.export.onnx_file import embed_in_onnx, write_onnx

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rsgnet.config import DetectorConfig, GraphForm, PoseConfig
+from rsgnet.config import GraphForm, PoseConfig
+from rsgnet.detector_config import DetectorConfig
 from rsgnet.export.decoding import average_flip, decode, flip_candidates
 from rsgnet.geometry import invert_affine
 from rsgnet.heatmaps import heatmap_affine, second_heights

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from rsgnet.config import FasterRCNNConfig
+from rsgnet.detector_config import FasterRCNNConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.detector_file import FileBoxes

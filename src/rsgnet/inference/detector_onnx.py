@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rsgnet.config import ONNX_CONFIG_PROPERTY, DetectorConfig
+from rsgnet.config import ONNX_CONFIG_PROPERTY
+from rsgnet.detector_config import DetectorConfig
 from rsgnet.inference.backends import open_session
 from rsgnet.inference.boxes import BOX_THRESHOLD, Boxes, Photo
 from rsgnet.inference.detector_layouts import Layout, layout_of

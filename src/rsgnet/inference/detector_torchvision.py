@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rsgnet.config import WEIGHTS_FILE, FasterRCNNConfig
+from rsgnet.config import WEIGHTS_FILE
+from rsgnet.detector_config import FasterRCNNConfig
 from rsgnet.errors import RSGNetError, needing
 from rsgnet.inference.boxes import BOX_THRESHOLD, Boxes, Photo
 from rsgnet.inference.pytorch import pytorch_device

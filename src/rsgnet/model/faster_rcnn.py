@@ -17,7 +17,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import FrozenBatchNorm2d
 
-from rsgnet.config import FasterRCNNConfig
+from rsgnet.detector_config import FasterRCNNConfig
 from rsgnet.errors import RSGNetError, WeightsError
 
 PERSON, IGNORED = 1, -1  # the labels of training targets; torchvision's samplers pass over negative labels

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rsgnet.config import DetectorConfig
+from rsgnet.detector_config import DetectorConfig
 from rsgnet.model.backbone import Backbone
 
 

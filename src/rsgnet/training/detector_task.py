@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
-from rsgnet.config import DetectorConfig
 from rsgnet.data.detection import DetectionSample
+from rsgnet.detector_config import DetectorConfig
 from rsgnet.model import Detections
 from rsgnet.model.pixels import normalise
 from rsgnet.training.network_task import NetworkTask

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
-from rsgnet.config import FasterRCNNConfig
 from rsgnet.data.detection import DetectionSample
+from rsgnet.detector_config import FasterRCNNConfig
 from rsgnet.model.faster_rcnn import IGNORED, PERSON
 from rsgnet.training.network_task import NetworkTask
 

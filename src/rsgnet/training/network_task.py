@@ -8,7 +8,7 @@ import lightning as L
 import torch
 
 from rsgnet.checkpoint import build
-from rsgnet.config import NetworkConfig
+from rsgnet.detector_config import NetworkConfig
 from rsgnet.training.depthwise import quicken_depthwise
 from rsgnet.training.optimization import configure
 

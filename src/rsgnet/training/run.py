@@ -22,8 +22,9 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rsgnet.checkpoint import load_backbone, load_fitting, load_weights
-from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig, TrainingConfig
+from rsgnet.config import PoseConfig, TrainingConfig
 from rsgnet.data.dataset import PoseDataset
+from rsgnet.detector_config import FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
 from rsgnet.presets import preset_named

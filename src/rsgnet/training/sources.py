@@ -9,11 +9,12 @@ from typing import Any
 import lightning as L
 from torch.utils.data import DataLoader
 
-from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig
+from rsgnet.config import PoseConfig
 from rsgnet.data.batches import SeededDraws, TensorRecord
 from rsgnet.data.catalog import labels_and_pictures
 from rsgnet.data.dataset import DataSource, PoseDataset
 from rsgnet.data.detection import DetectionDataset
+from rsgnet.detector_config import FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError
 
 
