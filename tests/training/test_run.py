@@ -101,6 +101,11 @@ def test_sources_are_read_from_the_command_line(crowd, options, expected):
     assert parse_source(f"{crowd}{options}") == source
 
 
+def test_a_teacher_without_weight_is_an_error(crowd, tmp_path):
+    with pytest.raises(RSGNetError, match=r"maps.safetensors: .* training\.loss\.taught is 0"):
+        train("nano", TINY, [f"{crowd},taught=maps.safetensors"], tmp_path, workers=0, progress=False)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("no.json", "no.json does not exist"), ("{crowd}:nowhere", "no folder nowhere"), ("{crowd},heavy", "'heavy'")],

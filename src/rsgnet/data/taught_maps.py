@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
+from rsgnet.bounded import regular_size
 from rsgnet.errors import AnnotationError
 from rsgnet.files import replacing
 from rsgnet.geometry import Floats, apply_affine, compose_affine, invert_affine
@@ -68,16 +69,25 @@ class TaughtMaps:
 
     def __init__(self, path: Path, skeleton: Skeleton) -> None:
         try:
+            regular_size(path)
             with safe_open(path, "pt") as file:
                 names = (file.metadata() or {})["keypoints"].split(",")
-                self._rows = {person: row for row, person in enumerate(file.get_tensor("people").tolist())}
-                self._affines = file.get_tensor("affines").double().numpy()
+                people, affines = file.get_tensor("people"), file.get_tensor("affines")
                 self._heatmaps = file.get_tensor("heatmaps")  # mapped, not read
         except (OSError, SafetensorError, KeyError) as error:
             raise AnnotationError(f"{path}: not a file of a teacher's heatmaps ({error})") from error
-        found, people = (self._heatmaps.ndim, *self._heatmaps.shape[:2], *self._affines.shape), len(self._rows)
-        if found != (4, people, len(names), people, 2, 3):
-            raise AnnotationError(f"{path}: its tensors do not fit each other; write it anew")
+        kinds, count = (people.dtype, self._heatmaps.dtype, affines.dtype), len(people)
+        shapes = (*people.shape, *self._heatmaps.shape[:2], *affines.shape)
+        if (
+            kinds != (torch.int64, torch.uint8, torch.float64)
+            or shapes != (count, count, len(names), count, 2, 3)
+            or self._heatmaps.ndim != 4
+            or min(self._heatmaps.shape[2:]) < 2
+            or not affines.isfinite().all()
+        ):
+            raise AnnotationError(f"{path}: its tensors are not those of heatmaps, or do not fit each other")
+        self._rows = {person: row for row, person in enumerate(people.tolist())}
+        self._affines = affines.numpy()
         self._channels = torch.tensor([names.index(name) if name in names else -1 for name in skeleton.keypoints])
         self._flip = list(skeleton.flip_indices)
 

@@ -58,7 +58,7 @@ class TrainingData(L.LightningDataModule):
         workers: Processes that cut crops.
 
     Raises:
-        RSGNetError: The data do not exist or an epoch fills no batch.
+        RSGNetError: The data do not exist, an epoch fills no batch, or a teacher's heatmaps are of no weight.
     """
 
     def __init__(
@@ -70,6 +70,9 @@ class TrainingData(L.LightningDataModule):
     ) -> None:
         super().__init__()
         self.training = config.training
+        for source in sources:
+            if source.taught and not self.training.loss.taught:
+                raise RSGNetError(f"{source.taught}: nothing is learnt from a teacher while training.loss.taught is 0")
         self.workers = workers
         # Pictures of Faster R-CNN differ in size: they travel as a list.
         self._collate = list if isinstance(config, FasterRCNNConfig) else _stack
