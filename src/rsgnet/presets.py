@@ -106,7 +106,7 @@ def nano() -> PoseConfig:
     """
     return PoseConfig(
         name="nano",
-        crop=CropConfig(size_wh=(96, 128), pixel_centre=0.5, padding=1.1),  # of few pixels the person wants most
+        crop=CropConfig(size_wh=(96, 128), pixel_centre=0.5, padding=1.05),  # of few pixels the person wants most
         model=ModelConfig(
             backbone="efficientnet_lite0",
             neck=NeckConfig("pyramid", width=64, residuals=1, deepest_stride=16),
