@@ -54,7 +54,8 @@ def test_a_network_learns_eight_people_by_heart(crowd):
         schedule.step()
         losses.append(loss.target.item())
     assert losses[-1] < 0.1 * losses[0]
-    found, _ = decode(model(crops).target_heatmaps.detach().numpy(), config.decode.refinement)
+    heatmaps = model(crops).target_heatmaps.detach().numpy()
+    found, _ = decode(heatmaps, config.decode.refinement, dataset.skeleton.sigmas)
     errors = np.linalg.norm(found - batch.keypoints_xy[:, 0].numpy(), axis=-1) * config.crop.stride
     height, width = config.crop.heatmap_shape_hw
     places = batch.keypoints_xy[:, 0].numpy()
