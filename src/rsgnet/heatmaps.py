@@ -16,7 +16,7 @@ from rsgnet.config import Refinement
 from rsgnet.geometry import Floats
 
 PEAK_REACH_PX = 4.0  # heatmap pixels: beyond two standard deviations of a peak, it is another one
-SHARPNESS = 10.0  # softmax of so many times a heatmap is where its keypoint lies, as `losses.location` trains it
+_SHARPNESS = 10.0  # softmax of so many times a heatmap is where its keypoint lies, as `losses.location` trains it
 # The area that OKS measures by, as a share of a crop: 0.53 of a box padded to 1.25 that fills about 3/4 of the shape.
 _AREA_SHARE = 0.25
 
@@ -109,7 +109,7 @@ def expected_oks(heatmaps: Any, sigmas: Sequence[float]) -> Any:
     """
     xp = _library_of(heatmaps)
     height, width = heatmaps.shape[-2:]
-    likely = xp.exp(SHARPNESS * (heatmaps - xp.amax(heatmaps, (-2, -1))[..., None, None]))
+    likely = xp.exp(_SHARPNESS * (heatmaps - xp.amax(heatmaps, (-2, -1))[..., None, None]))
     likely = likely / likely.sum((-2, -1))[..., None, None]
     spreads = [2 * sigma * (_AREA_SHARE * height * width) ** 0.5 for sigma in sigmas]
     return _falloffs(height, spreads, heatmaps, xp) @ likely @ _falloffs(width, spreads, heatmaps, xp)
