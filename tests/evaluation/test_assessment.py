@@ -70,6 +70,7 @@ def test_metrics_hold_everything_as_json(crowd):
     assert metrics["intervals"]["AP"].keys() == {"low", "high"}
     assert metrics["errors"]["all"]["keypoint_shares"].keys() == {"good", "jitter", "inverted", "swapped", "missed"}
     assert metrics["errors"]["easy"]["people_shares"]["missed_people"] >= 0
+    assert metrics["repaired"]["swapped"].keys() == found_out.figures.keys()
     assert metrics["calibration"]["keypoint_ece"] >= 0 and len(metrics["calibration"]["counts"]) >= 1
     assert np.mean(metrics["precision_at_recall"]["oks50"]) == pytest.approx(metrics["AP50"])
     assert np.mean(metrics["precision_at_recall"]["oks75"]) == pytest.approx(metrics["AP75"])

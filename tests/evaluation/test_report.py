@@ -52,7 +52,8 @@ def test_tells_everything(assessment):
     page = Page(report_html(assessment))
     for said in (
         "Official figures", "Compared", "Keypoint errors", "People errors", "Precision and recall", "Calibration",
-        "Settings", f"{assessment.figures['AP']:.3f}", "AP_hard", "OKS 0.75", "swapped", "duplicate",
+        "Settings", f"{assessment.figures['AP']:.3f}", "AP_hard",
+        f"{assessment.repaired['missed']['AP'] - assessment.figures['AP']:+.3f}", "OKS 0.75", "swapped", "duplicate",
         f"{assessment.comparison.differences['AP'].value:+.3f}", f"{assessment.settings.errors_from_score:.3f}",
         f"{assessment.calibration.expected_calibration_error:.3f}", "coco17",
     ):  # fmt: skip

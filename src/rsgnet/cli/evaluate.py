@@ -161,3 +161,7 @@ def _print(box_figures: dict[str, float], assessment: Assessment) -> None:
     print_metrics(box_figures | assessment.figures, columns)
     shares = (f"{share:.1%} {kind}" for kind, share in assessment.errors["all"].keypoint_shares().items())
     typer.echo(f"keypoints: {', '.join(shares)}")
+    gains = (
+        f"{repaired['AP'] - assessment.figures['AP']:.3f} {kind}" for kind, repaired in assessment.repaired.items()
+    )
+    typer.echo(f"AP that they cost: {', '.join(gains)}")

@@ -17,6 +17,7 @@ from rsgnet.evaluation.intervals import Difference, Interval, differences, draw_
 from rsgnet.evaluation.official import official_evaluator
 from rsgnet.evaluation.protocol import by_level, is_crowdpose
 from rsgnet.evaluation.ranking import Ranking, precision_recall, rank, surest_cut
+from rsgnet.evaluation.repairs import figures_repaired
 from rsgnet.evaluation.results import Results
 from rsgnet.evaluation.scenes import Scene, read_scenes
 from rsgnet.geometry import Floats
@@ -83,6 +84,7 @@ class Assessment:
         precision: (10, 101) precision at each OKS threshold from 0.5 to 0.95, at recalls 0, 0.01, ... 1; NaN where
             there is nobody to measure on.
         errors: Mistakes on all pictures ("all") and by level.
+        repaired: By kind of mistake, the figures were every such keypoint at its place.
         calibration: Keypoint scores, cut to 0..1, against whether the keypoints are right.
         scores_out_of_range: The share of keypoint scores that had to be cut.
         comparison: Another results file, where one was given.
@@ -93,6 +95,7 @@ class Assessment:
     intervals: dict[str, Interval]
     precision: Floats
     errors: dict[str, ErrorCounts]
+    repaired: dict[str, dict[str, float]]
     calibration: Reliability
     scores_out_of_range: float
     comparison: Comparison | None
@@ -105,6 +108,7 @@ class Assessment:
             **self.figures,
             "intervals": {name: asdict(interval) for name, interval in self.intervals.items()},
             "errors": {level: _errors(counts) for level, counts in self.errors.items()},
+            "repaired": self.repaired,
             "calibration": {
                 "keypoint_ece": self.calibration.expected_calibration_error,
                 "probabilities": self.calibration.probabilities.tolist(),
@@ -173,6 +177,7 @@ def assess(
         intervals=intervals(drawn_figures(measured.ranking, draws)),
         precision=precision_recall(measured.ranking, np.ones((1, len(truth.pictures)), np.int64))[0][0],
         errors=measured.errors,
+        repaired=figures_repaired(truth, measured.scenes, crowdpose),
         calibration=reliability(scores.clip(0, 1), right),
         scores_out_of_range=float((scores != scores.clip(0, 1)).mean()) if scores.size else 0.0,
         comparison=None if other is None else _compare(measured, truth, other, crowdpose, draws),

@@ -48,6 +48,7 @@ def report_html(assessment: Assessment) -> str:
         _figures(assessment),
         *([] if assessment.comparison is None else [_comparison(assessment, assessment.comparison)]),
         _keypoint_errors(assessment),
+        _repaired(assessment),
         _people_errors(assessment),
         _precision_recall(assessment),
         _calibration(assessment),
@@ -109,6 +110,16 @@ def _keypoint_errors(assessment: Assessment) -> str:
     return _section("Keypoint errors", note, plot, _table(["", *KEYPOINT_KINDS, "all"], rows))
 
 
+def _repaired(assessment: Assessment) -> str:
+    names = [name for name in assessment.figures if name == "AP" or name.startswith("AP_")]
+    rows = [
+        [kind, *(_gain(figures[name], assessment.figures[name]) for name in names)]
+        for kind, figures in assessment.repaired.items()
+    ]
+    note = "What the figures would gain, were every keypoint of one kind of error at its place and all else as it is."
+    return _section("What keypoint errors cost", note, _table(["", *names], rows))
+
+
 def _people_errors(assessment: Assessment) -> str:
     rows = [
         [level, counts.matched_people, counts.missed_people, counts.duplicate_people, counts.false_people]
@@ -163,3 +174,7 @@ def _table(header: Iterable[str], rows: Sequence[Sequence[object]]) -> str:
 
 def _value(figure: float) -> str:
     return "" if figure < 0 else f"{figure:.3f}"
+
+
+def _gain(figure: float, over: float) -> str:
+    return "" if over < 0 else f"{figure - over:+.3f}"
