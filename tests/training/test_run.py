@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rsgnet.checkpoint import load_pose_model, read_config
+from rsgnet.checkpoint import build, load_model, load_pose_model, read_config, save_model
 from rsgnet.data.crowd_sets import write_crowds
 from rsgnet.data.dataset import DataSource, PoseDataset, Sample
 from rsgnet.errors import RSGNetError
@@ -85,6 +85,25 @@ def test_a_detector_trains_by_the_same_command(crowd, tmp_path):
     settings = ["size_wh=64,64", "training.batch_size=2", "training.epochs=1", "training.precision=32-true"]
     directory = train("detector-nano", settings, [str(crowd)], tmp_path, workers=0, progress=False)
     assert read_config(directory).size_wh == (64, 64)
+
+
+def test_a_detector_may_start_from_a_pose_networks_encoder(crowd, tmp_path, rsgnet):
+    """Although it has another neck, and goes deeper."""
+    config = with_settings(nano(), TINY)
+    save_model(pose := build(config), config, tmp_path / "pose")
+    settings = [
+        "size_wh=64,64", "backbone=efficientnet_lite0", "neck.kind=pyramid", "neck.deepest_stride=32", "stride=8",
+        "training.frozen=conv_stem,bn1,blocks", "training.batch_size=2", "training.epochs=1",
+        "training.precision=32-true",
+    ]  # fmt: skip
+    options = ["--data", crowd, "--out", tmp_path / "run", "--fitting-from", tmp_path / "pose", "--workers", 0]
+    options += [word for setting in settings for word in ("--set", setting)]
+    assert rsgnet("train-detector", "detector-nano", *options)[0] == 0
+    detector, _ = load_model(tmp_path / "run" / "model")
+    trained = detector.backbone.encoder.state_dict()
+    given = pose.backbone.encoder.state_dict()
+    assert len(given) > 100 and given.keys() < trained.keys()
+    assert all(torch.equal(value, trained[name]) for name, value in given.items())
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import typer
 from rsgnet.cli.options import (
     BackboneFrom,
     Devices,
+    FittingFrom,
     Resume,
     RunFolder,
     Settings,
@@ -34,6 +35,7 @@ def train_detector(
     resume: Resume = False,
     start_from: StartFrom = None,
     backbone_from: BackboneFrom = None,
+    fitting_from: FittingFrom = None,
     workers: Workers = 1,
     devices: Devices = None,
     validate_every: ValidateEvery = 1,
@@ -66,6 +68,7 @@ def train_detector(
         resume=resume,
         start_from=start_from,
         backbone_from=backbone_from,
+        fitting_from=fitting_from,
         workers=workers,
         devices=devices,
         validate_every=validate_every,
