@@ -8,6 +8,11 @@ script turns that file into a model directory for `rsgnet train --backbone-from`
 
 They come from TensorFlow, were trained on (pixel - 127) / 128 and add 1e-3 to every norm's variance. nano normalises
 otherwise: what differs goes into the first convolution and the norms' statistics.
+
+The detector goes two stages deeper:
+
+    python examples/imagenet_backbone.py efficientnet-lite0-57934424.pth runs/deeper model.neck.deepest_stride=32
+    rsgnet train detector-nano --fitting-from runs/deeper --data coco.json:images --out runs/detector
 """
 
 import sys
@@ -20,13 +25,14 @@ from rsgnet.checkpoint import build, save_model
 from rsgnet.config import CropConfig
 from rsgnet.model import RSGNet
 from rsgnet.presets import nano
+from rsgnet.settings import with_settings
 
 THEIR_MEAN, THEIR_STD, THEIR_EPSILON = 127.0, 128.0, 1e-3
 
 
-def main(weights: Path, out: Path) -> None:
-    """Writes nano with that backbone; its heads are untrained."""
-    config = nano()
+def main(weights: Path, out: Path, settings: list[str]) -> None:
+    """Writes nano, changed by settings, with that backbone; its heads are untrained."""
+    config = with_settings(nano(), settings)
     model = build(config)
     assert isinstance(model, RSGNet)
     encoder = model.backbone.encoder
@@ -57,4 +63,4 @@ def as_normalised_here(encoder: nn.Module, crop: CropConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -153,9 +153,15 @@ def small() -> PoseConfig:
 
 
 def detector_nano() -> DetectorConfig:
-    """The shipped person detector: nano's backbone on 320x320."""
+    """The shipped person detector: nano's backbone, two stages deeper, on 320x320; 3.1 M parameters.
+
+    Its backbone wants ImageNet weights, as nano's does: here with `--fitting-from`, since necks differ.
+    """
     return DetectorConfig(
         name="detector-nano",
+        backbone="efficientnet_lite0",
+        neck=NeckConfig("pyramid", width=64),
+        stride=8,
         box_threshold=0.25,  # where precision and recall of the shipped weights balance best
         training=TrainingConfig(
             epochs=40,
@@ -166,8 +172,8 @@ def detector_nano() -> DetectorConfig:
             schedule="cosine",
             warmup_steps=200,
             ema_decay=0.998,
-            precision="bf16-mixed",
             pretrained=False,
+            frozen=("conv_stem", "bn1", "blocks.0"),
             augment=AugmentConfig(rotation_deg=0.0, scale=0.5, flip=0.5, half_body=0.0, colour=0.3),
         ),
     )

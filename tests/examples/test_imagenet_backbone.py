@@ -9,18 +9,27 @@ import torch
 
 from rsgnet.checkpoint import build, load_pose_model
 from rsgnet.presets import nano
+from rsgnet.settings import with_settings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "imagenet_backbone.py"
 
 
-def run(weights, out):
-    return subprocess.run([sys.executable, EXAMPLE, weights, out], capture_output=True, text=True, check=False)
+def run(weights, out, *settings):
+    return subprocess.run(
+        [sys.executable, EXAMPLE, weights, out, *settings], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(params=["model.neck.deepest_stride=16", "model.neck.deepest_stride=32"])
+def setting(request):
+    """nano's own stages, and those of its detector."""
+    return request.param
 
 
 @pytest.fixture
-def theirs():
+def theirs(setting):
     """nano's encoder, its norms not at their start."""
-    encoder = build(nano()).backbone.encoder
+    encoder = build(with_settings(nano(), [setting])).backbone.encoder
     for name, value in encoder.state_dict().items():
         if name.endswith(("running_mean", "running_var")):
             value.copy_(torch.rand(len(value)) + 0.5)
@@ -35,9 +44,9 @@ def published(theirs):
     return {**renamed, "_fc.weight": torch.zeros(10, 8)}
 
 
-def test_the_backbone_sees_in_our_pixels_what_it_saw_in_theirs(theirs, published, tmp_path):
+def test_the_backbone_sees_in_our_pixels_what_it_saw_in_theirs(theirs, published, setting, tmp_path):
     torch.save(published, tmp_path / "weights.pth")
-    done = run(tmp_path / "weights.pth", tmp_path / "out")
+    done = run(tmp_path / "weights.pth", tmp_path / "out", setting)
     assert done.returncode == 0, done.stderr
     ours = load_pose_model(tmp_path / "out").eval().backbone.encoder
     for module in theirs.modules():

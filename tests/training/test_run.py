@@ -82,7 +82,7 @@ def test_a_run_leaves_a_model_curves_and_its_config(crowd, tmp_path):
 
 
 def test_a_detector_trains_by_the_same_command(crowd, tmp_path):
-    settings = ["size_wh=64,64", "training.batch_size=2", "training.epochs=1", "training.precision=32-true"]
+    settings = ["size_wh=64,64", "training.batch_size=2", "training.epochs=1"]
     directory = train("detector-nano", settings, [str(crowd)], tmp_path, workers=0, progress=False)
     assert read_config(directory).size_wh == (64, 64)
 
@@ -91,11 +91,7 @@ def test_a_detector_may_start_from_a_pose_networks_encoder(crowd, tmp_path, rsgn
     """Although it has another neck, and goes deeper."""
     config = with_settings(nano(), TINY)
     save_model(pose := build(config), config, tmp_path / "pose")
-    settings = [
-        "size_wh=64,64", "backbone=efficientnet_lite0", "neck.kind=pyramid", "neck.deepest_stride=32", "stride=8",
-        "training.frozen=conv_stem,bn1,blocks", "training.batch_size=2", "training.epochs=1",
-        "training.precision=32-true",
-    ]  # fmt: skip
+    settings = ["size_wh=64,64", "training.frozen=conv_stem,bn1,blocks", "training.batch_size=2", "training.epochs=1"]
     options = ["--data", crowd, "--out", tmp_path / "run", "--fitting-from", tmp_path / "pose", "--workers", 0]
     options += [word for setting in settings for word in ("--set", setting)]
     assert rsgnet("train-detector", "detector-nano", *options)[0] == 0
