@@ -33,3 +33,9 @@ def test_maps_have_a_quarter_of_the_pictures_size_and_positive_sides():
     assert found.centre_logits.shape == (2, 1, 24, 16)
     assert found.sides.shape == (2, 4, 24, 16)
     assert found.sides.min() > 0
+
+
+def test_small_maps_give_as_many_boxes_as_they_have_pixels():
+    boxes, scores = PersonDetector(CONFIG).find_boxes(Detections(torch.randn(3, 1, 2, 2), torch.ones(3, 4, 2, 2)))
+    assert boxes.shape == (3, 4, 4)
+    assert (scores > 0).sum(1).tolist() == [1, 1, 1]  # each map is within one peak's reach

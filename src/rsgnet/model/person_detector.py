@@ -64,12 +64,12 @@ class PersonDetector(nn.Module):
 
         Returns:
             (B, M, 4) left, top, right, bottom in input pixels, and (B, M) scores in 0..1, highest first, 0 where there
-            are no more peaks.
+            are no more peaks. M is `max_boxes`, or all pixels of maps that have fewer.
         """
         scores = detections.centre_logits.float().sigmoid()
         peaks = scores * (scores >= F.max_pool2d(scores, kernel_size=3, stride=1, padding=1))
-        best, index = peaks.flatten(1).topk(self.max_boxes, dim=-1)
-        width = scores.shape[3]
+        height, width = scores.shape[2:]
+        best, index = peaks.flatten(1).topk(min(self.max_boxes, height * width), dim=-1)
         centre = (torch.stack([index % width, index // width], dim=-1) + 0.5) * self.stride
         sides = detections.sides.float().flatten(2).transpose(1, 2)
         sides = sides.gather(1, index[..., None].expand(-1, -1, 4))
