@@ -21,7 +21,7 @@ def test_only_keypoints_of_the_kind_go_to_their_places(scenes):
     pictures = [[person(unlabelled, area=1e3), person(second, area=1e3)], []]
     one = scenes(pictures, [found(pose, 0.4), found(second, 0.9), found(pose, 0.7, image_id=2)])
 
-    swaps = repaired(one, "swapped", COCO17)
+    swaps = repaired(one, COCO17)["swapped"]
     assert swaps.image_ids.tolist() == [1, 1, 2] and swaps.scores.tolist() == [0.9, 0.4, 0.7]
     expected = np.array([pose[index] for index in range(17)])
     expected[LEFT_HIP] = first[LEFT_HIP]
@@ -29,7 +29,7 @@ def test_only_keypoints_of_the_kind_go_to_their_places(scenes):
     np.testing.assert_array_equal(swaps.values[2, :, :2], [pose[index] for index in range(17)])  # nobody's
     assert (swaps.values[..., 2] == 1).all()
 
-    np.testing.assert_array_equal(repaired(one, "inverted", COCO17).values[1, RIGHT_HIP, :2], first[RIGHT_HIP])
+    np.testing.assert_array_equal(repaired(one, COCO17)["inverted"].values[1, RIGHT_HIP, :2], first[RIGHT_HIP])
     np.testing.assert_array_equal(one[0].poses[1, LEFT_HIP, :2], second[LEFT_HIP])  # what was found is untouched
 
 
@@ -45,7 +45,7 @@ def test_nothing_of_the_kind_is_left_and_the_figures_follow(truth, kind):
         results += [found(pose, 0.4 + picture / 10, picture), found(second, 0.5, picture)]
     annotations = read_annotations(truth(*people))
     before = read_scenes(annotations, read_keypoint_results(results, annotations), crowdpose=False)
-    poses = repaired(before, kind, COCO17)
+    poses = repaired(before, COCO17)[kind]
     after = read_scenes(annotations, poses, crowdpose=False)
     counts, left = count_errors(before, COCO17), count_errors(after, COCO17)
     assert getattr(counts, kind) > 0 and getattr(left, kind) == 0
@@ -62,5 +62,5 @@ def test_nothing_of_the_kind_is_left_and_the_figures_follow(truth, kind):
 
 
 def test_nobody_and_nothing(scenes):
-    assert len(repaired((), "missed", COCO17)) == 0
-    assert len(repaired(scenes([[]], []), "missed", COCO17)) == 0
+    assert len(repaired((), COCO17)["missed"]) == 0
+    assert len(repaired(scenes([[]], []), COCO17)["missed"]) == 0

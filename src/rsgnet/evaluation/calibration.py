@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.error_types import MATCH_OKS, NEAR_SIMILARITY
-from rsgnet.evaluation.scenes import NOBODY, Scene, keypoint_similarity, match
+from rsgnet.evaluation.scenes import Scene, keypoint_similarity, match, matched_people
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
 
@@ -80,9 +80,8 @@ def keypoint_claims(scenes: Sequence[Scene], skeleton: Skeleton) -> tuple[Floats
     """
     scores, right = [np.zeros(0)], [np.zeros(0, bool)]
     for scene in scenes:
-        for pose, person in zip(scene.poses, match(scene, [MATCH_OKS])[0], strict=True):
-            if person == NOBODY or not scene.counted[person]:
-                continue
+        for index, person in matched_people(scene, match(scene, [MATCH_OKS])[0]):
+            pose = scene.poses[index]
             places, area = scene.people[person], float(scene.areas[person])
             similarity = keypoint_similarity(pose[:, :2], places[:, :2], area, skeleton.sigmas)
             labelled = places[:, 2] > 0

@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.evaluation.scenes import NOBODY, Scene, keypoint_similarity, match
+from rsgnet.evaluation.scenes import NOBODY, Scene, keypoint_similarity, match, matched_people
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
 
@@ -117,20 +117,18 @@ def keypoint_kinds(pose_xy: Floats, person: int, scene: Scene, skeleton: Skeleto
 
 def _in_scene(scene: Scene, skeleton: Skeleton) -> ErrorCounts:
     matches = match(scene, [MATCH_OKS])[0]
+    matched = matched_people(scene, matches)
     kinds = np.zeros(len(KEYPOINT_KINDS), int)
-    matched = 0
-    for pose, person in zip(scene.poses, matches, strict=True):
-        if person != NOBODY and scene.counted[person]:
-            labelled = scene.people[person, :, 2] > 0
-            found = keypoint_kinds(pose[:, :2], person, scene, skeleton)[labelled]
-            kinds += np.bincount(found, minlength=len(kinds))
-            matched += 1
+    for pose, person in matched:
+        labelled = scene.people[person, :, 2] > 0
+        found = keypoint_kinds(scene.poses[pose, :, :2], person, scene, skeleton)[labelled]
+        kinds += np.bincount(found, minlength=len(kinds))
     spare = scene.oks[matches == NOBODY][:, scene.counted].max(1, initial=0.0)
     duplicates = int((spare >= DUPLICATE_OKS).sum())
     return ErrorCounts(
         **dict(zip(KEYPOINT_KINDS, kinds.tolist(), strict=True)),
-        matched_people=matched,
-        missed_people=int(scene.counted.sum()) - matched,
+        matched_people=len(matched),
+        missed_people=int(scene.counted.sum()) - len(matched),
         duplicate_people=duplicates,
         false_people=len(spare) - duplicates,
     )

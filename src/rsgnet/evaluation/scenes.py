@@ -91,6 +91,17 @@ def match(scene: Scene, thresholds: ArrayLike) -> NDArray[np.intp]:
     return matches
 
 
+def matched_people(scene: Scene, matches: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """The poses matched to people who count, each with its person.
+
+    Args:
+        scene: The picture.
+        matches: (N,) the index of each pose's person at one threshold, as `match` gives it.
+    """
+    found = [(pose, int(person)) for pose, person in enumerate(matches) if person != NOBODY]
+    return [(pose, person) for pose, person in found if scene.counted[person]]
+
+
 def keypoint_similarity(pose_xy: ArrayLike, places_xy: ArrayLike, area: float, sigmas: ArrayLike) -> Floats:
     """How near keypoints are to their places: the terms that OKS is the mean of.
 
