@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from rsgnet.checkpoint import build, load_pose_model, save_model
-from rsgnet.config import GRAPH_FORM_PROPERTY, INT8_FILE, WEIGHTS_FILE, GraphForm, PoseConfig
+from rsgnet.config import GraphForm, PoseConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.export.directory import export_onnx
 from rsgnet.export.openvino_file import read_network, set_metadata, write_network
@@ -29,6 +29,7 @@ from rsgnet.inference.runner import open_runner
 from rsgnet.inference.weights import find_weights
 from rsgnet.model.cost import cost_of
 from rsgnet.model.pixels import normalise
+from rsgnet.model_files import GRAPH_FORM_PROPERTY, INT8_FILE, WEIGHTS_FILE
 from rsgnet.presets import preset_named
 from rsgnet.settings import to_json
 

@@ -16,12 +16,13 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from rsgnet.bounded import read_bounded, regular_size
-from rsgnet.config import CONFIG_FILE, DERIVED_FILES, WEIGHTS_FILE, PoseConfig
+from rsgnet.config import PoseConfig
 from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.files import replacing, write_text
 from rsgnet.model import DenseRSGNet, PersonDetector, PersonRCNN, RSGNet
 from rsgnet.model.released import TRANSPOSED, released_config, their_name
+from rsgnet.model_files import CONFIG_FILE, DERIVED_FILES, WEIGHTS_FILE
 from rsgnet.settings import network_config, to_json
 
 PoseNetwork = RSGNet | DenseRSGNet

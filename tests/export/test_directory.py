@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from rsgnet.checkpoint import build, load_model, save_model
-from rsgnet.config import ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, GraphForm
+from rsgnet.config import GraphForm
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.export.directory import embed_ownership, export_onnx, export_openvino, publish
 from rsgnet.export.graphs import DetectorGraph, PoseGraph
@@ -21,6 +21,7 @@ from rsgnet.inference.crops import Crop
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.runner import flip_test_of, open_runner
 from rsgnet.inference.weights import SHIPPED
+from rsgnet.model_files import ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY
 from rsgnet.presets import detector_nano, nano, paper
 from rsgnet.settings import network_config, with_settings
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from rsgnet.calibrate.claims import Claims, collect, join
 from rsgnet.calibrate.fit import Calibration, calibrate
-from rsgnet.config import OWNERSHIP_FILE
 from rsgnet.data.annotations import read_annotations
 from rsgnet.data.catalog import labels_and_pictures
 from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
 from rsgnet.inference.runner import OpenedRunner, flip_test_of, open_runner
 from rsgnet.inference.weights import find_weights
+from rsgnet.model_files import OWNERSHIP_FILE
 from rsgnet.settings import to_json
 from rsgnet.skeletons import skeleton_named
 

@@ -12,17 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rsgnet.checkpoint import load_model, save_model
-from rsgnet.config import (
-    GRAPH_FORM_PROPERTY,
-    INT8_FILE,
-    ONNX_CONFIG_PROPERTY,
-    ONNX_FILE,
-    ONNX_OWNERSHIP_PROPERTY,
-    OPENVINO_FILE,
-    OWNERSHIP_FILE,
-    GraphForm,
-    PoseConfig,
-)
+from rsgnet.config import GraphForm, PoseConfig
 from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.export.graphs import DetectorGraph, PoseGraph
@@ -31,6 +21,15 @@ from rsgnet.export.openvino_file import embed_in_openvino, read_network, set_met
 from rsgnet.export.quantise import calibration_crops, quantised
 from rsgnet.files import replacing, write_text
 from rsgnet.model import DenseRSGNet, PersonDetector, RSGNet
+from rsgnet.model_files import (
+    GRAPH_FORM_PROPERTY,
+    INT8_FILE,
+    ONNX_CONFIG_PROPERTY,
+    ONNX_FILE,
+    ONNX_OWNERSHIP_PROPERTY,
+    OPENVINO_FILE,
+    OWNERSHIP_FILE,
+)
 from rsgnet.settings import to_json
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import onnx
 import torch
 
-from rsgnet.config import ONNX_OWNERSHIP_PROPERTY
 from rsgnet.export.graphs import DetectorGraph, PoseGraph
 from rsgnet.files import replacing
+from rsgnet.model_files import ONNX_OWNERSHIP_PROPERTY
 
 _OPSET = 18
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rsgnet.config import ONNX_OWNERSHIP_PROPERTY
 from rsgnet.errors import needing
 from rsgnet.files import replacing
+from rsgnet.model_files import ONNX_OWNERSHIP_PROPERTY
 
 Network = Any  # openvino.Model: the library carries no types
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from rsgnet.config import ONNX_CONFIG_PROPERTY
 from rsgnet.detector_config import DetectorConfig
 from rsgnet.inference.backends import open_session
 from rsgnet.inference.boxes import BOX_THRESHOLD, Boxes, Photo
@@ -15,6 +14,7 @@ from rsgnet.inference.detector_layouts import Layout, layout_of
 from rsgnet.inference.letterbox import fit
 from rsgnet.inference.session import Session
 from rsgnet.inference.weights import WeightFiles, config_text, read_config
+from rsgnet.model_files import ONNX_CONFIG_PROPERTY
 
 
 def open_onnx_detector(files: WeightFiles, device: str, threshold: float | None, backend: str = "onnx") -> OnnxDetector:

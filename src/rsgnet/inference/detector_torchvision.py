@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from rsgnet.config import WEIGHTS_FILE
 from rsgnet.detector_config import FasterRCNNConfig
 from rsgnet.errors import RSGNetError, needing
 from rsgnet.inference.boxes import BOX_THRESHOLD, Boxes, Photo
 from rsgnet.inference.pytorch import pytorch_device
+from rsgnet.model_files import WEIGHTS_FILE
 
 MODELS = (
     "fasterrcnn_mobilenet_v3_large_fpn",

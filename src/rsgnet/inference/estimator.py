@@ -15,7 +15,6 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.config import CONFIG_FILE
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats
 from rsgnet.inference.boxes import Boxes, Photo
@@ -31,6 +30,7 @@ from rsgnet.inference.ownership import Ownership
 from rsgnet.inference.reading import in_chunks, read_ahead
 from rsgnet.inference.runner import AnyRunner, flip_test_of, open_runner
 from rsgnet.inference.weights import find_weights, shipped_names
+from rsgnet.model_files import CONFIG_FILE
 from rsgnet.pictures import MAX_PIXELS
 from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17, Skeleton, skeleton_named

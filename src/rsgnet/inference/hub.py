@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rsgnet.config import CONFIG_FILE, DERIVED_FILES, ONNX_FILE, WEIGHTS_FILE
 from rsgnet.errors import RSGNetError, WeightsError, needing
 from rsgnet.inference.model_card import CARD_FILE, model_card
+from rsgnet.model_files import CONFIG_FILE, DERIVED_FILES, ONNX_FILE, WEIGHTS_FILE
 
 HUB_PREFIX = "hub:"
 HUB_FILES = (CONFIG_FILE, WEIGHTS_FILE, *DERIVED_FILES, CARD_FILE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rsgnet.config import WEIGHTS_FILE, PoseConfig
+from rsgnet.config import PoseConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import xywh_to_xyxy
 from rsgnet.inference.boxes import Boxes, Photo
@@ -17,6 +17,7 @@ from rsgnet.inference.crops import Crop, cut
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.inner_maps import InnerMaps, InnerRunner
 from rsgnet.inference.weights import find_weights
+from rsgnet.model_files import WEIGHTS_FILE
 from rsgnet.pictures import read_picture
 from rsgnet.poses import Poses
 

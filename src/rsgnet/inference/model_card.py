@@ -6,9 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from rsgnet.config import CONFIG_FILE, ONNX_FILE, OPENVINO_FILE, OWNERSHIP_FILE, WEIGHTS_FILE, PoseConfig
+from rsgnet.config import PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.inference.ownership import CLAIMS, Ownership
+from rsgnet.model_files import CONFIG_FILE, ONNX_FILE, OPENVINO_FILE, OWNERSHIP_FILE, WEIGHTS_FILE
 from rsgnet.settings import from_json, network_config
 from rsgnet.skeletons import skeleton_named
 

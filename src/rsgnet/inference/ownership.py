@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rsgnet.bounded import read_bounded
-from rsgnet.config import OWNERSHIP_FILE, PoseConfig
+from rsgnet.config import PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.geometry import Floats
 from rsgnet.inference.evidence import FEATURES
+from rsgnet.model_files import OWNERSHIP_FILE
 from rsgnet.settings import from_json
 from rsgnet.skeletons import skeleton_named
 

@@ -8,14 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.config import (
-    GRAPH_FORM_PROPERTY,
-    ONNX_CONFIG_PROPERTY,
-    ONNX_OWNERSHIP_PROPERTY,
-    WEIGHTS_FILE,
-    GraphForm,
-    PoseConfig,
-)
+from rsgnet.config import GraphForm, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.inference.backends import check_backend, open_session
 from rsgnet.inference.maps import Maps, Readings
@@ -24,6 +17,7 @@ from rsgnet.inference.runner_graph import DecodingGraphRunner, GraphRunner
 from rsgnet.inference.runner_torch import TorchRunner
 from rsgnet.inference.session import Session
 from rsgnet.inference.weights import WeightFiles, config_text, find_weights, read_config
+from rsgnet.model_files import GRAPH_FORM_PROPERTY, ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, WEIGHTS_FILE
 from rsgnet.settings import from_json
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.config import METADATA_PROPERTIES
 from rsgnet.errors import RSGNetError, WeightsError, needing
 from rsgnet.inference.session import Port, allowed_threads
+from rsgnet.model_files import METADATA_PROPERTIES
 
 _HINTS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}  # of a quantised network, what is not quantised
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from rsgnet.bounded import read_bounded
-from rsgnet.config import CONFIG_FILE, INT8_FILE, ONNX_FILE, OPENVINO_FILE, WEIGHTS_FILE, PoseConfig
+from rsgnet.config import PoseConfig
 from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.inference.hub import HUB_PREFIX, fetch
+from rsgnet.model_files import CONFIG_FILE, INT8_FILE, ONNX_FILE, OPENVINO_FILE, WEIGHTS_FILE
 from rsgnet.settings import network_config
 
 Config = TypeVar("Config", PoseConfig, DetectorConfig)

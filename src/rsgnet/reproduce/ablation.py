@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from rsgnet.checkpoint import build, load_backbone, load_fitting, read_config
-from rsgnet.config import WEIGHTS_FILE, PoseConfig
+from rsgnet.config import PoseConfig
 from rsgnet.data.annotations import read_annotations
 from rsgnet.data.catalog import DataSetFiles
 from rsgnet.errors import RSGNetError
@@ -37,6 +37,7 @@ from rsgnet.evaluation.scenes import Scene, read_scenes
 from rsgnet.files import sha256, write_text
 from rsgnet.inference.run_record import RESULTS_FILE
 from rsgnet.model.cost import Cost, cost_of
+from rsgnet.model_files import WEIGHTS_FILE
 from rsgnet.reproduce.arms import PLAIN, Arm, arm_config
 from rsgnet.reproduce.runs import find_poses, has_poses, is_trained
 from rsgnet.settings import to_json

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from rsgnet.checkpoint import build
-from rsgnet.config import WEIGHTS_FILE, PoseConfig
+from rsgnet.config import PoseConfig
 from rsgnet.data.annotations import Annotations, read_annotations
 from rsgnet.data.catalog import DataSetFiles, find_data_set
 from rsgnet.errors import RSGNetError
@@ -21,6 +21,7 @@ from rsgnet.inference.annotated import detect_annotated
 from rsgnet.inference.detector import open_detector
 from rsgnet.inference.run_record import RESULTS_FILE
 from rsgnet.model.cost import cost_of
+from rsgnet.model_files import WEIGHTS_FILE
 from rsgnet.presets import preset_named
 from rsgnet.reproduce.runs import find_poses, has_poses, is_trained
 from rsgnet.reproduce.tables import Block, DataSetName, Row

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from rsgnet.config import WEIGHTS_FILE
 from rsgnet.data.annotations import Annotations
 from rsgnet.errors import RSGNetError
 from rsgnet.files import sha256
@@ -14,6 +13,7 @@ from rsgnet.inference.annotated import boxes_for, predict_annotated
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import write_predictions
 from rsgnet.inference.run_record import RESULTS_FILE, RUN_FILE, record_run, run_beside
+from rsgnet.model_files import WEIGHTS_FILE
 from rsgnet.training.checkpoints import whole_checkpoint
 from rsgnet.training.run import MODEL_DIRECTORY
 
