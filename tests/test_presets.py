@@ -1,5 +1,7 @@
 """Every row of the paper's tables has a preset that says what the row says."""
 
+from dataclasses import replace
+
 import pytest
 
 from rsgnet.detector_config import DetectorConfig
@@ -49,8 +51,9 @@ def test_nano_predicts_both_coco_and_crowdpose():
     assert isinstance(preset_named("detector-nano"), DetectorConfig)
 
 
-def test_small_can_start_from_nano():
-    assert small().model == nano().model
+def test_small_differs_from_nano_by_its_depth_alone():
+    assert replace(small().model, neck=nano().model.neck) == nano().model
+    assert small().model.neck.deepest_stride == 2 * nano().model.neck.deepest_stride
     assert small().crop.size_wh == (192, 256)
     assert (
         small().training.loss.sigma / small().crop.heatmap_shape_hw[0]

@@ -79,14 +79,14 @@ def test_a_plain_network_exports_its_one_output(tmp_path):
     assert compare(tmp_path).shape == (1,)
 
 
-@pytest.mark.parametrize("name", ["nano", "detector-nano"])
+@pytest.mark.parametrize("name", ["nano", "small", "detector-nano"])
 def test_the_shipped_onnx_files_equal_the_shipped_weights(name):
     worst = compare(SHIPPED / name)
-    assert worst.max() < (1e-3 if name == "nano" else 0.05)  # heatmap heights; box edges in pixels
+    assert worst.max() < (0.05 if name == "detector-nano" else 1e-3)  # heatmap heights; box edges in pixels
 
 
 def test_shipped_weights_stay_small():
-    assert sum(file.stat().st_size for file in SHIPPED.rglob("*.*")) < 32e6
+    assert sum(file.stat().st_size for file in SHIPPED.rglob("*.*")) < 50e6
 
 
 def test_a_folder_without_weights_is_refused(tmp_path):
