@@ -28,6 +28,7 @@ ROOMS = {
     "export": "Networks for ONNX Runtime and OpenVINO. Needs `rsgnet[train]`.",
     "checkpoint": "Model directories and published checkpoints. Needs `rsgnet[train]`.",
     "config": "Everything that can be set, with `--set` too.",
+    "model_files": "What the files of a model directory are called.",
     "detector_config": "What can be set of person detectors.",
     "presets": "The rows of the paper's tables, and `nano` and `small`.",
     "heatmaps": "Keypoints to heatmaps and back.",
