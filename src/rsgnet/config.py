@@ -10,6 +10,8 @@ from pydantic import ConfigDict
 from rsgnet.errors import RSGNetError
 from rsgnet.skeletons import Skeleton
 
+# Mean and standard deviation of ImageNet's RGB channels, values in 0..1: what torchvision's and timm's networks want.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # More than any network here has; a config from elsewhere may ask for anything.
 _WIDEST, _DEEPEST, _LARGEST_SIDE = 4096, 64, 8192
 
@@ -38,8 +40,8 @@ class CropConfig(Strict):
     stride: int = 4
     padding: float = 1.25
     pixel_centre: float = 0.0
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
 
     def __post_init__(self) -> None:
         if self.stride < 1 or max(self.size_wh) > _LARGEST_SIDE:

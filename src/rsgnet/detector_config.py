@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rsgnet.config import NeckConfig, PoseConfig, Strict, TrainingConfig
+from rsgnet.config import IMAGENET_MEAN, IMAGENET_STD, NeckConfig, PoseConfig, Strict, TrainingConfig
 from rsgnet.errors import RSGNetError
 
 
@@ -32,8 +32,8 @@ class DetectorConfig(Strict):
     stride: int = 4
     max_boxes: int = 100
     box_threshold: float = 0.3
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
@@ -74,8 +74,8 @@ class FasterRCNNConfig(Strict):
     max_boxes: int = 100
     box_threshold: float = 0.5
     nms_threshold: float = 0.5
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
