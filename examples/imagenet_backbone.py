@@ -9,7 +9,7 @@ script turns that file into a model directory for `rsgnet train --backbone-from`
 They come from TensorFlow, were trained on (pixel - 127) / 128 and add 1e-3 to every norm's variance. nano normalises
 otherwise: what differs goes into the first convolution and the norms' statistics.
 
-The detector goes two stages deeper:
+The detector and `small` go two stages deeper:
 
     python examples/imagenet_backbone.py efficientnet-lite0-57934424.pth runs/deeper model.neck.deepest_stride=32
     rsgnet train detector-nano --fitting-from runs/deeper --data coco.json:images --out runs/detector

@@ -22,7 +22,7 @@ def run(weights, out, *settings):
 
 @pytest.fixture(params=["model.neck.deepest_stride=16", "model.neck.deepest_stride=32"])
 def setting(request):
-    """nano's own stages, and those of its detector."""
+    """nano's own stages, and those of its detector and of small."""
     return request.param
 
 
