@@ -209,21 +209,30 @@ def warp(picture: Picture, matrix: Floats, size_wh: tuple[int, int]) -> Picture:
     Returns:
         (height, width, ...) the crop, of the picture's channels.
     """
+    seen, inverse = window(picture, matrix, size_wh)
+    if not seen.size:
+        return np.zeros((size_wh[1], size_wh[0], *picture.shape[2:]), np.uint8)
+    image, back = Image.fromarray(np.ascontiguousarray(seen)), inverse.ravel().tolist()
+    return np.asarray(image.transform(size_wh, Image.Transform.AFFINE, back, Image.Resampling.BILINEAR))
+
+
+def window(picture: Picture, matrix: Floats, size_wh: tuple[int, int]) -> tuple[Picture, Floats]:
+    """The part of a picture that a crop shows, box-averaged where the crop is far smaller; the arguments are `warp`'s.
+
+    Returns:
+        The part, with a margin, empty where the crop lies beside the picture; and (2, 3) the map to it. This map
+        counts from the corners of pixels, as Pillow does, where the maps elsewhere count from their middles.
+    """
     inverse = invert_affine(matrix)
-    # Pillow counts from the corners of pixels, the maps here from their indices.
     inverse[:, 2] += 0.5 - inverse[:, :2] @ [0.5, 0.5]
     factor = int(np.sqrt(abs(np.linalg.det(inverse[:, :2]))))
-    # Only what the crop shows is handed to Pillow, which copies what it is given.
     corners = np.array([[0, 0], [size_wh[0], 0], [0, size_wh[1]], size_wh], np.float64)
-    seen = corners @ inverse[:, :2].T + inverse[:, 2]
+    places = corners @ inverse[:, :2].T + inverse[:, 2]
     margin, whole_wh = max(factor, 2), picture.shape[1::-1]
-    left, top = np.clip(np.floor(seen.min(0)) - margin, 0, whole_wh).astype(int)
-    right, bottom = np.clip(np.ceil(seen.max(0)) + margin, 0, whole_wh).astype(int)
-    if right <= left or bottom <= top:
-        return np.zeros((size_wh[1], size_wh[0], *picture.shape[2:]), np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(picture[top:bottom, left:right]))
+    left, top = np.clip(np.floor(places.min(0)) - margin, 0, whole_wh).astype(int)
+    right, bottom = np.clip(np.ceil(places.max(0)) + margin, 0, whole_wh).astype(int)
+    seen = picture[top:bottom, left:right]
     inverse[:, 2] -= left, top
-    if factor >= 2:
-        image, inverse = image.reduce(factor), inverse / factor
-    crop = image.transform(size_wh, Image.Transform.AFFINE, inverse.ravel().tolist(), Image.Resampling.BILINEAR)
-    return np.asarray(crop)
+    if factor < 2 or not seen.size:
+        return seen, inverse
+    return np.asarray(Image.fromarray(np.ascontiguousarray(seen)).reduce(factor)), inverse / factor

@@ -18,11 +18,11 @@ from rsgnet.data.annotations import AnnotatedPicture, Annotations, Person, read_
 from rsgnet.data.augment import jitter_colour, training_affine
 from rsgnet.data.batches import Draw, PictureCache, TensorRecord
 from rsgnet.data.paste import CropCrowds
+from rsgnet.data.quick_warp import quick_warp
 from rsgnet.data.taught_maps import TaughtMaps
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region
 from rsgnet.heatmaps import heatmap_affine
-from rsgnet.pictures import warp
 from rsgnet.skeletons import Skeleton, skeleton_named
 
 
@@ -125,7 +125,7 @@ class PoseDataset(Dataset[Sample]):
         people = self._people(entry)
         affine, flip = self._affine(entry, people[0], random)
         picture = self._pictures.read(self.sources[entry.source].pictures / entry.picture.file_name)
-        alone = crop = warp(picture, affine, self.config.crop.size_wh)
+        alone = crop = quick_warp(picture, affine, self.config.crop.size_wh)
         places = np.concatenate([apply_affine(affine, people[..., :2]), people[..., 2:]], axis=-1)
         if flip:
             places = places[:, self.skeleton.flip_indices]

@@ -112,11 +112,11 @@ def _limb_labels(sample: Sample, skeleton: Skeleton, width: float) -> tuple[Tens
     along_x, along_y = (end - start)[..., None, None, :].unbind(-1)
     from_x, from_y = x - start[..., 0, None, None], y - start[..., 1, None, None]  # (B, L, 1, w) and (B, L, h, 1)
     length2 = (along_x.square() + along_y.square()).clamp(min=1e-6)
+    # In place, for these are large: a batch of them leaves the processor's cache.
     place = (from_x * (along_x / length2) + from_y * (along_y / length2)).clamp_(0, 1)
-    off_x = torch.addcmul(from_x, place, along_x, value=-1)
-    off_y = torch.addcmul(from_y, place, along_y, value=-1)
-    distance2 = off_x.square_().addcmul_(off_y, off_y)
-    return (distance2 <= (width / 2) ** 2).float(), known.float()
+    distance2 = torch.addcmul(from_x, place, along_x, value=-1).square_()
+    off_y = place.mul_(along_y).sub_(from_y)
+    return distance2.addcmul_(off_y, off_y).le_((width / 2) ** 2), known.float()
 
 
 def _released_limbs(
