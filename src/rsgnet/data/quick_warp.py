@@ -14,7 +14,7 @@ from rsgnet.pictures import Picture, window
 
 
 def quick_warp(picture: Picture, matrix: Floats, size_wh: tuple[int, int]) -> Picture:
-    """As `rsgnet.pictures.warp` cuts it, within 1 of 255.
+    """As `rsgnet.pictures.warp` cuts it, within 1 of 255, but that the picture fades to black over its outermost pixel.
 
     Args:
         picture: (H, W, 3) RGB.
