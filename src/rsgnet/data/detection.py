@@ -15,10 +15,10 @@ from rsgnet.data.annotations import AnnotatedPicture, read_annotations
 from rsgnet.data.augment import jitter_colour
 from rsgnet.data.batches import Draw, PictureCache, TensorRecord
 from rsgnet.data.dataset import DataSource
-from rsgnet.data.quick_warp import quick_warp
 from rsgnet.detector_config import AnyDetectorConfig, DetectorConfig
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, flip_affine, xywh_to_xyxy
+from rsgnet.pictures import warp
 
 _MAX_BOXES = 64
 _KEPT_SHARE = 0.35  # a person of whom less than this is in view is neither wanted nor punished
@@ -81,7 +81,7 @@ class DetectionDataset(Dataset[DetectionSample]):
         picture_wh = whole.shape[1], whole.shape[0]  # labels may say otherwise, or nothing
         size_wh = self.config.size_wh if isinstance(self.config, DetectorConfig) else picture_wh
         affine = self._affine(picture_wh, size_wh, random)
-        picture = quick_warp(whole, affine, size_wh)
+        picture = warp(whole, affine, size_wh)
         if self.augmented:
             picture = jitter_colour(picture, self.config.training.augment.colour, random)
         wanted: list[Floats] = []
