@@ -249,7 +249,7 @@ class TrainingConfig(Strict):
         epochs: How many epochs.
         epoch_samples: Crops in one epoch; 0 means every labelled person once.
         batch_size: Crops in one step and process.
-        optimizer: "adam" (the paper), "adamw" or "sgd" (momentum 0.9).
+        optimizer: "adam" (the paper), "adamw", "sgd" (momentum 0.9) or "muon" (matrices by Muon, the rest by AdamW).
         learning_rate: Its highest value.
         weight_decay: For weights of two or more dimensions.
         schedule: "step" (times 0.1 at each of `milestones`) or "cosine" (to zero).
@@ -267,7 +267,7 @@ class TrainingConfig(Strict):
     epochs: int = 210
     epoch_samples: int = 0
     batch_size: int = 32
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     schedule: Literal["step", "cosine"] = "step"

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rsgnet.config import TrainingConfig
+from rsgnet.training.muon import Muon
 from rsgnet.training.optimization import configure, rate_factor
 
 
@@ -26,7 +27,8 @@ def test_cosine_falls_to_zero_after_a_linear_warmup():
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)]
+    ("name", "kind"),
+    [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD), ("muon", Muon)],
 )
 def test_optimizers_decay_no_biases(name, kind):
     config = TrainingConfig(optimizer=name, weight_decay=0.1)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from rsgnet.config import TrainingConfig
+from rsgnet.training.muon import Muon
 
 
 def configure(model: nn.Module, config: TrainingConfig, trainer: L.Trainer) -> dict[str, Any]:
@@ -32,6 +33,8 @@ def configure(model: nn.Module, config: TrainingConfig, trainer: L.Trainer) -> d
         optimizer = torch.optim.SGD(groups, momentum=0.9, **options)
     elif config.optimizer == "adamw":
         optimizer = torch.optim.AdamW(groups, **options)
+    elif config.optimizer == "muon":
+        optimizer = Muon(groups, **options)
     else:
         optimizer = torch.optim.Adam(groups, **options)
     steps_per_epoch = int(trainer.estimated_stepping_batches) // config.epochs
