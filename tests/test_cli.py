@@ -333,7 +333,7 @@ class TestTrain:
         monkeypatch.setattr(run, "train", train)
         data = ["--data", "a.json:images,weight=2", "--data", "b.json", "--validate", "v.json"]
         settings = ["--set", "training.epochs=3", "--set", "training.batch_size=8"]
-        code, printed, _ = rsgnet("train", "nano", *data, *settings, "--out", "runs/x", "--resume")
+        code, printed, _ = rsgnet("train", "nano", *data, *settings, "--out", "runs/x", "--resume", "--teacher", "nano")
         assert code == 0 and "rsgnet export runs/x/model" in printed
         assert seen["arguments"] == (
             "nano",
@@ -342,11 +342,18 @@ class TestTrain:
             Path("runs/x"),
         )
         assert seen["resume"] and seen["validation"] == "v.json" and seen["start_from"] is None
+        assert seen["teacher"]().config.name == "nano"
 
     def test_an_unknown_preset(self, rsgnet, tmp_path):
         pytest.importorskip("rsgnet.training.run")
         code, _, errors = rsgnet("train", "giant", "--data", "x.json", "--out", tmp_path / "run")
         assert code == 2 and "no preset is named 'giant'" in errors[-1]
+
+    def test_an_unknown_teacher(self, rsgnet, tmp_path):
+        pytest.importorskip("rsgnet.training.run")
+        where = ["--data", "x.json", "--out", tmp_path / "run"]
+        code, _, errors = rsgnet("train", "nano", *where, "--teacher", "nobody.onnx")
+        assert code == 2 and "nobody.onnx" in errors[-1]
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ class LossConfig(Strict):
         peak_emphasis: By how much more an error counts at a keypoint than where there is none; 0 is the plain mean
             squared error of Eq. (5).
         location: Of the divergence between where heatmaps say a keypoint is and where it is; 0 leaves it out.
-        taught: Of the squared error to a teacher's heatmaps, for data that come with them (`taught=`).
+        taught: Of the errors to the heatmaps of a teacher (`train --teacher`): the square, and `location` times theirs.
         sharpness: For `location`, heatmaps are read as probabilities by softmax(sharpness * heatmap).
         sigma: Standard deviation of a keypoint's Gaussian, in heatmap pixels.
         limb_width: Full width of a limb's line, in heatmap pixels.

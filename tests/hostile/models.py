@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import pickle
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from tests.hostile.cases import Case, Content, Link, Pipe, Sparse, damaged, lone
-
-from rsgnet.skeletons import COCO17
 
 OWNED = "owned"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -38,7 +35,6 @@ def model_cases(rng: np.random.Generator) -> Iterator[Case]:
         return
     yield from _pickles(rng)
     yield from _safetensors(rng)
-    yield from _taught_maps()
     yield from _configs()
     yield from _networks(rng)
 
@@ -127,7 +123,6 @@ def _safetensors(rng: np.random.Generator) -> Iterator[Case]:
         yield lone("models", "published", "a.safetensors", f"safetensors, {what}", content)
         files: dict[str, Content] = {"m/config.json": _config(), "m/model.safetensors": content}
         yield Case(f"models/a model's safetensors, {what}", "model", "m", files)
-        yield lone("models", "taught maps", "a.safetensors", f"a teacher's maps, {what}", content)
 
     whole = safetensors({"a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}, bytes(24))
     for what, content in damaged(whole, rng):
@@ -153,42 +148,6 @@ def _safetensors(rng: np.random.Generator) -> Iterator[Case]:
     )
     yield from case("a named pipe", Pipe())
     yield from case("1 GB behind a head", Sparse(whole, 1 << 30))
-
-
-def _taught_maps() -> Iterator[Case]:
-    """Files of a teacher's heatmaps whose tensors are there, and are not what they should be."""
-    whole = {"people": ("I64", [1]), "heatmaps": ("U8", [1, 17, 8, 6]), "affines": ("F64", [1, 2, 3])}
-    names = ",".join(COCO17.keypoints)
-
-    def case(what: str, keypoints: str | None = names, **changed: Any) -> Case:
-        content = _maps({**whole, **changed}, keypoints)
-        return lone("models", "taught maps", "a.safetensors", f"a teacher's maps, {what}", content)
-
-    yield case("too few names", "nose")
-    yield case("no names", None)
-    for what, tensor, told in (
-        ("another number of people", "people", ("I64", [2])), ("no people", "people", None),
-        ("ids that are floats", "people", ("F64", [1])), ("ids in a square", "people", ("I64", [1, 1])),
-        ("flat heatmaps", "heatmaps", ("U8", [1, 17, 48])), ("heatmaps of no size", "heatmaps", ("U8", [1, 17, 0, 6])),
-        ("heatmaps that are floats", "heatmaps", ("F32", [1, 17, 8, 6])),
-        ("affines of three rows", "affines", ("F64", [1, 3, 3])), ("affines of bytes", "affines", ("U8", [1, 2, 3])),
-        ("affines that are not finite", "affines", ("F64", [1, 2, 3], b"\xff")),
-    ):  # fmt: skip
-        yield case(what, **{tensor: told})
-
-
-def _maps(tensors: Mapping[str, Any], keypoints: str | None) -> bytes:
-    """A safetensors file of tensors by name: type, shape, and the byte that fills them where it is not 0."""
-    header: dict[str, Any] = {} if keypoints is None else {"__metadata__": {"keypoints": keypoints}}
-    content = b""
-    for name, told in tensors.items():
-        if told is None:
-            continue
-        kind, shape, *filling = told
-        size = math.prod(shape) * {"U8": 1, "F32": 4}.get(kind, 8)
-        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(content), len(content) + size]}
-        content += (filling[0] if filling else b"\0") * size
-    return safetensors(header, content)
 
 
 def _config(**changed: Any) -> bytes:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 from tests.hostile.results import TRACKS, TRUTH
 
 from rsgnet.data.annotations import read_annotations
@@ -25,7 +24,7 @@ from rsgnet.inference.reading import read_photo
 from rsgnet.inference.session_onnx import OnnxSession
 from rsgnet.inference.video import open_clip
 from rsgnet.pictures import MAX_PIXELS, decode_picture, grey_thumbnail, picture_size, read_picture
-from rsgnet.skeletons import COCO17, read_skeleton
+from rsgnet.skeletons import read_skeleton
 
 Errors = list[RSGNetError]
 Reader = Callable[[Path, Path], Errors]
@@ -142,15 +141,6 @@ def published(path: Path, out: Path) -> Errors:
     return errors
 
 
-def taught_maps(path: Path, out: Path) -> Errors:
-    from rsgnet.data.taught_maps import TaughtMaps
-
-    errors: Errors = []
-    with _kept(errors):
-        TaughtMaps(path, COCO17).in_crop(0, np.eye(2, 3), (4, 3), mirrored=False)
-    return errors
-
-
 def onnx(path: Path, out: Path) -> Errors:
     errors: Errors = []
     with _kept(errors):
@@ -182,7 +172,6 @@ READERS: dict[str, Reader] = {
     "tracks": tracks,
     "model": model,
     "published": published,
-    "taught maps": taught_maps,
     "onnx": onnx,
     "shard": shard,
 }

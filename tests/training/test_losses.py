@@ -19,7 +19,6 @@ from rsgnet.training.losses import (
     location_loss,
     pose_losses,
     relation_loss,
-    taught_loss,
 )
 
 
@@ -32,11 +31,6 @@ def test_heatmap_loss_is_the_mean_squared_error_with_masked_places_right():
 def test_errors_at_peaks_count_more_where_emphasised():
     predicted, wanted = torch.tensor([[[[0.5, 0.5]]]]), torch.tensor([[[[1.0, 0.0]]]])
     assert heatmap_loss(predicted, wanted, torch.ones(1), 5.0).item() == pytest.approx((6 * 0.25 + 0.25) / 2)
-
-
-def test_a_teacher_is_followed_where_it_says_something():
-    predicted, taught = torch.tensor([[[[0.5, 0.5, 9.0]]]]), torch.tensor([[[[1.0, 0.0, math.nan]]]])
-    assert taught_loss(predicted, taught, 5.0).item() == pytest.approx((6 * 0.25 + 0.25) / 3)
 
 
 def test_location_loss_is_the_divergence_of_the_sharpened_softmaxes():
@@ -115,6 +109,20 @@ def test_location_counts_both_kinds_of_heatmap():
     both = pose_losses(output(), sample(), CROWDPOSE14, weights).location
     target = pose_losses(output(candidate_heatmaps=None), sample(), CROWDPOSE14, weights).location
     assert both > target > 0
+
+
+def test_a_teacher_is_followed_by_height_and_place_where_it_says_something():
+    weights, given = LossConfig(taught=1.0, location=2.0, peak_emphasis=5.0), output()
+    taught = torch.rand(1, 14, *SHAPE)
+    taught[:, 3:] = math.nan
+    losses = pose_losses(given, replace(sample(), taught=taught), CROWDPOSE14, weights)
+    ours, theirs = given.target_heatmaps[:, :3], taught[:, :3]
+    by_height = ((1 + 5 * theirs) * (ours - theirs).square()).mean()
+    by_place = location_loss(ours, theirs, torch.ones(1, 3, 1, 1), weights.sharpness)
+    torch.testing.assert_close(losses.taught, 3 / 14 * (by_height + 2 * by_place))
+    alone = pose_losses(given, sample(), CROWDPOSE14, weights)
+    assert alone.taught == 0
+    torch.testing.assert_close(losses.total, alone.total + losses.taught)
 
 
 def test_what_the_network_does_not_predict_costs_nothing():

@@ -1,7 +1,6 @@
 """Whole training runs on generated crowds: they learn, and leave what they must."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rsgnet.checkpoint import build, load_model, load_pose_model, read_config, save_model
+from rsgnet.config import CropConfig, ModelConfig, PoseConfig
 from rsgnet.data.crowd_sets import write_crowds
 from rsgnet.data.dataset import DataSource, PoseDataset, Sample
 from rsgnet.errors import RSGNetError
@@ -108,7 +108,6 @@ def test_a_detector_may_start_from_a_pose_networks_encoder(crowd, tmp_path, rsgn
         ("", (1.0, True)),
         (",weight=2", (2.0, True)),
         (",partial,weight=0.5", (0.5, False)),
-        (",taught=maps.safetensors", (1.0, True, Path("maps.safetensors"))),
     ],
 )
 def test_sources_are_read_from_the_command_line(crowd, options, expected):
@@ -117,9 +116,38 @@ def test_sources_are_read_from_the_command_line(crowd, options, expected):
     assert parse_source(f"{crowd}{options}") == source
 
 
-def test_a_teacher_without_weight_is_an_error(crowd, tmp_path):
-    with pytest.raises(RSGNetError, match=r"maps.safetensors: .* training\.loss\.taught is 0"):
-        train("nano", TINY, [f"{crowd},taught=maps.safetensors"], tmp_path, workers=0, progress=False)
+class Nowhere:
+    """A teacher that says that every keypoint is at one place, whatever it is shown."""
+
+    config = PoseConfig("still", CropConfig(size_wh=(192, 256)), ModelConfig(skeleton="coco17"))
+
+    def __call__(self, crops):
+        heatmaps = np.zeros((len(crops), 17, 64, 48), np.float32)
+        heatmaps[:, :, 20, 30] = 1
+        return heatmaps
+
+
+def test_what_a_teacher_sees_is_learnt(crowd, tmp_path):
+    settings = [*TINY, "training.loss.taught=1", "training.loss.location=0.1"]
+    train("nano", settings, [str(crowd)], tmp_path, teacher=Nowhere, workers=0, progress=False)
+    curves = (tmp_path / "curves" / "version_0" / "metrics.csv").read_text().splitlines()
+    column = curves[0].split(",").index("train/taught")
+    assert any(float(row.split(",")[column] or 0) > 0 for row in curves[1:])
+
+
+def test_a_teacher_looks_on_where_crops_are_cut(rsgnet, crowd, tmp_path):
+    settings = [
+        word for setting in [*TINY, "training.epochs=1", "training.loss.taught=1"] for word in ("--set", setting)
+    ]
+    options = ["--data", crowd, "--out", tmp_path / "run", "--workers", 1, "--teacher", "nano"]
+    assert rsgnet("train", "nano", *options, *settings)[0] == 0
+
+
+def test_a_teacher_without_weight_or_for_a_detector_is_an_error(crowd, tmp_path):
+    with pytest.raises(RSGNetError, match=r"training\.loss\.taught is 0"):
+        train("nano", TINY, [str(crowd)], tmp_path, teacher=Nowhere, workers=0, progress=False)
+    with pytest.raises(RSGNetError, match="detectors do not learn"):
+        train("detector-nano", [], [str(crowd)], tmp_path, teacher=Nowhere, workers=0, progress=False)
 
 
 @pytest.mark.parametrize(

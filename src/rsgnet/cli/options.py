@@ -32,7 +32,7 @@ MaxPixels = Annotated[int, typer.Option(min=1, help="Pictures with more pixels t
 # Of the commands that train.
 TrainingData = Annotated[
     list[str],
-    typer.Option(help="LABELS.json[:PICTURES_DIR][,weight=2][,partial][,taught=MAPS]; repeatable.", metavar="DATA"),
+    typer.Option(help="LABELS.json[:PICTURES_DIR][,weight=2][,partial]; repeatable.", metavar="DATA"),
 ]
 RunFolder = Annotated[Path, typer.Option(help="Folder for checkpoints, curves and the model.", metavar="DIR")]
 Settings = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -38,6 +39,14 @@ def train(
     workers: Workers = 1,
     devices: Devices = None,
     validate_every: ValidateEvery = 1,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="Pose weights, or an .onnx or .xml file of COCO-17 heatmaps, to look at every training crop; give it "
+            "weight by --set training.loss.taught=1.",
+            metavar="NETWORK",
+        ),
+    ] = None,
 ) -> None:
     """Train a network; leave its model directory in [bold]DIR/model[/bold]. Needs rsgnet\\[train].
 
@@ -51,16 +60,21 @@ def train(
 
       rsgnet train nano --data coco.json:images --out runs/nano --resume
 
+      rsgnet train nano --teacher runs/w48/model --set training.loss.taught=1 --data coco.json:images --out runs/nano
+
       torchrun --nnodes 2 --nproc-per-node 8 -m rsgnet train rsgnet-w32-256x192-coco --data coco.json --out runs/w32
 
     What was killed goes on with --resume, and comes to the same weights. What torchrun --max-restarts starts again goes
     on by itself; PyTorch 2.14 wants TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for that, else its processes wait for ever.
     """
     from rsgnet.detector_config import FasterRCNNConfig  # noqa: PLC0415
+    from rsgnet.inference.teacher import open_teacher  # noqa: PLC0415
     from rsgnet.presets import preset_named  # noqa: PLC0415
 
     with needing_the_train_extra():
         from rsgnet.training import run  # noqa: PLC0415
+    if teacher:
+        open_teacher(teacher)  # so that what is wrong with it is said at once
     model = run.train(
         preset,
         settings or [],
@@ -74,6 +88,7 @@ def train(
         workers=workers,
         devices=devices,
         validate_every=validate_every,
+        teacher=partial(open_teacher, teacher) if teacher else None,
     )
     in_pytorch_only = isinstance(preset_named(preset), FasterRCNNConfig)
     step = f"predict PHOTOS --out out --detector {model}" if in_pytorch_only else f"export {model}"

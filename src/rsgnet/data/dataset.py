@@ -19,7 +19,7 @@ from rsgnet.data.augment import jitter_colour, training_affine
 from rsgnet.data.batches import Draw, PictureCache, TensorRecord
 from rsgnet.data.paste import CropCrowds
 from rsgnet.data.quick_warp import quick_warp
-from rsgnet.data.taught_maps import TaughtMaps
+from rsgnet.data.teacher import Teacher
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region
 from rsgnet.heatmaps import heatmap_affine
@@ -36,14 +36,12 @@ class DataSource:
         weight: How often each of its people is drawn, relative to the other sources.
         everyone_labelled: Whether people that it does not label are absent; where not, crops teach no background to the
             candidate heatmaps.
-        taught: Heatmaps of a teacher for its people, as `taught_maps` writes them; None where there are none.
     """
 
     annotations: Path
     pictures: Path
     weight: float = 1.0
     everyone_labelled: bool = True
-    taught: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Sample(TensorRecord):
         labelled: (P, K) whether each keypoint is labelled; false for people that pad the list.
         background: (h, w) where the candidate heatmaps may be taught that there is nobody.
         box_area: () area of the box's person in squared heatmap pixels, which sets the OKS scale.
-        taught: (K, h, w) a teacher's heatmaps of the box's person, NaN where it says nothing; (0,) without a teacher.
+        taught: (K, h, w) a teacher's heatmaps of the crop, NaN where it says nothing; (0,) without a teacher.
     """
 
     crop: UInt8[Tensor, "*batch height width 3"]
@@ -82,13 +80,17 @@ class PoseDataset(Dataset[Sample]):
         sources: The data sets; their skeletons may differ, each keypoint is matched by name.
         config: Crop, skeleton, augmentation and limits.
         augmented: Whether crops are changed at random, for training.
+        teacher: A network that looks at every crop; None for none.
 
     Raises:
         AnnotationError: A file is broken, there is nobody to train on, or nobody to paste where that is asked for.
     """
 
-    def __init__(self, sources: Sequence[DataSource], config: PoseConfig, augmented: bool) -> None:
+    def __init__(
+        self, sources: Sequence[DataSource], config: PoseConfig, augmented: bool, teacher: Teacher | None = None
+    ) -> None:
         self.sources = tuple(sources)
+        self.teacher = teacher
         self.config = config
         self.augmented = augmented
         self.skeleton: Skeleton = skeleton_named(config.model.skeleton)
@@ -102,7 +104,6 @@ class PoseDataset(Dataset[Sample]):
         if not self.entries:
             names = ", ".join(str(source.annotations) for source in self.sources)
             raise AnnotationError(f"{names}: nobody has {config.training.min_keypoints} labelled keypoints or more")
-        self._taught = [TaughtMaps(each.taught, self.skeleton) if each.taught else None for each in self.sources]
         self._pictures = PictureCache()
         self._crowds = None
         if augmented and config.training.augment.paste > 0:
@@ -125,7 +126,7 @@ class PoseDataset(Dataset[Sample]):
         people = self._people(entry)
         affine, flip = self._affine(entry, people[0], random)
         picture = self._pictures.read(self.sources[entry.source].pictures / entry.picture.file_name)
-        alone = crop = quick_warp(picture, affine, self.config.crop.size_wh)
+        crop = quick_warp(picture, affine, self.config.crop.size_wh)
         places = np.concatenate([apply_affine(affine, people[..., :2]), people[..., 2:]], axis=-1)
         if flip:
             places = places[:, self.skeleton.flip_indices]
@@ -133,7 +134,6 @@ class PoseDataset(Dataset[Sample]):
             crop, places = self._crowds.mingle(crop, places, entry, people[0], affine, random)
         to_heatmap = heatmap_affine(self.config.crop.stride, self.config.crop.pixel_centre)
         to_map = compose_affine(to_heatmap, affine)
-        taught = self._taught_in_crop(entry, to_map, flip, changed=crop is not alone)
         if self.augmented:
             crop = jitter_colour(crop, self.config.training.augment.colour, random)
         keypoints = np.zeros((self.config.training.max_people, len(self.skeleton), 3))
@@ -145,17 +145,8 @@ class PoseDataset(Dataset[Sample]):
             labelled=torch.from_numpy(keypoints[..., 2] > 0),
             background=torch.from_numpy(self._background(entry, affine)),
             box_area=torch.tensor(max(entry.person.area, 1.0) * shrink, dtype=torch.float32),
-            taught=taught,
+            taught=self.teacher(crop) if self.teacher else torch.zeros(0),
         )
-
-    def _taught_in_crop(self, entry: _Entry, to_map: Floats, mirrored: bool, changed: bool) -> Tensor:
-        """What the teacher sees; nothing where people that it has not seen were pasted into the crop."""
-        if not any(self._taught):
-            return torch.zeros(0)
-        maps = self._taught[entry.source]
-        if maps is None or changed:
-            return torch.full((len(self.skeleton), *self.config.crop.heatmap_shape_hw), torch.nan)
-        return maps.in_crop(entry.person.id, to_map, self.config.crop.heatmap_shape_hw, mirrored)
 
     def _affine(self, entry: _Entry, keypoints: Floats, random: np.random.Generator) -> tuple[Floats, bool]:
         crop = self.config.crop

@@ -29,7 +29,7 @@ class Losses:
         relation: l_r.
         limbs: l_l.
         location: How far the heatmaps of both kinds are from saying where keypoints are; not in the paper.
-        taught: How far the target heatmaps are from a teacher's; not in the paper.
+        taught: How far the target heatmaps are from a teacher's, by height and by place; not in the paper.
         total: Their weighted sum.
     """
 
@@ -51,7 +51,8 @@ def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights
     target = scale * heatmap_loss(*heatmaps, emphasis)
     candidates = relation = limbs = location = taught = target.new_zeros(())
     if weights.taught and sample.taught.numel():
-        taught = scale * taught_loss(output.target_heatmaps, sample.taught, emphasis)
+        shown = (output.target_heatmaps, sample.taught.nan_to_num(), sample.taught.isfinite())
+        taught = scale * heatmap_loss(*shown, emphasis) + weights.location * location_loss(*shown, weights.sharpness)
     if weights.location:
         location = location_loss(*heatmaps, weights.sharpness)
     if output.candidate_heatmaps is not None:
@@ -89,15 +90,6 @@ def heatmap_loss(
     network does well by Eq. (5) if it predicts none.
     """
     return (weights * (1 + peak_emphasis * wanted) * (predicted.float() - wanted).square()).mean()
-
-
-def taught_loss(
-    predicted: Float[Tensor, "batch keypoints h w"],
-    taught: Float[Tensor, "batch keypoints h w"],
-    peak_emphasis: float = 0.0,
-) -> Tensor:
-    """Eq. (5)'s error against a teacher's heatmaps; where they are NaN it says nothing, which counts as right."""
-    return heatmap_loss(predicted, taught.nan_to_num(), taught.isfinite(), peak_emphasis)
 
 
 def location_loss(

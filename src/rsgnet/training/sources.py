@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -14,6 +13,7 @@ from rsgnet.data.batches import SeededDraws, TensorRecord
 from rsgnet.data.catalog import labels_and_pictures
 from rsgnet.data.dataset import DataSource, PoseDataset
 from rsgnet.data.detection import DetectionDataset
+from rsgnet.data.teacher import Teacher
 from rsgnet.detector_config import FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError
 
@@ -21,8 +21,8 @@ from rsgnet.errors import RSGNetError
 def parse_source(text: str) -> DataSource:
     """Reads `LABELS[:PICTURES_DIR][,OPTIONS]`, or `DIR:NAME` of a published data set with the same options.
 
-    Options are `weight=2`; `partial`, which says that not everyone in the pictures is labelled; and `taught=FILE` with
-    a teacher's heatmaps. Where no folder is named pictures lie where the labels say, else in `images` beside them.
+    Options are `weight=2`, and `partial`, which says that not everyone in the pictures is labelled. Where no folder is
+    named pictures lie where the labels say, else in `images` beside them.
 
     Raises:
         RSGNetError: The text is none, or what it names does not exist.
@@ -34,18 +34,16 @@ def parse_source(text: str) -> DataSource:
         raise RSGNetError(f"--data {text}: {error}") from error
     if not files.pictures.is_dir():
         raise RSGNetError(f"--data {text}: no folder {files.pictures}; name it: {files.annotations}:PICTURES_DIR")
-    weight, everyone_labelled, taught = 1.0, True, None
+    weight, everyone_labelled = 1.0, True
     for option in options:
         key, _, value = option.partition("=")
         if key == "weight" and value.replace(".", "", 1).isdigit():
             weight = float(value)
         elif option == "partial":
             everyone_labelled = False
-        elif key == "taught" and value:
-            taught = Path(value)
         else:
-            raise RSGNetError(f"--data {text}: {option!r} is none of weight=NUMBER, partial and taught=FILE")
-    return DataSource(files.annotations, files.pictures, weight, everyone_labelled, taught)
+            raise RSGNetError(f"--data {text}: {option!r} is neither weight=NUMBER nor partial")
+    return DataSource(files.annotations, files.pictures, weight, everyone_labelled)
 
 
 class TrainingData(L.LightningDataModule):
@@ -56,9 +54,10 @@ class TrainingData(L.LightningDataModule):
         sources: What is trained on.
         validation: What is validated on; None validates nothing.
         workers: Processes that cut crops.
+        teacher: A network that looks at every training crop; for a pose network alone.
 
     Raises:
-        RSGNetError: The data do not exist, an epoch fills no batch, or a teacher's heatmaps are of no weight.
+        RSGNetError: The data do not exist, or an epoch fills no batch.
     """
 
     def __init__(
@@ -67,16 +66,14 @@ class TrainingData(L.LightningDataModule):
         sources: Sequence[DataSource],
         validation: DataSource | None,
         workers: int,
+        teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
         self.training = config.training
-        for source in sources:
-            if source.taught and not self.training.loss.taught:
-                raise RSGNetError(f"{source.taught}: nothing is learnt from a teacher while training.loss.taught is 0")
         self.workers = workers
         # Pictures of Faster R-CNN differ in size: they travel as a list.
         self._collate = list if isinstance(config, FasterRCNNConfig) else _stack
-        self.dataset = _dataset(sources, config, augmented=True)
+        self.dataset = _dataset(sources, config, augmented=True, teacher=teacher)
         self.held_out = _dataset([validation], config, augmented=False) if validation else None
         self.epoch_samples = self.training.epoch_samples or len(self.dataset)
         if self.epoch_samples < self.training.batch_size:
@@ -107,9 +104,11 @@ class TrainingData(L.LightningDataModule):
         )
 
 
-def _dataset(sources: Sequence[DataSource], config: NetworkConfig, augmented: bool) -> PoseDataset | DetectionDataset:
+def _dataset(
+    sources: Sequence[DataSource], config: NetworkConfig, augmented: bool, teacher: Teacher | None = None
+) -> PoseDataset | DetectionDataset:
     if isinstance(config, PoseConfig):
-        return PoseDataset(sources, config, augmented)
+        return PoseDataset(sources, config, augmented, teacher)
     return DetectionDataset(sources, config, augmented)
 
 
