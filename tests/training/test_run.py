@@ -135,11 +135,11 @@ def test_what_a_teacher_sees_is_learnt(crowd, tmp_path):
     assert any(float(row.split(",")[column] or 0) > 0 for row in curves[1:])
 
 
-def test_a_teacher_looks_on_where_crops_are_cut(rsgnet, crowd, tmp_path):
+def test_weights_of_this_package_teach_from_the_command_line(rsgnet, crowd, tmp_path):
     settings = [
         word for setting in [*TINY, "training.epochs=1", "training.loss.taught=1"] for word in ("--set", setting)
     ]
-    options = ["--data", crowd, "--out", tmp_path / "run", "--workers", 1, "--teacher", "nano"]
+    options = ["--data", crowd, "--out", tmp_path / "run", "--workers", 0, "--teacher", "nano"]
     assert rsgnet("train", "nano", *options, *settings)[0] == 0
 
 
