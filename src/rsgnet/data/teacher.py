@@ -6,7 +6,7 @@ are given, so what is to be learnt has no end (Beyer et al., "A good teacher is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -69,8 +69,7 @@ class Teacher:
         source = compose_affine(heatmap_affine(theirs.crop.stride, theirs.crop.pixel_centre), from_map)
         wanted = own.training.loss.sigma * float(np.abs(np.linalg.det(source[:, :2]))) ** 0.5
         heatmaps = _widened(heatmaps, theirs.training.loss.sigma, wanted)
-        names = skeleton_named(theirs.model.skeleton).keypoints
-        channels = [names.index(each) if each in names else -1 for each in skeleton_named(own.model.skeleton).keypoints]
+        channels = skeleton_named(own.model.skeleton).indices_in(skeleton_named(theirs.model.skeleton))
         return _carried(heatmaps, source, own.crop.heatmap_shape_hw, channels)
 
 
@@ -91,7 +90,7 @@ def _widened(heatmaps: Float[Tensor, "keypoints h w"], sigma: float, wanted: flo
 
 
 def _carried(
-    heatmaps: Float[Tensor, "theirs h w"], source: Floats, shape_hw: tuple[int, int], channels: Sequence[int]
+    heatmaps: Float[Tensor, "theirs h w"], source: Floats, shape_hw: tuple[int, int], channels: NDArray[np.intp]
 ) -> Float[Tensor, "keypoints h w"]:
     """A teacher's heatmaps, as a student's of another size or place would be.
 
@@ -111,5 +110,5 @@ def _carried(
     grid = torch.from_numpy(2 * places / (size_wh - 1) - 1).float()
     warped = F.grid_sample(heatmaps[None], grid[None], align_corners=True)[0]
     looked_at = (grid.abs() <= 1).all(-1)
-    known = torch.tensor(channels) >= 0
-    return torch.where(looked_at & known[:, None, None], warped[list(channels)], torch.nan)
+    known = torch.from_numpy(channels >= 0)
+    return torch.where(looked_at & known[:, None, None], warped[channels], torch.nan)
