@@ -58,6 +58,18 @@ def test_missed_people_and_false_alarms_cost(logit, place):
     assert centre_loss(found, labels) > 0.5
 
 
+def test_everyones_box_counts_alike():
+    boxes = torch.tensor([[[0.0, 0, 6, 6], [8, 8, 48, 64]]])
+    labels = make_labels(DetectionSample(batch().picture, boxes, torch.full((1, 1, 4), NAN)), stride=4)
+    spread = [(labels.owners == person)[labels.centres > 0.25].sum().item() for person in (0, 1)]
+    assert spread[1] > 8 * spread[0]
+    for person in (0, 1):
+        found = perfect(labels)
+        shrunk = torch.where((labels.owners == person)[:, None], 0.0, found.sides)
+        loss = box_loss(Detections(found.centre_logits, shrunk), labels, 4)
+        assert loss.item() == pytest.approx(0.5, abs=0.01)  # boxes without an area lose 1, the other person 0
+
+
 def test_a_picture_without_people_has_no_box_loss():
     empty = DetectionSample(batch().picture, torch.full((1, 3, 4), NAN), torch.full((1, 3, 4), NAN))
     labels = make_labels(empty, 4)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
@@ -54,12 +54,14 @@ class DetectionLabels:
         centres: (B, h, w) Gaussians about box centres, 1 at the pixel that holds the centre.
         at_centre: (B, h, w) which pixels hold a centre.
         counted: (B, h, w) false within ignored boxes, but for centres.
-        boxes_xyxy: (B, h, w, 4) the box whose Gaussian is highest there, in input pixels.
+        owners: (B, h, w) whose Gaussian is highest there: a row of the sample's boxes.
+        boxes_xyxy: (B, h, w, 4) that person's box, in input pixels.
     """
 
     centres: Float[Tensor, "batch h w"]
     at_centre: Bool[Tensor, "batch h w"]
     counted: Bool[Tensor, "batch h w"]
+    owners: Int64[Tensor, "batch h w"]
     boxes_xyxy: Float[Tensor, "batch h w 4"]
 
 
@@ -78,13 +80,13 @@ def make_labels(batch: DetectionSample, stride: int) -> DetectionLabels:
     )
     squared = ((columns - held_x) / spread_x).square() + ((rows - held_y) / spread_y).square()
     gaussians = torch.exp(-squared / 2).nan_to_num(0.0)
-    centres, owner = gaussians.max(1)
-    boxes = batch.boxes_xyxy.nan_to_num(0.0).gather(1, owner.flatten(1)[..., None].expand(-1, -1, 4))
+    centres, owners = gaussians.max(1)
+    boxes = batch.boxes_xyxy.nan_to_num(0.0).gather(1, owners.flatten(1)[..., None].expand(-1, -1, 4))
     at_centre = (gaussians > 1 - 1e-4).any(1)
     left, top, right, bottom = batch.ignored_xyxy[..., None, None].unbind(2)
     ignored = ((columns > left) & (columns < right) & (rows > top) & (rows < bottom)).any(1)
     return DetectionLabels(
-        centres, at_centre, ~ignored | (centres > _CENTRE_SHARE), boxes.reshape(-1, height, width, 4)
+        centres, at_centre, ~ignored | (centres > _CENTRE_SHARE), owners, boxes.reshape(-1, height, width, 4)
     )
 
 
@@ -98,7 +100,7 @@ def centre_loss(found: Detections, labels: DetectionLabels) -> Tensor:
 
 
 def box_loss(found: Detections, labels: DetectionLabels, stride: int) -> Tensor:
-    """Generalised IoU loss at and about the centres, each pixel weighed by its Gaussian."""
+    """Generalised IoU loss at and about the centres, each pixel weighed by its Gaussian, each person alike."""
     chosen = labels.centres > _CENTRE_SHARE
     batch, row, column = chosen.nonzero(as_tuple=True)
     if len(batch) == 0:
@@ -106,7 +108,10 @@ def box_loss(found: Detections, labels: DetectionLabels, stride: int) -> Tensor:
     sides = found.sides[batch, :, row, column].float()
     middle = (torch.stack([column, row], dim=-1) + 0.5) * stride
     boxes = torch.cat([middle - sides[:, :2], middle + sides[:, 2:]], dim=-1)
-    weights = labels.centres[chosen]
     losses = generalized_box_iou_loss(boxes, labels.boxes_xyxy[chosen])
-    mean: Tensor = (weights * losses).sum() / weights.sum()
+    # A large person holds some forty pixels and a small one one or two: unshared, few of the small would be framed.
+    people, person = torch.stack([batch, labels.owners[chosen]]).unique(dim=1, return_inverse=True)
+    heights = labels.centres[chosen]
+    totals = heights.new_zeros(people.shape[1]).index_add(0, person, heights)
+    mean: Tensor = (heights / totals[person] * losses).sum() / len(totals)
     return mean
