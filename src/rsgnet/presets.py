@@ -168,18 +168,17 @@ def detector_nano() -> DetectorConfig:
         backbone="efficientnet_lite0",
         neck=NeckConfig("pyramid", width=64),
         stride=8,
-        box_threshold=0.25,  # where precision and recall of the shipped weights balance best
+        box_threshold=0.3,  # where precision and recall of the shipped weights balance nearly best, and recall is higher
         training=TrainingConfig(
             epochs=40,
             batch_size=16,
-            optimizer="adamw",
-            learning_rate=2e-3,
+            optimizer="muon",
+            learning_rate=2.5e-3,
             weight_decay=0.01,
             schedule="cosine",
-            warmup_steps=200,
-            ema_decay=0.998,
+            warmup_steps=100,
+            ema_decay=0.996,
             pretrained=False,
-            frozen=("conv_stem", "bn1", "blocks.0"),
             augment=AugmentConfig(rotation_deg=0.0, scale=0.5, flip=0.5, half_body=0.0, colour=0.3),
         ),
     )
