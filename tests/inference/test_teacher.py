@@ -5,8 +5,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from rsgnet.checkpoint import build, save_model
+from rsgnet.config import GraphForm
 from rsgnet.errors import WeightsError
+from rsgnet.export.directory import export_onnx
 from rsgnet.inference.teacher import open_teacher
+from rsgnet.presets import nano
 
 
 def foreign(path, keypoints=17, size_hw=(64, 48), channels=3):
@@ -50,6 +54,13 @@ def test_a_network_of_other_keypoints_or_pictures_is_refused(tmp_path, shape):
     path = foreign(tmp_path / "theirs.onnx", **shape)
     with pytest.raises(WeightsError, match=r"theirs\.onnx: wants .* a teacher wants"):
         open_teacher(path)
+
+
+def test_weights_that_decode_inside_are_refused(tmp_path):
+    save_model(build(nano()), nano(), tmp_path / "model")
+    export_onnx(tmp_path / "model", GraphForm(decoding=True))
+    with pytest.raises(WeightsError, match="gives no heatmaps to learn from"):
+        open_teacher(str(tmp_path / "model"))
 
 
 def test_what_is_no_network_is_named(tmp_path):

@@ -110,8 +110,8 @@ def box_loss(found: Detections, labels: DetectionLabels, stride: int) -> Tensor:
     boxes = torch.cat([middle - sides[:, :2], middle + sides[:, 2:]], dim=-1)
     losses = generalized_box_iou_loss(boxes, labels.boxes_xyxy[chosen])
     # A large person holds some forty pixels and a small one one or two: unshared, few of the small would be framed.
-    people, person = torch.stack([batch, labels.owners[chosen]]).unique(dim=1, return_inverse=True)
-    heights = labels.centres[chosen]
-    totals = heights.new_zeros(people.shape[1]).index_add(0, person, heights)
-    mean: Tensor = (heights / totals[person] * losses).sum() / len(totals)
+    rows = int(labels.owners.max()) + 1
+    person, heights = batch * rows + labels.owners[chosen], labels.centres[chosen]
+    totals = heights.new_zeros(len(labels.owners) * rows).index_add(0, person, heights)
+    mean: Tensor = (heights / totals[person] * losses).sum() / (totals > 0).sum()
     return mean
