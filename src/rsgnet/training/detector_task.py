@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
@@ -54,15 +54,15 @@ class DetectionLabels:
         centres: (B, h, w) Gaussians about box centres, 1 at the pixel that holds the centre.
         at_centre: (B, h, w) which pixels hold a centre.
         counted: (B, h, w) false within ignored boxes, but for centres.
-        owners: (B, h, w) whose Gaussian is highest there: a row of the sample's boxes.
-        boxes_xyxy: (B, h, w, 4) that person's box, in input pixels.
+        boxes_xyxy: (B, h, w, 4) the box whose Gaussian is highest there, in input pixels.
+        box_weights: (B, h, w) how much that box counts there: its Gaussian where it is high, 0 elsewhere, over its sum.
     """
 
     centres: Float[Tensor, "batch h w"]
     at_centre: Bool[Tensor, "batch h w"]
     counted: Bool[Tensor, "batch h w"]
-    owners: Int64[Tensor, "batch h w"]
     boxes_xyxy: Float[Tensor, "batch h w 4"]
+    box_weights: Float[Tensor, "batch h w"]
 
 
 def make_labels(batch: DetectionSample, stride: int) -> DetectionLabels:
@@ -80,14 +80,19 @@ def make_labels(batch: DetectionSample, stride: int) -> DetectionLabels:
     )
     squared = ((columns - held_x) / spread_x).square() + ((rows - held_y) / spread_y).square()
     gaussians = torch.exp(-squared / 2).nan_to_num(0.0)
-    centres, owners = gaussians.max(1)
-    boxes = batch.boxes_xyxy.nan_to_num(0.0).gather(1, owners.flatten(1)[..., None].expand(-1, -1, 4))
+    centres, owner = gaussians.max(1)
+    boxes = batch.boxes_xyxy.nan_to_num(0.0).gather(1, owner.flatten(1)[..., None].expand(-1, -1, 4))
+    # A large person holds some forty pixels and a small one one or two: unshared, few of the small would be framed.
+    high = torch.where(centres > _CENTRE_SHARE, centres, 0.0).flatten(1)
+    sums = torch.zeros_like(gaussians[:, :, 0, 0]).scatter_add(1, owner.flatten(1), high)
+    weights = high / sums.gather(1, owner.flatten(1)).clamp(min=_CENTRE_SHARE)
     at_centre = (gaussians > 1 - 1e-4).any(1)
     left, top, right, bottom = batch.ignored_xyxy[..., None, None].unbind(2)
     ignored = ((columns > left) & (columns < right) & (rows > top) & (rows < bottom)).any(1)
     return DetectionLabels(
-        centres, at_centre, ~ignored | (centres > _CENTRE_SHARE), owners, boxes.reshape(-1, height, width, 4)
-    )
+        centres, at_centre, ~ignored | (centres > _CENTRE_SHARE),
+        boxes.reshape(-1, height, width, 4), weights.reshape(-1, height, width),
+    )  # fmt: skip
 
 
 def centre_loss(found: Detections, labels: DetectionLabels) -> Tensor:
@@ -101,17 +106,14 @@ def centre_loss(found: Detections, labels: DetectionLabels) -> Tensor:
 
 def box_loss(found: Detections, labels: DetectionLabels, stride: int) -> Tensor:
     """Generalised IoU loss at and about the centres, each pixel weighed by its Gaussian, each person alike."""
-    chosen = labels.centres > _CENTRE_SHARE
+    chosen = labels.box_weights > 0
     batch, row, column = chosen.nonzero(as_tuple=True)
     if len(batch) == 0:
         return found.sides.sum() * 0.0
     sides = found.sides[batch, :, row, column].float()
     middle = (torch.stack([column, row], dim=-1) + 0.5) * stride
     boxes = torch.cat([middle - sides[:, :2], middle + sides[:, 2:]], dim=-1)
+    weights = labels.box_weights[chosen]
     losses = generalized_box_iou_loss(boxes, labels.boxes_xyxy[chosen])
-    # A large person holds some forty pixels and a small one one or two: unshared, few of the small would be framed.
-    rows = int(labels.owners.max()) + 1
-    person, heights = batch * rows + labels.owners[chosen], labels.centres[chosen]
-    totals = heights.new_zeros(len(labels.owners) * rows).index_add(0, person, heights)
-    mean: Tensor = (heights / totals[person] * losses).sum() / (totals > 0).sum()
+    mean: Tensor = (weights * losses).sum() / weights.sum()
     return mean
