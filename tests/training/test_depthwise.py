@@ -19,6 +19,7 @@ from rsgnet.training.task import PoseTask
         (9, 3, 4, (1, 2, 13, 10)),
         (5, 1, 0, (2, 3, 6, 9)),
         (5, 1, 2, (3, 4, 1, 1)),
+        (3, 2, 1, (2, 4, 8, 6)),
     ],
 )
 def test_values_and_gradients_are_those_of_the_plain_convolution(size, stride, padding, shape):
@@ -35,6 +36,23 @@ def test_values_and_gradients_are_those_of_the_plain_convolution(size, stride, p
     torch.testing.assert_close(found, wanted)
 
 
+@pytest.mark.parametrize("size", [3, 5, 7])
+@pytest.mark.parametrize("shape", [(2, 8, 12, 10), (3, 4, 9, 7)])
+def test_strides_in_bfloat16_have_the_gradients_of_double_precision(size, shape):
+    torch.manual_seed(0)
+    exact = nn.Conv2d(shape[1], shape[1], size, 2, size // 2, groups=shape[1], bias=False).double()
+    maps = torch.randn(shape, dtype=torch.double).bfloat16().double().requires_grad_()
+    outcome = exact(maps)
+    gradient = torch.randn_like(outcome).bfloat16()
+    wanted = torch.autograd.grad(outcome, (maps, exact.weight), gradient.double())
+    quick = DepthwiseConvolution.like(exact)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = maps.detach().bfloat16().requires_grad_()
+        found = torch.autograd.grad(quick.float()(rounded), (rounded, quick.weight), gradient)
+    for quickly, exactly in zip(found, wanted, strict=True):
+        torch.testing.assert_close(quickly.double(), exactly, atol=0.02 * float(exactly.abs().max()), rtol=0.02)
+
+
 def test_a_frozen_weight_or_input_has_no_gradient():
     plain = nn.Conv2d(4, 4, 5, padding=2, groups=4, bias=False).requires_grad_(False)
     maps = torch.randn(1, 4, 6, 6, requires_grad=True)
@@ -43,11 +61,12 @@ def test_a_frozen_weight_or_input_has_no_gradient():
     assert maps.grad is not None
 
 
-def test_only_large_depthwise_convolutions_are_replaced_and_weights_are_shared():
+def test_only_slow_depthwise_convolutions_are_replaced_and_weights_are_shared():
     network = nn.ModuleDict(
         {
             "large": nn.Conv2d(8, 8, 5, padding=2, groups=8, bias=False),
             "small": nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False),
+            "striding": nn.Conv2d(8, 8, 3, 2, padding=1, groups=8, bias=False),
             "dense": nn.Conv2d(8, 8, 5, padding=2, bias=False),
             "grouped": nn.Conv2d(8, 8, 5, padding=2, groups=4, bias=False),
             "biased": nn.Conv2d(8, 8, 5, padding=2, groups=8),
@@ -58,7 +77,7 @@ def test_only_large_depthwise_convolutions_are_replaced_and_weights_are_shared()
     weights = {name: convolution.weight for name, convolution in network.items()}
     quicken_depthwise(network)
     replaced = {name for name, convolution in network.items() if type(convolution) is DepthwiseConvolution}
-    assert replaced == {"large"}
+    assert replaced == {"large", "striding"}
     assert all(convolution.weight is weights[name] for name, convolution in network.items())
 
 

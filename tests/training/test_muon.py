@@ -36,6 +36,18 @@ def test_a_matrix_moves_along_the_orthogonal_factor_of_its_gradient(shape):
     torch.testing.assert_close(along, torch.diag(along.diagonal()), atol=1e-4, rtol=0)
 
 
+def test_bfloat16_is_exact_enough():
+    moved = []
+    for dtype in (torch.float32, torch.bfloat16):
+        weight = nn.Parameter(torch.zeros(16, 40))
+        weight.grad = torch.randn(16, 40, generator=torch.Generator().manual_seed(1))
+        Muon([weight], dtype, lr=1e-2).step()
+        moved.append(weight.detach())
+    exact, rounded = moved
+    assert not torch.equal(exact, rounded)
+    assert torch.cosine_similarity(exact.flatten(), rounded.flatten(), dim=0) > 0.999
+
+
 def test_it_looks_ahead_along_its_momentum():
     first, second = (torch.randn(6, 9, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
     weight = nn.Parameter(torch.zeros(6, 9))

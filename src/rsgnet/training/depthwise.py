@@ -1,7 +1,9 @@
 """Depthwise convolutions that train faster on CPUs.
 
 oneDNN has a quick kernel for the weight gradient of a 3x3 depthwise convolution, but none for larger ones: that of a
-5x5 convolution takes up to twenty times as long. A larger kernel's gradient is put together of 3x3 windows' here.
+5x5 convolution takes up to twenty times as long. A larger kernel's gradient is put together of 3x3 windows' here. Nor
+has it quick ones in bfloat16 for a stride of 2: here that is a convolution of stride 1 of which every other place is
+read.
 """
 
 from __future__ import annotations
@@ -29,16 +31,30 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         maps, weight = ctx.saved_tensors
+        stride, padding = ctx.stride, ctx.padding
         of_maps = of_weight = None
+        if stride > 1 and gradient.dtype == torch.bfloat16:
+            gradient, stride = _spread(gradient, maps, weight, stride, padding), 1
         if ctx.needs_input_grad[0]:
-            of_maps = _backward(gradient, maps, weight, ctx.stride, ctx.padding, of_weight=False)
+            of_maps = _backward(gradient, maps, weight, stride, padding, of_weight=False)
         if ctx.needs_input_grad[1]:
-            of_weight = _weight_gradient(gradient, maps, weight, ctx.stride, ctx.padding)
+            of_weight = _weight_gradient(gradient, maps, weight, stride, padding)
         return of_maps, of_weight, None, None
+
+
+def _spread(gradient: Tensor, maps: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    """The gradient of what a stride of 1 would have given, of which every `stride`-th place was read."""
+    high, wide = (side + 2 * padding - weight.shape[-1] + 1 for side in maps.shape[2:])
+    shape = *gradient.shape[:2], high, wide
+    spread = torch.empty(shape, dtype=gradient.dtype, memory_format=torch.channels_last).zero_()
+    spread[:, :, ::stride, ::stride] = gradient
+    return spread
 
 
 def _weight_gradient(gradient: Tensor, maps: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     size = weight.shape[-1]
+    if size == _WINDOW:
+        return _backward(gradient, maps, weight, stride, padding, of_weight=True)
     starts = [min(_WINDOW * index, size - _WINDOW) for index in range(math.ceil(size / _WINDOW))]
     high, wide = (stride * (side - 1) + _WINDOW for side in gradient.shape[2:])
     padded = F.pad(maps, (padding,) * 4)
@@ -79,10 +95,10 @@ class DepthwiseConvolution(nn.Conv2d):
 
 
 def quicken_depthwise(network: nn.Module) -> None:
-    """Replaces every larger depthwise convolution of a network that `DepthwiseConvolution` can stand for."""
+    """Replaces every depthwise convolution of a network that `DepthwiseConvolution` can stand for and is slow else."""
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if type(child) is nn.Conv2d and _is_large_depthwise(child):
+            if type(child) is nn.Conv2d and _is_slow(child):
                 setattr(module, name, DepthwiseConvolution.like(child))
 
 
@@ -92,7 +108,7 @@ def _padding(convolution: nn.Conv2d) -> tuple[int, int]:
     return across, down
 
 
-def _is_large_depthwise(convolution: nn.Conv2d) -> bool:
+def _is_slow(convolution: nn.Conv2d) -> bool:
     size, stride, padding = convolution.kernel_size, convolution.stride, convolution.padding
     return (
         convolution.groups == convolution.in_channels == convolution.out_channels > 1
@@ -100,7 +116,8 @@ def _is_large_depthwise(convolution: nn.Conv2d) -> bool:
         and convolution.dilation == (1, 1)
         and convolution.padding_mode == "zeros"
         and not isinstance(padding, str)
-        and size[0] == size[1] > _WINDOW
+        and size[0] == size[1] >= _WINDOW
+        and (size[0] > _WINDOW or stride[0] > 1)
         and stride[0] == stride[1]
         and padding[0] == padding[1]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -19,7 +19,19 @@ class Muon(torch.optim.AdamW):
 
     timm's own and PyTorch's orthogonalise in bfloat16 wherever they run, which takes a CPU without instructions for it
     ten times as long as float32; hence this one, of timm's parts. `step` uses the gradients of matrices up.
+
+    Args:
+        parameters: What is trained, or groups of it.
+        orthogonalised_in: What matrices are orthogonalised in; bfloat16 is exact enough, and quick where there are
+            instructions for it.
+        options: AdamW's.
     """
+
+    def __init__(
+        self, parameters: Iterable[Any], orthogonalised_in: torch.dtype = torch.float32, **options: Any
+    ) -> None:
+        super().__init__(parameters, **options)
+        self._dtype = orthogonalised_in
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -42,7 +54,7 @@ class Muon(torch.optim.AdamW):
             state.update(step=torch.zeros(()), exp_avg=torch.zeros_like(weight))
         mean = state["exp_avg"].lerp_(gradient, 1 - _MOMENTUM)
         ahead = torch.lerp(gradient, mean, _MOMENTUM).flatten(1)
-        direction = zeropower_via_newtonschulz(ahead, _STEPS, _COEFFICIENTS, dtype=torch.float32)
+        direction = zeropower_via_newtonschulz(ahead, _STEPS, _COEFFICIENTS, dtype=self._dtype)
         weight.mul_(1 - rate * weight_decay)
         weight.add_(direction.view_as(weight), alpha=-rate * get_lr_scale(direction.shape))
 

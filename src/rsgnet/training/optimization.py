@@ -34,7 +34,8 @@ def configure(model: nn.Module, config: TrainingConfig, trainer: L.Trainer) -> d
     elif config.optimizer == "adamw":
         optimizer = torch.optim.AdamW(groups, **options)
     elif config.optimizer == "muon":
-        optimizer = Muon(groups, **options)
+        dtype = torch.bfloat16 if config.precision == "bf16-mixed" else torch.float32
+        optimizer = Muon(groups, dtype, **options)
     else:
         optimizer = torch.optim.Adam(groups, **options)
     steps_per_epoch = int(trainer.estimated_stepping_batches) // config.epochs
