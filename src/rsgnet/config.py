@@ -229,7 +229,8 @@ class AugmentConfig(Strict):
         half_body: Probability that a person with more than 8 labelled keypoints is cropped to one half of the body.
         colour: Spread of brightness, contrast and saturation about 1, uniform.
         paste: Probability that other people, cut out of the training data by their masks, are pasted before and behind
-            a crop's person.
+            a crop's person, or into a detector's picture.
+        mosaic: Probability that a detector's picture is made of four.
     """
 
     rotation_deg: float = 45.0
@@ -239,6 +240,7 @@ class AugmentConfig(Strict):
     half_body: float = 0.3
     colour: float = 0.0
     paste: float = 0.0
+    mosaic: float = 0.0
 
 
 @dataclass(frozen=True)

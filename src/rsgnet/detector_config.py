@@ -22,7 +22,7 @@ class DetectorConfig(Strict):
         box_threshold: Boxes that score less are left out where nobody asks for another threshold.
         mean: Mean of each RGB channel, values in 0..1.
         std: Standard deviation of each RGB channel.
-        training: How it is or was trained; of the augmentation the rotation and half-body are not used.
+        training: How it is or was trained; of the augmentation rotation, shift and half-body are not used.
     """
 
     name: str
@@ -57,8 +57,8 @@ class FasterRCNNConfig(Strict):
             people who overlap, and more people found twice.
         mean: Mean of each RGB channel, values in 0..1.
         std: Standard deviation of each RGB channel.
-        training: How it is or was trained, a batch being whole pictures; of the augmentation mirroring and colour are
-            used.
+        training: How it is or was trained, a batch being whole pictures; of the augmentation mirroring, colour and
+            pasting are used.
 
     Raises:
         RSGNetError: A number lies outside its range, or the training names modules to freeze.

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from rsgnet.data.annotations import AnnotatedPicture, read_annotations
 from rsgnet.data.augment import jitter_colour
 from rsgnet.data.batches import Draw, PictureCache, TensorRecord
+from rsgnet.data.boxed import KEPT_SHARE, BoxedPicture, PictureCrowds, as_boxes, four_in_one
 from rsgnet.data.dataset import DataSource
 from rsgnet.detector_config import AnyDetectorConfig, DetectorConfig
 from rsgnet.errors import AnnotationError
@@ -21,7 +22,6 @@ from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, f
 from rsgnet.pictures import warp
 
 _MAX_BOXES = 64
-_KEPT_SHARE = 0.35  # a person of whom less than this is in view is neither wanted nor punished
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class DetectionDataset(Dataset[DetectionSample]):
             keep their size are mirrored and recoloured.
 
     Raises:
-        AnnotationError: A file is broken, holds nobody, or does not label everyone.
+        AnnotationError: A file is broken, holds nobody, or does not label everyone; or nobody can be pasted where that
+            is asked for.
     """
 
     def __init__(self, sources: Sequence[DataSource], config: AnyDetectorConfig, augmented: bool) -> None:
@@ -63,6 +64,9 @@ class DetectionDataset(Dataset[DetectionSample]):
         if not self.entries:
             raise AnnotationError("no pictures to train a detector on")
         self._pictures = PictureCache()
+        self._crowds = None
+        if augmented and config.training.augment.paste > 0:
+            self._crowds = PictureCrowds([(source.annotations, source.pictures) for source in sources])
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -75,25 +79,47 @@ class DetectionDataset(Dataset[DetectionSample]):
     def __getitem__(self, draw: Draw | int) -> DetectionSample:
         """One picture with its boxes; a bare index stands for a seed of 0."""
         index, seed = draw if isinstance(draw, tuple) else (draw, 0)
-        source, annotated = self.entries[index]
         random = np.random.default_rng((self.config.training.seed, seed, index))
+        augment = self.config.training.augment
+        size_wh = self.config.size_wh if isinstance(self.config, DetectorConfig) else None
+        if self.augmented and size_wh and random.random() < augment.mosaic:
+            boxed = self._mosaic(index, size_wh, random)
+        else:
+            boxed = self._view(index, size_wh, random)
+        if self._crowds and random.random() < augment.paste:
+            boxed = self._crowds.mingle(boxed, random)
+        picture = jitter_colour(boxed.picture, augment.colour, random) if self.augmented else boxed.picture
+        return DetectionSample(torch.from_numpy(picture.copy()), _padded(boxed.wanted), _padded(boxed.ignored))
+
+    def _mosaic(self, index: int, size_wh: tuple[int, int], random: np.random.Generator) -> BoxedPicture:
+        """That picture and three others, drawn as often as any, in one."""
+        shares = self.weights / self.weights.sum()
+        chosen = iter(random.permutation([index, *random.choice(len(shares), 3, p=shares)]))
+        return four_in_one(lambda part_wh: self._view(int(next(chosen)), part_wh, random, filled=True), size_wh, random)
+
+    def _view(
+        self, index: int, size_wh: tuple[int, int] | None, random: np.random.Generator, filled: bool = False
+    ) -> BoxedPicture:
+        """A picture in that size, its own where None, its boxes cut to the view."""
+        source, annotated = self.entries[index]
         whole = self._pictures.read(source.pictures / annotated.file_name)
         picture_wh = whole.shape[1], whole.shape[0]  # labels may say otherwise, or nothing
-        size_wh = self.config.size_wh if isinstance(self.config, DetectorConfig) else picture_wh
-        affine = self._affine(picture_wh, size_wh, random)
-        picture = warp(whole, affine, size_wh)
-        if self.augmented:
-            picture = jitter_colour(picture, self.config.training.augment.colour, random)
+        size_wh = size_wh or picture_wh
+        affine = self._affine(picture_wh, size_wh, random, filled)
         wanted: list[Floats] = []
         ignored: list[Floats] = []
         for person in annotated.people:
             box, in_view = _box_in_view(person.box_xywh, affine, size_wh)
-            (ignored if person.is_crowd or in_view < _KEPT_SHARE else wanted).append(box)
-        return DetectionSample(torch.from_numpy(picture.copy()), _padded(wanted), _padded(ignored))
+            if in_view > 0:
+                (ignored if person.is_crowd or in_view < KEPT_SHARE else wanted).append(box)
+        return BoxedPicture(warp(whole, affine, size_wh), as_boxes(wanted), as_boxes(ignored))
 
-    def _affine(self, picture_wh: tuple[int, int], size_wh: tuple[int, int], random: np.random.Generator) -> Floats:
+    def _affine(
+        self, picture_wh: tuple[int, int], size_wh: tuple[int, int], random: np.random.Generator, filled: bool
+    ) -> Floats:
         augment = self.config.training.augment
-        fit = max(picture_wh[0] / size_wh[0], picture_wh[1] / size_wh[1])  # picture pixels per input pixel
+        sides = picture_wh[0] / size_wh[0], picture_wh[1] / size_wh[1]
+        fit = min(sides) if filled else max(sides)  # picture pixels per input pixel
         region = np.array(size_wh) * fit
         centre = region / 2
         if self.augmented and isinstance(self.config, DetectorConfig):
@@ -114,8 +140,7 @@ def _box_in_view(box_xywh: Floats, affine: Floats, size_wh: tuple[int, int]) -> 
     return np.concatenate([seen_low, seen_high]), float((seen_high - seen_low).prod()) / area
 
 
-def _padded(boxes: list[Floats]) -> Tensor:
+def _padded(boxes: Floats) -> Tensor:
     padded = torch.full((_MAX_BOXES, 4), torch.nan)
-    for row, box in enumerate(boxes[:_MAX_BOXES]):
-        padded[row] = torch.from_numpy(box)
+    padded[: len(boxes)] = torch.from_numpy(boxes[:_MAX_BOXES])
     return padded
