@@ -75,7 +75,7 @@ class PictureCrowds:
     """
 
     def __init__(self, sources: Sequence[tuple[Path, Path]]) -> None:
-        self.library = PeopleLibrary.read(sources, COCO17)
+        self._library = PeopleLibrary.read(sources, COCO17)
 
     def mingle(self, boxed: BoxedPicture, random: np.random.Generator) -> BoxedPicture:
         """One to five people pasted into a picture, most of them beside somebody, nearer ones (lower feet) in front.
@@ -87,7 +87,7 @@ class PictureCrowds:
             return boxed
         light = measure_light(boxed.picture[content][None])
         extent = np.array(extent_xyxy(content), np.float64)  # all but the padding
-        drawn = [self.library.draw(random) for _ in range(int(random.integers(1, _MOST_PASTED + 1)))]
+        drawn = [self._library.draw(random) for _ in range(int(random.integers(1, _MOST_PASTED + 1)))]
         placed = [(_place(cut, boxed.wanted, extent, random), cut) for cut in drawn if goes_with(cut.light, light)]
         return _laid(boxed, light, extent, sorted(placed, key=lambda each: _lower_end(*each)))
 

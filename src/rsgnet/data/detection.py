@@ -63,6 +63,7 @@ class DetectionDataset(Dataset[DetectionSample]):
             self.entries += [(source, picture) for picture in read_annotations(source.annotations).pictures]
         if not self.entries:
             raise AnnotationError("no pictures to train a detector on")
+        self._shares = self.weights / self.weights.sum()
         self._pictures = PictureCache()
         self._crowds = None
         if augmented and config.training.augment.paste > 0:
@@ -93,8 +94,7 @@ class DetectionDataset(Dataset[DetectionSample]):
 
     def _mosaic(self, index: int, size_wh: tuple[int, int], random: np.random.Generator) -> BoxedPicture:
         """That picture and three others, drawn as often as any, in one."""
-        shares = self.weights / self.weights.sum()
-        chosen = iter(random.permutation([index, *random.choice(len(shares), 3, p=shares)]))
+        chosen = iter(random.permutation([index, *random.choice(len(self), 3, p=self._shares)]))
         return four_in_one(lambda part_wh: self._view(int(next(chosen)), part_wh, random, filled=True), size_wh, random)
 
     def _view(
