@@ -82,7 +82,7 @@ class PictureCrowds:
 
         Boxes shrink to what is still seen of people; whoever is hardly seen is ignored.
         """
-        content: Mask = boxed.picture.any(-1)
+        content = boxed.picture.max(-1) > 0
         if not content.any():
             return boxed
         light = measure_light(boxed.picture[content][None])
