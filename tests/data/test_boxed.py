@@ -9,11 +9,13 @@ import torch
 
 from rsgnet.config import AugmentConfig, TrainingConfig
 from rsgnet.data.batches import Draw
-from rsgnet.data.boxed import BoxedPicture, PictureCrowds, as_boxes, four_in_one
+from rsgnet.data.boxed import BoxedPicture, as_boxes, four_in_one, with_people
+from rsgnet.data.cutouts import PeopleLibrary
 from rsgnet.data.dataset import DataSource
 from rsgnet.data.detection import DetectionDataset
 from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig
 from rsgnet.errors import AnnotationError
+from rsgnet.skeletons import COCO17
 
 SKY, GREY = (110, 128, 150), (128, 128, 128)  # GREY is what people_set's people stand before
 STILL = AugmentConfig(scale=0.0, flip=0.0)
@@ -50,10 +52,10 @@ def test_the_same_draw_is_the_same_picture_and_nothing_changes_unasked(people_se
 
 
 def test_boxes_of_the_pasted_hold_their_colour_and_nothing_else_does(people_set):
-    crowds = PictureCrowds([people_set])
+    library = PeopleLibrary.read([people_set], COCO17)
     pasted = 0
     for seed in range(30):
-        found = crowds.mingle(sky(), np.random.default_rng(seed))
+        found = with_people(sky(), library, np.random.default_rng(seed))
         pasted += len(found.wanted)
         seen, framed = coloured(found.picture, SKY), np.zeros((200, 300), bool)
         for left, top, right, bottom in np.concatenate([found.wanted, found.ignored]).round().astype(int):
@@ -66,11 +68,11 @@ def test_boxes_of_the_pasted_hold_their_colour_and_nothing_else_does(people_set)
 
 
 def test_whoever_stands_there_keeps_a_box_of_what_is_still_seen(people_set):
-    crowds = PictureCrowds([people_set])
+    library = PeopleLibrary.read([people_set], COCO17)
     stood = [100.25, 60.5, 150.75, 190.0]
     kept, shrunk, lost = 0, 0, 0
     for seed in range(60):
-        found = crowds.mingle(sky(wanted=[stood]), np.random.default_rng(seed))
+        found = with_people(sky(wanted=[stood]), library, np.random.default_rng(seed))
         inside = [
             box for box in found.wanted if (box[:2] >= np.array(stood)[:2]).all() and (box[2:] <= stood[2:]).all()
         ]
@@ -87,18 +89,18 @@ def test_whoever_stands_there_keeps_a_box_of_what_is_still_seen(people_set):
 
 
 def test_nobody_stands_on_the_padding(people_set):
-    crowds = PictureCrowds([people_set])
+    library = PeopleLibrary.read([people_set], COCO17)
     padded = sky()
     padded.picture[:, 180:] = 0
     for seed in range(20):
-        found = crowds.mingle(padded, np.random.default_rng(seed))
+        found = with_people(padded, library, np.random.default_rng(seed))
         assert found.picture[:, 180:].max() == 0
         assert len(found.wanted) == 0 or found.wanted[:, 2].max() <= 180
 
 
 def test_a_black_picture_is_left_alone(people_set):
     black = BoxedPicture(np.zeros((40, 40, 3), np.uint8), as_boxes([]), as_boxes([]))
-    assert PictureCrowds([people_set]).mingle(black, np.random.default_rng(0)) is black
+    assert with_people(black, PeopleLibrary.read([people_set], COCO17), np.random.default_rng(0)) is black
 
 
 def test_four_pictures_meet_and_their_boxes_move_with_them():
@@ -150,8 +152,8 @@ def test_a_person_cut_off_by_the_photo_is_cut_off_by_the_picture(people_set):
     for person in content["annotations"]:
         person["keypoints"][-6:] = [0] * 6  # the ankles
     annotations.write_text(json.dumps(content))
-    crowds = PictureCrowds([people_set])
+    library = PeopleLibrary.read([people_set], COCO17)
     for seed in range(20):
-        found = crowds.mingle(sky(), np.random.default_rng(seed))
+        found = with_people(sky(), library, np.random.default_rng(seed))
         for box in found.wanted:
             assert box[3] >= 198 or any(other[3] > box[3] for other in found.wanted)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +16,6 @@ from rsgnet.data.cutouts import CutOut, PeopleLibrary
 from rsgnet.data.masks import Mask, extent_xyxy
 from rsgnet.geometry import Floats
 from rsgnet.pictures import Picture, warp
-from rsgnet.skeletons import COCO17
 
 KEPT_SHARE = 0.35  # a person of whom less than this is in view is neither wanted nor punished
 _MOST_PASTED = 5
@@ -64,32 +62,24 @@ def four_in_one(
     return BoxedPicture(whole, np.concatenate(wanted), np.concatenate(ignored))
 
 
-class PictureCrowds:
-    """Pastes the people of some data sets into pictures.
+def with_people(boxed: BoxedPicture, library: PeopleLibrary, random: np.random.Generator) -> BoxedPicture:
+    """A picture with one to five people pasted into it, most beside somebody, nearer ones (lower feet) in front.
+
+    Boxes shrink to what is still seen of people; whoever is hardly seen is ignored.
 
     Args:
-        sources: The COCO files, each with the folder of its pictures.
-
-    Raises:
-        AnnotationError: A file is broken, or nobody has a mask that covers them whole.
+        boxed: The picture.
+        library: Whom to paste.
+        random: Where the randomness comes from.
     """
-
-    def __init__(self, sources: Sequence[tuple[Path, Path]]) -> None:
-        self._library = PeopleLibrary.read(sources, COCO17)
-
-    def mingle(self, boxed: BoxedPicture, random: np.random.Generator) -> BoxedPicture:
-        """One to five people pasted into a picture, most of them beside somebody, nearer ones (lower feet) in front.
-
-        Boxes shrink to what is still seen of people; whoever is hardly seen is ignored.
-        """
-        content = boxed.picture.max(-1) > 0
-        if not content.any():
-            return boxed
-        light = measure_light(boxed.picture[content][None])
-        extent = np.array(extent_xyxy(content), np.float64)  # all but the padding
-        drawn = [self._library.draw(random) for _ in range(int(random.integers(1, _MOST_PASTED + 1)))]
-        placed = [(_place(cut, boxed.wanted, extent, random), cut) for cut in drawn if goes_with(cut.light, light)]
-        return _laid(boxed, light, extent, sorted(placed, key=lambda each: _lower_end(*each)))
+    content = boxed.picture.max(-1) > 0
+    if not content.any():
+        return boxed
+    light = measure_light(boxed.picture[content][None])
+    extent = np.array(extent_xyxy(content), np.float64)  # all but the padding
+    drawn = [library.draw(random) for _ in range(int(random.integers(1, _MOST_PASTED + 1)))]
+    placed = [(_place(cut, boxed.wanted, extent, random), cut) for cut in drawn if goes_with(cut.light, light)]
+    return _laid(boxed, light, extent, sorted(placed, key=lambda each: _lower_end(*each)))
 
 
 def _place(cut: CutOut, boxes: Floats, extent: Floats, random: np.random.Generator) -> Floats:
@@ -127,7 +117,7 @@ def _laid(boxed: BoxedPicture, light: Light, extent: Floats, placed: Sequence[tu
         opacity = as_opacity(rgba[..., 3]) * within
         colours = laid_over(colours, relit(rgba[..., :3].astype(np.float32), cut.light, light), opacity)
         pasted = [(seen * (1 - opacity), whole) for seen, whole in pasted]
-        pasted.append((opacity, float(as_opacity(cut.rgba[..., 3]).sum()) * to_picture[1, 1] ** 2))
+        pasted.append((opacity, float(cut.rgba[..., 3].sum()) / 255 * to_picture[1, 1] ** 2))
         sight = sight * (1 - opacity)
     wanted: list[Floats] = []
     ignored = [*boxed.ignored]

@@ -14,12 +14,14 @@ from torch.utils.data import Dataset
 from rsgnet.data.annotations import AnnotatedPicture, read_annotations
 from rsgnet.data.augment import jitter_colour
 from rsgnet.data.batches import Draw, PictureCache, TensorRecord
-from rsgnet.data.boxed import KEPT_SHARE, BoxedPicture, PictureCrowds, as_boxes, four_in_one
+from rsgnet.data.boxed import KEPT_SHARE, BoxedPicture, as_boxes, four_in_one, with_people
+from rsgnet.data.cutouts import PeopleLibrary
 from rsgnet.data.dataset import DataSource
 from rsgnet.detector_config import AnyDetectorConfig, DetectorConfig
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, flip_affine, xywh_to_xyxy
 from rsgnet.pictures import warp
+from rsgnet.skeletons import COCO17
 
 _MAX_BOXES = 64
 
@@ -46,7 +48,7 @@ class DetectionDataset(Dataset[DetectionSample]):
         sources: The data sets; those that do not label everyone are refused.
         config: Input size and augmentation. Where it gives no input size pictures keep their own.
         augmented: Whether pictures are scaled, shifted, mirrored and recoloured at random, for training; those that
-            keep their size are mirrored and recoloured.
+            keep their size are mirrored and recoloured. Either may have people pasted into them.
 
     Raises:
         AnnotationError: A file is broken, holds nobody, or does not label everyone; or nobody can be pasted where that
@@ -65,9 +67,10 @@ class DetectionDataset(Dataset[DetectionSample]):
             raise AnnotationError("no pictures to train a detector on")
         self._shares = self.weights / self.weights.sum()
         self._pictures = PictureCache()
-        self._crowds = None
+        self._library = None
         if augmented and config.training.augment.paste > 0:
-            self._crowds = PictureCrowds([(source.annotations, source.pictures) for source in sources])
+            places = [(source.annotations, source.pictures) for source in sources]
+            self._library = PeopleLibrary.read(places, COCO17)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -87,8 +90,8 @@ class DetectionDataset(Dataset[DetectionSample]):
             boxed = self._mosaic(index, size_wh, random)
         else:
             boxed = self._view(index, size_wh, random)
-        if self._crowds and random.random() < augment.paste:
-            boxed = self._crowds.mingle(boxed, random)
+        if self._library and random.random() < augment.paste:
+            boxed = with_people(boxed, self._library, random)
         picture = jitter_colour(boxed.picture, augment.colour, random) if self.augmented else boxed.picture
         return DetectionSample(torch.from_numpy(picture.copy()), _padded(boxed.wanted), _padded(boxed.ignored))
 
