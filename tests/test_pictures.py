@@ -33,6 +33,7 @@ class TestBadFiles:
         ("name", "content", "says"),
         [
             ("missing.jpg", None, "no such file"),
+            ("a" * 300 + ".jpg", None, "cannot be read: File name too long"),
             ("empty.jpg", b"", "empty"),
             ("text.jpg", b"this is no picture\n" * 50, "not a picture"),
             ("noise.png", bytes(range(256)) * 8, "not a picture"),

@@ -87,6 +87,8 @@ def test_other_classes_are_left_out(folder):
         (YAML.replace("images/train", "images/nowhere"), LINE, "images/nowhere"),
         (YAML.replace("images/train", "../../images/train"), LINE, "leads out of the picture folder"),
         (YAML.replace("train: images/train", "train: train.txt"), LINE, "leads out of the picture folder"),
+        (YAML.replace("images/train", "i" * 300), LINE, "cannot be read: File name too long"),
+        (YAML.replace("path: .", f"path: {'p' * 300}"), LINE, "cannot be read: File name too long"),
         ("[1, 2", LINE, "not valid YAML"),
         ("7", LINE, "not a YOLO data set"),
         ("!!python/object/apply:os.system ['true']", LINE, "not valid YAML"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,11 +79,8 @@ def read_as_given(path: str | Path, own: Skeleton | None, report: Report) -> Ann
     file, split = file_and_split(path)
     beside = file.parent / SKELETON_FILE
     skeletons = [*([own] if own else []), *([read_skeleton(beside)] if beside.is_file() else [])]
-    try:
+    with _naming(file):
         skeleton, pictures = _read(file, split, skeletons, report)
-    except RSGNetError as error:
-        message = str(error)
-        raise AnnotationError(message if message.startswith(f"{file}: ") else f"{file}: {message}") from error
     return Annotations(Path(path), skeleton, tuple(pictures))
 
 
@@ -101,10 +99,20 @@ def pictures_folder(path: str | Path) -> Path:
     file, _ = file_and_split(path)
     if file.suffix.lower() not in _YAML:
         return file.parent / "images"
-    try:
+    with _naming(file):
         return yolo_root(file)
-    except AnnotationError as error:
-        raise AnnotationError(f"{file}: {error}") from error
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """What goes wrong in the block becomes an `AnnotationError` that names the file."""
+    try:
+        yield
+    except RSGNetError as error:
+        message = str(error)
+        raise AnnotationError(message if message.startswith(f"{file}: ") else f"{file}: {message}") from error
+    except OSError as error:
+        raise AnnotationError(f"{file}: {error.filename} cannot be read: {error.strerror}") from error
 
 
 def load_json(path: Path) -> Any:
