@@ -1,6 +1,8 @@
 """The detector's way from maps to boxes."""
 
+import numpy as np
 import torch
+from scipy.special import expit as sigmoid
 
 from rsgnet.detector_config import DetectorConfig
 from rsgnet.model import Detections, PersonDetector
@@ -26,6 +28,25 @@ def test_people_whose_boxes_overlap_are_both_kept():
     logits[0, 0, 10, 6], logits[0, 0, 10, 8] = 2.0, 1.0
     _, scores = PersonDetector(CONFIG).find_boxes(Detections(logits, sides))
     assert (scores[0] > 0.5).sum() == 2
+
+
+def test_a_box_is_the_mean_of_those_about_its_peak_that_overlap_it():
+    logits, sides = torch.full((1, 1, 24, 16), -99.0), torch.full((1, 4, 24, 16), 10.0)
+    logits[0, 0, 10, 6], logits[0, 0, 10, 7] = 2.0, 1.0
+    sides[0, :, 10, 7] = torch.tensor([14.0, 12.0, 6.0, 12.0])
+    logits[0, 0, 12, 8], sides[0, :, 12, 8] = 1.5, 90.0  # somebody else, within reach
+    logits[0, 0, 10, 9] = 1.9  # out of reach; its peak is lower
+    boxes, _ = PersonDetector(CONFIG).find_boxes(Detections(logits, sides))
+    own, beside = [16.0, 32.0, 36.0, 52.0], [16.0, 30.0, 36.0, 54.0]  # one within the other: IoU 20 / 24
+    weights = np.array([sigmoid(2.0), sigmoid(1.0) * (20 / 24) ** 2])
+    np.testing.assert_allclose(boxes[0, 0], np.average([own, beside], axis=0, weights=weights), rtol=1e-4)
+
+
+def test_at_the_maps_edge_boxes_are_of_its_own_pixels():
+    logits, sides = torch.full((1, 1, 24, 16), -99.0), torch.full((1, 4, 24, 16), 10.0)
+    logits[0, 0, 0, 0], logits[0, 0, 23, 15] = 2.0, 1.0
+    boxes, _ = PersonDetector(CONFIG).find_boxes(Detections(logits, sides))
+    torch.testing.assert_close(boxes[0, :2], torch.tensor([[-8.0, -8, 12, 12], [52.0, 84, 72, 104]]))
 
 
 def test_maps_have_a_quarter_of_the_pictures_size_and_positive_sides():

@@ -1,6 +1,7 @@
 """A small person detector: one heatmap of box centres, and the box at each centre.
 
-Every centre is a peak of its own, so that people who overlap stay apart without box suppression.
+Every centre is a peak of its own, so that people who overlap stay apart without box suppression. The pixels about a
+peak have boxes of the same person, each wrong by itself: a person's box is their mean.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from torch import Tensor, nn
 
 from rsgnet.detector_config import DetectorConfig
 from rsgnet.model.backbone import Backbone
+
+_REACH = 2  # pixels from a peak on each side whose boxes are of its person, as far as they overlap the peak's own
+_SAME_PERSON = 0.5  # by more IoU than this
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,39 @@ class PersonDetector(nn.Module):
         peaks = scores * (scores >= F.max_pool2d(scores, kernel_size=3, stride=1, padding=1))
         height, width = scores.shape[2:]
         best, index = peaks.flatten(1).topk(min(self.max_boxes, height * width), dim=-1)
-        centre = (torch.stack([index % width, index // width], dim=-1) + 0.5) * self.stride
-        sides = detections.sides.float().flatten(2).transpose(1, 2)
-        sides = sides.gather(1, index[..., None].expand(-1, -1, 4))
-        return torch.cat([centre - sides[..., :2], centre + sides[..., 2:]], dim=-1), best
+        return self._boxes_about(index, scores[:, 0], detections.sides.float()), best
+
+    def _boxes_about(self, peaks: Tensor, scores: Tensor, sides: Tensor) -> Tensor:
+        """The mean box of the pixels about each peak, weighed by score and by overlap with the peak's own.
+
+        Args:
+            peaks: (B, M) row-major pixels.
+            scores: (B, h, w).
+            sides: (B, 4, h, w).
+        """
+        height, width = scores.shape[1:]
+        across = 2 * _REACH + 1
+        steps = torch.arange(across**2, device=peaks.device)
+        # What would lie beyond the map is its edge once more.
+        rows = ((peaks // width)[..., None] + steps // across - _REACH).clamp(0, height - 1)
+        columns = ((peaks % width)[..., None] + steps % across - _REACH).clamp(0, width - 1)
+        pixels = (rows * width + columns).flatten(1)
+        weights = scores.flatten(1).gather(1, pixels).reshape(rows.shape)
+        sides = sides.flatten(2).transpose(1, 2).gather(1, pixels[..., None].expand(-1, -1, 4)).reshape(*rows.shape, 4)
+        centres = (torch.stack([columns, rows], dim=-1) + 0.5) * self.stride
+        boxes = torch.cat([centres - sides[..., :2], centres + sides[..., 2:]], dim=-1)
+        own = boxes[:, :, across**2 // 2, None]
+        overlap = _iou(boxes, own)
+        weights = weights.clamp(min=1e-9) * overlap.square() * (overlap > _SAME_PERSON)
+        return (weights[..., None] * boxes).sum(2) / weights.sum(2, keepdim=True)
+
+
+def _iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """(...) IoU of (..., 4) xyxy boxes."""
+    sides = torch.minimum(boxes[..., 2:], others[..., 2:]) - torch.maximum(boxes[..., :2], others[..., :2])
+    shared = sides.clamp(min=0).prod(-1)
+    return shared / (_area(boxes) + _area(others) - shared)
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2:] - boxes[..., :2]).prod(-1)
