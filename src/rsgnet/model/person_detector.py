@@ -102,7 +102,7 @@ class PersonDetector(nn.Module):
 
 
 def _iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """(...) IoU of (..., 4) xyxy boxes."""
+    """(...) IoU of (..., 4) xyxy boxes, one by one; the oldest torchvision supported has it of all pairs only."""
     sides = torch.minimum(boxes[..., 2:], others[..., 2:]) - torch.maximum(boxes[..., :2], others[..., :2])
     shared = sides.clamp(min=0).prod(-1)
     return shared / (_area(boxes) + _area(others) - shared)
