@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+from rsgnet.errors import RSGNetError
+
 SETTINGS_BYTES = 1 << 20  # of configs, skeletons and the like, which have some thousands
 
 
@@ -24,6 +26,23 @@ def regular_size(path: Path) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return status.st_size
+
+
+def require_content(path: Path, error: type[RSGNetError]) -> None:
+    """Asks for a regular file that holds something.
+
+    Args:
+        path: The file.
+        error: What is raised, with the file's name and why, where it is not one.
+    """
+    try:
+        size = regular_size(path)
+    except (FileNotFoundError, ValueError) as cause:  # no path has a null byte
+        raise error(f"{path}: no such file") from cause
+    except OSError as cause:
+        raise error(f"{path}: cannot be read: {cause.strerror}") from cause
+    if size == 0:
+        raise error(f"{path}: the file is empty")
 
 
 def read_bounded(path: Path, most: int = SETTINGS_BYTES) -> bytes:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from rsgnet.bounded import regular_size
+from rsgnet.bounded import require_content
 from rsgnet.errors import PictureError
 from rsgnet.geometry import Floats, invert_affine
 
@@ -101,14 +101,7 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 @contextmanager
 def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
-    try:
-        size = regular_size(path)
-    except (FileNotFoundError, ValueError) as error:  # no path has a null byte
-        raise PictureError(f"{path}: no such file") from error
-    except OSError as error:
-        raise PictureError(f"{path}: cannot be read: {error.strerror}") from error
-    if size == 0:
-        raise PictureError(f"{path}: the file is empty")
+    require_content(path, PictureError)
     with _decoding(path, str(path), max_pixels) as image:
         yield image
 

@@ -109,6 +109,14 @@ def test_what_is_no_clip_is_named(tmp_path, content, message):
         pass
 
 
+def test_a_folder_and_a_name_too_long_are_named(tmp_path):
+    for name, message in (("", "Is a directory"), ("a" * 300 + ".mp4", "File name too long")):
+        path = tmp_path / name
+        with pytest.raises(VideoError) as caught, open_clip(path):
+            pass
+        assert str(caught.value) == f"{path}: cannot be read: {message}"
+
+
 def test_sound_alone_is_no_clip(tmp_path):
     av = pytest.importorskip("av")
     path = tmp_path / "song.mp4"

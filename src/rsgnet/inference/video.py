@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rsgnet.bounded import require_content
 from rsgnet.errors import VideoError
 from rsgnet.inference.boxes import Photo
 from rsgnet.pictures import MAX_PIXELS, Picture
@@ -147,7 +148,7 @@ def open_clip(source: str | Path, name: str = "", max_pixels: int = MAX_PIXELS) 
     """
     text, camera = str(source), is_camera(source)
     if not camera:
-        _check_file(Path(source))
+        require_content(Path(source), VideoError)
     av = load_pyav()
     try:
         container = av.open(*_camera(text)) if camera else av.open(f"file:{text}", options=_FILE_OPTIONS)
@@ -183,13 +184,6 @@ def _promised_end(stream: av.VideoStream) -> Fraction | None:
         return (stream.duration + (stream.start_time or 0)) * stream.time_base
     told = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska has a tag
     return None if told is None else Fraction(told[1]) * 3600 + Fraction(told[2]) * 60 + Fraction(told[3])
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise VideoError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise VideoError(f"{path}: the file is empty")
 
 
 def _camera(source: str) -> tuple[str, str, str]:
