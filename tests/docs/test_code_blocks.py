@@ -21,7 +21,7 @@ HOW_TO = [
 # All blocks that are shown and not run: page, the first words of the code, and the reason that the reader is given.
 SHOWN_ONLY = {
     ("accuracy.md", "rsgnet evaluate", "needs COCO's pictures"),
-    ("accuracy.md", "rsgnet ablate", "takes an hour of a core and COCO's pictures"),
+    ("accuracy.md", "rsgnet train", "takes two hours of a core and COCO's pictures"),
     ("howto/crowds.md", "rsgnet crowds", "needs labelled photos"),
     ("howto/export.md", "rsgnet export", "takes a minute"),
     ("method.md", "python docs/method_pictures.py", "in a clone; a test of its own runs it"),
