@@ -33,7 +33,10 @@ def require_content(path: Path, error: type[RSGNetError]) -> None:
 
     Args:
         path: The file.
-        error: What is raised, with the file's name and why, where it is not one.
+        error: What to raise where it is not one.
+
+    Raises:
+        RSGNetError: Of that class: it is missing, a folder, a pipe or a device, cannot be read, or is empty; names it.
     """
     try:
         size = regular_size(path)
