@@ -21,6 +21,7 @@ from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig, NetworkConf
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.files import replacing, write_text
 from rsgnet.model import DenseRSGNet, PersonDetector, PersonRCNN, RSGNet
+from rsgnet.model.folded_norms import folded_convolutions, restore_norms
 from rsgnet.model.released import TRANSPOSED, released_config, their_name
 from rsgnet.model_files import CONFIG_FILE, DERIVED_FILES, WEIGHTS_FILE
 from rsgnet.settings import network_config, to_json
@@ -52,7 +53,7 @@ def _check_size(config: PoseConfig | DetectorConfig) -> None:
     network = config.model if isinstance(config, PoseConfig) else config
     size_wh = config.crop.size_wh if isinstance(config, PoseConfig) else config.size_wh
     coarsest = 1 if network.neck.kind == "none" else network.neck.deepest_stride
-    if network.backbone.startswith("hrnet"):
+    if network.backbone.startswith(("hrnet", "lite_hrnet")):
         coarsest = 32
     if size_wh[0] % coarsest or size_wh[1] % coarsest:
         raise RSGNetError(
@@ -245,6 +246,43 @@ def load_backbone(model: Network, directory: Path) -> None:
         model.backbone.load_state_dict(other.backbone.state_dict())
     except RuntimeError as error:
         raise WeightsError(f"{directory}: its backbone does not fit: {error}") from error
+
+
+def load_folded(model: RSGNet, path: Path, images: Tensor) -> None:
+    """Starts a pose network from one published for prediction, its batch normalisations folded into convolutions.
+
+    Everyone's heatmaps start as the target's: they look for the same keypoints.
+
+    Args:
+        model: The network; its backbone and its heatmap heads are filled.
+        path: A .safetensors file that holds a weight and a bias of each convolution, `conv0000.weight` and so on, their
+            names in the order of the graph, the head last.
+        images: (B, 3, H, W) normalised crops that the statistics of the normalisations are gathered from.
+
+    Raises:
+        WeightsError: The file cannot be read or holds another network; nothing is loaded then.
+    """
+    weights = _read_weights(path)
+    layers = sorted({name.partition(".")[0] for name in weights})
+    pairs = list(folded_convolutions(model.backbone.encoder))
+    convolutions = [*(convolution for convolution, _ in pairs), model.target_head]
+    if len(layers) != len(convolutions):
+        raise WeightsError(f"{path}: holds {len(layers)} convolutions, {len(convolutions)} are wanted")
+    wanted: dict[str, Tensor] = {}
+    for layer, convolution in zip(layers, convolutions, strict=True):
+        wanted[f"{layer}.weight"], wanted[f"{layer}.bias"] = convolution.weight, convolution.weight[:, 0, 0, 0]
+    _check(wanted, weights, path)
+    *_, head = layers
+    heads = (model.target_head, model.candidate_head)
+    with torch.no_grad():
+        for layer, (convolution, _) in zip(layers[:-1], pairs, strict=True):
+            convolution.weight.copy_(weights[f"{layer}.weight"])
+        for each in heads:
+            if each is not None and each.bias is not None:
+                each.weight.copy_(weights[f"{head}.weight"])
+                each.bias.copy_(weights[f"{head}.bias"])
+    biases = {norm: weights[f"{layer}.bias"] for layer, (_, norm) in zip(layers[:-1], pairs, strict=True)}
+    restore_norms(model.backbone.encoder, biases, images)
 
 
 def load_fitting(model: Network, directory: Path) -> set[str]:

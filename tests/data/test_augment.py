@@ -45,16 +45,27 @@ def test_without_shift_the_boxes_middle_is_the_crops_middle():
 
 def test_half_a_body_is_the_upper_or_the_lower():
     random = np.random.default_rng(0)
-    boxes = np.array([half_body_box(BOX, keypoints(), COCO17, random) for _ in range(60)])
+    boxes = np.array([half_body_box(BOX, keypoints(), COCO17, 1.25, random) for _ in range(60)])
     middles = boxes[:, 1] + boxes[:, 3] / 2
     upper = keypoints()[:11, 1].mean(), keypoints()[11:, 1].mean()
     assert set(np.round(middles, 6)) == set(np.round(upper, 6))
     assert 0.5 < (middles < 100).mean() < 0.9
 
 
+def test_half_body_crops_are_hrnets_one_and_a_half_times_the_extent():
+    crop = CropConfig(size_wh=(192, 256), padding=1.25, pixel_centre=0.5)
+    augment = AugmentConfig(rotation_deg=0, scale=0, flip=0, half_body=1)
+    random = np.random.default_rng(0)
+    heights = {
+        round(256 / training_affine(BOX, keypoints(), COCO17, crop, augment, random)[0][1, 1], 6) for _ in range(40)
+    }
+    extents = np.ptp(keypoints()[:11, 1]), np.ptp(keypoints()[11:, 1])
+    assert heights == {round(1.5 * extent, 6) for extent in extents}
+
+
 def test_people_with_few_keypoints_are_not_halved():
     random = np.random.default_rng(0)
-    assert half_body_box(BOX, keypoints(range(8)), COCO17, random) is BOX
+    assert half_body_box(BOX, keypoints(range(8)), COCO17, 1.25, random) is BOX
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.4])

@@ -38,7 +38,7 @@ def training_affine(
     """
     box = box_xywh
     if random.random() < augment.half_body:
-        box = half_body_box(box, keypoints, skeleton, random)
+        box = half_body_box(box, keypoints, skeleton, crop.padding, random)
     centre, region = crop_region(box, crop.size_wh, crop.padding)
     spread = augment.scale
     region = region * np.clip(1 + spread * random.standard_normal(), 1 - spread, 1 + spread)
@@ -52,8 +52,13 @@ def training_affine(
     return (compose_affine(flip_affine(crop.size_wh[0]), affine) if flip else affine), flip
 
 
-def half_body_box(box_xywh: Floats, keypoints: Floats, skeleton: Skeleton, random: np.random.Generator) -> Floats:
-    """(4,) a box about the upper or lower half of the body; the given box where too little is labelled."""
+def half_body_box(
+    box_xywh: Floats, keypoints: Floats, skeleton: Skeleton, padding: float, random: np.random.Generator
+) -> Floats:
+    """(4,) a box about the upper or lower half of the body; the given box where too little is labelled.
+
+    Padded by `padding`, as every box is, it is HRNet's: 1.5 times the extent of that half's keypoints.
+    """
     labelled = keypoints[:, 2] > 0
     if labelled.sum() <= _HALF_BODY_OVER:
         return box_xywh
@@ -65,7 +70,7 @@ def half_body_box(box_xywh: Floats, keypoints: Floats, skeleton: Skeleton, rando
     points = keypoints[chosen, :2]
     if len(points) <= 2:
         return box_xywh
-    size = np.maximum(np.ptp(points, axis=0), 1.0) * _HALF_BODY_PADDING
+    size = np.maximum(np.ptp(points, axis=0), 1.0) * (_HALF_BODY_PADDING / padding)
     return np.concatenate([points.mean(0) - size / 2, size])
 
 

@@ -15,6 +15,7 @@ from typing_extensions import Self
 from rsgnet.config import NeckConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.model.hrnet import custom_hrnet, is_custom_hrnet
+from rsgnet.model.lite_hrnet import is_lite_hrnet, lite_hrnet
 from rsgnet.model.neck import DECONVOLUTION_WIDTH, Deconvolutions, FeaturePyramid
 
 
@@ -98,9 +99,11 @@ class Backbone(nn.Module):
 def _encoder(name: str, pretrained: bool = False, **options: Any) -> Any:
     if name.startswith("hrnet"):
         options["feature_location"] = ""  # the maps themselves, not what the classifier makes of them
+    if pretrained and (is_custom_hrnet(name) or is_lite_hrnet(name)):
+        raise RSGNetError(f"backbone {name!r} has no ImageNet weights: --set training.pretrained=false")
+    if is_lite_hrnet(name):
+        return lite_hrnet(name)
     if is_custom_hrnet(name):
-        if pretrained:
-            raise RSGNetError(f"backbone {name!r} has no ImageNet weights: --set training.pretrained=false")
         return custom_hrnet(name, **options)
     if not timm.is_model(name):
         raise RSGNetError(f"timm has no backbone {name!r}; `timm.list_models()` names them all")

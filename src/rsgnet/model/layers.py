@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 
-def convolution(inputs: int, outputs: int, size: int, groups: int = 1) -> nn.Sequential:
-    """A convolution that keeps the map's size, and its batch normalisation."""
+def convolution(inputs: int, outputs: int, size: int, groups: int = 1, stride: int = 1) -> nn.Sequential:
+    """A convolution whose padding keeps the map's size at stride 1, and its batch normalisation."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, padding=size // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs)
+        nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs)
     )
 
 

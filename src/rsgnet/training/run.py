@@ -21,13 +21,14 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from rsgnet.checkpoint import load_backbone, load_fitting, load_weights
+from rsgnet.checkpoint import load_backbone, load_fitting, load_folded, load_weights
 from rsgnet.config import PoseConfig, TrainingConfig
 from rsgnet.data.dataset import PoseDataset
 from rsgnet.data.teacher import Network, Teacher
 from rsgnet.detector_config import FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
+from rsgnet.model.pixels import normalise
 from rsgnet.presets import preset_named
 from rsgnet.settings import to_json, with_settings
 from rsgnet.training.callbacks import SaveModel, StepSeeds
@@ -46,6 +47,7 @@ from rsgnet.training.sources import TrainingData, parse_source
 from rsgnet.training.task import PoseTask
 
 MODEL_DIRECTORY = "model"
+_STATISTICS_CROPS = 64  # that the batch normalisations of a folded network are restored from
 
 
 def train(
@@ -111,7 +113,7 @@ def train(
     if start_from is not None and fresh:
         load_weights(task.model, start_from)
     if backbone_from is not None and fresh:
-        load_backbone(task.model, backbone_from)
+        _start_backbone(task, backbone_from, sources)
     if fitting_from is not None and fresh:
         load_fitting(task.model, fitting_from)
     trainer = L.Trainer(
@@ -132,6 +134,17 @@ def train(
     with telling_of_a_full_disk(out):
         trainer.fit(task, sources, ckpt_path=checkpoint, weights_only=True)
     return out / MODEL_DIRECTORY
+
+
+def _start_backbone(task: PoseTask | DetectorTask | FasterRCNNTask, path: Path, data: TrainingData) -> None:
+    """Starts the backbone from a model directory, or from a file of a network that was published folded."""
+    if path.suffix != ".safetensors":
+        load_backbone(task.model, path)
+        return
+    if not isinstance(task, PoseTask):
+        raise RSGNetError(f"{path}: only pose networks start from a single file; name a model directory")
+    crops = data.some_crops(_STATISTICS_CROPS)
+    load_folded(task.model, path, normalise(crops, task.config.crop.mean, task.config.crop.std))
 
 
 def _quieten() -> None:

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rsgnet.config import PoseConfig
-from rsgnet.data.batches import SeededDraws, TensorRecord
+from rsgnet.data.batches import Draw, SeededDraws, TensorRecord
 from rsgnet.data.catalog import labels_and_pictures
-from rsgnet.data.dataset import DataSource, PoseDataset
+from rsgnet.data.dataset import DataSource, PoseDataset, Sample
 from rsgnet.data.detection import DetectionDataset
 from rsgnet.data.teacher import Teacher
 from rsgnet.detector_config import FasterRCNNConfig, NetworkConfig
@@ -81,6 +85,12 @@ class TrainingData(L.LightningDataModule):
                 f"an epoch of {self.epoch_samples} samples fills no batch of {self.training.batch_size}: "
                 "set training.batch_size or training.epoch_samples"
             )
+
+    def some_crops(self, count: int) -> UInt8[Tensor, "crops height width 3"]:
+        """(N, H, W, 3) RGB training crops of people evenly chosen, fewer where there are fewer people."""
+        chosen = np.unique(np.linspace(0, len(self.dataset) - 1, count).round().astype(int))
+        samples = [self.dataset[Draw(int(index), 0)] for index in chosen]
+        return torch.stack([sample.crop for sample in samples if isinstance(sample, Sample)])
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The training crops of this process."""

@@ -1,0 +1,78 @@
+"""Networks published for prediction, whose batch normalisations were folded into the convolutions before them.
+
+Such a network is read convolution by convolution, in the order of its graph. To be trained on at usual rates it gets
+its normalisations back: each is given the statistics of what its convolution yields for some crops, and a scale and a
+shift that undo them, so that in evaluation mode nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+
+def folded_convolutions(encoder: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """The convolutions of an encoder, each with its normalisation, in depth-first order of the graph from its output.
+
+    That is the order in which exporters write a graph down, whatever the order in which the layers were defined.
+
+    Args:
+        encoder: Its forward has no control flow that depends on data.
+    """
+    modules = dict(encoder.named_modules())
+    norm_after = {}
+    graph = fx.symbolic_trace(encoder).graph
+    for node in graph.nodes:
+        if node.op == "call_module" and isinstance(modules[node.target], nn.BatchNorm2d):
+            norm_after[node.args[0]] = modules[node.target]
+    for node in _depth_first(graph):
+        if node.op == "call_module" and isinstance(modules[node.target], nn.Conv2d):
+            yield modules[node.target], norm_after[node]
+
+
+def _depth_first(graph: fx.Graph) -> Iterator[fx.Node]:
+    """Every node after those it reads, these in the order of its arguments."""
+    done: set[fx.Node] = set()
+    stack = [next(node for node in graph.nodes if node.op == "output")]
+    while stack:
+        node = stack[-1]
+        waiting = next((each for each in node.all_input_nodes if each not in done), None)
+        if waiting is not None:
+            stack.append(waiting)
+            continue
+        stack.pop()
+        if node not in done:
+            done.add(node)
+            yield node
+
+
+@torch.no_grad()
+def restore_norms(encoder: nn.Module, biases: Mapping[nn.BatchNorm2d, Tensor], images: Tensor) -> None:
+    """Sets batch normalisations so that each adds a bias and changes nothing else, as the folded network did.
+
+    Args:
+        encoder: The network, its convolutions as published.
+        biases: Of each normalisation the bias of the folded convolution before it.
+        images: (B, 3, H, W) what statistics are gathered from; 64 crops are enough.
+    """
+
+    def restore(norm: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        variance, mean = torch.var_mean(inputs[0].double(), dim=(0, 2, 3), correction=0)
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.copy_(mean + biases[norm])
+
+    hooks: list[Any] = [norm.register_forward_pre_hook(restore) for norm in biases]
+    was_training = encoder.training
+    try:
+        encoder.eval()(images)
+    finally:
+        encoder.train(was_training)
+        for hook in hooks:
+            hook.remove()
