@@ -282,7 +282,10 @@ def load_folded(model: RSGNet, path: Path, images: Tensor) -> None:
                 each.weight.copy_(weights[f"{head}.weight"])
                 each.bias.copy_(weights[f"{head}.bias"])
     biases = {norm: weights[f"{layer}.bias"] for layer, (_, norm) in zip(layers[:-1], pairs, strict=True)}
-    restore_norms(model.backbone.encoder, biases, images)
+    if model.backbone.neck is not None:
+        norms = [module for module in model.backbone.neck.modules() if isinstance(module, nn.BatchNorm2d)]
+        biases |= {norm: torch.zeros_like(norm.bias) for norm in norms}
+    restore_norms(model.backbone, biases, images)
 
 
 def load_fitting(model: Network, directory: Path) -> set[str]:

@@ -69,7 +69,7 @@ class NeckConfig(Strict):
         deepest_stride: Picture pixels per pixel of the coarsest map that is read.
     """
 
-    kind: Literal["none", "deconvolutions", "pyramid"] = "none"
+    kind: Literal["none", "deconvolutions", "pyramid", "pixel_shuffle"] = "none"
     width: int = 64
     residuals: int = 0
     deepest_stride: int = 32
@@ -188,7 +188,8 @@ class LossConfig(Strict):
         peak_emphasis: By how much more an error counts at a keypoint than where there is none; 0 is the plain mean
             squared error of Eq. (5).
         location: Of the divergence between where heatmaps say a keypoint is and where it is; 0 leaves it out.
-        taught: Of the errors to the heatmaps of a teacher (`train --teacher`): the square, and `location` times theirs.
+        distillation: Of the errors to the heatmaps of a teacher (`train --teacher`): the square, and `location` times
+            theirs.
         sharpness: For `location`, heatmaps are read as probabilities by softmax(sharpness * heatmap).
         sigma: Standard deviation of a keypoint's Gaussian, in heatmap pixels.
         limb_width: Full width of a limb's line, in heatmap pixels.
@@ -207,7 +208,7 @@ class LossConfig(Strict):
     limbs: float = 0.01
     peak_emphasis: float = 0.0
     location: float = 0.0
-    taught: float = 0.0
+    distillation: float = 0.0
     sharpness: float = 10.0
     sigma: float = 2.0
     limb_width: float = 2.0

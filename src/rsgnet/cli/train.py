@@ -42,10 +42,13 @@ def train(
     teacher: Annotated[
         str | None,
         typer.Option(
-            help="Pose weights, or an .onnx or .xml file of COCO-17 heatmaps, to look at every training crop; give it "
-            "weight by --set training.loss.taught=1.",
+            help="Pose weights, or an .onnx or .xml file of COCO-17 heatmaps, to learn from beside the labels; give it "
+            "weight by --set training.loss.distillation=1.",
             metavar="NETWORK",
         ),
+    ] = None,
+    teacher_padding: Annotated[
+        list[float] | None, typer.Option(help="Paddings of the teacher's crops; repeatable; default 1.25.")
     ] = None,
 ) -> None:
     """Train a network; leave its model directory in [bold]DIR/model[/bold]. Needs rsgnet\\[train].
@@ -60,7 +63,7 @@ def train(
 
       rsgnet train nano --data coco.json:images --out runs/nano --resume
 
-      rsgnet train nano --teacher runs/w48/model --set training.loss.taught=1 --data coco.json:images --out runs/nano
+      rsgnet train nano --teacher runs/w48/model --set training.loss.distillation=1 --data coco.json --out runs/nano
 
       torchrun --nnodes 2 --nproc-per-node 8 -m rsgnet train rsgnet-w32-256x192-coco --data coco.json --out runs/w32
 
@@ -72,6 +75,7 @@ def train(
     from rsgnet.presets import preset_named  # noqa: PLC0415
 
     with needing_the_train_extra():
+        from rsgnet.data.teacher import Teacher  # noqa: PLC0415
         from rsgnet.training import run  # noqa: PLC0415
     if teacher:
         open_teacher(teacher)  # so that what is wrong with it is said at once
@@ -88,7 +92,9 @@ def train(
         workers=workers,
         devices=devices,
         validate_every=validate_every,
-        teacher=partial(open_teacher, teacher) if teacher else None,
+        teacher=Teacher(teacher, partial(open_teacher, teacher), tuple(teacher_padding or (1.25,)))
+        if teacher
+        else None,
     )
     in_pytorch_only = isinstance(preset_named(preset), FasterRCNNConfig)
     step = f"predict PHOTOS --out out --detector {model}" if in_pytorch_only else f"export {model}"

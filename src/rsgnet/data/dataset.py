@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +20,11 @@ from rsgnet.data.augment import jitter_colour, training_affine
 from rsgnet.data.batches import Draw, PictureCache, TensorRecord
 from rsgnet.data.paste import CropCrowds
 from rsgnet.data.quick_warp import quick_warp
-from rsgnet.data.teacher import Teacher
+from rsgnet.data.teacher import Teacher, TeacherHeatmaps, compute_teacher_heatmaps
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region
 from rsgnet.heatmaps import heatmap_affine
+from rsgnet.pictures import Picture
 from rsgnet.skeletons import Skeleton, skeleton_named
 
 
@@ -54,7 +56,7 @@ class Sample(TensorRecord):
         labelled: (P, K) whether each keypoint is labelled; false for people that pad the list.
         background: (h, w) where the candidate heatmaps may be taught that there is nobody.
         box_area: () area of the box's person in squared heatmap pixels, which sets the OKS scale.
-        taught: (K, h, w) a teacher's heatmaps of the crop, NaN where it says nothing; (0,) without a teacher.
+        teacher_heatmaps: (K, h, w) a teacher's, NaN where it says nothing; (0,) without a teacher.
     """
 
     crop: UInt8[Tensor, "*batch height width 3"]
@@ -62,7 +64,7 @@ class Sample(TensorRecord):
     labelled: Bool[Tensor, "*batch people keypoints"]
     background: Bool[Tensor, "*batch h w"]
     box_area: Float[Tensor, "*batch"]
-    taught: Float[Tensor, "*batch _"] | Float[Tensor, "*batch keypoints h w"] = field(
+    teacher_heatmaps: Float[Tensor, "*batch _"] | Float[Tensor, "*batch keypoints h w"] = field(
         default_factory=lambda: torch.zeros(0)
     )
 
@@ -80,17 +82,13 @@ class PoseDataset(Dataset[Sample]):
         sources: The data sets; their skeletons may differ, each keypoint is matched by name.
         config: Crop, skeleton, augmentation and limits.
         augmented: Whether crops are changed at random, for training.
-        teacher: A network that looks at every crop; None for none.
 
     Raises:
         AnnotationError: A file is broken, there is nobody to train on, or nobody to paste where that is asked for.
     """
 
-    def __init__(
-        self, sources: Sequence[DataSource], config: PoseConfig, augmented: bool, teacher: Teacher | None = None
-    ) -> None:
+    def __init__(self, sources: Sequence[DataSource], config: PoseConfig, augmented: bool) -> None:
         self.sources = tuple(sources)
-        self.teacher = teacher
         self.config = config
         self.augmented = augmented
         self.skeleton: Skeleton = skeleton_named(config.model.skeleton)
@@ -105,10 +103,26 @@ class PoseDataset(Dataset[Sample]):
             names = ", ".join(str(source.annotations) for source in self.sources)
             raise AnnotationError(f"{names}: nobody has {config.training.min_keypoints} labelled keypoints or more")
         self._pictures = PictureCache()
+        self._teacher: TeacherHeatmaps | None = None
         self._crowds = None
         if augmented and config.training.augment.paste > 0:
             places = [(source.annotations, source.pictures) for source in self.sources]
             self._crowds = CropCrowds(places, self.skeleton, config.training)
+
+    def learn_from(self, teacher: Teacher, folder: Path) -> None:
+        """Adds a teacher's heatmaps to every crop.
+
+        Args:
+            teacher: The network; it looks at everyone unless the folder holds what it saw.
+            folder: Where what it sees is kept.
+        """
+        people = [(entry.person.box_xywh, partial(self._read, entry)) for entry in self.entries]
+        network = teacher.open()
+        path = compute_teacher_heatmaps(teacher, network, people, folder)
+        self._teacher = TeacherHeatmaps(path, network.config, max(teacher.paddings), self.config)
+
+    def _read(self, entry: _Entry) -> Picture:
+        return self._pictures.read(self.sources[entry.source].pictures / entry.picture.file_name)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -125,8 +139,7 @@ class PoseDataset(Dataset[Sample]):
         random = np.random.default_rng((self.config.training.seed, seed, index))
         people = self._people(entry)
         affine, flip = self._affine(entry, people[0], random)
-        picture = self._pictures.read(self.sources[entry.source].pictures / entry.picture.file_name)
-        crop = quick_warp(picture, affine, self.config.crop.size_wh)
+        crop = quick_warp(self._read(entry), affine, self.config.crop.size_wh)
         places = np.concatenate([apply_affine(affine, people[..., :2]), people[..., 2:]], axis=-1)
         if flip:
             places = places[:, self.skeleton.flip_indices]
@@ -145,7 +158,9 @@ class PoseDataset(Dataset[Sample]):
             labelled=torch.from_numpy(keypoints[..., 2] > 0),
             background=torch.from_numpy(self._background(entry, affine)),
             box_area=torch.tensor(max(entry.person.area, 1.0) * shrink, dtype=torch.float32),
-            taught=self.teacher(crop) if self.teacher else torch.zeros(0),
+            teacher_heatmaps=(
+                self._teacher.crop(index, entry.person.box_xywh, affine, flip) if self._teacher else torch.zeros(0)
+            ),
         )
 
     def _affine(self, entry: _Entry, keypoints: Floats, random: np.random.Generator) -> tuple[Floats, bool]:

@@ -1,12 +1,16 @@
-"""Another network that looks at every training crop as it is: a teacher whose answers differ with each change of it.
+"""Distillation: what another network sees of every person, computed once and cut like the crops of the student.
 
-A student that sees few people learns them by heart; a teacher answers for every turn, colour and crowd that the crops
-are given, so what is to be learnt has no end (Beyer et al., "A good teacher is patient and consistent", CVPR 2022).
+A teacher may look at each person several times, mirrored and in crops of several sizes, and is better than itself for
+it. Looking once at everyone costs minutes; every training crop then takes its share of the stored heatmaps, turned,
+scaled and mirrored as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -15,11 +19,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
-from rsgnet.config import PoseConfig
+from rsgnet.config import CropConfig, PoseConfig
 from rsgnet.data.quick_warp import quick_warp
-from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, invert_affine
+from rsgnet.files import replacing
+from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region, flip_affine, invert_affine
 from rsgnet.heatmaps import heatmap_affine
 from rsgnet.pictures import Picture
 from rsgnet.skeletons import skeleton_named
@@ -41,74 +45,171 @@ class Network(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class Teacher:
-    """What a network sees in a student's crops, in the student's heatmaps.
+    """A network to learn from, and how it looks at a person.
 
-    Args:
-        opened: Opens the network; called once in every process that cuts crops, when the first is cut.
-        student: Whose crops these are; keypoints are matched by name.
+    Attributes:
+        name: Its file or name, for messages.
+        open: Opens the network.
+        paddings: By how much its crops grow beyond the box; the heatmaps of all are averaged.
+        mirrored: Whether it looks at mirrored crops, too.
     """
 
-    def __init__(self, opened: Callable[[], Network], student: PoseConfig) -> None:
-        self._opened = opened
-        self._student = student
-        self._network: Network | None = None
+    name: str
+    open: Callable[[], Network]
+    paddings: tuple[float, ...] = (1.25,)
+    mirrored: bool = True
 
-    def __call__(self, crop: Picture) -> Float[Tensor, "keypoints h w"]:
-        """(K, h, w) heights 0..1 for an (H, W, 3) RGB crop; NaN where the teacher does not know the keypoint.
+
+class TeacherHeatmaps:
+    """A teacher's heatmaps of some people, in a file that all processes of a run read.
+
+    Each person's lie on a frame: the largest of the teacher's crops, on a grid twice as fine as the teacher's.
+
+    Args:
+        path: The file that `compute_teacher_heatmaps` wrote.
+        network: The teacher's configuration.
+        padding: Of the frame.
+        student: Whose crops are cut; keypoints are matched by name.
+    """
+
+    def __init__(self, path: Path, network: PoseConfig, padding: float, student: PoseConfig) -> None:
+        self._heatmaps: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+        self._frame = _Frame(network.crop, padding)
+        self._student = student
+        self._sigma = 2 * network.training.loss.sigma
+        self._channels = skeleton_named(student.model.skeleton).indices_in(skeleton_named(network.model.skeleton))
+        self._flip = skeleton_named(network.model.skeleton).flip_indices
+
+    def crop(self, person: int, box_xywh: Floats, to_crop: Floats, mirrored: bool) -> Float[Tensor, "keypoints h w"]:
+        """(K, h, w) heights 0..1 for one crop; NaN beyond the frame and where the teacher does not know the keypoint.
 
         Its peaks are widened where the student's are wider.
+
+        Args:
+            person: Index of the person in the file.
+            box_xywh: (4,) their box in image pixels.
+            to_crop: (2, 3) from image to crop pixels.
+            mirrored: Whether that mirrors.
         """
-        if self._network is None:
-            self._network = self._opened()
-        own, theirs = self._student, self._network.config
-        resized = _resizing(own.crop.size_wh, theirs.crop.size_wh)
-        seen = crop if own.crop.size_wh == theirs.crop.size_wh else quick_warp(crop, resized, theirs.crop.size_wh)
-        heatmaps = torch.from_numpy(self._network(seen[None])[0]).clamp(0, 1)
-        from_map = compose_affine(resized, invert_affine(heatmap_affine(own.crop.stride, own.crop.pixel_centre)))
-        source = compose_affine(heatmap_affine(theirs.crop.stride, theirs.crop.pixel_centre), from_map)
-        wanted = own.training.loss.sigma * float(np.abs(np.linalg.det(source[:, :2]))) ** 0.5
-        heatmaps = _widened(heatmaps, theirs.training.loss.sigma, wanted)
-        channels = skeleton_named(own.model.skeleton).indices_in(skeleton_named(theirs.model.skeleton))
-        return _carried(heatmaps, source, own.crop.heatmap_shape_hw, channels)
+        crop = self._student.crop
+        from_map = invert_affine(compose_affine(heatmap_affine(crop.stride, crop.pixel_centre), to_crop))
+        source = compose_affine(self._frame.from_image(box_xywh), from_map)
+        heatmaps = torch.tensor(self._heatmaps[person]).float() / 255
+        if mirrored:
+            heatmaps = heatmaps[self._flip]
+        heatmaps = _resampled(heatmaps, source, crop.heatmap_shape_hw)
+        shrunk = float(np.abs(np.linalg.det(source[:, :2]))) ** 0.5
+        heatmaps = _widened(heatmaps, self._sigma / shrunk, self._student.training.loss.sigma)
+        return heatmaps[self._channels].where(torch.from_numpy(self._channels >= 0)[:, None, None], torch.nan)
 
 
-def _resizing(size_wh: tuple[int, int], wanted_wh: tuple[int, int]) -> Floats:
-    """The affine that stretches a whole picture to another size, corners to corners."""
-    size = np.array(size_wh, np.float64)
-    return crop_affine(size / 2, size, wanted_wh, pixel_centre=0.5)
+@dataclass(frozen=True)
+class _Frame:
+    """Where the stored heatmaps of a person lie in the image."""
+
+    crop: CropConfig
+    padding: float
+
+    @property
+    def shape_hw(self) -> tuple[int, int]:
+        height, width = self.crop.heatmap_shape_hw
+        return 2 * height, 2 * width
+
+    def from_image(self, box_xywh: Floats) -> Floats:
+        """(2, 3) from image pixels to cells of the frame."""
+        to_cells = heatmap_affine(self.crop.stride // 2, self.crop.pixel_centre)
+        return compose_affine(to_cells, _crop_affine(box_xywh, self.crop, self.padding))
+
+
+def compute_teacher_heatmaps(
+    teacher: Teacher, network: Network, people: Sequence[tuple[Floats, Callable[[], Picture]]], folder: Path
+) -> Path:
+    """Looks at everyone, unless the folder holds the result already.
+
+    Args:
+        teacher: How it looks.
+        network: The teacher's network.
+        people: Of each person the (4,) box and what reads their image.
+        folder: Where the file goes.
+
+    Returns:
+        The file: (N, K, 2 h, 2 w) heights in 255ths.
+    """
+    boxes = np.array([box for box, _ in people])
+    key = hashlib.sha256(repr((teacher.name, teacher.paddings, teacher.mirrored)).encode() + boxes.tobytes())
+    path = folder / f"teacher-{key.hexdigest()[:12]}.npy"
+    if path.is_file():
+        return path
+    frame = _Frame(network.config.crop, max(teacher.paddings))
+    keypoints = len(skeleton_named(network.config.model.skeleton))
+    with replacing(path) as beside:
+        shape = (len(people), keypoints, *frame.shape_hw)
+        stored = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=shape)
+        for person, (box, read_image) in enumerate(people):
+            heatmaps = _looked_at(teacher, network, box, read_image(), frame)
+            stored[person] = (heatmaps.clip(0, 1) * 255).round()
+        stored.flush()
+    return path
+
+
+def _looked_at(
+    teacher: Teacher, network: Network, box_xywh: Floats, image: Picture, frame: _Frame
+) -> NDArray[np.float32]:
+    """(K, H, W) the mean of a teacher's heatmaps over its crops of one person, on the frame; 0 beyond all crops."""
+    crop = network.config.crop
+    flip_indices = skeleton_named(network.config.model.skeleton).flip_indices
+    to_image = invert_affine(frame.from_image(box_xywh))
+    to_cells = heatmap_affine(crop.stride, crop.pixel_centre)
+    seen = []
+    for padding in teacher.paddings:
+        straight = _crop_affine(box_xywh, crop, padding)
+        for mirrored in (False, True)[: 1 + teacher.mirrored]:
+            affine = compose_affine(flip_affine(crop.size_wh[0]), straight) if mirrored else straight
+            heatmaps = torch.from_numpy(network(quick_warp(image, affine, crop.size_wh)[None])[0])
+            source = compose_affine(to_cells, compose_affine(affine, to_image))
+            seen.append(_resampled(heatmaps[flip_indices] if mirrored else heatmaps, source, frame.shape_hw).numpy())
+    stack = np.stack(seen)
+    reached = np.isfinite(stack)
+    mean: NDArray[np.float32] = np.where(reached, stack, 0).sum(0) / reached.sum(0).clip(1)
+    return mean
+
+
+def _crop_affine(box_xywh: Floats, crop: CropConfig, padding: float) -> Floats:
+    centre, region = crop_region(box_xywh, crop.size_wh, padding)
+    return crop_affine(centre, region, crop.size_wh, pixel_centre=crop.pixel_centre)
 
 
 def _widened(heatmaps: Float[Tensor, "keypoints h w"], sigma: float, wanted: float) -> Float[Tensor, "keypoints h w"]:
-    """Peaks of one width made peaks of another and of the same height; wider ones stay as they are."""
+    """Peaks of one width made peaks of another and of the same height; wider ones stay as they are, as NaN does."""
     if wanted <= sigma + 1e-3:
         return heatmaps
+    known = heatmaps.isfinite()
     blur = (wanted**2 - sigma**2) ** 0.5
-    size = 2 * int(np.ceil(_REACH * blur)) + 1
-    blurred: Tensor = gaussian_blur(heatmaps, [size, size], [blur, blur])
-    return (blurred * (wanted / sigma) ** 2).clamp(max=1)
+    reach = int(np.ceil(_REACH * blur))
+    kernel = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * blur**2))
+    kernel = kernel / kernel.sum()
+    blurred = F.conv2d(heatmaps.nan_to_num()[:, None], kernel[None, None, :, None], padding=(reach, 0))
+    blurred = F.conv2d(blurred, kernel[None, None, None, :], padding=(0, reach))[:, 0]
+    return (blurred * (wanted / sigma) ** 2).clamp(max=1).where(known, torch.nan)
 
 
-def _carried(
-    heatmaps: Float[Tensor, "theirs h w"], source: Floats, shape_hw: tuple[int, int], channels: NDArray[np.intp]
-) -> Float[Tensor, "keypoints h w"]:
-    """A teacher's heatmaps, as a student's of another size or place would be.
+def _resampled(heatmaps: Float[Tensor, "keypoints h w"], source: Floats, shape_hw: tuple[int, int]) -> Tensor:
+    """Heatmaps read at other places.
 
     Args:
-        heatmaps: (K', H, W) the teacher's.
-        source: (2, 3) from the student's heatmap pixels to the teacher's.
-        shape_hw: Height and width of the student's.
-        channels: (K,) the teacher's heatmap of each keypoint, -1 for none.
+        heatmaps: (K, H, W).
+        source: (2, 3) from the cells that are wanted to those of the heatmaps.
+        shape_hw: Height and width that are wanted.
 
     Returns:
-        (K, h, w), NaN beyond the teacher's and where it has none.
+        (K, h, w), NaN beyond the heatmaps.
     """
     size_wh = np.array(heatmaps.shape[:0:-1])
     rows, columns = np.indices(shape_hw)
     places = apply_affine(source, np.stack([columns, rows], -1))
-    # align_corners: -1 and 1 are the middles of the first and last pixel.
+    # align_corners: -1 and 1 are the middles of the first and last cell.
     grid = torch.from_numpy(2 * places / (size_wh - 1) - 1).float()
-    warped = F.grid_sample(heatmaps[None], grid[None], align_corners=True)[0]
-    looked_at = (grid.abs() <= 1).all(-1)
-    known = torch.from_numpy(channels >= 0)
-    return torch.where(looked_at & known[:, None, None], warped[channels], torch.nan)
+    read = F.grid_sample(heatmaps[None], grid[None], align_corners=True)[0]
+    return torch.where((grid.abs() <= 1).all(-1), read, torch.nan)

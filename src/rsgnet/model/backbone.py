@@ -16,7 +16,7 @@ from rsgnet.config import NeckConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.model.hrnet import custom_hrnet, is_custom_hrnet
 from rsgnet.model.lite_hrnet import is_lite_hrnet, lite_hrnet
-from rsgnet.model.neck import DECONVOLUTION_WIDTH, Deconvolutions, FeaturePyramid
+from rsgnet.model.neck import DECONVOLUTION_WIDTH, Deconvolutions, FeaturePyramid, PixelShuffle
 
 
 class Backbone(nn.Module):
@@ -42,8 +42,9 @@ class Backbone(nn.Module):
         neck = neck or NeckConfig()
         with torch.device("meta"):  # only to be asked for its strides
             reductions = _encoder(name).feature_info.reduction()
-        finest = neck.deepest_stride if neck.kind == "deconvolutions" else stride
-        deepest = stride if neck.kind == "none" else neck.deepest_stride
+        doubled = neck.kind == "pixel_shuffle"
+        finest = neck.deepest_stride if neck.kind == "deconvolutions" else stride * (1 + doubled)
+        deepest = stride if neck.kind == "none" else stride * 2 if doubled else neck.deepest_stride
         if finest not in reductions or deepest not in reductions or stride > deepest:
             raise RSGNetError(
                 f"backbone {name!r} yields features at strides {reductions}: "
@@ -57,11 +58,13 @@ class Backbone(nn.Module):
         if isinstance(self.encoder, EfficientNetFeatures):
             self.encoder.blocks = self.encoder.blocks[: self.encoder.feature_info.get_dicts()[-1]["stage"]]
         widths = self.encoder.feature_info.channels()
-        self.neck: Deconvolutions | FeaturePyramid | None = None
+        self.neck: Deconvolutions | FeaturePyramid | PixelShuffle | None = None
         self.width: int = widths[0]
         if neck.kind == "deconvolutions":
             self.neck = Deconvolutions(widths[0], (deepest // stride).bit_length() - 1)
             self.width = DECONVOLUTION_WIDTH
+        elif doubled:
+            self.neck = PixelShuffle(widths[0])
         elif neck.kind == "pyramid":
             self.neck = FeaturePyramid(widths, reductions[indices[0] : indices[-1] + 1], neck.width, neck.residuals)
             self.width = neck.width

@@ -24,13 +24,20 @@ def folded_convolutions(encoder: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.Batc
     """
     modules = dict(encoder.named_modules())
     norm_after = {}
-    graph = fx.symbolic_trace(encoder).graph
+    graph = _LayerTracer().trace(encoder)
     for node in graph.nodes:
         if node.op == "call_module" and isinstance(modules[node.target], nn.BatchNorm2d):
             norm_after[node.args[0]] = modules[node.target]
     for node in _depth_first(graph):
         if node.op == "call_module" and isinstance(modules[node.target], nn.Conv2d):
             yield modules[node.target], norm_after[node]
+
+
+class _LayerTracer(fx.Tracer):
+    """Follows a network down to its layers, whatever classes of our own these have."""
+
+    def is_leaf_module(self, module: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(module, nn.Conv2d) or super().is_leaf_module(module, module_qualified_name)
 
 
 def _depth_first(graph: fx.Graph) -> Iterator[fx.Node]:

@@ -146,9 +146,9 @@ class BranchFusion(nn.Module):
         """Maps of each branch to maps of the same shapes, not negative."""
         sources, fused = list(maps), []
         for target, paths in enumerate(self.paths):
-            total = 2 * paths[0](sources[0])  # twice, and fused already where a coarser branch reads it: as published
-            for path, source in zip(paths[1:], sources[1:], strict=True):
-                total = total + path(source)
+            assert isinstance(paths, nn.ModuleList)
+            first, *others = [path(source) for path, source in zip(paths, sources, strict=True)]
+            total = sum(others, 2 * first)  # twice, and fused already where a coarser branch reads it: as published
             if target == 0:
                 sources[0] = total
             fused.append(F.relu(total))
@@ -190,7 +190,9 @@ def _path(widths: Sequence[int], source: int, target: int) -> nn.Module:
     if source > target:
         enlarged = nn.Upsample(scale_factor=float(2 ** (source - target)), mode="nearest")
         return nn.Sequential(convolution(widths[source], widths[target], 1), enlarged)
-    halvings: list[nn.Module] = [_separable(widths[source], widths[source], stride=2) for _ in range(source + 1, target)]
+    halvings: list[nn.Module] = [
+        _separable(widths[source], widths[source], stride=2) for _ in range(source + 1, target)
+    ]
     width = widths[source]
     last = nn.Sequential(convolution(width, width, 3, groups=width, stride=2), convolution(width, widths[target], 1))
     return nn.Sequential(*halvings, last)
@@ -210,7 +212,9 @@ def interleave_channels(first: Tensor, second: Tensor) -> Tensor:
     if _in_training(second):
         interleaved: Tensor = _InterleaveChannels.apply(first, second)
         return interleaved
-    return torch.cat([first, second], dim=1).unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2)
+    batch, half, height, width = first.shape
+    joined = torch.cat([first, second], dim=1).reshape(batch, 2, half, height, width)
+    return joined.transpose(1, 2).reshape(batch, 2 * half, height, width)
 
 
 def _in_training(maps: Tensor) -> bool:

@@ -29,7 +29,7 @@ class Losses:
         relation: l_r.
         limbs: l_l.
         location: How far the heatmaps of both kinds are from saying where keypoints are; not in the paper.
-        taught: How far the target heatmaps are from a teacher's, by height and by place; not in the paper.
+        distillation: How far the target heatmaps are from a teacher's, by height and by place; not in the paper.
         total: Their weighted sum.
     """
 
@@ -38,7 +38,7 @@ class Losses:
     relation: Tensor
     limbs: Tensor
     location: Tensor
-    taught: Tensor
+    distillation: Tensor
     total: Tensor
 
 
@@ -49,10 +49,15 @@ def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights
     scale = weights.heatmap_scale
     heatmaps = (output.target_heatmaps, labels.target_heatmaps, labels.target_weights[..., None, None])
     target = scale * heatmap_loss(*heatmaps, emphasis)
-    candidates = relation = limbs = location = taught = target.new_zeros(())
-    if weights.taught and sample.taught.numel():
-        shown = (output.target_heatmaps, sample.taught.nan_to_num(), sample.taught.isfinite())
-        taught = scale * heatmap_loss(*shown, emphasis) + weights.location * location_loss(*shown, weights.sharpness)
+    candidates = relation = limbs = location = distillation = target.new_zeros(())
+    if weights.distillation and sample.teacher_heatmaps.numel():
+        teacher = (
+            output.target_heatmaps,
+            sample.teacher_heatmaps.nan_to_num(),
+            sample.teacher_heatmaps.isfinite(),
+        )
+        distillation = scale * heatmap_loss(*teacher, emphasis)
+        distillation = distillation + weights.location * location_loss(*teacher, weights.sharpness)
     if weights.location:
         location = location_loss(*heatmaps, weights.sharpness)
     if output.candidate_heatmaps is not None:
@@ -73,9 +78,9 @@ def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights
         + weights.relation * relation
         + weights.limbs * limbs
         + weights.location * location
-        + weights.taught * taught
+        + weights.distillation * distillation
     )
-    return Losses(target, candidates, relation, limbs, location, taught, total)
+    return Losses(target, candidates, relation, limbs, location, distillation, total)
 
 
 def heatmap_loss(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from rsgnet.checkpoint import load_backbone, load_fitting, load_folded, load_weights
 from rsgnet.config import PoseConfig, TrainingConfig
 from rsgnet.data.dataset import PoseDataset
-from rsgnet.data.teacher import Network, Teacher
+from rsgnet.data.teacher import Teacher
 from rsgnet.detector_config import FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
@@ -64,7 +64,7 @@ def train(
     workers: int = 1,
     devices: int | None = None,
     validate_every: int = 1,
-    teacher: Callable[[], Network] | None = None,
+    teacher: Teacher | None = None,
     progress: bool = True,
 ) -> Path:
     """Trains a preset and leaves its model directory.
@@ -84,7 +84,7 @@ def train(
         devices: GPUs of this machine to train on, or processes where it has none; None takes all GPUs. Under
             `torchrun` its own numbers of processes and machines hold.
         validate_every: Epochs between validations.
-        teacher: Opens a pose network that looks at every training crop; what it sees is learnt beside the labels.
+        teacher: A pose network; its heatmaps are learnt beside the labels.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -98,9 +98,9 @@ def train(
         raise RSGNetError(f"{out} holds a run already; go on with --resume or choose another --out")
     checkpoint = whole_checkpoint(out)
     held_out = parse_source(validation) if validation else None
-    sources = TrainingData(
-        config, [parse_source(each) for each in data], held_out, workers, _teacher(teacher, config) if teacher else None
-    )
+    if teacher is not None:
+        _check_teacher(config)
+    sources = TrainingData(config, [parse_source(each) for each in data], held_out, workers, teacher, out)
     write_text(out / "config.json", to_json(config))
     _quieten()
     L.seed_everything(config.training.seed, workers=True, verbose=False)
@@ -168,12 +168,11 @@ def _task(config: NetworkConfig, pretrained: bool) -> PoseTask | DetectorTask | 
     return DetectorTask(config, pretrained)
 
 
-def _teacher(opened: Callable[[], Network], config: NetworkConfig) -> Teacher:
+def _check_teacher(config: NetworkConfig) -> None:
     if not isinstance(config, PoseConfig):
         raise RSGNetError(f"{config.name}: detectors do not learn from a teacher of poses")
-    if not config.training.loss.taught:
-        raise RSGNetError("nothing is learnt from the teacher while training.loss.taught is 0")
-    return Teacher(opened, config)
+    if not config.training.loss.distillation:
+        raise RSGNetError("nothing is learnt from the teacher while training.loss.distillation is 0")
 
 
 def _processes(devices: int | None) -> dict[str, Any]:

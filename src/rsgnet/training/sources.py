@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -58,7 +59,8 @@ class TrainingData(L.LightningDataModule):
         sources: What is trained on.
         validation: What is validated on; None validates nothing.
         workers: Processes that cut crops.
-        teacher: A network that looks at every training crop; for a pose network alone.
+        teacher: A network to learn from; for a pose network alone.
+        folder: Where what the teacher sees is kept.
 
     Raises:
         RSGNetError: The data do not exist, or an epoch fills no batch.
@@ -71,13 +73,15 @@ class TrainingData(L.LightningDataModule):
         validation: DataSource | None,
         workers: int,
         teacher: Teacher | None = None,
+        folder: Path = Path(),
     ) -> None:
         super().__init__()
         self.training = config.training
         self.workers = workers
         # Pictures of Faster R-CNN differ in size: they travel as a list.
         self._collate = list if isinstance(config, FasterRCNNConfig) else _stack
-        self.dataset = _dataset(sources, config, augmented=True, teacher=teacher)
+        self.dataset = _dataset(sources, config, augmented=True)
+        self._teacher, self._folder = teacher, folder
         self.held_out = _dataset([validation], config, augmented=False) if validation else None
         self.epoch_samples = self.training.epoch_samples or len(self.dataset)
         if self.epoch_samples < self.training.batch_size:
@@ -85,6 +89,18 @@ class TrainingData(L.LightningDataModule):
                 f"an epoch of {self.epoch_samples} samples fills no batch of {self.training.batch_size}: "
                 "set training.batch_size or training.epoch_samples"
             )
+
+    def prepare_data(self) -> None:
+        """Has the teacher look at everyone, in the first process alone."""
+        self._learn_from_teacher()
+
+    def setup(self, stage: str) -> None:
+        """Reads what the teacher saw."""
+        self._learn_from_teacher()
+
+    def _learn_from_teacher(self) -> None:
+        if self._teacher is not None and isinstance(self.dataset, PoseDataset):
+            self.dataset.learn_from(self._teacher, self._folder)
 
     def some_crops(self, count: int) -> UInt8[Tensor, "crops height width 3"]:
         """(N, H, W, 3) RGB training crops of people evenly chosen, fewer where there are fewer people."""
@@ -114,11 +130,9 @@ class TrainingData(L.LightningDataModule):
         )
 
 
-def _dataset(
-    sources: Sequence[DataSource], config: NetworkConfig, augmented: bool, teacher: Teacher | None = None
-) -> PoseDataset | DetectionDataset:
+def _dataset(sources: Sequence[DataSource], config: NetworkConfig, augmented: bool) -> PoseDataset | DetectionDataset:
     if isinstance(config, PoseConfig):
-        return PoseDataset(sources, config, augmented, teacher)
+        return PoseDataset(sources, config, augmented)
     return DetectionDataset(sources, config, augmented)
 
 
