@@ -21,10 +21,10 @@ check: $(FULL)/installed
 docs: $(FULL)/installed ## The documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(FULL)/bin/mkdocs build --strict
 
-# LABELS of people to train on, HELD_OUT of others, PICTURES of both: what the figures need is not in this repository.
+# LABELS of people to train on, HELD_OUT of others, IMAGES of both: what the figures need is not in this repository.
 LABELS ?= data/coco_people_train.json
 HELD_OUT ?= data/coco_people_val.json
-PICTURES ?= data/images
+IMAGES ?= data/images
 FIGURES ?= docs/performance.json
 BENCH = $(FULL)/bin/python benchmarks
 RESULT = --json $(FIGURES)
@@ -34,15 +34,15 @@ bench: $(FULL)/installed ## Every speed and its bound, into docs/performance.jso
 	$(BENCH)/candidate_cost.py $(RESULT)
 	$(BENCH)/dense_relation.py $(RESULT)
 	$(BENCH)/backends.py $(RESULT)
-	$(BENCH)/agreement.py $(HELD_OUT) $(PICTURES) --calibrate $(LABELS):$(PICTURES) $(RESULT)
-	$(BENCH)/whole_line.py $(PICTURES) $(RESULT)
+	$(BENCH)/agreement.py $(HELD_OUT) $(IMAGES) --calibrate $(LABELS):$(IMAGES) $(RESULT)
+	$(BENCH)/whole_line.py $(IMAGES) $(RESULT)
 	$(BENCH)/evaluation_speed.py $(RESULT)
-	$(BENCH)/training_samples.py $(LABELS) $(PICTURES) $(RESULT)
+	$(BENCH)/training_samples.py $(LABELS) $(IMAGES) $(RESULT)
 	$(BENCH)/training_step.py $(RESULT)
 	$(BENCH)/compiled.py $(RESULT)
-	$(BENCH)/footprint.py $(PICTURES) $(RESULT)
+	$(BENCH)/footprint.py $(IMAGES) $(RESULT)
 	$(BENCH)/clip_memory.py $(RESULT)
-	$(BENCH)/growth.py $(PICTURES) --plot docs/pictures/growth.svg $(RESULT)
+	$(BENCH)/growth.py $(IMAGES) --plot docs/images/growth.svg $(RESULT)
 	$(BENCH)/report.py $(FIGURES) docs/performance.md README.md
 
 soak: $(FULL)/installed ## What breaks in use, broken on purpose; under 15 minutes

@@ -1,6 +1,6 @@
 """Whether the back ends find the same: keypoints and AP of one network in each of them, on the same people.
 
-`python benchmarks/agreement.py ANNOTATIONS.json PICTURES_DIR --calibrate LABELS[:PICTURES_DIR] [--weights nano]`
+`python benchmarks/agreement.py ANNOTATIONS.json IMAGES_DIR --calibrate LABELS[:IMAGES_DIR] [--weights nano]`
 
 PyTorch in float32 is what the others are held against. In float32 keypoints are to lie within 0.1 pixels of its, and AP
 within 0.001; int8 may cost 0.005 AP. Where two peaks of a heatmap are equally high to the last digits two back ends
@@ -23,11 +23,11 @@ from rsgnet.evaluation.official import official_evaluator
 from rsgnet.evaluation.results import Results
 from rsgnet.export.directory import export_onnx, export_openvino
 from rsgnet.geometry import xywh_to_xyxy
+from rsgnet.images import read_image
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import cut
 from rsgnet.inference.runner import OpenedRunner, open_runner
 from rsgnet.inference.weights import find_weights
-from rsgnet.pictures import read_picture
 
 WITHIN_PX = 0.1
 ENGINES = [
@@ -50,13 +50,13 @@ def exported(weights: str, calibrate: list[str], folder: Path) -> Path:
     return directory
 
 
-def keypoints_of(runner: OpenedRunner, truth: Annotations, pictures: Path) -> np.ndarray:
-    """(N, K, 2) everyone's keypoints in picture pixels, in the order of the annotations."""
+def keypoints_of(runner: OpenedRunner, truth: Annotations, images: Path) -> np.ndarray:
+    """(N, K, 2) everyone's keypoints in image pixels, in the order of the annotations."""
     found = []
-    for annotated in truth.pictures:
-        picture = read_picture(pictures / annotated.file_name)
+    for annotated in truth.images:
+        image = read_image(images / annotated.file_name)
         boxes = [person.box_xywh for person in annotated.people if person.labelled and not person.is_crowd]
-        crops = [cut(picture, box, runner.config.crop) for box in xywh_to_xyxy(np.array(boxes).reshape(-1, 4))]
+        crops = [cut(image, box, runner.config.crop) for box in xywh_to_xyxy(np.array(boxes).reshape(-1, 4))]
         if crops:
             found.append(find_in_crops(runner, runner.config, crops, flip_test=False).keypoints_xy)
     return np.concatenate(found)
@@ -76,8 +76,8 @@ def figures_of(truth: Annotations, directory: Path, arguments: argparse.Namespac
         except RSGNetError as error:
             print(f"  {backend} {precision}: {error}")
             continue
-        places = keypoints_of(runner, truth, arguments.pictures)
-        reached = average_precision(poses_of(runner, truth, arguments.pictures, arguments.weights, flip=False), truth)
+        places = keypoints_of(runner, truth, arguments.images)
+        reached = average_precision(poses_of(runner, truth, arguments.images, arguments.weights, flip=False), truth)
         if not figures:
             reference, highest = places, reached
             figures.append(measuring.Figure(f"{engine}: AP", measuring.Spread.of([highest])))
@@ -96,7 +96,7 @@ def figures_of(truth: Annotations, directory: Path, arguments: argparse.Namespac
 def main() -> None:
     parser = measuring.arguments_of(__doc__, rounds=1)
     parser.add_argument("annotations", type=Path)
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--calibrate", action="append", required=True)
     parser.add_argument("--weights", default="nano")
     arguments = parser.parse_args()

@@ -30,7 +30,7 @@ SIZE_WH = (320, 240)
 
 def draw_clip(path: Path, minutes: float, rate: int) -> int:
     """Writes the clip; returns its frames."""
-    crowd = rendered_crowd(0, 0.5, SIZE_WH).picture
+    crowd = rendered_crowd(0, 0.5, SIZE_WH).image
     frames = round(60 * minutes * rate)
     with av.open(str(path), "w") as target:
         stream = target.add_stream("libx264", rate=rate, options={"preset": "ultrafast"})

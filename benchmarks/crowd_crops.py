@@ -1,6 +1,6 @@
 """How many training crops a second of one core's time cuts, with and without people pasted into each of them.
 
-`python benchmarks/crowd_crops.py ANNOTATIONS.json PICTURES_DIR [--preset nano] [--crops 1000]`
+`python benchmarks/crowd_crops.py ANNOTATIONS.json IMAGES_DIR [--preset nano] [--crops 1000]`
 """
 
 import argparse
@@ -17,7 +17,7 @@ from rsgnet.settings import with_settings
 
 
 def crops_per_second(dataset: PoseDataset, crops: int) -> tuple[float, float]:
-    """On the first pass, which reads pictures, and on the second, which finds them in memory."""
+    """On the first pass, which reads images, and on the second, which finds them in memory."""
     draws = list(SeededDraws(dataset.weights, crops, seed=0))
     speeds = []
     for _ in range(2):
@@ -31,12 +31,12 @@ def crops_per_second(dataset: PoseDataset, crops: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("annotations", type=Path)
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--preset", default="nano")
     parser.add_argument("--crops", type=int, default=1000)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    source = DataSource(arguments.annotations, arguments.pictures)
+    source = DataSource(arguments.annotations, arguments.images)
     print(f"{platform.processor() or platform.machine()}, one thread, {arguments.preset}, {arguments.crops} crops")
     for paste in (0.0, 0.5, 1.0):
         config = with_settings(preset_named(arguments.preset), [f"training.augment.paste={paste}"])

@@ -1,6 +1,6 @@
 """What the ways to read a place off a heatmap are worth: the same network and boxes, decoded in each of them.
 
-`python benchmarks/decoding.py ANNOTATIONS.json PICTURES_DIR [--weights nano] [--flip] [--draws 1000]`
+`python benchmarks/decoding.py ANNOTATIONS.json IMAGES_DIR [--weights nano] [--flip] [--draws 1000]`
 
 "none" takes the highest pixel, "quarter" moves it a quarter of a pixel towards its higher neighbour (the paper, HRNet),
 "taylor" moves it to the top of the Taylor expansion about it (DARK), "expected_oks" takes the place of the highest
@@ -31,13 +31,13 @@ def decoded(truth: Annotations, refinement: str, arguments: argparse.Namespace) 
         crop=replace(crop, padding=arguments.padding or crop.padding),
         decode=replace(decode, refinement=refinement),
     )
-    return poses_of(runner, truth, arguments.pictures, str(arguments.weights), arguments.flip)
+    return poses_of(runner, truth, arguments.images, str(arguments.weights), arguments.flip)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("annotations", type=Path)
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--weights", default="nano")
     parser.add_argument("--flip", action="store_true", help="average with the mirrored crop's heatmaps")
     parser.add_argument("--heights", action="store_true", help="rank poses by heatmaps, not by what is expected right")

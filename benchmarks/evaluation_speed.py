@@ -2,7 +2,7 @@
 
 `pip install pycocotools; python benchmarks/evaluation_speed.py [--detections 100000]`
 
-The people are made up: two in a picture as in COCO, each found ten times with keypoints somewhat off, so that there is
+The people are made up: two in an image as in COCO, each found ten times with keypoints somewhat off, so that there is
 something to match.
 """
 
@@ -23,16 +23,16 @@ from rsgnet.evaluation.official import official_evaluator
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.skeletons import COCO17
 
-PEOPLE, FOUND = 2, 20  # in a picture
+PEOPLE, FOUND = 2, 20  # in an image
 SIDE = 640
 NAMES = ["AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"]  # as pycocotools lists them
 
 
-def write_set(pictures: int, folder: Path, seed: int = 0) -> tuple[Path, Path]:
+def write_set(images: int, folder: Path, seed: int = 0) -> tuple[Path, Path]:
     """Annotations and results of made-up people."""
     random, count = np.random.default_rng(seed), len(COCO17)
     annotations, results = [], []
-    for image_id in range(1, pictures + 1):
+    for image_id in range(1, images + 1):
         corners = random.uniform(0, SIDE / 2, (PEOPLE, 2))
         sides = random.uniform(40, SIDE / 2, (PEOPLE, 2))
         keypoints = corners[:, None] + random.uniform(0, 1, (PEOPLE, count, 2)) * sides[:, None]
@@ -58,12 +58,12 @@ def write_set(pictures: int, folder: Path, seed: int = 0) -> tuple[Path, Path]:
             found = np.concatenate([keypoints[person] + off, np.ones((count, 1))], 1)
             entry = {"image_id": image_id, "category_id": 1, "keypoints": found.ravel().round(2).tolist()}
             results.append({**entry, "score": float(random.random())})
-    images = [
-        {"id": index, "file_name": f"{index}.jpg", "width": SIDE, "height": SIDE} for index in range(1, pictures + 1)
+    entries = [
+        {"id": index, "file_name": f"{index}.jpg", "width": SIDE, "height": SIDE} for index in range(1, images + 1)
     ]
     category = {"id": 1, "name": "person", "keypoints": list(COCO17.keypoints), "skeleton": []}
     paths = folder / "people.json", folder / "results.json"
-    paths[0].write_text(json.dumps({"images": images, "annotations": annotations, "categories": [category]}))
+    paths[0].write_text(json.dumps({"images": entries, "annotations": annotations, "categories": [category]}))
     paths[1].write_text(json.dumps(results))
     return paths
 

@@ -1,6 +1,6 @@
 """What the light install takes and how soon it answers: disk, time to install, time to start, time for a photo.
 
-`python benchmarks/footprint.py PICTURES_DIR [--no-install]`
+`python benchmarks/footprint.py IMAGES_DIR [--no-install]`
 
 The install goes into an environment of its own that is thrown away; how long it takes depends on the network and pip's
 cache. Starting is `rsgnet --help` beside a Python that imports nothing. The first photo with five people goes through
@@ -18,7 +18,7 @@ from pathlib import Path
 import measuring
 
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.sources import find_pictures
+from rsgnet.inference.sources import find_images
 
 ROOT = Path(__file__).resolve().parents[1]
 PEOPLE = 5
@@ -65,7 +65,7 @@ def starting(arguments: argparse.Namespace) -> list[measuring.Figure]:
 
 def one_photo(arguments: argparse.Namespace) -> list[measuring.Figure]:
     estimator = PoseEstimator()
-    files = find_pictures([str(arguments.pictures)])
+    files = find_images([str(arguments.images)])
     found = ((file.path, len(estimator(file.path))) for file in files)
     photo, people = next((path, count) for path, count in found if count >= PEOPLE)
     times = measuring.SideBySide({"photo": lambda: estimator(photo)}, arguments.rounds, 1.0)
@@ -75,7 +75,7 @@ def one_photo(arguments: argparse.Namespace) -> list[measuring.Figure]:
 
 def main() -> None:
     parser = measuring.arguments_of(__doc__)
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--no-install", action="store_true", help="leave the install out")
     arguments = parser.parse_args()
     measuring.use_threads(arguments.threads)

@@ -1,6 +1,6 @@
-"""How the cost of nano grows: with people, pictures, the size of the heatmaps and the number of candidates.
+"""How the cost of nano grows: with people, images, the size of the heatmaps and the number of candidates.
 
-`python benchmarks/growth.py PICTURES_DIR [--plot docs/pictures/growth.svg]`
+`python benchmarks/growth.py IMAGES_DIR [--plot docs/images/growth.svg]`
 
 Times are medians, on ONNX Runtime; the relation's on PyTorch, with everything else left out.
 """
@@ -13,14 +13,14 @@ import measuring
 import torch
 from whole_line import consume, with_boxes
 
+from rsgnet.images import read_image
 from rsgnet.inference.boxes import Photo
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.sources import find_pictures
+from rsgnet.inference.sources import find_images
 from rsgnet.model.relation_parser import TargetAwareRelationParser
-from rsgnet.pictures import read_picture
 
 PEOPLE = (1, 5, 10, 20, 40, 60)
-PICTURES = (1, 2, 4, 8, 16, 32)
+IMAGES = (1, 2, 4, 8, 16, 32)
 MAPS = (16, 32, 64, 96)  # heights; three quarters as wide
 PEAKS = (1, 2, 4, 8, 16)  # of each of 19 heatmaps
 KEYPOINTS, WIDTH, BATCH = 19, 64, 8
@@ -49,10 +49,10 @@ def measured(photos: list[Photo], arguments: argparse.Namespace) -> dict[str, di
     """Milliseconds by what grows."""
     estimator = PoseEstimator("nano", flip_test=False)
     crowds = {count: with_boxes(photos[0], count) for count in PEOPLE}
-    many = {count: [with_boxes(photo, 3) for photo in photos[:count]] for count in PICTURES}
+    many = {count: [with_boxes(photo, 3) for photo in photos[:count]] for count in IMAGES}
     calls = {
-        "people in a picture": {count: lambda crowd=crowd: estimator(crowd) for count, crowd in crowds.items()},
-        "pictures of three people": {
+        "people in an image": {count: lambda crowd=crowd: estimator(crowd) for count, crowd in crowds.items()},
+        "images of three people": {
             count: lambda some=some: consume(estimator.stream(some)) for count, some in many.items()
         },
         f"height of the heatmaps, relation of {BATCH} crops": {height: relation(height, 4) for height in MAPS},
@@ -78,14 +78,14 @@ def draw(times: dict[str, dict[int, float]], path: Path) -> None:
 
 def main() -> None:
     parser = measuring.arguments_of(__doc__)
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--plot", type=Path, help="an .svg file to draw into")
     arguments = parser.parse_args()
     measuring.use_threads(arguments.threads)
     measuring.print_machine(arguments.threads)
-    files = find_pictures([str(arguments.pictures)])[: max(PICTURES)]
-    times = measured([Photo(read_picture(file.path), file.file_name) for file in files], arguments)
+    files = find_images([str(arguments.images)])[: max(IMAGES)]
+    times = measured([Photo(read_image(file.path), file.file_name) for file in files], arguments)
     if arguments.plot is not None:
         draw(times, arguments.plot)
     figures = [

@@ -12,18 +12,18 @@ from rsgnet.inference.run_record import RESULTS_FILE, record_run
 from rsgnet.inference.runner import AnyRunner
 
 
-def poses_of(runner: AnyRunner, truth: Annotations, pictures: Path, weights: str, flip: bool) -> Results:
+def poses_of(runner: AnyRunner, truth: Annotations, images: Path, weights: str, flip: bool) -> Results:
     """The poses that a network gives.
 
     Args:
         runner: The network.
         truth: The data set.
-        pictures: The folder of its pictures.
+        images: The folder of its images.
         weights: What the network is called in the record.
         flip: Whether heatmaps are averaged with those of the mirrored crops.
     """
     estimator = PoseEstimator(runner, boxes_for(truth, "gt"), flip_test=flip, skeleton=truth.skeleton)
     with tempfile.TemporaryDirectory() as folder:
-        poses = predict_annotated(estimator, truth, pictures)
+        poses = predict_annotated(estimator, truth, images)
         write_predictions(poses, Path(folder), None, lambda *_: None, record_run(estimator, weights, "gt"))
         return read_keypoint_results(Path(folder) / RESULTS_FILE, truth)

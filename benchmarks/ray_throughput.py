@@ -1,11 +1,11 @@
-"""Pictures a second of the Ray engine and of the plain one on the same cores, by their number.
+"""Images a second of the Ray engine and of the plain one on the same cores, by their number.
 
-`python benchmarks/ray_throughput.py [--pictures 200] [--cores 1 2 4] [--shard 10] [--rounds 3] [--weights nano]`
+`python benchmarks/ray_throughput.py [--images 200] [--cores 1 2 4] [--shard 10] [--rounds 3] [--weights nano]`
 
 Both get the same drawn crowds in the same archives, and are bound to the same cores (Linux only). The plain engine is
 one estimator with a thread a core, and writes nothing; Ray has a worker a core, and writes its rows. Ray itself is
 started beforehand; its workers' start and the opening of networks are timed in both, as a run has to pay for them, and
-weigh the less the more pictures there are. Rounds take turns, medians are shown. Run it on a machine that
+weigh the less the more images there are. Rounds take turns, medians are shown. Run it on a machine that
 does nothing else, or believe nothing of it.
 """
 
@@ -31,7 +31,7 @@ from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.run_record import record_run
 from rsgnet.scaleout.listing import find_pieces
 from rsgnet.scaleout.ray_pool import RayOptions, do_on_ray
-from rsgnet.scaleout.reading import stored_pictures
+from rsgnet.scaleout.reading import stored_images
 from rsgnet.scaleout.run import finish_run, plan_run
 from rsgnet.scaleout.work import Job
 
@@ -40,12 +40,12 @@ DRAWN = 20  # crowds that are drawn; the rest are these again
 OpenEstimator = Callable[[], PoseEstimator]
 
 
-def draw_archives(folder: Path, pictures: int, shard: int) -> None:
-    """Archives of `shard` pictures each."""
-    contents = [crowd_file(seed) for seed in range(min(DRAWN, pictures))]
-    for start in range(0, pictures, shard):
+def draw_archives(folder: Path, images: int, shard: int) -> None:
+    """Archives of `shard` images each."""
+    contents = [crowd_file(seed) for seed in range(min(DRAWN, images))]
+    for start in range(0, images, shard):
         with tarfile.open(folder / f"{start:08}.tar", "w") as tar:
-            for number in range(start, min(start + shard, pictures)):
+            for number in range(start, min(start + shard, images)):
                 content = contents[number % len(contents)]
                 about = tarfile.TarInfo(f"{number:08}.jpg")
                 about.size = len(content)
@@ -54,30 +54,30 @@ def draw_archives(folder: Path, pictures: int, shard: int) -> None:
 
 def crowd_file(seed: int) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(rendered_crowd(seed, 0.5).picture).save(file, "JPEG", quality=90)
+    Image.fromarray(rendered_crowd(seed, 0.5).image).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
-def plain_seconds(open_estimator: OpenEstimator, pictures: Path) -> float:
+def plain_seconds(open_estimator: OpenEstimator, images: Path) -> float:
     start = time.perf_counter()
-    for _ in open_estimator().stream(stored_pictures(find_pieces([str(pictures)], 1))):
+    for _ in open_estimator().stream(stored_images(find_pieces([str(images)], 1))):
         pass
     return time.perf_counter() - start
 
 
-def ray_seconds(open_estimator: OpenEstimator, pictures: Path, workers: int) -> float:
+def ray_seconds(open_estimator: OpenEstimator, images: Path, workers: int) -> float:
     """Of a run on a Ray that is already there."""
     estimator = open_estimator()
     run = record_run(estimator, "benchmark", "benchmark")
     with tempfile.TemporaryDirectory() as out:
-        planned = plan_run([str(pictures)], out, estimator, run)
+        planned = plan_run([str(images)], out, estimator, run)
         job, do = Job(planned.store.uri, open_estimator, run), partial(do_on_ray, options=RayOptions(workers=workers))
         start = time.perf_counter()
         finish_run(planned, job, do, lambda *_: None)
         return time.perf_counter() - start
 
 
-def on_cores(cores: list[int], open_estimator: OpenEstimator, pictures: Path, rounds: int) -> tuple[float, float]:
+def on_cores(cores: list[int], open_estimator: OpenEstimator, images: Path, rounds: int) -> tuple[float, float]:
     """Median seconds of both engines on these cores."""
     os.sched_setaffinity(0, cores)
     os.environ.pop("OMP_NUM_THREADS", None)  # Ray gives its workers one thread each
@@ -86,7 +86,7 @@ def on_cores(cores: list[int], open_estimator: OpenEstimator, pictures: Path, ro
     os.environ["OMP_NUM_THREADS"] = str(len(cores))
     try:
         both = [
-            (plain_seconds(open_estimator, pictures), ray_seconds(open_estimator, pictures, len(cores)))
+            (plain_seconds(open_estimator, images), ray_seconds(open_estimator, images, len(cores)))
             for _ in range(rounds)
         ]
     finally:
@@ -98,7 +98,7 @@ def on_cores(cores: list[int], open_estimator: OpenEstimator, pictures: Path, ro
 def main() -> None:
     allowed = sorted(os.sched_getaffinity(0))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--shard", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cores", type=int, nargs="+", default=[2**n for n in range(10) if 2**n <= len(allowed)])
@@ -107,15 +107,15 @@ def main() -> None:
     options = parser.parse_args()
     open_estimator = partial(PoseEstimator, options.weights, options.detector, device="cpu")
     print(f"{platform.machine()}, {len(allowed)} cores, load {os.getloadavg()[0]:.1f} at the start")
-    print(f"{options.pictures} pictures of 640x480 in shards of {options.shard}, {options.rounds} rounds\n")
-    print("| cores | plain, pictures/s | Ray, pictures/s | Ray / plain | Ray / Ray of the first row |")
+    print(f"{options.images} images of 640x480 in shards of {options.shard}, {options.rounds} rounds\n")
+    print("| cores | plain, images/s | Ray, images/s | Ray / plain | Ray / Ray of the first row |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        draw_archives(Path(folder), options.pictures, options.shard)
+        draw_archives(Path(folder), options.images, options.shard)
         first = None
         for count in options.cores:
             seconds = on_cores(allowed[:count], open_estimator, Path(folder), options.rounds)
-            plain, on_ray = (options.pictures / each for each in seconds)
+            plain, on_ray = (options.images / each for each in seconds)
             first = first or on_ray
             print(f"| {count} | {plain:.2f} | {on_ray:.2f} | {on_ray / plain:.2f} | {on_ray / first:.2f} |", flush=True)
 

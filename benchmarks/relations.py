@@ -1,6 +1,6 @@
 """Whether a network knows who belongs together: its relation map held to the truth on held-out crops.
 
-`python benchmarks/relations.py MODEL_DIR ANNOTATIONS.json PICTURES_DIR [--crops 320]`
+`python benchmarks/relations.py MODEL_DIR ANNOTATIONS.json IMAGES_DIR [--crops 320]`
 
 A correlation of 0, or an error no smaller than the variance of the truth, says that the map knows nothing.
 """
@@ -22,12 +22,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("annotations", type=Path)
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--crops", type=int, default=320, help="the first so many people")
     arguments = parser.parse_args()
     model, config = load_model(arguments.model)
     model.eval()
-    people = PoseDataset([DataSource(arguments.annotations, arguments.pictures)], config, augmented=False)
+    people = PoseDataset([DataSource(arguments.annotations, arguments.images)], config, augmented=False)
     found, wanted = [], []
     for first in range(0, min(arguments.crops, len(people)), BATCH):
         last = min(first + BATCH, arguments.crops, len(people))

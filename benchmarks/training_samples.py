@@ -1,11 +1,11 @@
 """How many labelled training crops a core makes, beside the pipeline that pose projects usually have.
 
-`python benchmarks/training_samples.py LABELS PICTURES_DIR [--crops 256]`
+`python benchmarks/training_samples.py LABELS IMAGES_DIR [--crops 256]`
 
-The usual pipeline makes one sample at a time: it decodes the picture, warps the crop and draws each Gaussian and limb
-with numpy. Ours keeps decoded pictures, warps only what a crop shows, and makes the labels of a batch at once, on the
+The usual pipeline makes one sample at a time: it decodes the image, warps the crop and draws each Gaussian and limb
+with numpy. Ours keeps decoded images, warps only what a crop shows, and makes the labels of a batch at once, on the
 device of the training. Both make the labels of RSGNet W32 at 256x192 with the paper's augmentation, on one thread; from
-the first pass over the pictures, and with pictures in memory.
+the first pass over the images, and with images in memory.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from rsgnet.config import PoseConfig
-from rsgnet.data.annotations import AnnotatedPicture, Person, read_annotations
+from rsgnet.data.annotations import AnnotatedImage, Person, read_annotations
 from rsgnet.data.augment import training_affine
 from rsgnet.data.batches import Draw
 from rsgnet.data.dataset import PoseDataset, Sample
@@ -48,17 +48,17 @@ def limb(shape_hw: tuple[int, int], start: np.ndarray, end: np.ndarray, width: f
 
 
 def usual_sample(
-    path: Path, picture: AnnotatedPicture, person: Person, skeleton: Skeleton, config: PoseConfig, seed: int
+    path: Path, image: AnnotatedImage, person: Person, skeleton: Skeleton, config: PoseConfig, seed: int
 ) -> tuple[np.ndarray, ...]:
     """One sample, as a script would make it."""
     random, crop, loss = np.random.default_rng(seed), config.crop, config.training.loss
     augment = config.training.augment
     affine, flip = training_affine(person.box_xywh, person.keypoints, skeleton, crop, augment, random)
-    image = Image.open(path).convert("RGB")
+    opened = Image.open(path).convert("RGB")
     back = invert_affine(affine).ravel().tolist()
-    pixels = image.transform(crop.size_wh, Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
+    pixels = opened.transform(crop.size_wh, Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
     values = (np.asarray(pixels, np.float32) / 255 - crop.mean) / crop.std
-    people = [person, *(other for other in picture.people if other is not person and other.labelled)]
+    people = [person, *(other for other in image.people if other is not person and other.labelled)]
     target = np.zeros((len(skeleton), *crop.heatmap_shape_hw), np.float32)
     everyone = np.zeros_like(target)
     limbs = np.zeros((len(skeleton.limbs), *crop.heatmap_shape_hw), np.float32)
@@ -78,14 +78,14 @@ def usual_sample(
     return values.transpose(2, 0, 1), target, everyone, limbs
 
 
-def usual_rate(labels: Path, pictures: Path, config: PoseConfig, crops: int, seed: int) -> float:
+def usual_rate(labels: Path, images: Path, config: PoseConfig, crops: int, seed: int) -> float:
     annotations = read_annotations(labels)
-    people = [(picture, person) for picture in annotations.pictures for person in picture.people if person.labelled]
+    people = [(image, person) for image in annotations.images for person in image.people if person.labelled]
     chosen = np.random.default_rng(seed).permutation(len(people))[:crops]
     start = time.perf_counter()
     for index in chosen:
-        picture, person = people[index]
-        usual_sample(pictures / picture.file_name, picture, person, annotations.skeleton, config, int(index))
+        image, person = people[index]
+        usual_sample(images / image.file_name, image, person, annotations.skeleton, config, int(index))
     return len(chosen) / (time.perf_counter() - start)
 
 
@@ -103,7 +103,7 @@ def our_rate(dataset: PoseDataset, crops: int, seed: int, turn: int) -> float:
 def main() -> None:
     parser = measuring.arguments_of(__doc__, threads=1, rounds=5)
     parser.add_argument("labels", type=Path)
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--crops", type=int, default=256)
     arguments: argparse.Namespace = parser.parse_args()
     measuring.use_threads(1)
@@ -112,8 +112,8 @@ def main() -> None:
     assert isinstance(config, PoseConfig)
     rates: dict[str, list[float]] = {"usual": [], "first pass": [], "from memory": []}
     for turn in range(arguments.rounds):
-        dataset = PoseDataset([parse_source(f"{arguments.labels}:{arguments.pictures}")], config, augmented=True)
-        rates["usual"].append(usual_rate(arguments.labels, arguments.pictures, config, arguments.crops, turn))
+        dataset = PoseDataset([parse_source(f"{arguments.labels}:{arguments.images}")], config, augmented=True)
+        rates["usual"].append(usual_rate(arguments.labels, arguments.images, config, arguments.crops, turn))
         rates["first pass"].append(our_rate(dataset, arguments.crops, turn, 0))
         rates["from memory"].append(our_rate(dataset, arguments.crops, turn, 1))
     figures = [

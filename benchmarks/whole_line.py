@@ -1,10 +1,10 @@
-"""What a picture costs from file to file: with the people in it, one by one or together, and where the time goes.
+"""What an image costs from file to file: with the people in it, one by one or together, and where the time goes.
 
-`python benchmarks/whole_line.py PICTURES_DIR [--weights DIR]`
+`python benchmarks/whole_line.py IMAGES_DIR [--weights DIR]`
 
-Three things are measured with W32 at 256x192, random weights where none are given. A picture's cost with 1 to 60 boxes
+Three things are measured with W32 at 256x192, random weights where none are given. An image's cost with 1 to 60 boxes
 in it: what one more person costs, at every step. The share of the time that is the detector's and the network's while
-pictures are read, drawn and written with the detector that ships. And how many pictures of two people a second go
+images are read, drawn and written with the detector that ships. And how many images of two people a second go
 through together beside one call for each, which is measured with nano, too.
 """
 
@@ -21,17 +21,17 @@ import numpy as np
 
 from rsgnet.checkpoint import build, save_model
 from rsgnet.export.directory import export_onnx
+from rsgnet.images import read_image
 from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import overlay_names, write_predictions
 from rsgnet.inference.run_record import record_run
-from rsgnet.inference.sources import find_pictures
-from rsgnet.pictures import read_picture
+from rsgnet.inference.sources import find_images
 from rsgnet.presets import preset_named
 
 PRESET = "rsgnet-w32-256x192-coco"
 CROWDS = (1, 10, 20, 30, 40, 50, 60)
-FEW = 2  # people in a picture that has few
+FEW = 2  # people in an image that has few
 
 
 class Stopwatch:
@@ -82,7 +82,7 @@ def further_people(weights: Path, photo: Photo, arguments: argparse.Namespace) -
     each = [(seconds[more] - seconds[fewer]) / (more - fewer) for fewer, more in steps]
     whole = (seconds[CROWDS[-1]] - seconds[CROWDS[0]]) / (CROWDS[-1] - CROWDS[0])
     figures = [
-        measuring.Figure(f"milliseconds of a picture with {count} people", times.spread(str(count)).scaled(1000))
+        measuring.Figure(f"milliseconds of an image with {count} people", times.spread(str(count)).scaled(1000))
         for count in CROWDS
     ]
     apart = measuring.Spread.of([abs(step / whole - 1) for step in each])
@@ -95,7 +95,7 @@ def further_people(weights: Path, photo: Photo, arguments: argparse.Namespace) -
 
 
 def share_in_networks(weights: Path, folder: Path, arguments: argparse.Namespace) -> list[measuring.Figure]:
-    files = find_pictures([str(folder)])[: arguments.pictures_in_line]
+    files = find_images([str(folder)])[: arguments.images_in_line]
     shares = []
     for _ in range(arguments.rounds):
         estimator = PoseEstimator(weights, backend=arguments.backend, flip_test=False)
@@ -108,7 +108,7 @@ def share_in_networks(weights: Path, folder: Path, arguments: argparse.Namespace
             write_predictions(estimator.stream(files), Path(out), overlays, lambda *_: None, record)
             passed = time.perf_counter() - start
         shares.append(sum(part.seconds for part in parts) / passed)
-    what = f"share of the time in detector and network, {len(files)} pictures drawn and written"
+    what = f"share of the time in detector and network, {len(files)} images drawn and written"
     return [measuring.at_least(what, measuring.Spread.of(shares), 0.85)]
 
 
@@ -119,17 +119,17 @@ def together(name: str, weights: str | Path, photos: list[Photo], arguments: arg
         "one by one": lambda: [estimator(photo) for photo in photos],
     }
     times = measuring.SideBySide(rivals, arguments.rounds, arguments.seconds)
-    what = f"{name}: pictures of {FEW} people together, to one call for each"
+    what = f"{name}: images of {FEW} people together, to one call for each"
     return measuring.at_least(what, times.ratio("one by one", to="together"), 1.5)
 
 
 def main() -> None:
     parser = measuring.arguments_of(__doc__)
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--weights", type=Path, help="a model directory")
     parser.add_argument("--backend", default="onnx")
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--pictures-in-line", type=int, default=48)
+    parser.add_argument("--images-in-line", type=int, default=48)
     arguments = parser.parse_args()
     measuring.use_threads(arguments.threads)
     measuring.print_machine(arguments.threads)
@@ -139,11 +139,11 @@ def main() -> None:
             config = preset_named(PRESET)
             save_model(build(config), config, weights)
             export_onnx(weights)
-        files = find_pictures([str(arguments.pictures)])[:32]
-        photos = [Photo(read_picture(file.path), file.file_name) for file in files]
+        files = find_images([str(arguments.images)])[:32]
+        photos = [Photo(read_image(file.path), file.file_name) for file in files]
         few = [with_boxes(photo, FEW, seed) for seed, photo in enumerate(photos)]
         figures = further_people(weights, photos[0], arguments)
-        figures += share_in_networks(weights, arguments.pictures, arguments)
+        figures += share_in_networks(weights, arguments.images, arguments)
         figures += [together("nano", "nano", few, arguments), together(PRESET, weights, few, arguments)]
     measuring.report("whole_line", figures, arguments)
 

@@ -16,7 +16,7 @@ import rsgnet
 
 # Rooms of the package that have a page of their own, and what is in them; the commands have theirs out of typer.
 ROOMS = {
-    "inference": "The line from pictures to poses, in numpy.",
+    "inference": "The line from images to poses, in numpy.",
     "poses": "What leaves it.",
     "skeletons": "Which keypoints there are.",
     "data": "Labels, crops, simulated crowds.",
@@ -24,7 +24,7 @@ ROOMS = {
     "calibrate": "Fitting ownership.",
     "model": "The network, one part of the paper a module. Needs `rsgnet[train]`.",
     "training": "Losses and runs. Needs `rsgnet[train]`.",
-    "scaleout": "Millions of pictures on Ray. Needs `rsgnet[ray]`.",
+    "scaleout": "Millions of images on Ray. Needs `rsgnet[ray]`.",
     "export": "Networks for ONNX Runtime and OpenVINO. Needs `rsgnet[train]`.",
     "checkpoint": "Model directories and published checkpoints. Needs `rsgnet[train]`.",
     "config": "Everything that can be set, with `--set` too.",
@@ -32,8 +32,8 @@ ROOMS = {
     "detector_config": "What can be set of person detectors.",
     "presets": "The rows of the paper's tables, and `nano` and `small`.",
     "heatmaps": "Keypoints to heatmaps and back.",
-    "geometry": "Boxes, and the map between a picture and a crop.",
-    "draw": "People over a picture.",
+    "geometry": "Boxes, and the map between an image and a crop.",
+    "draw": "People over an image.",
     "server": "The service.",
     "errors": "What is raised.",
 }

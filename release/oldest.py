@@ -18,7 +18,7 @@ TESTS = {
     "light": [
         "tests/evaluation", "tests/inference", "tests/cli/test_crowds.py", "tests/cli/test_data.py",
         "tests/test_cli.py", "tests/test_config.py", "tests/test_draw.py", "tests/test_files.py",
-        "tests/test_geometry.py", "tests/test_heatmaps.py", "tests/test_pictures.py", "tests/test_poses.py",
+        "tests/test_geometry.py", "tests/test_heatmaps.py", "tests/test_images.py", "tests/test_poses.py",
         "tests/test_presets.py", "tests/test_public_names.py", "tests/test_skeletons.py", "tests/test_tiles.py",
     ],
     "train": [

@@ -90,7 +90,7 @@ def box_network(tmp_path: Path) -> Callable[..., Path]:
         config = replace(DetectorConfig(name="detector"), size_wh=(64, 64))
         count = len(scores)
         nodes = [
-            helper.make_node("Shape", ["pictures"], ["batch"], start=0, end=1),
+            helper.make_node("Shape", ["images"], ["batch"], start=0, end=1),
             helper.make_node("Concat", ["batch", "boxes_tail"], ["boxes_shape"], axis=0),
             helper.make_node("Concat", ["batch", "scores_tail"], ["scores_shape"], axis=0),
             helper.make_node("Expand", ["boxes", "boxes_shape"], ["boxes_xyxy"]),
@@ -99,7 +99,7 @@ def box_network(tmp_path: Path) -> Callable[..., Path]:
         graph = helper.make_graph(
             nodes,
             "boxes",
-            [helper.make_tensor_value_info("pictures", TensorProto.UINT8, ["batch", 64, 64, 3])],
+            [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 64, 64, 3])],
             [
                 helper.make_tensor_value_info("boxes_xyxy", TensorProto.FLOAT, ["batch", count, 4]),
                 helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", count]),
@@ -130,7 +130,7 @@ def _save(onnx: Any, graph: Any, config: PoseConfig | DetectorConfig, directory:
 
 @pytest.fixture
 def colours() -> Callable[..., np.ndarray]:
-    """Draws a black picture with round blobs: red for the odd keypoints, blue for the even ones, green for the nose."""
+    """Draws a black image with round blobs: red for the odd keypoints, blue for the even ones, green for the nose."""
 
     def draw(size_wh: tuple[int, int], red: Any, blue: Any, green: Any, sigma: float = 6.0) -> np.ndarray:
         y, x = np.mgrid[: size_wh[1], : size_wh[0]]
@@ -145,7 +145,7 @@ PEOPLE_COLOURS = [(220, 60, 60), (60, 200, 60), (60, 80, 230), (210, 200, 40), (
 
 @pytest.fixture
 def people_set(tmp_path: Path) -> tuple[Path, Path]:
-    """A COCO file with polygon masks and its pictures: six, each of one person of one colour before the same grey."""
+    """A COCO file with polygon masks and its images: six, each of one person of one colour before the same grey."""
     body = {  # across and down, of a standing person's box
         "nose": (50, 6), "left_eye": (54, 5), "right_eye": (46, 5), "left_ear": (60, 6), "right_ear": (40, 6),
         "left_shoulder": (72, 18), "right_shoulder": (28, 18), "left_elbow": (84, 34), "right_elbow": (16, 34),
@@ -156,9 +156,9 @@ def people_set(tmp_path: Path) -> tuple[Path, Path]:
     images, annotations = [], []
     for number, colour in enumerate(PEOPLE_COLOURS, 1):
         left, top, width, height = 100 + 8 * number, 30 + 3 * number, 60, 150
-        picture = np.full((220, 300, 3), 128, np.uint8)
-        picture[top : top + height, left : left + width] = colour
-        Image.fromarray(picture).save(tmp_path / "images" / f"{number}.png")
+        image = np.full((220, 300, 3), 128, np.uint8)
+        image[top : top + height, left : left + width] = colour
+        Image.fromarray(image).save(tmp_path / "images" / f"{number}.png")
         right, bottom = left + width, top + height
         triples = [(left + width * x / 100, top + height * y / 100, 2) for x, y in body.values()]
         images.append({"id": number, "file_name": f"{number}.png", "width": 300, "height": 220})
@@ -208,9 +208,9 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
                 audio = target.add_stream(sound, rate=16_000)
                 audio.layout = "mono"
             for index in range(frames):
-                picture = np.full((size_wh[1], size_wh[0], 3), 8 * index % 200, np.uint8)
-                picture[: size_wh[1] // 2, : size_wh[0] // 2] = 255
-                frame = av.VideoFrame.from_ndarray(picture)
+                image = np.full((size_wh[1], size_wh[0], 3), 8 * index % 200, np.uint8)
+                image[: size_wh[1] // 2, : size_wh[0] // 2] = 255
+                frame = av.VideoFrame.from_ndarray(image)
                 frame.pts, frame.time_base = (times_ms[index] if times_ms else 100 * index), MILLISECOND
                 target.mux(video.encode(frame))
                 if audio is not None:

@@ -80,7 +80,7 @@ class TestHelp:
 class TestPredict:
     def test_a_folder(self, rsgnet, line, photos, tmp_path):
         code, _, errors = rsgnet("predict", photos, "--out", tmp_path / "out", *line)
-        assert code == 0 and errors == [f"3 of 3 pictures, 3 people -> {tmp_path / 'out'}"]
+        assert code == 0 and errors == [f"3 of 3 images, 3 people -> {tmp_path / 'out'}"]
         assert written(tmp_path / "out") == ["a.jpg", "b.jpg", "poses.json", "run.json", "sub/a.jpg"]
         results = json.loads((tmp_path / "out" / "poses.json").read_text())
         assert [result["file_name"] for result in results] == ["a.png", "b.jpg", "sub/a.png"]
@@ -92,21 +92,21 @@ class TestPredict:
         assert code == 0 and written(tmp_path / "out") == ["poses.json", "run.json"]
         assert len(json.loads((tmp_path / "out" / "poses.json").read_text())) == 2
 
-    def test_bad_pictures_get_a_line_each_and_the_others_are_done(self, rsgnet, line, photos, tmp_path):
+    def test_bad_images_get_a_line_each_and_the_others_are_done(self, rsgnet, line, photos, tmp_path):
         (photos / "empty.jpg").write_bytes(b"")
-        (photos / "text.jpg").write_text("no picture\n" * 9)
+        (photos / "text.jpg").write_text("no image\n" * 9)
         (photos / "cut.jpg").write_bytes((photos / "b.jpg").read_bytes()[:200])
         Image.new("RGB", (300, 300)).save(photos / "large.png")
         arguments = ["--out", tmp_path / "out", "--max-pixels", 80_000, *line]
         code, _, errors = rsgnet("predict", photos, "nowhere.jpg", *arguments)
-        assert code == 1 and len(errors) == 6 and errors[-1].startswith("3 of 8 pictures")
+        assert code == 1 and len(errors) == 6 and errors[-1].startswith("3 of 8 images")
         for said, (name, reason) in zip(
             errors,
             [
                 ("cut.jpg", "truncated"),
                 ("empty.jpg", "empty"),
                 ("large.png", "over the limit of 80000 pixels"),
-                ("text.jpg", "not a picture"),
+                ("text.jpg", "not an image"),
                 ("nowhere.jpg", "no such file"),
             ],
             strict=False,
@@ -127,11 +127,11 @@ class TestPredict:
         results = json.loads((tmp_path / "out" / "poses.json").read_text())
         assert code == 0 and [(r["image_id"], r["bbox"]) for r in results] == [(5, [1, 2, 30, 40])]
 
-    def test_boxes_of_a_file_about_other_pictures(self, rsgnet, pose_network, photos, tmp_path):
+    def test_boxes_of_a_file_about_other_images(self, rsgnet, pose_network, photos, tmp_path):
         (tmp_path / "b.json").write_text(json.dumps([{"file_name": "x.jpg", "bbox": [1, 2, 30, 40], "score": 1}]))
         arguments = ["--detector", f"boxes:{tmp_path / 'b.json'}", "--weights", pose_network()]
         code, _, errors = rsgnet("predict", photos, "--out", tmp_path / "out", *arguments)
-        assert code == 1 and "boxes for none of these pictures" in errors[-1]
+        assert code == 1 and "boxes for none of these images" in errors[-1]
 
     def test_switches_reach_the_line(self, rsgnet, line, photos, colours, tmp_path):
         Image.fromarray(colours((64, 64), (20, 20), (40, 40), (30, 30))).save(photos / "a.png")
@@ -147,7 +147,7 @@ class TestPredict:
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
-            (["empty"], "no pictures in this folder"),
+            (["empty"], "no images in this folder"),
             (["photos", "--weights", "giant"], "no weights 'giant'"),
             (["photos", "--weights", "cut.onnx"], "cut.onnx"),
             (["photos", "--weights", "boxes"], "not the weights of a pose network"),
@@ -208,7 +208,7 @@ class TestPredict:
 class TestEvaluate:
     @pytest.fixture
     def truth(self, workplace, photos, colours):
-        """Pictures whose colours are where the keypoints are: the tiny network finds them all."""
+        """Images whose colours are where the keypoints are: the tiny network finds them all."""
         images, people = [], []
         for index in range(3):
             red, blue, green = np.array([[60, 40], [90, 60], [75, 90]]) + 10 * index
@@ -254,7 +254,7 @@ class TestEvaluate:
         assert metrics["settings"]["resamples"] == 1000 and metrics["settings"]["protocol"] == "coco"
         assert metrics["errors"]["all"]["matched_people"] == 3
 
-    def test_with_a_detector_and_a_missing_picture(self, rsgnet, truth, photos, line, tmp_path):
+    def test_with_a_detector_and_a_missing_image(self, rsgnet, truth, photos, line, tmp_path):
         (photos / "c1.png").unlink()
         code, _, errors = rsgnet(
             "evaluate", "--annotations", truth, "--images", photos, "--out", tmp_path / "out", *line, "--no-flip"
@@ -275,7 +275,7 @@ class TestEvaluate:
             (["--images", "photos", "--boxes", "nowhere.json"], "nowhere.json: cannot be read"),
             (["--results", "nowhere.json"], "nowhere.json"),
             (["--results", "truth.json"], "truth.json"),
-            (["--results", "wrong.json"], "wrong.json: entry 0 (id 4): truth.json has no picture of image_id 99"),
+            (["--results", "wrong.json"], "wrong.json: entry 0 (id 4): truth.json has no image of image_id 99"),
             (["--images", "photos", "--compare", "wrong.json"], "wrong.json: entry 0 (id 4)"),
             (["--images", "photos", "--protocol", "crowdpose"], "the crowdpose protocol is for crowdpose14 people"),
             (["--images", "photos", "--protocol", "mpii"], "no protocol is named 'mpii'"),
@@ -342,7 +342,7 @@ class TestTrain:
             Path("runs/x"),
         )
         assert seen["resume"] and seen["validation"] == "v.json" and seen["start_from"] is None
-        assert seen["teacher"]().config.name == "nano"
+        assert seen["teacher"].open().config.name == "nano" and seen["teacher"].paddings == (1.25,)
 
     def test_an_unknown_preset(self, rsgnet, tmp_path):
         pytest.importorskip("rsgnet.training.run")

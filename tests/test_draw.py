@@ -10,15 +10,15 @@ def black(width, height):
     return np.zeros((height, width, 3), np.uint8)
 
 
-def drawn(picture, places, scores, **options):
-    return np.asarray(draw_poses(picture, np.array([places], float), np.array([scores]), EDGES, **options))
+def drawn(image, places, scores, **options):
+    return np.asarray(draw_poses(image, np.array([places], float), np.array([scores]), EDGES, **options))
 
 
 def test_a_line_joins_two_keypoints_and_nothing_else_is_touched():
-    picture = drawn(black(100, 60), [[20, 30], [80, 30]], [1.0, 1.0])
-    assert picture.shape == (60, 100, 3) and picture.dtype == np.uint8
-    assert picture[30, 50].max() > 200  # in the middle of the line
-    assert picture[10, 50].max() == 0 and picture[30, 5].max() == 0
+    image = drawn(black(100, 60), [[20, 30], [80, 30]], [1.0, 1.0])
+    assert image.shape == (60, 100, 3) and image.dtype == np.uint8
+    assert image[30, 50].max() > 200  # in the middle of the line
+    assert image[10, 50].max() == 0 and image[30, 5].max() == 0
 
 
 def test_the_line_is_centred_on_the_pixel_that_a_keypoint_names():
@@ -40,14 +40,14 @@ def test_what_is_not_to_be_seen_is_not_drawn(places, scores):
 
 
 def test_an_unsure_keypoint_takes_its_lines_away():
-    picture = drawn(black(100, 60), [[20, 30], [80, 30]], [1.0, 0.1])
-    assert picture[30, 20].max() > 0 and picture[30, 50].max() == 0
+    image = drawn(black(100, 60), [[20, 30], [80, 30]], [1.0, 0.1])
+    assert image[30, 20].max() > 0 and image[30, 50].max() == 0
 
 
-def test_the_picture_given_is_left_alone():
-    picture = black(100, 60)
-    drawn(picture, [[20, 30], [80, 30]], [1.0, 1.0])
-    assert picture.max() == 0
+def test_the_image_given_is_left_alone():
+    image = black(100, 60)
+    drawn(image, [[20, 30], [80, 30]], [1.0, 1.0])
+    assert image.max() == 0
 
 
 @pytest.mark.parametrize("size_wh", [(1, 1), (1, 5000), (5000, 1), (2, 3), (4000, 3001)])
@@ -56,9 +56,9 @@ def test_any_shape_is_drawn_on(size_wh):
     assert drawn(black(*size_wh), places, [1.0, 1.0]).shape == (size_wh[1], size_wh[0], 3)
 
 
-def test_nobody_leaves_the_picture_as_it_was():
-    picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
-    assert np.array_equal(draw_poses(picture, np.zeros((0, 2, 2)), np.zeros((0, 2)), EDGES), picture)
+def test_nobody_leaves_the_image_as_it_was():
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    assert np.array_equal(draw_poses(image, np.zeros((0, 2, 2)), np.zeros((0, 2)), EDGES), image)
 
 
 def test_neighbours_have_colours_far_apart():
@@ -95,8 +95,8 @@ def test_people_who_are_tracked_have_the_colour_of_their_number_and_it_by_them()
     place = np.array([[[50, 80], [150, 80]]], float)
 
     def shown(number):
-        picture = draw_poses(black(200, 120), place, np.ones((1, 2)), EDGES, track_ids=np.array([number]))
-        return np.asarray(picture, int)
+        image = draw_poses(black(200, 120), place, np.ones((1, 2)), EDGES, track_ids=np.array([number]))
+        return np.asarray(image, int)
 
     for number in (3, 4):
         assert shown(number)[80, 100] == pytest.approx(person_colour(number), abs=6)

@@ -90,7 +90,7 @@ def test_crop_affine_puts_the_regions_edge_on_the_crops_edge(pixel_centre, left)
 
 
 def test_a_region_rotated_clockwise_turns_its_content_counterclockwise():
-    """The region's top points right in the picture at 90 degrees; what lies right of the centre comes out on top."""
+    """The region's top points right in the image at 90 degrees; what lies right of the centre comes out on top."""
     matrix = crop_affine([50, 70], [64, 64], (64, 64), 90)
     np.testing.assert_allclose(apply_affine(matrix, [[60, 70]]), [[32, 22]], atol=1e-12)
 
@@ -136,7 +136,7 @@ class TestGolden:
             np.testing.assert_allclose(found, matrix, rtol=1e-4, atol=1e-3)
             np.testing.assert_allclose(apply_affine(found, points), mapped, rtol=1e-5, atol=0.02)
 
-    def test_heatmap_places_return_to_the_picture_as_published(self, shared):
+    def test_heatmap_places_return_to_the_image_as_published(self, shared):
         golden = np.load(shared("golden/ops/affine.npz"))
         keys = ("center", "scale", "output_size", "heat_coords", "transform_preds_out")
         for centre, scale, size, places, mapped in zip(*map(golden.get, keys), strict=True):

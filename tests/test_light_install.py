@@ -39,7 +39,7 @@ import rsgnet
 for package in ("rsgnet.inference", "rsgnet.evaluation", "rsgnet.calibrate", "rsgnet.server"):
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
         importlib.import_module(module.name)
-for module in ("cli", "draw", "poses", "pictures", "presets", "config", "heatmaps", "data.annotations", "data.catalog",
+for module in ("cli", "draw", "poses", "images", "presets", "config", "heatmaps", "data.annotations", "data.catalog",
                "data.check", "data.crowds", "cli.data"):
     importlib.import_module("rsgnet." + module)
 for name in rsgnet.__all__:

@@ -117,12 +117,12 @@ class TestPoses:
         keypoints = people.to_supervision()
         assert np.array_equal(keypoints.xy, people.keypoints_xy) and len(keypoints) == 2
 
-    def test_draw_needs_a_picture(self):
+    def test_draw_needs_a_image(self):
         with pytest.raises(RSGNetError, match="draw"):
             poses().draw()
-        kept = replace(poses(), picture=np.zeros((100, 100, 3), np.uint8))
+        kept = replace(poses(), image=np.zeros((100, 100, 3), np.uint8))
         assert kept.draw().size == (100, 100)
-        assert np.array_equal(np.asarray(kept.draw()), np.asarray(poses().draw(kept.picture)))
+        assert np.array_equal(np.asarray(kept.draw()), np.asarray(poses().draw(kept.image)))
 
 
 class TestCandidates:
@@ -185,7 +185,7 @@ class TestOwnership:
 
 
 def test_tracks_go_with_their_people():
-    tracked = poses(3, track_ids=np.array([4, -1, 9]), picture=np.zeros((100, 100, 3), np.uint8))
+    tracked = poses(3, track_ids=np.array([4, -1, 9]), image=np.zeros((100, 100, 3), np.uint8))
     assert tracked[[2, 0]].track_ids.tolist() == [9, 4]
     assert [result["track_id"] for result in tracked.to_coco()] == [4, -1, 9]
     assert "track_id" not in poses().to_coco()[0]

@@ -13,11 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rsgnet.errors import AnnotationError, PictureError, RSGNetError, WeightsError
+    from rsgnet.errors import AnnotationError, ImageError, RSGNetError, WeightsError
+    from rsgnet.images import read_image
     from rsgnet.inference.boxes import Boxes, Photo
     from rsgnet.inference.detector import open_detector
     from rsgnet.inference.estimator import PoseEstimator
-    from rsgnet.pictures import read_picture
     from rsgnet.poses import Poses
     from rsgnet.skeletons import COCO17, CROWDPOSE14, Skeleton
 
@@ -26,15 +26,15 @@ __all__ = [
     "CROWDPOSE14",
     "AnnotationError",
     "Boxes",
+    "ImageError",
     "Photo",
-    "PictureError",
     "PoseEstimator",
     "Poses",
     "RSGNetError",
     "Skeleton",
     "WeightsError",
     "open_detector",
-    "read_picture",
+    "read_image",
 ]
 
 _HOMES = {
@@ -43,14 +43,14 @@ _HOMES = {
     "AnnotationError": "errors",
     "Boxes": "inference.boxes",
     "Photo": "inference.boxes",
-    "PictureError": "errors",
+    "ImageError": "errors",
     "PoseEstimator": "inference.estimator",
     "Poses": "poses",
     "RSGNetError": "errors",
     "Skeleton": "skeletons",
     "WeightsError": "errors",
     "open_detector": "inference.detector",
-    "read_picture": "pictures",
+    "read_image": "images",
 }
 
 

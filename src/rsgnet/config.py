@@ -66,10 +66,10 @@ class NeckConfig(Strict):
             convolutions on the deepest map) or "pyramid" (all maps merged, from the deepest to the wanted).
         width: Channels of the pyramid.
         residuals: ResNet blocks at each stride of the pyramid.
-        deepest_stride: Picture pixels per pixel of the coarsest map that is read.
+        deepest_stride: Image pixels per pixel of the coarsest map that is read.
     """
 
-    kind: Literal["none", "deconvolutions", "pyramid", "pixel_shuffle"] = "none"
+    kind: Literal["none", "deconvolutions", "pyramid"] = "none"
     width: int = 64
     residuals: int = 0
     deepest_stride: int = 32
@@ -230,8 +230,8 @@ class AugmentConfig(Strict):
         half_body: Probability that a person with more than 8 labelled keypoints is cropped to one half of the body.
         colour: Spread of brightness, contrast and saturation about 1, uniform.
         paste: Probability that other people, cut out of the training data by their masks, are pasted before and behind
-            a crop's person, or into a detector's picture.
-        mosaic: Probability that a detector's picture is made of four.
+            a crop's person, or into a detector's image.
+        mosaic: Probability that a detector's image is made of four.
     """
 
     rotation_deg: float = 45.0

@@ -16,7 +16,7 @@ class DetectorConfig(Strict):
         name: The preset it came from.
         backbone: Name of a timm model.
         neck: What brings its maps to the stride.
-        size_wh: Width and height of the input; pictures are scaled to fit and padded at the right and bottom.
+        size_wh: Width and height of the input; images are scaled to fit and padded at the right and bottom.
         stride: Input pixels per heatmap pixel.
         max_boxes: How many boxes it returns at the most.
         box_threshold: Boxes that score less are left out where nobody asks for another threshold.
@@ -44,20 +44,20 @@ class FasterRCNNConfig(Strict):
     Attributes:
         name: The preset it came from.
         backbone: Name of a torchvision ResNet.
-        shorter_side_px: What pictures' shorter sides are scaled to: in training one of these, drawn for each picture,
+        shorter_side_px: What images' shorter sides are scaled to: in training one of these, drawn for each image,
             in prediction the last.
-        longer_side_px: Pictures whose longer side would be longer are scaled to this instead.
+        longer_side_px: Images whose longer side would be longer are scaled to this instead.
         trained_stages: How many of an ImageNet backbone's five stages are trained, counted from the deepest; its batch
             norms keep their statistics. Without `training.pretrained` all are trained, and so are the norms.
         proposals: How many boxes the first stage hands to the second in prediction; twice as many in training.
-        sampled_boxes: Of these, how many of each picture the second stage learns from.
+        sampled_boxes: Of these, how many of each image the second stage learns from.
         max_boxes: How many boxes it returns at the most.
         box_threshold: Boxes that score less are left out where nobody asks for another threshold.
         nms_threshold: Of two boxes that overlap (IoU) more than this the lower-scored goes; a higher one keeps more
             people who overlap, and more people found twice.
         mean: Mean of each RGB channel, values in 0..1.
         std: Standard deviation of each RGB channel.
-        training: How it is or was trained, a batch being whole pictures; of the augmentation mirroring, colour and
+        training: How it is or was trained, a batch being whole images; of the augmentation mirroring, colour and
             pasting are used.
 
     Raises:
@@ -80,7 +80,7 @@ class FasterRCNNConfig(Strict):
 
     def __post_init__(self) -> None:
         if not self.shorter_side_px or min(*self.shorter_side_px, self.longer_side_px) < 32:
-            raise RSGNetError(f"{self.name}: sides of pictures must be 32 pixels or more")
+            raise RSGNetError(f"{self.name}: sides of images must be 32 pixels or more")
         if min(self.proposals, self.sampled_boxes, self.max_boxes) < 1 or not 0 <= self.trained_stages <= 5:
             raise RSGNetError(f"{self.name}: numbers of boxes must be positive, trained_stages 0 to 5")
         if not 0 < self.nms_threshold <= 1 or not 0 <= self.box_threshold <= 1:

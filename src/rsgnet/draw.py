@@ -1,4 +1,4 @@
-"""Drawing people over a picture. Speaks arrays, so that everything above may draw."""
+"""Drawing people over an image. Speaks arrays, so that everything above may draw."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def person_colour(person: int) -> Colour:
 
 
 def draw_poses(
-    picture: NDArray[np.uint8],
+    image: NDArray[np.uint8],
     keypoints_xy: NDArray[np.floating],
     scores: NDArray[np.floating],
     edges: tuple[tuple[int, int], ...],
@@ -33,11 +33,11 @@ def draw_poses(
     rival: NDArray[np.integer] | None = None,
     track_ids: NDArray[np.integer] | None = None,
 ) -> Image.Image:
-    """A picture with each person's skeleton over it in a colour of its own.
+    """An image with each person's skeleton over it in a colour of its own.
 
     Args:
-        picture: (H, W, 3) RGB.
-        keypoints_xy: (N, K, 2) in picture pixels.
+        image: (H, W, 3) RGB.
+        keypoints_xy: (N, K, 2) in image pixels.
         scores: (N, K); the surer a keypoint, the more opaque.
         edges: Pairs of keypoints to join.
         threshold: Keypoints that score less are left out.
@@ -46,9 +46,9 @@ def draw_poses(
         track_ids: (N,) numbers that give people their colours, written above those who have one; -1 for none, grey.
 
     Returns:
-        The RGB picture.
+        The RGB image.
     """
-    base = Image.fromarray(picture)
+    base = Image.fromarray(image)
     finer = _SUPERSAMPLE if base.width * base.height <= _LARGEST_SUPERSAMPLED else 1
     layer = Image.new("RGBA", (base.width * finer, base.height * finer))
     pen = ImageDraw.Draw(layer)

@@ -22,8 +22,8 @@ class RSGNetError(ValueError):
         super().__init__(_one_line(str(message)))
 
 
-class PictureError(RSGNetError):
-    """A picture is missing, broken or over the pixel limit."""
+class ImageError(RSGNetError):
+    """An image is missing, broken or over the pixel limit."""
 
 
 class VideoError(RSGNetError):

@@ -1,6 +1,6 @@
-"""Boxes and the affine map between a picture and a crop of it.
+"""Boxes and the affine map between an image and a crop of it.
 
-Pictures have their origin at the top left, x to the right, y down. A coordinate names a pixel by its index; whether a
+Images have their origin at the top left, x to the right, y down. A coordinate names a pixel by its index; whether a
 pixel's centre lies at its index (`pixel_centre=0`, the released code's convention) or half a pixel further
 (`pixel_centre=0.5`, exact under scaling and mirroring) is said where it matters.
 """
@@ -37,15 +37,15 @@ def box_iou(first_xyxy: ArrayLike, second_xyxy: ArrayLike) -> Floats:
 
 
 def crop_region(box_xywh: ArrayLike, size_wh: tuple[int, int], padding: float = 1.25) -> tuple[Floats, Floats]:
-    """The region of the picture that is cropped for one box: the box widened to the crop's shape, then padded.
+    """The region of the image that is cropped for one box: the box widened to the crop's shape, then padded.
 
     Args:
-        box_xywh: (..., 4) left, top, width, height in picture pixels.
+        box_xywh: (..., 4) left, top, width, height in image pixels.
         size_wh: Width and height of the crop in pixels; only their ratio counts.
         padding: By how much the widened box grows ("padding 1.25").
 
     Returns:
-        (..., 2) centre and (..., 2) width and height of the region, in picture pixels.
+        (..., 2) centre and (..., 2) width and height of the region, in image pixels.
     """
     box = np.asarray(box_xywh, np.float64)
     aspect = size_wh[0] / size_wh[1]
@@ -61,15 +61,15 @@ def crop_affine(
     rotation_deg: float = 0.0,
     pixel_centre: float = 0.0,
 ) -> Floats:
-    """The affine map from picture pixels to crop pixels.
+    """The affine map from image pixels to crop pixels.
 
     The region's centre lands on the crop's centre and its width fills the crop's width.
 
     Args:
-        centre_xy: (2,) centre of the region in the picture.
+        centre_xy: (2,) centre of the region in the image.
         region_wh: (2,) its width and height; the width sets the scale.
         size_wh: Width and height of the crop.
-        rotation_deg: By how much the region is rotated in the picture, clockwise as seen (y points down).
+        rotation_deg: By how much the region is rotated in the image, clockwise as seen (y points down).
         pixel_centre: Where in a pixel its centre lies: 0 (as the released code) or 0.5 (exact).
 
     Returns:
@@ -98,7 +98,7 @@ def apply_affine(matrix: ArrayLike, points_xy: ArrayLike) -> Floats:
 
 
 def flip_affine(width: int) -> Floats:
-    """(2, 3) the map that mirrors a picture of that width left to right, in pixel indices."""
+    """(2, 3) the map that mirrors an image of that width left to right, in pixel indices."""
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]])
 
 

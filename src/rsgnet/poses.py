@@ -51,29 +51,29 @@ OWNERSHIP = ("present", "visible", "mine", "rival", "rival_claim")
 
 @dataclass(frozen=True, eq=False)
 class Poses:
-    """The people of one picture.
+    """The people of one image.
 
     Attributes:
         skeleton: The keypoints' names, order and edges.
-        keypoints_xy: (N, K, 2) places in picture pixels.
+        keypoints_xy: (N, K, 2) places in image pixels.
         scores: (N, K) how sure the network is of each, the height of its heatmap.
-        boxes_xyxy: (N, 4) the boxes that the poses were sought in, in picture pixels.
+        boxes_xyxy: (N, 4) the boxes that the poses were sought in, in image pixels.
         box_scores: (N,) the detector's scores of them.
         pose_scores: (N,) box score times the share of the person's keypoints, as far as they are present, that is
             expected to be right; without an ownership fit, times the mean score of the keypoints above the threshold.
-        size_wh: Width and height of the picture.
-        file_name: The picture's file name, "" where it has none.
-        image_id: The picture's id in an annotation file, None where it has none.
-        picture: (H, W, 3) the RGB picture itself where it is kept, for `draw`.
+        size_wh: Width and height of the image.
+        file_name: The image's file name, "" where it has none.
+        image_id: The image's id in an annotation file, None where it has none.
+        image: (H, W, 3) the RGB image itself where it is kept, for `draw`.
         present: (N, K) how likely each keypoint is there at all, in the crop about the person's box, in 0..1.
         visible: (N, K) how likely it is there and can be seen.
         mine: (N, K) how likely, if it is there, the place is right and this person's and nobody else's.
         rival: (N, K) the index of the person in these poses with the best claim to the same place, -1 for nobody.
         rival_claim: (N, K) that person's `mine` there, 0 where there is nobody.
         candidates: (N, K, P, 4) the places that competed for each keypoint, everyone's in the person's crop, highest
-            first: x, y in picture pixels, height, and how much the person's other keypoints are related to it in 0..1;
+            first: x, y in image pixels, height, and how much the person's other keypoints are related to it in 0..1;
             rows of zeros for none. None where the network gives none, or nobody was found.
-        track_ids: (N,) who each person is through the frames of a clip, from 1, -1 for nobody known; None of pictures.
+        track_ids: (N,) who each person is through the frames of a clip, from 1, -1 for nobody known; None of images.
 
     `present` to `rival_claim` are all None where the weights carry no ownership fit (`rsgnet calibrate`).
 
@@ -90,7 +90,7 @@ class Poses:
     size_wh: tuple[int, int]
     file_name: str = ""
     image_id: int | None = None
-    picture: NDArray[np.uint8] | None = field(default=None, repr=False)
+    image: NDArray[np.uint8] | None = field(default=None, repr=False)
     present: NDArray[np.float32] | None = None
     visible: NDArray[np.float32] | None = None
     mine: NDArray[np.float32] | None = None
@@ -176,7 +176,7 @@ class Poses:
         """One COCO keypoint result a person; the third of each keypoint's numbers is its score.
 
         Where they are known, `present`, `visible`, `mine`, `rival` and `rival_claim` are lists of one number a
-        keypoint; `rival` counts this picture's results from 0, -1 for nobody. So is `track_id`, one number.
+        keypoint; `rival` counts this image's results from 0, -1 for nobody. So is `track_id`, one number.
 
         Args:
             candidates: Whether `candidates` is told, too, where known: a list of x, y, height, support a keypoint.
@@ -229,24 +229,22 @@ class Poses:
             data=dict(self.ownership()),
         )
 
-    def draw(
-        self, picture: NDArray[np.uint8] | None = None, threshold: float = 0.2, rivals: bool = False
-    ) -> Image.Image:
-        """The picture with the poses over it; keypoints that are less likely than not the person's own are hollow.
+    def draw(self, image: NDArray[np.uint8] | None = None, threshold: float = 0.2, rivals: bool = False) -> Image.Image:
+        """The image with the poses over it; keypoints that are less likely than not the person's own are hollow.
 
         People who are tracked keep their colour from frame to frame, and have their number by them.
 
         Args:
-            picture: (H, W, 3) RGB to draw on; the picture the poses came from where None.
+            image: (H, W, 3) RGB to draw on; the image the poses came from where None.
             threshold: Keypoints that score less are not drawn.
             rivals: Whether a thin line leads from each contested keypoint to the person who may own it instead.
 
         Raises:
-            RSGNetError: No picture was given or kept, or rivals are asked for and not known.
+            RSGNetError: No image was given or kept, or rivals are asked for and not known.
         """
-        canvas = self.picture if picture is None else picture
+        canvas = self.image if image is None else image
         if canvas is None:
-            raise RSGNetError("these poses do not keep their picture; pass it: poses.draw(picture)")
+            raise RSGNetError("these poses do not keep their image; pass it: poses.draw(image)")
         if rivals and self.rival is None:
             raise RSGNetError("these poses know no rivals: their weights carry no ownership fit (rsgnet calibrate)")
         contested = self.rival if rivals else None

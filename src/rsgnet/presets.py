@@ -188,7 +188,7 @@ def detector_nano() -> DetectorConfig:
 def faster_rcnn_r101() -> FasterRCNNConfig:
     """The paper's person detector, Faster R-CNN on ResNet-101 with a feature pyramid, by the usual recipe of 12 epochs.
 
-    The learning rate is for 16 pictures a step over all processes; it goes with their number.
+    The learning rate is for 16 images a step over all processes; it goes with their number.
     """
     return FasterRCNNConfig(
         name="faster-rcnn-r101",

@@ -30,7 +30,7 @@ class Skeleton:
         keypoints: Keypoint names, in the order of the arrays.
         edges: Pairs of keypoint indices that are drawn as lines.
         limbs: Pairs of keypoint indices that the Skeleton Graph Machine predicts as limbs.
-        flip_pairs: Left/right pairs of keypoint indices that a mirrored picture swaps.
+        flip_pairs: Left/right pairs of keypoint indices that a mirrored image swaps.
         sigmas: One OKS falloff per keypoint (COCO's per-keypoint constants).
 
     Raises:
@@ -63,7 +63,7 @@ class Skeleton:
 
     @cached_property
     def flip_indices(self) -> NDArray[np.intp]:
-        """(K,) where each keypoint is found after the picture is mirrored."""
+        """(K,) where each keypoint is found after the image is mirrored."""
         order = np.arange(len(self))
         for left, right in self.flip_pairs:
             order[[left, right]] = right, left

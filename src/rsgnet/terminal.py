@@ -10,12 +10,12 @@ from typing import Any, NoReturn
 
 import typer
 
-BAD_PICTURES, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit codes
+BAD_IMAGES, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit codes
 
 
 @contextmanager
-def progress(total: int | None, out: Path | str, what: str = "pictures") -> Iterator[Callable[[object, object], None]]:
-    """A bar on the terminal that is told of each picture; errors come out above it, each in one line."""
+def progress(total: int | None, out: Path | str, what: str = "images") -> Iterator[Callable[[object, object], None]]:
+    """A bar on the terminal that is told of each image; errors come out above it, each in one line."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Pictures of numbers, to be looked at: heat over a crop, matrices, lines between places, and sheets of such tiles.
+"""Images of numbers, to be looked at: heat over a crop, matrices, lines between places, and sheets of such tiles.
 
 Speaks arrays, as `draw` does.
 """
@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 
 from rsgnet.draw import Colour
-from rsgnet.pictures import Picture
+from rsgnet.images import RGBImage
 
 _PAPER, _INK, _RULE = (250, 250, 248), (30, 30, 30), (120, 120, 120)
 _CAPTION_PX, _GAP = 22, 8
-_DIM, _FLOOR = 0.4, 24  # how bright a picture stays under what is drawn on it, and its black
+_DIM, _FLOOR = 0.4, 24  # how bright an image stays under what is drawn on it, and its black
 # Dark to bright, readable by the colour-blind and in grey.
 _RAMP = np.array([[30, 10, 60], [120, 28, 109], [203, 65, 73], [247, 148, 30], [252, 245, 160]], np.float64)
 
@@ -29,25 +29,25 @@ def heat_colours(values: ArrayLike) -> NDArray[np.uint8]:
     return rgb
 
 
-def dimmed(picture: Picture, size_wh: tuple[int, int]) -> Image.Image:
-    """A picture of that size, dark enough that what is drawn on it shows."""
-    scaled = Image.fromarray(picture).resize(size_wh, Image.Resampling.BICUBIC)
+def dimmed(image: RGBImage, size_wh: tuple[int, int]) -> Image.Image:
+    """An image of that size, dark enough that what is drawn on it shows."""
+    scaled = Image.fromarray(image).resize(size_wh, Image.Resampling.BICUBIC)
     return Image.fromarray((np.asarray(scaled.convert("L").convert("RGB")) * _DIM + _FLOOR).astype(np.uint8))
 
 
-def heat_over(picture: Picture, heat: ArrayLike, size_wh: tuple[int, int]) -> Image.Image:
-    """Heat over a dimmed picture: the hotter, the more opaque.
+def heat_over(image: RGBImage, heat: ArrayLike, size_wh: tuple[int, int]) -> Image.Image:
+    """Heat over a dimmed image: the hotter, the more opaque.
 
     Args:
-        picture: (H, W, 3) RGB.
-        heat: (h, w) values, of which 0..1 is told apart, over the whole picture.
+        image: (H, W, 3) RGB.
+        heat: (h, w) values, of which 0..1 is told apart, over the whole image.
         size_wh: Of the tile.
     """
     values = np.clip(np.asarray(heat, np.float64), 0, 1)
     coarse = Image.fromarray((values * 255).round().astype(np.uint8))
     fine = np.asarray(coarse.resize(size_wh, Image.Resampling.BILINEAR)) / 255
     opacity = np.sqrt(fine)[..., None]
-    under = np.asarray(dimmed(picture, size_wh), np.float64)
+    under = np.asarray(dimmed(image, size_wh), np.float64)
     return Image.fromarray((under * (1 - opacity) + heat_colours(fine) * opacity).round().astype(np.uint8))
 
 
@@ -55,7 +55,7 @@ def draw_lines(tile: Image.Image, ends: ArrayLike, strengths: ArrayLike, width: 
     """Lines over a tile, the stronger over the weaker, brighter and more opaque.
 
     Args:
-        tile: An RGB picture.
+        tile: An RGB image.
         ends: (N, 2, 2) x and y of both ends, in its pixels.
         strengths: (N,) in 0..1.
         width: Of the strongest, in pixels.
@@ -76,7 +76,7 @@ def draw_dots(
     """Dots over a tile.
 
     Args:
-        tile: An RGB picture.
+        tile: An RGB image.
         places: (N, 2) x and y in its pixels.
         colours: Of each.
         radius: In pixels.

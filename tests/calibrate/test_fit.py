@@ -10,7 +10,7 @@ from rsgnet.inference.evidence import FEATURES
 NAMES = ("head", "tail")
 
 
-def claims(count=6000, pictures=30, seed=0):
+def claims(count=6000, images=30, seed=0):
     """What is present with probability sigmoid(peak), visible in half of that, right with sigmoid(-rival_peak)."""
     random = np.random.default_rng(seed)
     evidence = random.normal(0, 1.5, (count, len(FEATURES)))
@@ -20,14 +20,14 @@ def claims(count=6000, pictures=30, seed=0):
     return Claims(
         evidence=evidence,
         keypoints=random.integers(0, 2, count),
-        pictures=random.integers(0, pictures, count),
+        images=random.integers(0, images, count),
         present=present,
         visible=present & (random.random(count) < 0.5),
         right=present & (random.random(count) > sure[:, FEATURES.index("rival_peak")]),
     )
 
 
-def test_probabilities_of_pictures_left_out_can_be_believed():
+def test_probabilities_of_images_left_out_can_be_believed():
     found = calibrate(claims(), NAMES, candidates=True, flip_test=False)
     assert set(found.curves) == {"present", "visible", "mine", CONTESTED}
     for name, curve in found.curves.items():
@@ -46,22 +46,22 @@ def test_mine_is_asked_of_what_is_present():
     assert outcomes(found, "visible")[0].all()
 
 
-def test_a_fit_never_sees_the_picture_that_it_is_measured_on():
-    # In each picture a feature of its own tells everything; other pictures know nothing of it.
+def test_a_fit_never_sees_the_image_that_it_is_measured_on():
+    # In each image a feature of its own tells everything; other images know nothing of it.
     random = np.random.default_rng(0)
-    pictures = np.repeat(np.arange(5), 200)
+    images = np.repeat(np.arange(5), 200)
     evidence = np.zeros((1000, len(FEATURES)))
     present = random.random(1000) < 0.5
-    evidence[np.arange(1000), pictures] = present * 2.0 - 1
-    found = Claims(evidence, np.zeros(1000, int), pictures, present, present & (random.random(1000) < 0.5), present)
-    found = join([found, Claims(evidence, found.keypoints, pictures, present, present, ~present & present)])
+    evidence[np.arange(1000), images] = present * 2.0 - 1
+    found = Claims(evidence, np.zeros(1000, int), images, present, present & (random.random(1000) < 0.5), present)
+    found = join([found, Claims(evidence, found.keypoints, images, present, present, ~present & present)])
     curve = calibrate(found, ("head",), False, False).curves["present"]
     assert curve.probabilities.max() - curve.probabilities.min() < 0.2
 
 
-def test_too_few_pictures_are_refused():
-    with pytest.raises(RSGNetError, match="5 pictures or more"):
-        calibrate(claims(pictures=4), NAMES, True, False)
+def test_too_few_images_are_refused():
+    with pytest.raises(RSGNetError, match="5 images or more"):
+        calibrate(claims(images=4), NAMES, True, False)
 
 
 def test_nobody_is_refused():

@@ -1,4 +1,4 @@
-"""The command, on pictures whose people are known."""
+"""The command, on images whose people are known."""
 
 import json
 
@@ -18,10 +18,10 @@ from rsgnet.skeletons import COCO17
 
 @pytest.fixture
 def held_out(tmp_path, colours):
-    """Eight pictures of one person each: green nose, red odd keypoints, blue others; some not labelled, some wrong."""
+    """Eight images of one person each: green nose, red odd keypoints, blue others; some not labelled, some wrong."""
     random = np.random.default_rng(0)
     (tmp_path / "images").mkdir()
-    pictures, people = [], []
+    images, people = [], []
     for number in range(8):
         places = [(120 + number, 60), (140, 110 - number), (100, 90)]
         Image.fromarray(colours((240, 180), *places)).save(tmp_path / "images" / f"{number}.png")
@@ -29,12 +29,12 @@ def held_out(tmp_path, colours):
         for k in range(17):
             keypoints[k][2] = int(random.integers(0, 3))
             keypoints[k][0] += 25 * bool(random.random() < 0.3)
-        pictures.append({"id": number, "file_name": f"{number}.png", "width": 240, "height": 180})
+        images.append({"id": number, "file_name": f"{number}.png", "width": 240, "height": 180})
         flat = np.array(keypoints).ravel().tolist()
         people.append({"id": number + 1, "image_id": number, "category_id": 1, "iscrowd": 0, "bbox": [80, 40, 90, 100],
                        "area": 4000, "keypoints": flat, "num_keypoints": 17})  # fmt: skip
     category = {"id": 1, "name": "person", "keypoints": list(COCO17.keypoints), "skeleton": []}
-    content = {"images": pictures, "annotations": people, "categories": [category]}
+    content = {"images": images, "annotations": people, "categories": [category]}
     (tmp_path / "val.json").write_text(json.dumps(content))
     return tmp_path / "val.json"
 
@@ -52,7 +52,7 @@ def test_one_command_fits_keeps_and_shows(pose_network, held_out, tmp_path, lone
     assert all(f"ECE of {name}" in ran.output for name in ("present", "visible", "mine"))
     assert (tmp_path / "out" / "reliability.html").is_file()
     fit = open_runner(weights, device="cpu").ownership
-    assert fit is not None and not fit.candidates and fit.fitted_on == "val.json: 8 pictures, 272 keypoints"
+    assert fit is not None and not fit.candidates and fit.fitted_on == "val.json: 8 images, 272 keypoints"
     if not lone:
         beside = (weights / "ownership.json").read_text()
         inside = open_session(weights / "model.onnx", "cpu").metadata

@@ -21,7 +21,7 @@ def test_end_to_end(tmp_path):
     assert "trp: 1.0" in done.stderr and "M multiply-adds, 0 of" in done.stderr
     text = (tmp_path / "ablation.md").read_text()
     assert done.stdout.strip() == text.strip()
-    assert "## validation: 2 pictures" in text and "## simulated crowds: 6 pictures" in text
+    assert "## validation: 2 images" in text and "## simulated crowds: 6 images" in text
     table = json.loads((tmp_path / "ablation.json").read_bytes())
     assert [arm["seeds"] for arm in table["arms"]] == [[0, 1]] * 3
     crowds = table["benchmarks"][1]

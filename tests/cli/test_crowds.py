@@ -41,7 +41,7 @@ def test_clips(rsgnet, tmp_path):
             np.asarray(Image.open(path), int) for path in sorted((out / "images" / f"{video['id']:06d}").iterdir())
         ]
         assert [float(frame.time) for frame in frames] == [0, 0.04, 0.08]
-        assert np.abs([frame.pixels - picture for frame, picture in zip(frames, shown, strict=True)]).mean() < 8
+        assert np.abs([frame.pixels - image for frame, image in zip(frames, shown, strict=True)]).mean() < 8
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ from rsgnet.skeletons import COCO17
 
 @pytest.fixture
 def labels(tmp_path):
-    """Makes a label file of two pictures with a person each, and a folder of pictures beside it."""
+    """Makes a label file of two images with a person each, and a folder of images beside it."""
 
     def make(name="a", seed=0, **change):
         folder = tmp_path / name
         (folder / "images").mkdir(parents=True)
         images, people = [], []
         for number in (1, 2):
-            Image.fromarray(simulate_crowd(seed + number, (120, 90), people=1).picture).save(
+            Image.fromarray(simulate_crowd(seed + number, (120, 90), people=1).image).save(
                 folder / "images" / f"{number}.png"
             )
             images.append({"id": number, "file_name": f"{number}.png", "width": 120, "height": 90})
@@ -55,8 +55,8 @@ class TestCheck:
         path = labels()
         code, said, errors = rsgnet("data", "check", path, "--out", tmp_path / "report.json")
         assert code == 0 and errors == []
-        assert said.splitlines() == [f"{path}: 2 pictures, 2 people (coco17)", "  0 faults, 0 warnings"]
-        assert json.loads((tmp_path / "report.json").read_text())[0]["pictures_read"] == 2
+        assert said.splitlines() == [f"{path}: 2 images, 2 people (coco17)", "  0 faults, 0 warnings"]
+        assert json.loads((tmp_path / "report.json").read_text())[0]["images_read"] == 2
 
     def test_faults_are_named_and_the_list_is_capped(self, rsgnet, labels, tmp_path):
         path = labels(num_keypoints=3)
@@ -72,17 +72,17 @@ class TestCheck:
         assert code == 0 and "warning hidden-outside-box (2)" in said
 
     @pytest.mark.parametrize("more", [["--against"], []])
-    def test_splits_that_share_a_picture(self, rsgnet, labels, more):
+    def test_splits_that_share_a_image(self, rsgnet, labels, more):
         one, two = labels("a"), labels("b", seed=1)  # 2.png of the first is 1.png of the second
         code, said, _ = rsgnet(
             "data", "check", f"{one}:{one.parent / 'images'}", *more, f"{two}:{two.parent / 'images'}"
         )
         assert code == 1 and f"image 2 (2.png): is 1.png of {two}" in said
-        assert said.count("pictures,") == (1 if more else 2)
+        assert said.count("images,") == (1 if more else 2)
 
-    def test_labels_without_pictures(self, rsgnet, labels, tmp_path):
+    def test_labels_without_images(self, rsgnet, labels, tmp_path):
         code, said, _ = rsgnet("data", "check", labels(), "--images", tmp_path / "nowhere")
-        assert code == 0 and "no picture was read: --images names their folder" in said
+        assert code == 0 and "no image was read: --images names their folder" in said
 
     def test_what_is_no_label_file(self, rsgnet, tmp_path):
         (tmp_path / "a.json").write_text("[]")
@@ -114,7 +114,7 @@ class TestConvert:
     def test_labels_to_another_format_and_back(self, rsgnet, labels, tmp_path):
         source = labels()
         code, told, _ = rsgnet("data", "convert", source, tmp_path / "people.xml", "--to", "cvat")
-        assert code == 0 and told.splitlines()[0].endswith("people.xml: 2 people in 2 pictures")
+        assert code == 0 and told.splitlines()[0].endswith("people.xml: 2 people in 2 images")
         assert "cvat cannot hold: scores" in told
         code, told, _ = rsgnet("data", "convert", tmp_path / "people.xml", tmp_path / "back.json", "--to", "coco")
         back = json.loads((tmp_path / "back.json").read_text())

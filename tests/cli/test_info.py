@@ -34,7 +34,7 @@ def test_a_preset_and_a_directory(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("w32", "no preset is named 'w32'"), ("faster-rcnn-r101", "depends on the picture")]
+    ("name", "message"), [("w32", "no preset is named 'w32'"), ("faster-rcnn-r101", "depends on the image")]
 )
 def test_what_cannot_be_counted_is_named(name, message):
     with pytest.raises(RSGNetError, match=message):

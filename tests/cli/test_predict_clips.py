@@ -59,7 +59,7 @@ def test_overlays_show_the_poses(rsgnet, line, clip, tmp_path):
     assert len(changes) == 12 and min(changes) > 60
 
 
-def test_clips_and_pictures_of_a_folder_together(rsgnet, line, clip, tmp_path):
+def test_clips_and_images_of_a_folder_together(rsgnet, line, clip, tmp_path):
     clip("mixed/a.mp4", 3), clip("mixed/sub/b.mkv", 2)
     Image.new("RGB", (64, 64)).save(tmp_path / "mixed" / "a.png")
     out = tmp_path / "out"
@@ -108,7 +108,7 @@ def test_broken_clips_get_a_line_each_and_the_others_are_done(rsgnet, line, clip
 
 def test_a_wrong_extension_is_told(rsgnet, line, clip, tmp_path):
     code, _, errors = rsgnet("predict", clip().rename(tmp_path / "clip.jpg"), "--out", tmp_path / "out", *line)
-    assert code == 1 and "clip.jpg: not a picture of a known kind" in errors[0]
+    assert code == 1 and "clip.jpg: not an image of a known kind" in errors[0]
 
 
 def test_frames_that_a_boxes_file_does_not_know(rsgnet, pose_network, clip, tmp_path):
@@ -153,7 +153,7 @@ def test_a_clip_is_never_replaced(rsgnet, line, clip, tmp_path):
         assert code == 2 and "would overwrite" in errors[0]
 
 
-def test_without_pyav_pictures_are_done(rsgnet, line, clip, monkeypatch, tmp_path):
+def test_without_pyav_images_are_done(rsgnet, line, clip, monkeypatch, tmp_path):
     source = clip("in/a.mp4")
     Image.new("RGB", (64, 64)).save(tmp_path / "in" / "b.png")
     monkeypatch.setitem(sys.modules, "av", None)

@@ -1,4 +1,4 @@
-"""A data set whose pictures show exactly where each keypoint lies."""
+"""A data set whose images show exactly where each keypoint lies."""
 
 import json
 
@@ -34,18 +34,18 @@ def person(identifier, box_xywh, seed, unlabelled=()):
 
 @pytest.fixture
 def marked(tmp_path):
-    """One picture, two overlapping people and one without labels; a 7x7 mark on each keypoint of person 1."""
+    """One image, two overlapping people and one without labels; a 7x7 mark on each keypoint of person 1."""
     people = [
         person(1, np.array([60.0, 30.0, 120.0, 180.0]), seed=1, unlabelled=(3,)),
         person(2, np.array([140.0, 40.0, 100.0, 170.0]), seed=2),
         {**person(3, np.array([250.0, 20.0, 50.0, 90.0]), seed=3), "keypoints": [0] * 51},
     ]
-    picture = np.zeros((SIZE_WH[1], SIZE_WH[0], 3), np.uint8)
+    image = np.zeros((SIZE_WH[1], SIZE_WH[0], 3), np.uint8)
     for index, (x, y, v) in enumerate(np.reshape(people[0]["keypoints"], (17, 3))):
         if v:
-            picture[round(y) - 3 : round(y) + 4, round(x) - 3 : round(x) + 4] = marker_colour(index)
+            image[round(y) - 3 : round(y) + 4, round(x) - 3 : round(x) + 4] = marker_colour(index)
     (tmp_path / "images").mkdir()
-    Image.fromarray(picture).save(tmp_path / "images" / "marked.png")
+    Image.fromarray(image).save(tmp_path / "images" / "marked.png")
     content = {
         "images": [{"id": 7, "file_name": "marked.png", "width": SIZE_WH[0], "height": SIZE_WH[1]}],
         "annotations": people,

@@ -3,13 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from rsgnet.data.annotations import load_json, pictures_folder, read_annotations
+from rsgnet.data.annotations import images_folder, load_json, read_annotations
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import COCO17, CROWDPOSE14, DEFAULT_SIGMA, PEOPLE19, Skeleton
 
 
 def content(count=17, **change):
-    """One picture with one person, as a COCO file holds it."""
+    """One image with one person, as a COCO file holds it."""
     entry = {
         "id": 5,
         "image_id": 3,
@@ -38,10 +38,10 @@ def write(tmp_path):
 def test_reads_what_the_file_says(write):
     path = write(content())
     found = read_annotations(str(path))
-    (picture,) = found.pictures
-    (person,) = picture.people
+    (image,) = found.images
+    (person,) = image.people
     assert (found.path, found.skeleton) == (path, COCO17)
-    assert (picture.id, picture.file_name, picture.size_wh, picture.crowd_index) == (3, "a/b.jpg", (64, 48), 0.25)
+    assert (image.id, image.file_name, image.size_wh, image.crowd_index) == (3, "a/b.jpg", (64, 48), 0.25)
     assert (person.id, person.area, person.is_crowd, person.labelled) == (5, 700.0, False, 16)
     np.testing.assert_array_equal(person.box_xywh, [10, 20, 30, 40])
     np.testing.assert_array_equal(person.keypoints, [[1, 2, 2]] * 16 + [[0, 0, 0]])
@@ -57,16 +57,16 @@ def test_reads_what_the_file_says(write):
     ],
 )
 def test_what_may_be_missing(write, change, expected):
-    person = read_annotations(write(content(**change))).pictures[0].people[0]
+    person = read_annotations(write(content(**change))).images[0].people[0]
     assert {name: getattr(person, name) for name in expected} == pytest.approx(expected)
 
 
-def test_pictures_keep_their_order_and_their_people(write):
+def test_images_keep_their_order_and_their_people(write):
     tree = content()
     tree["images"] = [{"id": index, "file_name": f"{index}.jpg", "width": 9, "height": 9} for index in (9, 3, 4)]
     tree["annotations"] += [{**tree["annotations"][0], "id": 6}, {**tree["annotations"][0], "id": 7, "image_id": 9}]
-    found = read_annotations(write(tree)).pictures
-    assert [(picture.id, [person.id for person in picture.people]) for picture in found] == [
+    found = read_annotations(write(tree)).images
+    assert [(image.id, [person.id for person in image.people]) for image in found] == [
         (9, [7]),
         (3, [5, 6]),
         (4, []),
@@ -83,7 +83,7 @@ def test_the_skeleton_is_known_by_its_names_or_by_the_number_of_keypoints(write,
     tree["annotations"][0]["keypoints"] = []  # then only the names can tell; nothing is labelled
     found = read_annotations(write(tree))
     assert found.skeleton is skeleton
-    np.testing.assert_array_equal(found.pictures[0].people[0].keypoints, np.zeros((len(skeleton), 3)))
+    np.testing.assert_array_equal(found.images[0].people[0].keypoints, np.zeros((len(skeleton), 3)))
 
 
 def test_other_names_go_by_their_number(write):
@@ -117,7 +117,7 @@ def test_other_names_go_by_their_number(write):
         ({**content(), "images": [7]}, "image entry 0: AttributeError"),
         ({**content(), "annotations": 7}, "must be lists"),
         *(
-            ({**content(), "images": [{"id": 3, "file_name": name}]}, "leads out of the picture folder")
+            ({**content(), "images": [{"id": 3, "file_name": name}]}, "leads out of the image folder")
             for name in ("../a.jpg", "/etc/passwd", "a/../../b.jpg", "C:\\a.jpg", "..\\a.jpg")
         ),
     ],
@@ -146,18 +146,18 @@ def test_a_missing_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "skeleton", "pictures", "people"),
+    ("name", "skeleton", "images", "people"),
     [
         ("golden/evaluation/coco_gt.json", COCO17, 4, 14),
         ("golden/evaluation/crowdpose_gt.json", CROWDPOSE14, 163, 637),
         ("data/coco_people_val.json", COCO17, 245, 1307),
     ],
 )
-def test_real_files(shared, name, skeleton, pictures, people):
+def test_real_files(shared, name, skeleton, images, people):
     found = read_annotations(shared(name))
     assert found.skeleton is skeleton
-    assert len(found.pictures) == pictures
-    assert sum(len(picture.people) for picture in found.pictures) == people
+    assert len(found.images) == images
+    assert sum(len(image.people) for image in found.images) == people
 
 
 def test_only_people_are_read_from_files_that_hold_other_things(tmp_path):
@@ -171,7 +171,7 @@ def test_only_people_are_read_from_files_that_hold_other_things(tmp_path):
         "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}, {"id": 18, "name": "dog"}],
     }
     (tmp_path / "a.json").write_text(json.dumps(content))
-    (person,) = read_annotations(tmp_path / "a.json").pictures[0].people
+    (person,) = read_annotations(tmp_path / "a.json").images[0].people
     assert person.id == 1
     assert person.area == 0
 
@@ -179,13 +179,13 @@ def test_only_people_are_read_from_files_that_hold_other_things(tmp_path):
 def test_sizes_may_be_missing_as_in_some_releases_of_crowdpose(write):
     tree = content()
     tree["images"] = [{"id": 3, "file_name": "a.jpg"}]
-    assert read_annotations(write(tree)).pictures[0].size_wh == (0, 0)
+    assert read_annotations(write(tree)).images[0].size_wh == (0, 0)
 
 
-def test_a_list_of_pictures_that_nobody_annotated(write):
+def test_a_list_of_images_that_nobody_annotated(write):
     images = [{"id": 3, "file_name": "a.jpg", "width": 9, "height": 9}]
     found = read_annotations(write({"images": images, "categories": [{"id": 18, "name": "dog"}]}))
-    assert found.skeleton is COCO17 and found.pictures[0].people == () and found.pictures[0].crowd_index is None
+    assert found.skeleton is COCO17 and found.images[0].people == () and found.images[0].crowd_index is None
 
 
 class TestOwnSkeletons:
@@ -220,5 +220,5 @@ class TestOwnSkeletons:
         assert read_annotations(write(tree)).skeleton.keypoints[0] == "a_of_a_horse"
 
 
-def test_pictures_lie_beside_the_labels(tmp_path):
-    assert pictures_folder(tmp_path / "a.json") == tmp_path / "images"
+def test_images_lie_beside_the_labels(tmp_path):
+    assert images_folder(tmp_path / "a.json") == tmp_path / "images"

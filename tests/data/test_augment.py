@@ -70,19 +70,19 @@ def test_people_with_few_keypoints_are_not_halved():
 
 @pytest.mark.parametrize("spread", [0.0, 0.4])
 def test_colours_change_within_their_spread(spread):
-    picture = np.random.default_rng(1).integers(60, 180, (8, 6, 3)).astype(np.uint8)
-    changed = jitter_colour(picture, spread, np.random.default_rng(2))
+    image = np.random.default_rng(1).integers(60, 180, (8, 6, 3)).astype(np.uint8)
+    changed = jitter_colour(image, spread, np.random.default_rng(2))
     assert changed.dtype == np.uint8
-    assert changed.shape == picture.shape
-    assert (changed == picture).all() == (spread == 0)
-    assert abs(changed.mean() / picture.mean() - 1) <= spread + 0.02
+    assert changed.shape == image.shape
+    assert (changed == image).all() == (spread == 0)
+    assert abs(changed.mean() / image.mean() - 1) <= spread + 0.02
 
 
 def test_colours_are_saturation_then_contrast_then_brightness():
-    picture = np.random.default_rng(1).integers(60, 180, (8, 6, 3)).astype(np.uint8)
+    image = np.random.default_rng(1).integers(60, 180, (8, 6, 3)).astype(np.uint8)
     brightness, contrast, saturation = np.random.default_rng(3).uniform(0.8, 1.2, 3)
-    grey = picture.mean(-1, keepdims=True)
-    saturated = grey + saturation * (picture - grey)
+    grey = image.mean(-1, keepdims=True)
+    saturated = grey + saturation * (image - grey)
     wanted = contrast * (saturated - grey.mean()) + brightness * grey.mean()
-    found = jitter_colour(picture, 0.2, np.random.default_rng(3))
+    found = jitter_colour(image, 0.2, np.random.default_rng(3))
     assert np.abs(found - np.floor(wanted)).max() <= 1

@@ -1,6 +1,6 @@
 import pytest
 
-from rsgnet.data.catalog import DATA_SETS, DataSetFiles, find_data_set, labels_and_pictures
+from rsgnet.data.catalog import DATA_SETS, DataSetFiles, find_data_set, labels_and_images
 from rsgnet.errors import RSGNetError
 
 LAYOUT = {
@@ -15,11 +15,11 @@ LAYOUT = {
 
 
 def lay_out(root, name):
-    labels, pictures = LAYOUT[name]
+    labels, images = LAYOUT[name]
     (root / labels).parent.mkdir(parents=True, exist_ok=True)
     (root / labels).write_text("{}")
-    (root / pictures).mkdir(exist_ok=True)
-    return DataSetFiles(root / labels, root / pictures)
+    (root / images).mkdir(exist_ok=True)
+    return DataSetFiles(root / labels, root / images)
 
 
 @pytest.mark.parametrize("below", ["", "as it is called", "in capitals"])
@@ -29,7 +29,7 @@ def test_published_layouts(tmp_path, name, below):
     root = tmp_path / {"": "", "as it is called": title, "in capitals": title.upper()}[below]
     files = lay_out(root, name)
     assert find_data_set(tmp_path, name) == files
-    assert labels_and_pictures(f"{tmp_path}:{name}") == files
+    assert labels_and_images(f"{tmp_path}:{name}") == files
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_published_layouts(tmp_path, name, below):
 def test_what_is_missing_is_said_and_where_to_get_it(tmp_path, name, page):
     with pytest.raises(RSGNetError) as caught:
         find_data_set(tmp_path, name)
-    labels, pictures = LAYOUT[name]
-    assert all(word in str(caught.value) for word in (page, str(tmp_path / labels), f"{pictures}/", "missing"))
-    lay_out(tmp_path, name).pictures.rmdir()
-    with pytest.raises(RSGNetError, match=f"{name}: {tmp_path / pictures} missing"):
+    labels, images = LAYOUT[name]
+    assert all(word in str(caught.value) for word in (page, str(tmp_path / labels), f"{images}/", "missing"))
+    lay_out(tmp_path, name).images.rmdir()
+    with pytest.raises(RSGNetError, match=f"{name}: {tmp_path / images} missing"):
         find_data_set(tmp_path, name)
 
 
@@ -59,8 +59,8 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path):
 def test_labels_with_and_without_a_folder(tmp_path):
     labels = tmp_path / "a.json"
     labels.write_text("{}")
-    assert labels_and_pictures(str(labels)) == DataSetFiles(labels, tmp_path / "images")
-    assert labels_and_pictures(str(labels), tmp_path / "b") == DataSetFiles(labels, tmp_path / "b")
-    assert labels_and_pictures(f"{labels}:{tmp_path}", tmp_path / "b") == DataSetFiles(labels, tmp_path)
+    assert labels_and_images(str(labels)) == DataSetFiles(labels, tmp_path / "images")
+    assert labels_and_images(str(labels), tmp_path / "b") == DataSetFiles(labels, tmp_path / "b")
+    assert labels_and_images(f"{labels}:{tmp_path}", tmp_path / "b") == DataSetFiles(labels, tmp_path)
     with pytest.raises(RSGNetError, match=r"none\.json does not exist"):
-        labels_and_pictures("none.json")
+        labels_and_images("none.json")

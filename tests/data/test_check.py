@@ -45,10 +45,10 @@ def mirrored(person):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Pictures 1.png to 9.png, all different."""
+    """Images 1.png to 9.png, all different."""
     (tmp_path / "images").mkdir()
     for number in range(1, 10):
-        Image.fromarray(simulate_crowd(number, SIZE_WH, people=2).picture).save(tmp_path / "images" / f"{number}.png")
+        Image.fromarray(simulate_crowd(number, SIZE_WH, people=2).image).save(tmp_path / "images" / f"{number}.png")
     return tmp_path
 
 
@@ -100,12 +100,12 @@ def test_everything_broken_is_found(folder):
         ("swapped-size", "image 2 (2.png)"),
         ("wrong-size", "image 3 (3.png)"),
         ("missing-size", "image 4 (4.png)"),
-        ("missing-picture", "image 10 (gone.png)"),
-        ("unreadable-picture", "image 11 (cut.png)"),
+        ("missing-image", "image 10 (gone.png)"),
+        ("unreadable-image", "image 11 (cut.png)"),
         ("duplicate-image-id", "image 5"),
         ("duplicate-file-name", "6.png"),
         ("broken-entry", "image 12"),
-        ("repeated-picture", "copy.png"),
+        ("repeated-image", "copy.png"),
         ("unknown-category", "image 1 (1.png), annotation 1"),
         ("num-keypoints", "image 1 (1.png), annotation 2"),
         ("bad-visibility", "image 6 (6.png), annotation 3"),
@@ -113,7 +113,7 @@ def test_everything_broken_is_found(folder):
         ("duplicate-person", "image 7 (7.png), annotation 5"),
         ("empty-box", "image 9 (9.png), annotation 6"),
         ("box-outside", "image 9 (9.png), annotation 7"),
-        ("keypoint-outside-picture", "image 8 (8.png), annotation 8"),
+        ("keypoint-outside-image", "image 8 (8.png), annotation 8"),
         ("keypoint-outside-box", "image 8 (8.png), annotation 8"),
         ("keypoint-outside-box", "image 8 (8.png), annotation 9"),
         ("left-right", "image 9 (9.png), annotation 10"),
@@ -129,14 +129,14 @@ def test_everything_broken_is_found(folder):
 
 
 @pytest.mark.parametrize("change", ["size", "nothing"])
-def test_swapped_sizes_show_without_pictures(folder, change):
+def test_swapped_sizes_show_without_images(folder, change):
     images = [{"id": 1, "file_name": "1.png", "width": SIZE_WH[1], "height": SIZE_WH[0]}]
     shift = (240, 100) if change == "size" else (100, 100)
     found = check_set(write(folder / "a.json", [sitter(1, 1, shift)], images), None).findings
     assert [finding.kind for finding in found] == (["swapped-size"] if change == "size" else [])
 
 
-def test_pictures_in_both_splits(folder):
+def test_images_in_both_splits(folder):
     other = folder / "other"
     (other / "images").mkdir(parents=True)
     for name, options in {"1.png": None, "2.jpg": {"quality": 40}, "3.png": {"resize": (160, 120)}}.items():
@@ -154,9 +154,9 @@ def test_pictures_in_both_splits(folder):
     one = check_set(write(folder / "a.json", [sitter(n, n) for n in range(1, 10)]), folder / "images")
     two = check_set(write(other / "b.json", [], images), other / "images")
     assert {(finding.kind, finding.where) for finding in check_splits(one, two)} == {
-        ("same-picture-in-both", "image 1 (1.png)"),
-        ("near-picture-in-both", "image 2 (2.png)"),
-        ("near-picture-in-both", "image 3 (3.png)"),
+        ("same-image-in-both", "image 1 (1.png)"),
+        ("near-image-in-both", "image 2 (2.png)"),
+        ("near-image-in-both", "image 3 (3.png)"),
     }
     assert all("b.json" in finding.what for finding in check_splits(one, two))
     assert check_splits(one, replace(two, prints={})) == []
@@ -168,14 +168,14 @@ def test_the_crowd_index_is_held_against_ours(folder, shared):
     assert [finding.kind for finding in checked.findings] == ["crowd-index"]
     assert checked.crowd_index.largest_difference == pytest.approx(0.7) and np.isnan(checked.crowd_index.correlation)
     agreement = check_set(shared("golden/evaluation/crowdpose_gt.json"), None).crowd_index
-    assert (agreement.rule, agreement.pictures) == ("crowdpose", 163)
+    assert (agreement.rule, agreement.images) == ("crowdpose", 163)
     assert agreement.correlation > 0.9999 and agreement.largest_difference <= 0.00501
 
 
 def test_the_summary_counts_and_is_json(folder):
     checked = check_set(write(folder / "a.json", [sitter(1, 1, num_keypoints=3)]), None)
     told = json.loads(json.dumps(summary(checked, checked.findings)))
-    assert (told["pictures"], told["people"], told["faults"], told["warnings"]) == (9, 1, 1, 0)
+    assert (told["images"], told["people"], told["faults"], told["warnings"]) == (9, 1, 1, 0)
     assert told["counts"] == {"num-keypoints": 1} and told["findings"][0]["annotation_id"] == 1
 
 

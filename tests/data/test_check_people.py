@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rsgnet.data.check_people import check_people, looks_swapped
-from rsgnet.data.people import AnnotatedPicture, Person
+from rsgnet.data.people import AnnotatedImage, Person
 from rsgnet.skeletons import COCO17
 
 SIZE_WH = (200, 100)
@@ -16,8 +16,8 @@ def person(box=(50, 20, 40, 60), places=((60, 30), (70, 40), (80, 70)), identifi
 
 
 def kinds(*people, size_wh=SIZE_WH):
-    picture = AnnotatedPicture(7, "a.jpg", size_wh, people)
-    return [finding.kind for finding in check_people(picture, size_wh, COCO17)]
+    image = AnnotatedImage(7, "a.jpg", size_wh, people)
+    return [finding.kind for finding in check_people(image, size_wh, COCO17)]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def kinds(*people, size_wh=SIZE_WH):
         ({"places": ((60, 30), (70, 40), (70, 84))}, []),
         ({"places": ((60, 30), (70, 40), (150, 40)), "visibility": 1}, ["hidden-outside-box"]),
         ({"places": ((60, 30), (150, 40), (150, 45)), "visibility": 1}, ["keypoint-outside-box"]),
-        ({"places": ((60, 30), (70, 104))}, ["keypoint-outside-picture", "keypoint-outside-box"]),
+        ({"places": ((60, 30), (70, 104))}, ["keypoint-outside-image", "keypoint-outside-box"]),
         ({"visibility": 3}, ["bad-visibility"]),
         ({"visibility": 0.5}, ["bad-visibility"]),
         ({"places": ((160, 30),), "is_crowd": True}, []),
@@ -70,8 +70,8 @@ def test_boxes_alone_must_be_equal():
 
 
 def test_items_are_named():
-    picture = AnnotatedPicture(7, "a.jpg", SIZE_WH, (person(places=((60, 300),), identifier=5),))
-    finding = next(iter(check_people(picture, SIZE_WH, COCO17)))
+    image = AnnotatedImage(7, "a.jpg", SIZE_WH, (person(places=((60, 300),), identifier=5),))
+    finding = next(iter(check_people(image, SIZE_WH, COCO17)))
     assert finding.where == "image 7 (a.jpg), annotation 5" and "left_wrist up to 200 px beyond" in finding.what
 
 
@@ -79,5 +79,5 @@ def test_items_are_named():
     ("size_wh", "swapped"), [((200, 100), False), ((100, 200), True), ((60, 60), False), ((0, 0), False)]
 )
 def test_swapped_sizes_show_in_the_people(size_wh, swapped):
-    picture = AnnotatedPicture(7, "a.jpg", size_wh, (person(box=(110, 20, 80, 60), places=()),))
-    assert looks_swapped(picture) is swapped
+    image = AnnotatedImage(7, "a.jpg", size_wh, (person(box=(110, 20, 80, 60), places=()),))
+    assert looks_swapped(image) is swapped

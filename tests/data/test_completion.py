@@ -99,7 +99,7 @@ def test_skeletons_meet_by_name():
     assert named(done["annotations"][0], PEOPLE19) == {"left_hip": (20, 20, 2), "nose": (30, 12, 2)}
 
 
-def test_results_of_other_pictures_are_left_out():
+def test_results_of_other_images_are_left_out():
     assert complete(truth(), CROWDPOSE14, [{**found(0.9), "image_id": 3}], TRUST)["annotations"] == []
 
 

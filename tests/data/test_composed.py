@@ -1,4 +1,4 @@
-"""Real people in real photos: here flat colours, so that the picture itself says whose each pixel is."""
+"""Real people in real photos: here flat colours, so that the image itself says whose each pixel is."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 from rsgnet.data.composed import RealCrowds
 from rsgnet.data.masks import segmentation_mask
 from rsgnet.errors import AnnotationError, RSGNetError
-from rsgnet.pictures import read_picture
+from rsgnet.images import read_image
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_the_crowd_index_is_met(crowds, wanted):
 
 def test_the_same_seed_gives_the_same_bytes(people_set):
     once, again = (RealCrowds(*people_set)(3, 0.5) for _ in range(2))
-    np.testing.assert_array_equal(once.picture, again.picture)
+    np.testing.assert_array_equal(once.image, again.image)
     assert once.annotations == again.annotations
     assert RealCrowds(*people_set)(4, 0.5).annotations != once.annotations
 
@@ -43,15 +43,13 @@ def test_the_truth_fits_the_pixels(crowds):
     hidden = 0
     for seed in range(6):
         scene = crowds(seed, 0.7)
-        colours = {
-            truth["id"]: np.median(scene.picture[scene.owners == truth["id"]], 0) for truth, _, _ in truths(scene)
-        }
+        colours = {truth["id"]: np.median(scene.image[scene.owners == truth["id"]], 0) for truth, _, _ in truths(scene)}
         for truth, keypoints, hidden_by in truths(scene):
             for (x, y, visibility), hider in zip(keypoints, hidden_by, strict=True):
                 if visibility == 0:
                     continue
                 assert (visibility == 2) == (hider == 0)
-                shown = scene.picture[round(y), round(x)].astype(float)
+                shown = scene.image[round(y), round(x)].astype(float)
                 owner = hider or truth["id"]
                 assert owner_at(scene, x, y) == owner
                 assert np.abs(shown - colours[owner]).max() < 90  # at a soft edge two colours mix
@@ -88,19 +86,19 @@ def test_nearer_people_are_before_farther_ones(crowds):
 def test_only_those_added_change_the_photo(crowds, people_set):
     """Far from whoever was added, and from their shadow, each pixel is that of one of the photos."""
     scene = crowds(2, 0.1)
-    photos = [read_picture(people_set[1] / f"{number}.png") for number in range(1, 7)]
+    photos = [read_image(people_set[1] / f"{number}.png") for number in range(1, 7)]
     far = np.ones((220, 300), np.bool_)
     for truth, _, _ in truths(scene):
         left, top, width, height = (int(value) for value in truth["bbox"])
         far[max(top - 40, 0) : top + height + 40, max(left - 40, 0) : left + width + 40] = False
     assert far.any()
-    assert any((scene.picture == photo)[far].all() for photo in photos)
-    assert not any((scene.picture == photo).all() for photo in photos)
+    assert any((scene.image == photo)[far].all() for photo in photos)
+    assert not any((scene.image == photo).all() for photo in photos)
 
 
 def test_a_size_is_filled(crowds):
     scene = crowds(0, 0.4, (200, 200))
-    assert scene.picture.shape == (200, 200, 3)
+    assert scene.image.shape == (200, 200, 3)
     for truth, keypoints, _ in truths(scene):
         seen = keypoints[keypoints[:, 2] == 2]
         assert all(owner_at(scene, x, y) == truth["id"] for x, y, _ in seen)
@@ -112,7 +110,7 @@ def test_photos_with_people_of_whom_not_all_is_known_are_not_used(people_set):
         {**each, "id": each["id"] + 1, "keypoints": [0] * 51, "bbox": [5, 5, 9, 9]} for each in content["annotations"]
     ]
     people_set[0].write_text(json.dumps(content))
-    with pytest.raises(AnnotationError, match="no picture in which everyone has keypoints and a mask"):
+    with pytest.raises(AnnotationError, match="no image in which everyone has keypoints and a mask"):
         RealCrowds(*people_set)
 
 

@@ -75,7 +75,7 @@ def test_the_same_in_another_skeleton():
 )
 def test_equals_the_published_indices_to_their_decimals(shared, name, rule, decimals):
     annotations = read_annotations(shared(name))
-    found = np.array([crowd_index(picture.people, annotations.skeleton, rule) for picture in annotations.pictures])
-    given = np.array([picture.crowd_index for picture in annotations.pictures])
+    found = np.array([crowd_index(image.people, annotations.skeleton, rule) for image in annotations.images])
+    given = np.array([image.crowd_index for image in annotations.images])
     assert np.abs(found - given).max() <= 0.5 * 10**-decimals + 1e-9
     assert given.std() > 0.1

@@ -23,14 +23,14 @@ def test_a_data_set_that_reads_back(tmp_path):
     path = write_crowds(tmp_path / "crowds", scenes=3, seed=5, crowd_index=(0.2, 0.6), size_wh=SMALL)
     found = read_annotations(path)
     assert found.skeleton is COCO17
-    assert [picture.file_name for picture in found.pictures] == ["000001.png", "000002.png", "000003.png"]
-    assert [picture.id for picture in found.pictures] == [1, 2, 3]
-    identifiers = [person.id for picture in found.pictures for person in picture.people]
+    assert [image.file_name for image in found.images] == ["000001.png", "000002.png", "000003.png"]
+    assert [image.id for image in found.images] == [1, 2, 3]
+    identifiers = [person.id for image in found.images for person in image.people]
     assert identifiers == list(range(1, len(identifiers) + 1))
-    pictures = [np.asarray(Image.open(path.parent / "images" / one.file_name)) for one in found.pictures]
-    assert [picture.shape for picture in pictures] == [(120, 160, 3)] * 3
-    assert (pictures[0] != pictures[1]).mean() > 0.5
-    assert all(0.2 <= picture.crowd_index <= 0.6 for picture in found.pictures)
+    images = [np.asarray(Image.open(path.parent / "images" / one.file_name)) for one in found.images]
+    assert [image.shape for image in images] == [(120, 160, 3)] * 3
+    assert (images[0] != images[1]).mean() > 0.5
+    assert all(0.2 <= image.crowd_index <= 0.6 for image in found.images)
 
 
 def test_the_same_seed_writes_the_same_files_whatever_their_number(tmp_path):

@@ -28,7 +28,7 @@ def keypoints_of(scene):
 class TestBody:
     @pytest.mark.parametrize(("facing", "left_is_at_larger_x"), [(0, True), (35, True), (180, False), (-140, False)])
     def test_left_is_the_bodys_left(self, facing, left_is_at_larger_x):
-        """Who faces the camera has the left hand on the picture's right; who turns away on its left."""
+        """Who faces the camera has the left hand on the image's right; who turns away on its left."""
         body = pose(Stance(facing=facing), (0.0, 5.0))
         for name in SIDES:
             difference = body.points[f"left_{name}"][0] - body.points[f"right_{name}"][0]
@@ -123,16 +123,16 @@ class TestScene:
     def test_the_same_seed_gives_the_same_bytes_and_another_does_not(self):
         def digest(seed):
             scene = simulate_crowd(seed, (160, 120), people=3)
-            return hashlib.sha256(scene.picture.tobytes() + json.dumps(scene.annotations).encode()).hexdigest()
+            return hashlib.sha256(scene.image.tobytes() + json.dumps(scene.annotations).encode()).hexdigest()
 
         assert digest(3) == digest(3)
         assert digest(3) != digest(4)
 
     def test_shapes(self, scenes):
         for scene in scenes:
-            assert (scene.picture.shape, scene.picture.dtype) == ((240, 320, 3), np.uint8)
+            assert (scene.image.shape, scene.image.dtype) == ((240, 320, 3), np.uint8)
             assert scene.owners.shape == (240, 320)
-            assert scene.picture.std() > 20
+            assert scene.image.std() > 20
 
     def test_boxes_and_areas_are_those_of_what_is_seen(self, scenes):
         for scene in scenes:
@@ -206,7 +206,7 @@ class TestScene:
     @pytest.mark.parametrize(("size_wh", "people"), [((48, 48), 1), ((64, 200), 3), ((200, 64), 3), ((80, 60), 40)])
     def test_extreme_shapes_and_numbers(self, size_wh, people):
         scene = simulate_crowd(1, size_wh, people)
-        assert scene.picture.shape == (size_wh[1], size_wh[0], 3)
+        assert scene.image.shape == (size_wh[1], size_wh[0], 3)
 
     @pytest.mark.parametrize(("size_wh", "people"), [((47, 480), 8), ((640, 0), 8), ((640, 480), 0), ((640, 480), 201)])
     def test_what_cannot_be_drawn_is_refused(self, size_wh, people):

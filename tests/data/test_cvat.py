@@ -32,9 +32,9 @@ def test_skeletons_become_people(tmp_path):
     found = read(
         tmp_path, xml(PERSON + '<skeleton label="horse"/><box label="person" xtl="0" ytl="0" xbr="9" ybr="9"/>')
     )
-    (picture,) = found.pictures
-    (person,) = picture.people
-    assert found.skeleton is COCO17 and (picture.id, picture.file_name, picture.size_wh) == (4, "a/b.jpg", (64, 80))
+    (image,) = found.images
+    (person,) = image.people
+    assert found.skeleton is COCO17 and (image.id, image.file_name, image.size_wh) == (4, "a/b.jpg", (64, 80))
     expected = np.zeros((17, 3))
     expected[0], expected[15] = (10, 20.5, 2), (30, 60, 1)
     np.testing.assert_array_equal(person.keypoints, expected)
@@ -43,7 +43,7 @@ def test_skeletons_become_people(tmp_path):
 
 def test_a_box_in_the_same_group_is_the_persons(tmp_path):
     box = '<box label="person" group_id="3" xtl="1" ytl="2" xbr="40" ybr="70"/>'
-    person = read(tmp_path, xml(box + PERSON.replace("<skeleton ", '<skeleton group_id="3" '))).pictures[0].people[0]
+    person = read(tmp_path, xml(box + PERSON.replace("<skeleton ", '<skeleton group_id="3" '))).images[0].people[0]
     np.testing.assert_array_equal(person.box_xywh, [1, 2, 39, 68])
 
 
@@ -52,7 +52,7 @@ def test_points_that_are_numbered_or_defined_nowhere(tmp_path):
     points = '<skeleton label="person"><points label="2" points="3,4"/><points label="1" points="5,6"/></skeleton>'
     found = read(tmp_path, xml(points, numbered))
     assert found.skeleton is COCO17
-    assert found.pictures[0].people[0].keypoints[:2].tolist() == [[5, 6, 2], [3, 4, 2]]
+    assert found.images[0].people[0].keypoints[:2].tolist() == [[5, 6, 2], [3, 4, 2]]
     assert read(tmp_path, xml(points.replace('"2"', '"top"'), "")).skeleton.keypoints == ("top", "1")
 
 

@@ -11,25 +11,25 @@ from rsgnet.data.batches import Draw
 from rsgnet.data.detection import DetectionDataset
 from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig
 from rsgnet.errors import AnnotationError
-from rsgnet.pictures import read_picture
+from rsgnet.images import read_image
 
 CONFIG = DetectorConfig(
     name="test", size_wh=(160, 160), training=TrainingConfig(augment=AugmentConfig(scale=0.4, colour=0.0))
 )
 
 
-def test_boxes_shrink_with_the_picture(marked):
+def test_boxes_shrink_with_the_image(marked):
     sample = DetectionDataset([marked], CONFIG, augmented=False)[0]
     boxes = sample.boxes_xyxy[~sample.boxes_xyxy.isnan().any(1)]
     wanted = torch.tensor([[60.0, 30, 180, 210], [140, 40, 240, 210], [250, 20, 300, 110]]) / 2
     torch.testing.assert_close(boxes, wanted)
-    assert sample.picture[120:].max() == 0  # 320x240 in a square: nothing below
+    assert sample.image[120:].max() == 0  # 320x240 in a square: nothing below
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_marks_stay_within_their_persons_box(marked, seed):
     sample = DetectionDataset([marked], CONFIG, augmented=True)[Draw(0, seed)]
-    marks = (sample.picture[..., 2] > 120).nonzero().float()
+    marks = (sample.image[..., 2] > 120).nonzero().float()
     boxes = torch.cat([sample.boxes_xyxy, sample.ignored_xyxy])
     boxes = boxes[~boxes.isnan().any(1)]
     assert len(boxes) == 3
@@ -39,22 +39,22 @@ def test_marks_stay_within_their_persons_box(marked, seed):
 
 
 @pytest.mark.parametrize(("flip", "boxes"), [(0.0, [[60, 30, 180, 210]]), (1.0, [[140, 30, 260, 210]])])
-def test_pictures_of_faster_rcnn_keep_their_size(marked, flip, boxes):
+def test_images_of_faster_rcnn_keep_their_size(marked, flip, boxes):
     config = FasterRCNNConfig("test", training=TrainingConfig(augment=AugmentConfig(flip=flip)))
     sample = DetectionDataset([marked], config, augmented=True)[0]
     assert sample.boxes_xyxy[:1].tolist() == boxes
-    picture = torch.from_numpy(read_picture(marked.pictures / "marked.png"))
-    assert torch.equal(sample.picture, picture.flip(1) if flip else picture)
+    image = torch.from_numpy(read_image(marked.images / "marked.png"))
+    assert torch.equal(sample.image, image.flip(1) if flip else image)
 
 
 @pytest.mark.parametrize("said", [{"width": 240, "height": 320}, {"width": None, "height": None}])
-def test_the_pictures_own_size_counts(marked, tmp_path, said):
+def test_the_images_own_size_counts(marked, tmp_path, said):
     right = DetectionDataset([marked], CONFIG, augmented=False)[0]
     content = json.loads(marked.annotations.read_text())
     content["images"] = [{key: value for key, value in (image | said).items() if value} for image in content["images"]]
     (tmp_path / "wrong.json").write_text(json.dumps(content))
     wrong = DetectionDataset([replace(marked, annotations=tmp_path / "wrong.json")], CONFIG, augmented=False)[0]
-    assert torch.equal(wrong.picture, right.picture)
+    assert torch.equal(wrong.image, right.image)
     torch.testing.assert_close(wrong.boxes_xyxy, right.boxes_xyxy, equal_nan=True)
 
 

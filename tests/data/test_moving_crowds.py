@@ -55,7 +55,7 @@ def test_people_hide_each_other_and_come_out_again(scenes):
 def test_the_place_stays_and_people_move(scenes):
     first, last = scenes[0], scenes[-1]
     nobody = (first.owners == 0) & (last.owners == 0)
-    still = np.abs(first.picture.astype(int) - last.picture).max(-1) < 12
+    still = np.abs(first.image.astype(int) - last.image).max(-1) < 12
     assert still[nobody].mean() > 0.8  # but for shadows
     assert (first.owners != last.owners).mean() > 0.05
 
@@ -63,7 +63,7 @@ def test_the_place_stays_and_people_move(scenes):
 def digest(seed):
     frames = moving_crowd(seed, 2, SMALL, people=3)
     return hashlib.sha256(
-        b"".join(frame.picture.tobytes() + repr(frame.annotations).encode() for frame in frames)
+        b"".join(frame.image.tobytes() + repr(frame.annotations).encode() for frame in frames)
     ).digest()
 
 
@@ -75,17 +75,17 @@ def test_a_data_set_that_reads_back(tmp_path):
     path = write_moving_crowds(tmp_path / "walks", clips=2, frames=3, seed=5, size_wh=SMALL, people=4)
     names = [f"{clip:06d}/{frame:06d}.png" for clip in (1, 2) for frame in range(3)]
     found = read_annotations(path)
-    assert [picture.file_name for picture in found.pictures] == names
+    assert [image.file_name for image in found.images] == names
     assert {Image.open(path.parent / "images" / name).size for name in names} == {SMALL}
     content = load_json(path)
     assert content["videos"] == [{"id": 1, "file_name": "000001.mp4"}, {"id": 2, "file_name": "000002.mp4"}]
-    assert [(image["video_id"], image["frame_id"]) for image in content["images"]] == [
+    assert [(entry["video_id"], entry["frame_id"]) for entry in content["images"]] == [
         (c, f) for c in (1, 2) for f in range(3)
     ]
     assert [each["id"] for each in content["annotations"]] == list(range(1, len(content["annotations"]) + 1))
     assert {each["track_id"] for each in content["annotations"]} <= {1, 2, 3, 4}
-    for image in content["images"]:
-        tracks = [each["track_id"] for each in content["annotations"] if each["image_id"] == image["id"]]
+    for entry in content["images"]:
+        tracks = [each["track_id"] for each in content["annotations"] if each["image_id"] == entry["id"]]
         assert len(set(tracks)) == len(tracks) >= 1
 
 

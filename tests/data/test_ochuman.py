@@ -45,9 +45,9 @@ def read(tmp_path, content):
 
 def test_order_visibility_and_boxes(tmp_path):
     found = read(tmp_path, tree())
-    (picture,) = found.pictures
-    first, second = picture.people
-    assert found.skeleton is PEOPLE19 and picture.size_wh == (50, 70) and picture.file_name == "000001.jpg"
+    (image,) = found.images
+    first, second = image.people
+    assert found.skeleton is PEOPLE19 and image.size_wh == (50, 70) and image.file_name == "000001.jpg"
     np.testing.assert_array_equal(first.box_xywh, [10, 20, 30, 40])
     for name, (x, y, visibility) in zip(PEOPLE19.keypoints, first.keypoints, strict=True):
         index = ORDER.index(name)
@@ -59,7 +59,7 @@ def test_order_visibility_and_boxes(tmp_path):
 
 def test_the_file_may_name_the_order(tmp_path):
     names = ORDER[::-1]
-    person = read(tmp_path, {**tree(), "keypoint_names": names}).pictures[0].people[0]
+    person = read(tmp_path, {**tree(), "keypoint_names": names}).images[0].people[0]
     assert [x for x, _, _ in person.keypoints] == [names.index(name) for name in PEOPLE19.keypoints]
 
 

@@ -30,7 +30,7 @@ def said(found):
 
 
 @pytest.mark.parametrize("turned_deg", [0, 60, 90, 180, 250])
-def test_whoever_is_labelled_rightly_is_left_alone_however_the_picture_is_turned(turned_deg):
+def test_whoever_is_labelled_rightly_is_left_alone_however_the_image_is_turned(turned_deg):
     assert side_contradictions(keypoints(turned_deg=turned_deg), COCO17) == []
     everyone = ("eye", "ear", "shoulder", "hip", "ankle")
     from_behind = keypoints(swapped=everyone, without=("nose", "eye", "ear"), turned_deg=turned_deg)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rsgnet.data.annotations import read_annotations
-from rsgnet.data.people import AnnotatedPicture, Annotations, Person
+from rsgnet.data.people import AnnotatedImage, Annotations, Person
 from rsgnet.data.table import csv_text
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import Skeleton
@@ -14,11 +14,11 @@ PLACES = np.array([[0.1, 7.5, 1], [0, 0, 0]])
 
 def people(**change):
     person = Person(5, BOX, PLACES, 17.25, **change)
-    pictures = (
-        AnnotatedPicture(3, 'a "b", c.jpg', (64, 48), (person, Person(6, BOX, PLACES, 1.0, True)), 0.25),
-        AnnotatedPicture(9, "empty.jpg", (0, 0), ()),
+    images = (
+        AnnotatedImage(3, 'a "b", c.jpg', (64, 48), (person, Person(6, BOX, PLACES, 1.0, True)), 0.25),
+        AnnotatedImage(9, "empty.jpg", (0, 0), ()),
     )
-    return Annotations("x", TWO, pictures)
+    return Annotations("x", TWO, images)
 
 
 def read(tmp_path, text):
@@ -28,7 +28,7 @@ def read(tmp_path, text):
 
 def test_a_table_gives_back_what_went_in(tmp_path):
     found = read(tmp_path, csv_text(people(score=0.75, keypoint_scores=np.array([1 / 3, 0.0]))))
-    first, empty = found.pictures
+    first, empty = found.images
     assert found.skeleton.keypoints == TWO.keypoints
     assert (first.id, first.file_name, first.size_wh, first.crowd_index) == (3, 'a "b", c.jpg', (64, 48), 0.25)
     assert (empty.id, empty.file_name, empty.size_wh, empty.people) == (9, "empty.jpg", (0, 0), ())

@@ -1,6 +1,5 @@
-"""A teacher looks at the crops that a student is given, and answers in the student's heatmaps."""
+"""What a teacher sees of a person comes back in the student's heatmaps, wherever and however the crop is cut."""
 
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -11,93 +10,139 @@ from tests.data.test_dataset import CONFIG
 from rsgnet.config import CropConfig, ModelConfig, PoseConfig
 from rsgnet.data.batches import Draw
 from rsgnet.data.dataset import PoseDataset
-from rsgnet.data.teacher import Teacher
-from rsgnet.heatmaps import decode, encode
+from rsgnet.data.teacher import Teacher, TeacherHeatmaps, compute_teacher_heatmaps
+from rsgnet.geometry import apply_affine, compose_affine, crop_affine, crop_region, flip_affine
+from rsgnet.heatmaps import decode, encode, heatmap_affine
+from rsgnet.skeletons import COCO17
 
-PLACE = (29.25, 40.5)  # in the teacher's heatmap pixels
+BOX = np.array([50.0, 30.0, 60.0, 120.0])
+MARKS = np.array([[62.0, 70.0], [97.0, 112.0]])  # of the person's right and left, who faces the camera
+LEFT = np.array([name.startswith("left_") for name in COCO17.keypoints])
+NOSE = COCO17.keypoints.index("nose")
 
 
-class Onlooker:
-    """Keeps what it is shown, and sees every keypoint at one place."""
+def image():
+    """Black, with a bright disc at each mark."""
+    rows, columns = np.indices((200, 180))
+    apart = [np.hypot(columns - x, rows - y) for x, y in MARKS]
+    return np.repeat(((np.min(apart, axis=0) < 3) * 255).astype(np.uint8)[..., None], 3, -1)
+
+
+def of_each(left, right):
+    """(17, 2) where each keypoint is, if one disc is the person's left and the other their right."""
+    places = np.where(LEFT[:, None], left, right)
+    places[NOSE] = (left + right) / 2
+    return places
+
+
+class Spotter:
+    """Finds the two discs: the person's left is the one further right, as if they faced the camera."""
 
     def __init__(self, size_wh=(192, 256), pixel_centre=0.5, sigma=2.0):
+        training = replace(CONFIG.training, loss=replace(CONFIG.training.loss, sigma=sigma))
         crop = CropConfig(size_wh=size_wh, pixel_centre=pixel_centre)
-        self.config = PoseConfig("onlooker", crop, ModelConfig(skeleton="coco17"))
-        self.config = replace(
-            self.config, training=replace(CONFIG.training, loss=replace(CONFIG.training.loss, sigma=sigma))
-        )
-        self.shown = []
+        self.config = PoseConfig("spotter", crop, ModelConfig(skeleton="coco17"), training=training)
+        self.shown = 0
 
     def __call__(self, crops):
-        self.shown.extend(crops)
-        places = np.tile(np.float32(PLACE), (17, 1))
-        return encode(places, self.config.crop.heatmap_shape_hw, self.config.training.loss.sigma)[None]
+        self.shown += len(crops)
+        rows, columns = np.nonzero(crops[0, ..., 0] > 128)
+        right = columns > columns.mean()
+        discs = [np.array([columns[side].mean(), rows[side].mean()]) for side in (~right, right)]
+        places = of_each(discs[1], discs[0])
+        to_heatmap = heatmap_affine(4, self.config.crop.pixel_centre)
+        size = self.config.crop.heatmap_shape_hw
+        return encode(apply_affine(to_heatmap, places).astype(np.float32), size, self.config.training.loss.sigma)[None]
 
 
 def student(size_wh=(192, 256), pixel_centre=0.5, sigma=2.0, skeleton="coco17"):
+    training = replace(CONFIG.training, loss=replace(CONFIG.training.loss, sigma=sigma))
     crop = CropConfig(size_wh=size_wh, pixel_centre=pixel_centre)
-    loss = replace(CONFIG.training.loss, sigma=sigma)
-    training = replace(CONFIG.training, loss=loss)
     return replace(CONFIG, crop=crop, model=ModelConfig(skeleton=skeleton), training=training)
 
 
+def heatmaps_of(network, config, folder, affine, mirrored=False, **options):
+    teacher = Teacher("spotter", lambda: network, **options)
+    path = compute_teacher_heatmaps(teacher, network, [(BOX, image)], folder)
+    return TeacherHeatmaps(path, network.config, max(teacher.paddings), config).crop(0, BOX, affine, mirrored)
+
+
+def crop_of(config, padding=1.25, rotation_deg=0.0, mirrored=False):
+    centre, region = crop_region(BOX, config.crop.size_wh, padding)
+    affine = crop_affine(centre, region, config.crop.size_wh, rotation_deg, config.crop.pixel_centre)
+    return compose_affine(flip_affine(config.crop.size_wh[0]), affine) if mirrored else affine
+
+
+@pytest.mark.parametrize("paddings", [(1.25,), (1.15, 1.4)])
 @pytest.mark.parametrize("theirs", [0.0, 0.5])
 @pytest.mark.parametrize(
     ("own", "size_wh"), [(0.0, (192, 256)), (0.5, (192, 256)), (0.5, (96, 128)), (0.5, (288, 384))]
 )
-def test_places_are_the_same_pixels_of_the_crop_whatever_sizes_and_conventions(theirs, own, size_wh):
-    teacher = Teacher(lambda: Onlooker(pixel_centre=theirs), student(size_wh, own))
-    taught = teacher(np.zeros((size_wh[1], size_wh[0], 3), np.uint8))
-    # A heatmap pixel of theirs is a point of their crop, which is stretched from ours edge to edge.
-    in_theirs = (np.array(PLACE) + theirs) * 4 - theirs
-    in_ours = (in_theirs + 0.5) * size_wh[0] / 192 - 0.5
-    expected = (in_ours + own) / 4 - own
-    places, _ = decode(taught.nan_to_num().numpy(), "taylor")
-    assert np.abs(places - expected).max() < 0.05  # of bilinear resampling
+def test_places_are_the_same_image_pixels_whatever_sizes_and_conventions(tmp_path, theirs, own, size_wh, paddings):
+    config = student(size_wh, own)
+    affine = crop_of(config)
+    found = heatmaps_of(Spotter(pixel_centre=theirs), config, tmp_path, affine, paddings=paddings)
+    places, _ = decode(found.nan_to_num().numpy(), "taylor")
+    expected = apply_affine(compose_affine(heatmap_affine(4, own), affine), MARKS)
+    # Discs are found to a third of a pixel of the teacher's crop, and resampled twice.
+    assert np.abs(places - of_each(expected[1], expected[0])).max() < 0.15
 
 
-def test_peaks_are_widened_where_the_students_are_wider_and_keep_their_height():
-    taught = Teacher(Onlooker, student((96, 128), sigma=1.5))(np.zeros((128, 96, 3), np.uint8))
-    expected = encode(np.tile(np.float32((np.array(PLACE) - 0.5) / 2), (17, 1)), (32, 24), 1.5)
-    known = taught.isfinite()
-    assert known.float().mean() > 0.9
-    assert np.abs(taught.numpy() - expected)[known.numpy()].max() < 0.03
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("rotation_deg", [0.0, 25.0])
+def test_turned_and_mirrored_crops_keep_left_and_right(tmp_path, mirrored, rotation_deg):
+    config = student()
+    affine = crop_of(config, 1.1, rotation_deg, mirrored)
+    found = heatmaps_of(Spotter(), config, tmp_path, affine, mirrored)
+    places, _ = decode(found.nan_to_num().numpy(), "taylor")
+    expected = apply_affine(compose_affine(heatmap_affine(4, 0.5), affine), MARKS)
+    left, right = (0, 1) if mirrored else (1, 0)  # in a mirror the right hand is a left one
+    assert np.abs(places - of_each(expected[left], expected[right])).max() < 0.2
 
 
-def test_narrower_peaks_are_left_as_they_are():
-    taught = Teacher(Onlooker, student(sigma=1.0))(np.zeros((256, 192, 3), np.uint8))
-    np.testing.assert_allclose(taught[0].numpy(), encode(np.float32([PLACE]), (64, 48), 2.0)[0], atol=1e-5)
+def test_peaks_are_widened_where_the_students_are_wider_and_keep_their_height(tmp_path):
+    config = student((96, 128), sigma=2.0)
+    found = heatmaps_of(Spotter(), config, tmp_path, crop_of(config)).nan_to_num().numpy()
+    places, heights = decode(found, "taylor")
+    assert heights.min() > 0.95
+    np.testing.assert_allclose(found, encode(places.astype(np.float32), (32, 24), 2.0), atol=0.04)
 
 
-def test_keypoints_are_matched_by_name_and_unknown_ones_are_not_taught():
-    taught = Teacher(Onlooker, student(skeleton="people19"))(np.zeros((256, 192, 3), np.uint8))
-    assert taught.shape == (19, 64, 48)
-    assert taught.isfinite().flatten(1).all(1).tolist() == [True] * 17 + [False] * 2
+def test_beyond_the_teachers_crops_it_says_nothing(tmp_path):
+    config = student()
+    found = heatmaps_of(Spotter(), config, tmp_path, crop_of(config, padding=2.0), paddings=(1.0, 1.25)).numpy()
+    known = np.isfinite(found[0])
+    assert known[32, 24] and not known[:10].any() and not known[:, :6].any()
+    assert abs(known.mean() - (1.25 / 2.0) ** 2) < 0.05
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_it_sees_what_the_student_sees(marked, seed):
-    augment = replace(CONFIG.training.augment, rotation_deg=30, colour=0.4)
-    config = replace(CONFIG, training=replace(CONFIG.training, augment=augment))
-    onlooker = Onlooker()
-    sample = PoseDataset([marked], config, augmented=True, teacher=Teacher(lambda: onlooker, config))[Draw(0, seed)]
-    assert np.array_equal(onlooker.shown[0], sample.crop.numpy())
-    assert sample.taught.shape == (17, 64, 48)
-    without = PoseDataset([marked], config, augmented=True)[Draw(0, seed)]
-    assert torch.equal(without.crop, sample.crop)
-    assert without.taught.numel() == 0
+def test_keypoints_are_matched_by_name_and_unknown_ones_are_left_out(tmp_path):
+    config = student(skeleton="people19")
+    found = heatmaps_of(Spotter(), config, tmp_path, crop_of(config, padding=1.0))
+    assert found.isfinite().flatten(1).all(1).tolist() == [True] * 17 + [False] * 2
 
 
-def test_its_network_is_opened_where_crops_are_cut_and_once():
-    opened = []
-
-    def open_it():
-        opened.append(1)
-        return Onlooker()
-
-    teacher = Teacher(open_it, student())
-    assert not opened
+def test_everyone_is_looked_at_once_and_mirrored_if_asked(tmp_path):
+    network, config = Spotter(), student()
     for _ in range(2):
-        teacher(np.zeros((256, 192, 3), np.uint8))
-    assert len(opened) == 1
-    assert pickle.loads(pickle.dumps(Teacher(Onlooker, student())))(np.zeros((256, 192, 3), np.uint8)).shape[0] == 17
+        heatmaps_of(network, config, tmp_path, crop_of(config), paddings=(1.1, 1.3))
+    assert network.shown == 4
+    heatmaps_of(network, config, tmp_path, crop_of(config), paddings=(1.1, 1.3), mirrored_crops=False)
+    assert network.shown == 6
+
+
+def test_samples_carry_them_and_change_in_nothing_else(marked, tmp_path):
+    dataset = PoseDataset([marked], CONFIG, augmented=True)
+    without = dataset[Draw(0, 1)]
+    assert without.teacher_heatmaps.numel() == 0
+    dataset.learn_from(Teacher("still", Still), tmp_path)
+    sample = dataset[Draw(0, 1)]
+    assert sample.teacher_heatmaps.shape == (17, *CONFIG.crop.heatmap_shape_hw)
+    assert torch.equal(without.crop, sample.crop)
+
+
+class Still(Spotter):
+    """Sees every keypoint at one place."""
+
+    def __call__(self, crops):
+        return encode(np.full((17, 2), 20, np.float32), self.config.crop.heatmap_shape_hw, 2.0)[None]

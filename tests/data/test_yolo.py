@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsgnet.data.annotations import pictures_folder, read_annotations
+from rsgnet.data.annotations import images_folder, read_annotations
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import COCO17
 
@@ -12,7 +12,7 @@ LINE = "0 0.5 0.5 0.2 0.4 " + " ".join(["0.25 0.5 2"] * 16 + ["0 0 0"])
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two pictures of 200x100 for training, one with a person in it; one for validation."""
+    """Two images of 200x100 for training, one with a person in it; one for validation."""
     for name in ("train/a.png", "train/b.png", "val/c.png"):
         path = tmp_path / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,21 +26,21 @@ def folder(tmp_path):
 def test_shares_become_pixels(folder):
     found = read_annotations(f"{folder}/data.yaml#train")
     assert found.skeleton is COCO17 and str(found.path).endswith("data.yaml#train")
-    assert [(picture.file_name, picture.size_wh, len(picture.people)) for picture in found.pictures] == [
+    assert [(image.file_name, image.size_wh, len(image.people)) for image in found.images] == [
         ("images/train/a.png", (200, 100), 1),
         ("images/train/b.png", (200, 100), 0),
     ]
-    (person,) = found.pictures[0].people
+    (person,) = found.images[0].people
     np.testing.assert_allclose(person.box_xywh, [80, 30, 40, 40])
     np.testing.assert_allclose(person.keypoints, [[50, 50, 2]] * 16 + [[0, 0, 0]])
-    assert pictures_folder(f"{folder}/data.yaml#train") / "images/train/a.png" == folder / "images/train/a.png"
+    assert images_folder(f"{folder}/data.yaml#train") / "images/train/a.png" == folder / "images/train/a.png"
 
 
-def test_pictures_are_as_people_see_them(folder):
+def test_images_are_as_people_see_them(folder):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (200, 100)).save(folder / "images/train/a.png", exif=exif)
-    assert read_annotations(f"{folder}/data.yaml#train").pictures[0].size_wh == (100, 200)
+    assert read_annotations(f"{folder}/data.yaml#train").images[0].size_wh == (100, 200)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_pictures_are_as_people_see_them(folder):
 def test_ways_to_write_it(folder, yaml):
     (folder / "train.txt").write_text("./images/train/a.png\nimages/train/b.png\n")
     (folder / "data.yaml").write_text(yaml)
-    assert [len(picture.people) for picture in read_annotations(f"{folder}/data.yaml#train").pictures] == [1, 0]
+    assert [len(image.people) for image in read_annotations(f"{folder}/data.yaml#train").images] == [1, 0]
 
 
 def test_keypoints_without_visibility(folder):
@@ -67,13 +67,13 @@ def test_keypoints_without_visibility(folder):
     (folder / "labels/train/a.txt").write_text("0 0.5 0.5 0.2 0.4 0.25 0.5 0 0 0 0.5")
     found = read_annotations(f"{folder}/data.yaml#train")
     assert found.skeleton.keypoints == ("top", "left_foot", "right_foot")
-    np.testing.assert_allclose(found.pictures[0].people[0].keypoints, [[50, 50, 2], [0, 0, 0], [0, 50, 2]])
+    np.testing.assert_allclose(found.images[0].people[0].keypoints, [[50, 50, 2], [0, 0, 0], [0, 50, 2]])
 
 
 def test_other_classes_are_left_out(folder):
     (folder / "data.yaml").write_text(YAML + "  1: dog\n")
     (folder / "labels/train/a.txt").write_text(f"{LINE}\n1{LINE[1:]}\n")
-    assert len(read_annotations(f"{folder}/data.yaml#train").pictures[0].people) == 1
+    assert len(read_annotations(f"{folder}/data.yaml#train").images[0].people) == 1
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_other_classes_are_left_out(folder):
         (YAML.replace("kpt_shape: [17, 3]\n", ""), LINE, "is this a pose data set"),
         (YAML.replace("17, 3", "16, 3"), LINE, "16 keypoints fit no known skeleton"),
         (YAML.replace("images/train", "images/nowhere"), LINE, "images/nowhere"),
-        (YAML.replace("images/train", "../../images/train"), LINE, "leads out of the picture folder"),
-        (YAML.replace("train: images/train", "train: train.txt"), LINE, "leads out of the picture folder"),
+        (YAML.replace("images/train", "../../images/train"), LINE, "leads out of the image folder"),
+        (YAML.replace("train: images/train", "train: train.txt"), LINE, "leads out of the image folder"),
         (YAML.replace("images/train", "i" * 300), LINE, "cannot be read: File name too long"),
         (YAML.replace("path: .", f"path: {'p' * 300}"), LINE, "cannot be read: File name too long"),
         ("[1, 2", LINE, "not valid YAML"),
@@ -111,7 +111,7 @@ def test_the_split_must_be_told(folder, split, message):
         read_annotations(f"{folder}/data.yaml{split}")
 
 
-def test_a_broken_picture_is_named(folder):
+def test_a_broken_image_is_named(folder):
     (folder / "images/train/b.png").write_bytes(b"no")
-    with pytest.raises(AnnotationError, match=r"b\.png: not a picture"):
+    with pytest.raises(AnnotationError, match=r"b\.png: not an image"):
         read_annotations(f"{folder}/data.yaml#train")

@@ -20,11 +20,11 @@ HOW_TO = [
 ]
 # All blocks that are shown and not run: page, the first words of the code, and the reason that the reader is given.
 SHOWN_ONLY = {
-    ("accuracy.md", "rsgnet evaluate", "needs COCO's pictures"),
-    ("accuracy.md", "rsgnet train", "takes two hours of a core and COCO's pictures"),
+    ("accuracy.md", "rsgnet evaluate", "needs COCO's images"),
+    ("accuracy.md", "rsgnet train", "takes two hours of a core and COCO's images"),
     ("howto/crowds.md", "rsgnet crowds", "needs labelled photos"),
     ("howto/export.md", "rsgnet export", "takes a minute"),
-    ("method.md", "python docs/method_pictures.py", "in a clone; a test of its own runs it"),
+    ("method.md", "python docs/method_images.py", "in a clone; a test of its own runs it"),
     ("releasing.md", "make licences", "takes minutes, and asks a package index"),
     ("scaling.md", "pip install", "needs the internet"),
     ("scaling.md", "import pyarrow.dataset", "needs a finished run"),

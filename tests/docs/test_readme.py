@@ -50,7 +50,7 @@ def test_what_it_names_is_there():
 
 
 def test_the_three_lines_run(tmp_path):
-    Image.fromarray(simulate_crowd(seed=3).picture).save(tmp_path / "photo.jpg")
+    Image.fromarray(simulate_crowd(seed=3).image).save(tmp_path / "photo.jpg")
     (code,) = (block.code for block in blocks(README) if block.language == "python")
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
     assert Image.open(tmp_path / "overlay.jpg").size == (640, 480)

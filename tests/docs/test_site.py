@@ -101,7 +101,7 @@ def test_every_room_has_its_modules(pages):
         "settings",
         "files",
         "bounded",
-        "pictures",
+        "images",
         "tiles",
     }  # commands, and details
     for path in package.rglob("[!_]*.py"):

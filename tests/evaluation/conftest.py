@@ -37,10 +37,10 @@ def off_by(similarity, area, sigma):
     return float(np.sqrt(-np.log(similarity) * 2 * area * (2 * sigma) ** 2))
 
 
-def random_crowds(random, pictures, count=17):
-    """Pictures of up to four people, and up to six poses in each, of every quality."""
+def random_crowds(random, images, count=17):
+    """Images of up to four people, and up to six poses in each, of every quality."""
     crowds, results = [], []
-    for image_id in range(1, pictures + 1):
+    for image_id in range(1, images + 1):
         group = []
         for _ in range(int(random.integers(0, 5))):
             box_xywh = np.array([*random.uniform(0, 300, 2), *random.uniform(60, 200, 2)])
@@ -66,10 +66,10 @@ def interpolated(*steps):
 
 @pytest.fixture
 def scenes(truth):
-    """Reads pictures, as `truth` takes them, and results into scenes."""
+    """Reads images, as `truth` takes them, and results into scenes."""
 
-    def read(pictures, results, crowdpose=False, **more):
-        annotations = read_annotations(truth(*pictures, **more))
+    def read(images, results, crowdpose=False, **more):
+        annotations = read_annotations(truth(*images, **more))
         return read_scenes(annotations, read_keypoint_results(results, annotations), crowdpose)
 
     return read
@@ -77,19 +77,19 @@ def scenes(truth):
 
 @pytest.fixture
 def truth(tmp_path):
-    """Writes annotations: a list of people for each picture, ids from 1 and file names as `pictures/1.jpg`."""
+    """Writes annotations: a list of people for each image, ids from 1 and file names as `images/1.jpg`."""
 
-    def write(*pictures, skeleton=COCO17, crowd_indices=None):
-        images = [
-            {"id": index, "file_name": f"pictures/{index}.jpg", "width": 640, "height": 480}
-            for index in range(1, len(pictures) + 1)
+    def write(*images, skeleton=COCO17, crowd_indices=None):
+        entries = [
+            {"id": index, "file_name": f"images/{index}.jpg", "width": 640, "height": 480}
+            for index in range(1, len(images) + 1)
         ]
-        for image, crowd_index in zip(images, crowd_indices or [], strict=False):
+        for entry, crowd_index in zip(entries, crowd_indices or [], strict=False):
             if crowd_index is not None:
-                image["crowdIndex"] = crowd_index
-        people = [{**entry, "image_id": index} for index, group in enumerate(pictures, 1) for entry in group]
+                entry["crowdIndex"] = crowd_index
+        people = [{**entry, "image_id": index} for index, group in enumerate(images, 1) for entry in group]
         content = {
-            "images": images,
+            "images": entries,
             # An id of 0 is as good as any other.
             "annotations": [{**entry, "id": index} for index, entry in enumerate(people)],
             "categories": [{"id": 1, "name": "person", "keypoints": list(skeleton.keypoints)}],

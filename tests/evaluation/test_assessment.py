@@ -14,7 +14,7 @@ from rsgnet.skeletons import CROWDPOSE14
 
 @pytest.fixture
 def crowd(truth):
-    """Twenty pictures of two levels with poses, and with those without every third of them."""
+    """Twenty images of two levels with poses, and with those without every third of them."""
     crowds, results = random_crowds(np.random.default_rng(6), 20)
     annotations = read_annotations(truth(*crowds, crowd_indices=[0.1, 0.9] * 10))
     fewer = [entry for index, entry in enumerate(results) if index % 3]
@@ -77,17 +77,17 @@ def test_metrics_hold_everything_as_json(crowd):
     assert metrics["comparison"]["differences"]["AP"].keys() == {"value", "low", "high", "better"}
     settings = metrics["settings"]
     assert (settings["found_by"], settings["protocol"], settings["skeleton"]) == ("by hand", "coco", "coco17")
-    assert (settings["pictures"], settings["poses"], settings["resamples"]) == (20, len(results), 50)
+    assert (settings["images"], settings["poses"], settings["resamples"]) == (20, len(results), 50)
 
 
 @pytest.mark.parametrize("results", [[], [found({}, 0.5)]])
-@pytest.mark.parametrize("pictures", [[[]], [[person({})]], [[person({0: (5, 5)})]]])
-def test_nothing_found_or_nobody_there(truth, pictures, results):
-    annotations = read_annotations(truth(*pictures))
+@pytest.mark.parametrize("images", [[[]], [[person({})]], [[person({0: (5, 5)})]]])
+def test_nothing_found_or_nobody_there(truth, images, results):
+    annotations = read_annotations(truth(*images))
     held = read_keypoint_results(results, annotations)
     metrics = assess(annotations, held, other=held, resamples=5).metrics()
     assert json.dumps(metrics, allow_nan=False)
-    assert metrics["AP"] == (0.0 if pictures[0] and pictures[0][0]["num_keypoints"] else -1.0)
+    assert metrics["AP"] == (0.0 if images[0] and images[0][0]["num_keypoints"] else -1.0)
     assert ("AP" in metrics["intervals"]) == ("AP" in metrics["comparison"]["differences"]) == (metrics["AP"] == 0)
 
 

@@ -13,7 +13,7 @@ NOSE_SIGMA = 0.026
 
 
 class TestByHand:
-    """Two people in one picture: a good pose, a false one, and one whose OKS is known."""
+    """Two people in one image: a good pose, a false one, and one whose OKS is known."""
 
     people = (person({0: (50.0, 50.0)}), person({0: (300.0, 50.0)}, (250, 0, 100, 100)))
 
@@ -69,9 +69,9 @@ class TestByHand:
 
 @pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14])
 def test_plain_arithmetic_agrees(truth, skeleton):
-    """Three pictures, three people each, poses of every quality, against a second implementation."""
+    """Three images, three people each, poses of every quality, against a second implementation."""
     random, count = np.random.default_rng(4), len(skeleton)
-    pictures, results = [], []
+    images, results = [], []
     for image_id in (1, 2, 3):
         group = []
         for _ in range(3):
@@ -84,19 +84,19 @@ def test_plain_arithmetic_agrees(truth, skeleton):
                 moved = keypoints[:, :2] + random.normal(0, 1, (count, 2)) * random.uniform(1, 12)
                 entry = found(dict(enumerate(moved)), float(random.random()), image_id, count)
                 results.append(entry)
-        pictures.append(group)
-    figures = evaluate_keypoints(truth(*pictures, skeleton=skeleton), results)
-    expected = [average_precision(pictures, results, skeleton.sigmas, threshold) for threshold in THRESHOLDS]
+        images.append(group)
+    figures = evaluate_keypoints(truth(*images, skeleton=skeleton), results)
+    expected = [average_precision(images, results, skeleton.sigmas, threshold) for threshold in THRESHOLDS]
     assert figures["AP"] == pytest.approx(np.mean(expected))
     assert figures["AP50"] == pytest.approx(expected[0])
     assert figures["AP75"] == pytest.approx(expected[5])
     assert 0.1 < figures["AP"] < figures["AP50"] < 1
 
 
-def average_precision(pictures, results, sigmas, threshold):
+def average_precision(images, results, sigmas, threshold):
     """AP at one OKS threshold, step by step."""
     hits, scores, people = [], [], 0
-    for image_id, group in enumerate(pictures, 1):
+    for image_id, group in enumerate(images, 1):
         people += len(group)
         free = set(range(len(group)))
         for entry in sorted((r for r in results if r["image_id"] == image_id), key=lambda r: -r["score"]):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsgnet.data.people import AnnotatedPicture, Annotations, Person
+from rsgnet.data.people import AnnotatedImage, Annotations, Person
 from rsgnet.errors import AnnotationError
 from rsgnet.evaluation.differences import most_different
 from rsgnet.evaluation.side_by_side import draw_difference
@@ -20,9 +20,9 @@ def person(score=0.5, shift=0.0, moved=(), keypoint_scores=None):
     return Person(1, np.array([20.0 + shift, 30, 40, 100]), places, 2000.0, False, score, scores)
 
 
-def found(skeleton=COCO17, **pictures):
+def found(skeleton=COCO17, **images):
     listed = [
-        AnnotatedPicture(n, f"{name}.png", (0, 0), tuple(people)) for n, (name, people) in enumerate(pictures.items())
+        AnnotatedImage(n, f"{name}.png", (0, 0), tuple(people)) for n, (name, people) in enumerate(images.items())
     ]
     return Annotations("a.json", skeleton, tuple(listed))
 
@@ -41,7 +41,7 @@ def test_keypoints_weigh_by_their_scores():
     assert most_different(first, second)[0].measure == pytest.approx(0, abs=1e-9)
 
 
-def test_pictures_come_in_order_and_count_where_one_side_has_them():
+def test_images_come_in_order_and_count_where_one_side_has_them():
     first = found(same=[person()], gone=[person(0.9)], moved=[person()])
     second = found(same=[person()], moved=[person(moved=range(8))], new=[person(0.3)])
     names = [(each.file_name, round(each.measure, 2)) for each in most_different(first, second)]
@@ -59,19 +59,19 @@ def test_matching_takes_the_most_alike_first():
 def test_what_cannot_be_compared():
     with pytest.raises(AnnotationError, match="the same keypoints needed"):
         most_different(found(a=[person()]), found(CROWDPOSE14, a=[]))
-    with pytest.raises(AnnotationError, match="share no picture"):
+    with pytest.raises(AnnotationError, match="share no image"):
         most_different(found(a=[person()]), found(b=[person()]))
 
 
 def test_who_is_alone_is_boxed_on_their_side_and_agreement_is_grey():
-    picture = np.zeros((200, 300, 3), np.uint8)
+    image = np.zeros((200, 300, 3), np.uint8)
     (alone,) = most_different(found(a=[person()]), found(a=[]))
-    page = np.asarray(draw_difference(alone, picture, COCO17, ("one", "two")), np.int64)
+    page = np.asarray(draw_difference(alone, image, COCO17, ("one", "two")), np.int64)
     half = page.shape[1] // 2
     colourful = np.ptp(page, axis=-1) > 100
     assert colourful[:, :half].any() and not colourful[:, half:].any()
     (alike,) = most_different(found(a=[person()]), found(a=[person(moved=[16], keypoint_scores=np.full(17, 0.8))]))
-    page = np.asarray(draw_difference(alike, picture, COCO17, ("one", "two")), np.int64)
+    page = np.asarray(draw_difference(alike, image, COCO17, ("one", "two")), np.int64)
     assert not (np.ptp(page, axis=-1) > 100).any()
 
 
@@ -90,7 +90,7 @@ def test_the_command(rsgnet, tmp_path):
         (tmp_path / f"{file}.json").write_text(json.dumps(results))
     arguments = [tmp_path / "one.json", tmp_path / "two.json", "--out", tmp_path / "out"]
     code, told, _ = rsgnet("compare", *arguments, "--images", tmp_path)
-    assert code == 0 and "b.png" in told.splitlines()[0] and "2 pictures, 1 of them alike" in told
+    assert code == 0 and "b.png" in told.splitlines()[0] and "2 images, 1 of them alike" in told
     listed = json.loads((tmp_path / "out/differences.json").read_text())
     assert [each["file_name"] for each in listed] == ["b.png", "a.png"] and listed[1]["difference"] == 0
     assert [path.name for path in sorted((tmp_path / "out").glob("*.jpg"))] == ["001-b.jpg"]

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from rsgnet.data.annotations import read_annotations
-from rsgnet.errors import AnnotationError, PictureError, RSGNetError
+from rsgnet.errors import AnnotationError, ImageError, RSGNetError
 from rsgnet.evaluation.exchange import FORMS, convert
 from rsgnet.evaluation.found_people import read_found_people
 from rsgnet.skeletons import COCO17, CROWDPOSE14
@@ -27,12 +27,12 @@ def person(number, image_id, **change):
 
 @pytest.fixture
 def labels(tmp_path):
-    """Labels with hidden and unlabelled keypoints, a crowd region, somebody without keypoints, an empty picture."""
-    pictures = []
+    """Labels with hidden and unlabelled keypoints, a crowd region, somebody without keypoints, an empty image."""
+    images = []
     for image_id, (name, (width, height)) in enumerate(SIZES.items(), 11):
         (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (width, height)).save(tmp_path / "images" / name)
-        pictures.append({"id": image_id, "file_name": name, "width": width, "height": height, "crowdIndex": 0.5})
+        images.append({"id": image_id, "file_name": name, "width": width, "height": height, "crowdIndex": 0.5})
     everyone = [
         person(70, 11),
         person(71, 11, iscrowd=1, keypoints=[0] * 51),
@@ -40,14 +40,14 @@ def labels(tmp_path):
         person(73, 12, keypoints=[0] * 51),
     ]
     category = {"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}
-    content = {"images": pictures, "annotations": everyone, "categories": [category]}
+    content = {"images": images, "annotations": everyone, "categories": [category]}
     (tmp_path / "people.json").write_text(json.dumps(content))
     return tmp_path / "people.json"
 
 
 @pytest.fixture
 def results(labels):
-    """What a network found in these pictures, with what only this package's results carry."""
+    """What a network found in these images, with what only this package's results carry."""
     random = np.random.default_rng(0)
     entries = [
         {
@@ -71,15 +71,15 @@ OUT = {
 
 def there_and_back(source, form, **options):
     """What is read of a source after it was written in a form."""
-    done = convert(source, source.parent / "there" / OUT[form], form, pictures=source.parent / "images", **options)
+    done = convert(source, source.parent / "there" / OUT[form], form, images=source.parent / "images", **options)
     return read_found_people(done.path) if form == "coco-results" else read_annotations(done.path), done
 
 
 def everyone(annotations):
     return [
-        (Path(picture.file_name).name, person)
-        for picture in sorted(annotations.pictures, key=lambda picture: Path(picture.file_name).name)
-        for person in picture.people
+        (Path(image.file_name).name, person)
+        for image in sorted(annotations.images, key=lambda image: Path(image.file_name).name)
+        for person in image.people
     ]
 
 
@@ -99,18 +99,18 @@ class TestLabels:
         found, done = there_and_back(labels, form)
         wanted = [each for each in everyone(read_annotations(labels)) if crowds or not each[1].is_crowd]
         assert_alike(everyone(found), wanted, within)
-        assert {Path(picture.file_name).name: picture.size_wh for picture in found.pictures} == {
+        assert {Path(image.file_name).name: image.size_wh for image in found.images} == {
             Path(name).name: size for name, size in SIZES.items()
         }
-        assert found.skeleton is COCO17 and (done.people, done.pictures) == (len(wanted), 3)
+        assert found.skeleton is COCO17 and (done.people, done.images) == (len(wanted), 3)
         assert ("left out: 1 regions of crowds" in done.losses) == (not crowds)
 
     @pytest.mark.parametrize("form", ["coco", "csv"])
     def test_whole_where_a_format_can(self, labels, form):
         found, _ = there_and_back(labels, form)
-        for picture, before in zip(found.pictures, read_annotations(labels).pictures, strict=True):
-            assert (picture.id, picture.file_name, picture.crowd_index) == (before.id, before.file_name, 0.5)
-            for one, other in zip(picture.people, before.people, strict=True):
+        for image, before in zip(found.images, read_annotations(labels).images, strict=True):
+            assert (image.id, image.file_name, image.crowd_index) == (before.id, before.file_name, 0.5)
+            for one, other in zip(image.people, before.people, strict=True):
                 assert (one.id, one.area, one.is_crowd) == (other.id, other.area, other.is_crowd)
 
     @pytest.mark.parametrize("form", ["coco-results", "yolo-results"])
@@ -128,9 +128,9 @@ class TestLabels:
         steps = {"cvat": "a.xml", "csv": "b.csv", "yolo": "c", "coco": "d.json"}
         source = labels
         for form, name in steps.items():
-            source = convert(source, labels.parent / "chain" / name, form, pictures=labels.parent / "images").path
+            source = convert(source, labels.parent / "chain" / name, form, images=labels.parent / "images").path
             if form == "yolo":  # from here on names are YOLO's
-                assert read_annotations(source).pictures[0].file_name == "images/train/a.png"
+                assert read_annotations(source).images[0].file_name == "images/train/a.png"
                 again = convert(source, labels.parent / "again", "yolo").path
                 assert_alike(everyone(read_annotations(again)), everyone(read_annotations(source)), 1e-5)
         wanted = [each for each in everyone(read_annotations(labels)) if not each[1].is_crowd]
@@ -160,13 +160,13 @@ class TestResults:
             np.testing.assert_allclose(one.keypoints, np.where(sure[:, None], other.keypoints, 0), atol=within)
         assert 0 < unsure < 51 and f"left out: {unsure} keypoints that score less than 0.6" in done.losses
 
-    def test_without_pictures_a_table_has_no_sizes_and_yolo_cannot_be_written(self, results, tmp_path):
+    def test_without_images_a_table_has_no_sizes_and_yolo_cannot_be_written(self, results, tmp_path):
         alone = tmp_path / "alone" / "poses.json"
         alone.parent.mkdir()
         results.rename(alone)
         convert(alone, tmp_path / "a.csv", "csv")
-        assert read_annotations(tmp_path / "a.csv").pictures[0].size_wh == (0, 0)
-        with pytest.raises(PictureError, match=r"a\.png: no such file"):
+        assert read_annotations(tmp_path / "a.csv").images[0].size_wh == (0, 0)
+        with pytest.raises(ImageError, match=r"a\.png: no such file"):
             convert(alone, tmp_path / "yolo", "yolo-results")
 
     def test_named_by_ids_alone_need_their_list(self, results, labels):
@@ -178,7 +178,7 @@ class TestResults:
             convert(results, results.with_suffix(".csv"), "csv")
         convert(results, results.with_suffix(".csv"), "csv", listed_in=labels)
         found = read_annotations(results.with_suffix(".csv"))
-        assert [(picture.id, len(picture.people)) for picture in found.pictures] == [(11, 2), (12, 1), (13, 0)]
+        assert [(image.id, len(image.people)) for image in found.images] == [(11, 2), (12, 1), (13, 0)]
 
     def test_their_skeleton_is_told_by_their_number(self, results):
         entries = json.loads(results.read_text())
@@ -203,16 +203,16 @@ class TestResults:
             read_found_people(results)
         assert "poses.json" in str(caught.value)
 
-    def test_frames_of_clips_become_pictures(self, results, tmp_path):
+    def test_frames_of_clips_become_images(self, results, tmp_path):
         one, _, other = json.loads(results.read_text())
         frames = [(0, [{**one, "track_id": 1}, {**other, "track_id": -1}]), (1, []), (2, [{**one, "track_id": 1}])]
         lines = [json.dumps({"file_name": "walks/a.mp4", "frame": frame, "people": each}) for frame, each in frames]
         (tmp_path / "poses.jsonl").write_text("\n".join(lines))
         told = convert(tmp_path / "poses.jsonl", tmp_path / "frames.json", "coco-results")
-        assert (told.pictures, told.people) == (2, 3) and "left out: 3 people's track_id" in told.losses
-        pictures = read_found_people(tmp_path / "frames.json")
-        assert [each.file_name for each in pictures.pictures] == ["walks/a/000000.jpg", "walks/a/000002.jpg"]
-        found = everyone(pictures)
+        assert (told.images, told.people) == (2, 3) and "left out: 3 people's track_id" in told.losses
+        images = read_found_people(tmp_path / "frames.json")
+        assert [each.file_name for each in images.images] == ["walks/a/000000.jpg", "walks/a/000002.jpg"]
+        found = everyone(images)
         np.testing.assert_allclose(found[1][1].keypoint_scores, np.array(other["keypoints"])[2::3])
 
     @pytest.mark.parametrize("line", ["{}", "[]", "{", '{"file_name": "a.mp4", "frame": 0, "people": 3}'])
@@ -237,8 +237,8 @@ def test_what_yolo_refuses_is_left_out(labels):
     content["annotations"][0]["bbox"] = [-10, 20, 300, 50]
     labels.write_text(json.dumps(content))
     found, done = there_and_back(labels, "yolo")
-    first = found.pictures[0].people[0]
-    assert "left out: 2 keypoints beyond the picture" in done.losses and not first.keypoints[1:3].any()
+    first = found.images[0].people[0]
+    assert "left out: 2 keypoints beyond the image" in done.losses and not first.keypoints[1:3].any()
     np.testing.assert_allclose(first.box_xywh, [0, 20, 200, 50], atol=1e-4)
 
 
@@ -246,7 +246,7 @@ def test_splits_of_yolo_lie_beside_each_other(labels):
     out = labels.parent / "yolo"
     for split in ("train", "val"):
         convert(labels, out, "yolo", split=split)
-        assert len(read_annotations(f"{out}/data.yaml#{split}").pictures) == 3
+        assert len(read_annotations(f"{out}/data.yaml#{split}").images) == 3
     assert (out / "images/val/b/c.png").is_file() and (out / "labels/train/b/c.txt").is_file()
     other = {**json.loads(labels.read_text()), "annotations": [], "categories": []}
     other["categories"] = [{"id": 1, "name": "person", "keypoints": ["top", "foot"]}]
@@ -255,7 +255,7 @@ def test_splits_of_yolo_lie_beside_each_other(labels):
         convert(labels, out, "yolo", split="test")
 
 
-def test_pictures_that_would_share_labels(labels):
+def test_images_that_would_share_labels(labels):
     content = json.loads(labels.read_text())
     content["images"][1]["file_name"] = "a.jpg"
     labels.write_text(json.dumps(content))

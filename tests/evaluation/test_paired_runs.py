@@ -7,7 +7,7 @@ from tests.evaluation.conftest import found, person, random_crowds
 from rsgnet.data.annotations import read_annotations
 from rsgnet.evaluation.average_precision import evaluate_keypoints
 from rsgnet.evaluation.error_types import count_errors
-from rsgnet.evaluation.intervals import draw_pictures
+from rsgnet.evaluation.intervals import draw_images
 from rsgnet.evaluation.paired_runs import PairedDifference, draw_seeds, paired_differences, run_figures, seed_means
 from rsgnet.evaluation.ranking import rank, surest_cut
 from rsgnet.evaluation.results import read_keypoint_results
@@ -41,7 +41,7 @@ def test_a_mean_by_hand():
 
 
 def test_what_both_arms_share_cancels():
-    """Pictures and seeds move both arms by much, and the same; only the arms' difference of 0.02 stays."""
+    """Images and seeds move both arms by much, and the same; only the arms' difference of 0.02 stays."""
     random = np.random.default_rng(0)
     shared = [0.5 + random.normal(0, 0.1) + random.normal(0, 0.05, 301) for _ in range(3)]
     plain, better = [{"AP": values} for values in shared], [{"AP": values + 0.02} for values in shared]
@@ -75,7 +75,7 @@ FAR = {5: (50, 50), 6: (230, 50)}  # the left person's pose, one shoulder on the
 
 
 def test_swaps_by_hand(scenes):
-    """Two pictures of two: in the hard one one of the left person's two keypoints lies on the other person."""
+    """Two images of two: in the hard one one of the left person's two keypoints lies on the other person."""
     good = [found({5: (250, 50), 6: (230, 50)}, 0.9, image_id) for image_id in (1, 2)]
     results = [*good, found({5: (50, 50), 6: (30, 50)}, 0.9, 1), found(FAR, 0.9, 2)]
     read = scenes([[LEFT, RIGHT]] * 2, results, crowd_indices=[0.1, 0.9])
@@ -87,11 +87,11 @@ def test_swaps_by_hand(scenes):
 
 
 def test_undrawn_figures_are_those_of_the_official_tool_and_of_all_mistakes(truth):
-    pictures, found_poses = random_crowds(np.random.default_rng(2), 30)
-    path = truth(*pictures)
+    images, found_poses = random_crowds(np.random.default_rng(2), 30)
+    path = truth(*images)
     annotations = read_annotations(path)
     read = read_scenes(annotations, read_keypoint_results(found_poses, annotations), crowdpose=False)
-    figures = run_figures(read, COCO17, draw_pictures(30, 3))
+    figures = run_figures(read, COCO17, draw_images(30, 3))
     official = evaluate_keypoints(path, found_poses)
     assert figures["AP"][0] == pytest.approx(official["AP"])
     assert figures["AR50"][0] == pytest.approx(official["AR50"])

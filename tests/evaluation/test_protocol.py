@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rsgnet.data.annotations import AnnotatedPicture, Person
+from rsgnet.data.annotations import AnnotatedImage, Person
 from rsgnet.evaluation.protocol import asked_for, by_level, level_of, oks_area
 
 
@@ -10,10 +10,10 @@ from rsgnet.evaluation.protocol import asked_for, by_level, level_of, oks_area
     [(0.0, "easy"), (0.1999, "easy"), (0.2, "medium"), (0.7999, "medium"), (0.8, "hard"), (1.6, "hard"), (None, None)],
 )
 def test_level(crowd_index, level):
-    assert level_of(AnnotatedPicture(1, "a.jpg", (9, 9), (), crowd_index)) == level
+    assert level_of(AnnotatedImage(1, "a.jpg", (9, 9), (), crowd_index)) == level
 
 
-def test_pictures_by_level():
+def test_images_by_level():
     levels = ["hard", "easy", None, "medium", "hard"]
     assert by_level(levels) == {"easy": [1], "medium": [3], "hard": [0, 4], "medium_hard": [0, 3, 4]}
     assert by_level([None, None]) == by_level([]) == {}

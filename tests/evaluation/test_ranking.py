@@ -35,7 +35,7 @@ def test_by_hand(scenes):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_equals_the_official_tool(truth, seed):
-    """Groups, people without labels, equal scores, empty pictures: all of them are in."""
+    """Groups, people without labels, equal scores, empty images: all of them are in."""
     crowds, results = random_crowds(np.random.default_rng(seed), 12)
     annotations = read_annotations(truth(*crowds))
     read = read_scenes(annotations, read_keypoint_results(results, annotations), False)
@@ -53,7 +53,7 @@ def test_equals_the_official_tool_on_golden_data(shared, name):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_picture_drawn_twice_counts_as_two_pictures(truth, seed):
+def test_a_image_drawn_twice_counts_as_two_images(truth, seed):
     random = np.random.default_rng(seed)
     crowds, results = random_crowds(random, 6)
     for entry in results:
@@ -97,7 +97,7 @@ def test_some_of_the_scenes(scenes):
     read = scenes(*random_crowds(np.random.default_rng(5), 9), crowd_indices=[0.1, 0.5, 0.9] * 3)
     rows = [1, 4, 6]
     some, same = rank(read).only(rows), rank([read[row] for row in rows])
-    for name in ("scores", "pictures", "right", "counted", "people"):
+    for name in ("scores", "images", "right", "counted", "people"):
         np.testing.assert_array_equal(getattr(some, name), getattr(same, name))
     assert some.levels == ("medium", "medium", "easy")
 

@@ -18,8 +18,8 @@ def test_only_keypoints_of_the_kind_go_to_their_places(scenes):
     second = {index: (100.0 + 40 * index, 500.0) for index in range(17)}
     unlabelled = {index: place for index, place in first.items() if index != LEFT_KNEE}
     pose = {**first, LEFT_HIP: second[LEFT_HIP], RIGHT_HIP: first[LEFT_HIP], LEFT_KNEE: (-900.0, -900.0)}
-    pictures = [[person(unlabelled, area=1e3), person(second, area=1e3)], []]
-    one = scenes(pictures, [found(pose, 0.4), found(second, 0.9), found(pose, 0.7, image_id=2)])
+    images = [[person(unlabelled, area=1e3), person(second, area=1e3)], []]
+    one = scenes(images, [found(pose, 0.4), found(second, 0.9), found(pose, 0.7, image_id=2)])
 
     swaps = repaired(one, COCO17)["swapped"]
     assert swaps.image_ids.tolist() == [1, 1, 2] and swaps.scores.tolist() == [0.9, 0.4, 0.7]
@@ -37,12 +37,12 @@ def test_only_keypoints_of_the_kind_go_to_their_places(scenes):
 def test_nothing_of_the_kind_is_left_and_the_figures_follow(truth, kind):
     random = np.random.default_rng(3)
     people, results = [], []
-    for picture in range(1, 7):
+    for image in range(1, 7):
         first, second = (random.uniform(corner, corner + 300, (17, 2)) for corner in (0, 250))
         pose = first + random.normal(0, 12, first.shape)
         pose[LEFT_HIP], pose[RIGHT_HIP], pose[LEFT_KNEE] = second[LEFT_HIP], first[LEFT_HIP], -900
         people.append([person(dict(enumerate(place)), area=9e4) for place in (first, second)])
-        results += [found(pose, 0.4 + picture / 10, picture), found(second, 0.5, picture)]
+        results += [found(pose, 0.4 + image / 10, image), found(second, 0.5, image)]
     annotations = read_annotations(truth(*people))
     before = read_scenes(annotations, read_keypoint_results(results, annotations), crowdpose=False)
     poses = repaired(before, COCO17)[kind]
@@ -54,8 +54,8 @@ def test_nothing_of_the_kind_is_left_and_the_figures_follow(truth, kind):
     figures = figures_repaired(annotations, before, crowdpose=False)
     assert tuple(figures) == MISTAKES == KEYPOINT_KINDS[1:]
     entries = [
-        {"image_id": int(image), "category_id": 1, "keypoints": values.ravel().tolist(), "score": float(score)}
-        for image, values, score in zip(poses.image_ids, poses.values, poses.scores, strict=True)
+        {"image_id": int(image_id), "category_id": 1, "keypoints": values.ravel().tolist(), "score": float(score)}
+        for image_id, values, score in zip(poses.image_ids, poses.values, poses.scores, strict=True)
     ]
     assert figures[kind] == evaluate_keypoints(annotations.path, entries)
     assert figures[kind]["AP"] > evaluate_keypoints(annotations.path, results)["AP"]

@@ -80,7 +80,7 @@ def test_a_missing_file(annotations, tmp_path):
         read_keypoint_results(tmp_path / "none.json", annotations)
 
 
-@pytest.mark.parametrize("name", ["pictures/2.jpg", "2.jpg", "elsewhere/2.jpg"])
+@pytest.mark.parametrize("name", ["images/2.jpg", "2.jpg", "elsewhere/2.jpg"])
 def test_a_file_name_stands_for_the_image_id(annotations, name):
     assert read_keypoint_results([pose(image_id=None, file_name=name)], annotations).image_ids.tolist() == [2]
 
@@ -89,13 +89,13 @@ def test_the_image_id_goes_before_the_file_name(annotations):
     assert read_keypoint_results([pose(file_name="2.jpg")], annotations).image_ids.tolist() == [1]
 
 
-def test_a_file_name_of_two_pictures_is_refused(tmp_path):
+def test_a_file_name_of_two_images_is_refused(tmp_path):
     images = [{"id": i, "file_name": f"{folder}/a.jpg", "width": 9, "height": 9} for i, folder in enumerate("xy")]
     path = tmp_path / "truth.json"
     path.write_text(json.dumps({"images": images, "annotations": [{"id": 1, "image_id": 0, **person({0: (1, 1)})}]}))
     annotations = read_annotations(path)
     assert read_box_results([box(image_id=None, file_name="y/a.jpg")], annotations).image_ids.tolist() == [1]
-    with pytest.raises(AnnotationError, match=r"entry 0: .* has 2 pictures of file_name 'a.jpg'; give image_id"):
+    with pytest.raises(AnnotationError, match=r"entry 0: .* has 2 images of file_name 'a.jpg'; give image_id"):
         read_box_results([box(image_id=None, file_name="a.jpg")], annotations)
 
 
@@ -119,11 +119,11 @@ def test_a_file_name_of_two_pictures_is_refused(tmp_path):
         ({"score": float("nan")}, "score must be a finite number, not nan"),
         ({"score": "0.5"}, "score must be a finite number, not '0.5'"),
         ({"score": True}, "score must be a finite number, not True"),
-        ({"image_id": 3}, "truth.json has no picture of image_id 3"),
-        ({"image_id": "1"}, "truth.json has no picture of image_id '1'"),
-        ({"image_id": 1.5}, "no picture of image_id 1.5"),
+        ({"image_id": 3}, "truth.json has no image of image_id 3"),
+        ({"image_id": "1"}, "truth.json has no image of image_id '1'"),
+        ({"image_id": 1.5}, "no image of image_id 1.5"),
         ({"image_id": None}, "neither image_id nor file_name"),
-        ({"image_id": None, "file_name": "3.jpg"}, "has no pictures of file_name '3.jpg'"),
+        ({"image_id": None, "file_name": "3.jpg"}, "has no images of file_name '3.jpg'"),
         ({"category_id": 3}, "category_id 3 is not 1"),
     ],
 )

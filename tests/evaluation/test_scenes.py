@@ -23,7 +23,7 @@ def test_what_a_scene_holds(scenes):
     assert first.oks[0].round(6).tolist()[:2] == [0, 1]
 
 
-def test_twenty_poses_a_picture(scenes):
+def test_twenty_poses_a_image(scenes):
     (scene,) = scenes([[LEFT]], [found({5: (index, 0)}, index / 100) for index in range(30)])
     assert scene.scores.tolist() == [index / 100 for index in range(29, 9, -1)]
 

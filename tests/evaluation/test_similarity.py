@@ -1,4 +1,4 @@
-"""OKS of a whole data set at once, beside what the official tool computes picture by picture."""
+"""OKS of a whole data set at once, beside what the official tool computes image by image."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
-from rsgnet.data.annotations import AnnotatedPicture, Annotations, Person
+from rsgnet.data.annotations import AnnotatedImage, Annotations, Person
 from rsgnet.evaluation.protocol import oks_area
 from rsgnet.evaluation.results import Results
 from rsgnet.evaluation.similarity import similarities
@@ -16,28 +16,28 @@ from rsgnet.skeletons import COCO17
 MOST = 20
 
 
-def crowd(people_in_pictures, found_in_pictures, seed=0):
+def crowd(people_in_images, found_in_images, seed=0):
     random, count = np.random.default_rng(seed), len(COCO17)
-    pictures, ids, values = [], [], []
-    for row, (people, found) in enumerate(zip(people_in_pictures, found_in_pictures, strict=True)):
+    images, ids, values = [], [], []
+    for row, (people, found) in enumerate(zip(people_in_images, found_in_images, strict=True)):
         labelled = []
         for _ in range(people):
             box = random.uniform(20, 200, 4)
             seen = random.integers(0, 3, (count, 1)) * (len(labelled) != 1)  # the second has no labelled keypoint
             places = box[:2] + random.uniform(0, 1, (count, 2)) * box[2:]
             labelled.append(Person(len(labelled), box, np.hstack([places, seen]), float(box[2] * box[3] * 0.6)))
-        pictures.append(AnnotatedPicture(40 - row, f"{row}.jpg", (400, 400), tuple(labelled)))
+        images.append(AnnotatedImage(40 - row, f"{row}.jpg", (400, 400), tuple(labelled)))
         ids += [40 - row] * found
         values.append(random.uniform(0, 300, (found, count, 3)))
     order = random.permutation(len(ids))
     scores = random.integers(0, 6, len(ids)) / 5.0  # many are equal
     found = Results("results", np.array(ids)[order], scores, np.concatenate(values)[order])
-    return Annotations(Path("people.json"), COCO17, tuple(pictures)), found
+    return Annotations(Path("people.json"), COCO17, tuple(images)), found
 
 
 def officially(truth, found, crowdpose):
     """The official tool's own OKS, of the same people."""
-    people = [(picture.id, person) for picture in truth.pictures for person in picture.people]
+    people = [(image.id, person) for image in truth.images for person in image.people]
     truths = [
         {
             "id": index,
@@ -56,7 +56,7 @@ def officially(truth, found, crowdpose):
         | {"score": float(found.scores[index]), "keypoints": found.values[index].ravel().tolist()}
         for index in range(len(found))
     ]
-    frame = {"images": [{"id": picture.id} for picture in truth.pictures], "categories": [{"id": 1}]}
+    frame = {"images": [{"id": image.id} for image in truth.images], "categories": [{"id": 1}]}
     evaluator = COCOeval_faster(
         COCO({**frame, "annotations": truths}),
         COCO({**frame, "annotations": told}),

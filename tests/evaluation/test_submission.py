@@ -10,7 +10,7 @@ POSE = {"image_id": 7, "category_id": 1, "keypoints": [1.23456, 2.0, 0.5] * 17, 
 
 @pytest.fixture
 def listed(tmp_path):
-    """COCO's list of test pictures, which has no annotations and no keypoint names."""
+    """COCO's list of test images, which has no annotations and no keypoint names."""
     images = [{"id": number, "file_name": f"{number:012}.jpg", "width": 9, "height": 9} for number in (7, 9)]
     path = tmp_path / "image_info_test-dev2017.json"
     path.write_text(json.dumps({"images": images, "categories": [{"id": 1, "name": "person"}], "info": {}}))
@@ -30,7 +30,7 @@ def test_form_and_name(listed, tmp_path):
     assert entries[0]["keypoints"] == [1.235, 2.0, 0.5] * 17
 
 
-def test_the_twenty_surest_of_each_picture(listed, tmp_path):
+def test_the_twenty_surest_of_each_image(listed, tmp_path):
     entries = json.loads(write_submission(poses(30) + poses(3, image_id=9), listed, tmp_path).read_text())
     assert [entry["image_id"] for entry in entries] == [7] * 20 + [9] * 3
     assert [entry["score"] for entry in entries[:20]] == [index / 100 for index in range(29, 9, -1)]
@@ -40,7 +40,7 @@ def test_the_twenty_surest_of_each_picture(listed, tmp_path):
     ("results", "name", "message"),
     [
         ([], "a", "holds no poses"),
-        (poses(1, image_id=8), "a", "has no picture of image_id 8"),
+        (poses(1, image_id=8), "a", "has no image of image_id 8"),
         (poses(1, keypoints=[0.0] * 42), "a", "predict in coco17"),
         (poses(1, score=float("nan")), "a", "finite"),
         (poses(1), "../a", "letters, digits"),

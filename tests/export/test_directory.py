@@ -169,7 +169,7 @@ def exported(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def crops(model):
-    """Five crops of smooth noise, and where they lie in a picture."""
+    """Five crops of smooth noise, and where they lie in an image."""
     coarse = torch.from_numpy(np.random.default_rng(1).uniform(0, 255, (5, 3, 8, 8)))
     smooth = torch.nn.functional.interpolate(coarse, (64, 64), mode="bicubic").clamp(0, 255)
     return [Crop(pixels, np.eye(2, 3), 4096.0) for pixels in smooth.permute(0, 2, 3, 1).to(torch.uint8).numpy()]
@@ -200,12 +200,12 @@ def test_the_same_poses_whatever_is_done_inside(exported, crops, in_pytorch, bac
 
 
 def test_the_line_does_as_the_file_does(exported):
-    picture = np.random.default_rng(2).integers(0, 256, (64, 64, 3), np.uint8)
-    plain = PoseEstimator(exported(), "full", device="cpu", skeleton="people19")(picture)
+    image = np.random.default_rng(2).integers(0, 256, (64, 64, 3), np.uint8)
+    plain = PoseEstimator(exported(), "full", device="cpu", skeleton="people19")(image)
     for form in (FLIPPED, BOTH):
         estimator = PoseEstimator(exported(form), "full", device="cpu", skeleton="people19")
         assert estimator.flip_test
-        poses = estimator(picture)
+        poses = estimator(image)
         np.testing.assert_allclose(poses.keypoints_xy, plain.keypoints_xy, atol=0.1)
         np.testing.assert_allclose(poses.mine, plain.mine, atol=1e-3)
         with pytest.raises(RSGNetError, match=r"model\.onnx has the flip test inside"):

@@ -18,12 +18,12 @@ CONFIG = with_settings(nano(), TINY)
 
 
 def test_crops_are_of_the_labelled_people(people_set, monkeypatch):
-    labels, pictures = people_set
-    crops = calibration_crops([f"{labels}:{pictures}"], CONFIG)
+    labels, images = people_set
+    crops = calibration_crops([f"{labels}:{images}"], CONFIG)
     assert crops.shape == (6, 64, 64, 3) and crops.dtype == np.uint8
     assert len(np.unique(crops[:, 32, 32], axis=0)) == 6  # everyone has a colour of their own
     monkeypatch.setattr(quantise, "CROPS", 4)
-    assert len(calibration_crops([f"{labels}:{pictures}"], CONFIG)) == 4
+    assert len(calibration_crops([f"{labels}:{images}"], CONFIG)) == 4
 
 
 def test_labels_that_do_not_exist_or_hold_nobody(tmp_path):
@@ -37,10 +37,10 @@ def test_labels_that_do_not_exist_or_hold_nobody(tmp_path):
 def test_the_command_writes_a_network_in_8_bits_that_predicts_nearly_the_same(rsgnet, people_set, tmp_path):
     pytest.importorskip("openvino")
     pytest.importorskip("nncf", reason="quantisation is an extra")
-    labels, pictures = people_set
+    labels, images = people_set
     torch.manual_seed(0)
     save_model(build(CONFIG), CONFIG, tmp_path / "model")
-    arguments = ["--to", "openvino", "--with-flip", "--calibrate", f"{labels}:{pictures}"]
+    arguments = ["--to", "openvino", "--with-flip", "--calibrate", f"{labels}:{images}"]
     code, printed, errors = rsgnet("export", tmp_path / "model", *arguments)
     assert code == 0, errors
     assert "--backend openvino --precision int8" in printed
@@ -49,7 +49,7 @@ def test_the_command_writes_a_network_in_8_bits_that_predicts_nearly_the_same(rs
     exact, small = (open_runner(tmp_path / "model", "openvino", "cpu", precision=p) for p in ("float32", "int8"))
     assert (exact.form, small.form) == (GraphForm(flip_test=True), GraphForm(flip_test=True, int8=True))
     assert small.config == CONFIG and small.path.name == "model-int8.xml"
-    crops = calibration_crops([f"{labels}:{pictures}"], CONFIG)
+    crops = calibration_crops([f"{labels}:{images}"], CONFIG)
     for count in (6, 1):
         wanted, found = exact(crops[:count]), small(crops[:count])
         apart = np.abs(wanted - found).mean() / np.abs(wanted - wanted.mean()).mean()

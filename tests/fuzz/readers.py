@@ -13,7 +13,7 @@ from rsgnet.data.annotations import read_annotations
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.results import read_box_results, read_keypoint_results
 from rsgnet.evaluation.track_files import read_clips
-from rsgnet.pictures import decode_picture
+from rsgnet.images import decode_image
 from rsgnet.settings import network_config
 from rsgnet.skeletons import read_skeleton
 
@@ -21,9 +21,9 @@ _FOLDER = Path(tempfile.mkdtemp(prefix="rsgnet-fuzz-"))
 _SUFFIXES = (".json", ".xml", ".csv", ".yaml", ".toml")
 
 
-def picture(content: bytes) -> None:
+def image(content: bytes) -> None:
     with suppress(RSGNetError):
-        decode_picture(content, "a", 1_000_000)
+        decode_image(content, "a", 1_000_000)
 
 
 def labels(content: bytes) -> None:
@@ -69,7 +69,7 @@ def upload(content: bytes) -> None:
     from starlette.requests import Request
 
     from rsgnet.server.limits import Limits
-    from rsgnet.server.uploads import read_pictures
+    from rsgnet.server.uploads import read_images
 
     kind, _, body = content.partition(b"\n")
     half = len(body) // 2
@@ -82,11 +82,11 @@ def upload(content: bytes) -> None:
     headers = [(b"content-type", b"multipart/form-data;" + kind)]
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers, "app": None}
     with suppress(RSGNetError, HTTPException):
-        asyncio.run(read_pictures(Request(scope, receive), Limits(), lambda count: None))
+        asyncio.run(read_images(Request(scope, receive), Limits(), lambda count: None))
 
 
 READERS: dict[str, Callable[[bytes], None]] = {
-    "picture": picture,
+    "image": image,
     "labels": labels,
     "results": results,
     "weights": weights,

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from tests.hostile.images import KINDS, image_file
 from tests.hostile.labels import CSV, CVAT, SKELETON, YOLO, coco
 from tests.hostile.models import safetensors
-from tests.hostile.pictures import KINDS, picture_file
 from tests.hostile.results import result
 
 from rsgnet.config import PoseConfig
@@ -25,8 +25,8 @@ def truth_file(folder: Path) -> Path:
     return path
 
 
-def pictures() -> list[bytes]:
-    return [picture_file(name, np.random.default_rng(0), (8, 6)) for name in KINDS]
+def images() -> list[bytes]:
+    return [image_file(name, np.random.default_rng(0), (8, 6)) for name in KINDS]
 
 
 def labels() -> list[bytes]:
@@ -48,13 +48,13 @@ def weights() -> list[bytes]:
 
 def uploads() -> list[bytes]:
     head = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
-    file = head % (b"pictures", b'; filename="a.png"', b"content")
+    file = head % (b"images", b'; filename="a.png"', b"content")
     boxes = head % (b"boxes", b"", b"[[[1, 2, 3, 4]]]")
     return [b"boundary=x\n" + file + boxes + b"--x--\r\n", b'boundary="x"; charset=latin-1\n' + file * 3 + b"--x--\r\n"]
 
 
 SEEDS: dict[str, Callable[[], list[bytes]]] = {
-    "picture": pictures,
+    "image": images,
     "labels": labels,
     "results": results,
     "weights": weights,

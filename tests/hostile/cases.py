@@ -38,7 +38,7 @@ class Case:
     """One thing that somebody may give to a reader.
 
     Attributes:
-        name: Its category and what is wrong with it: "pictures/png cut in half".
+        name: Its category and what is wrong with it: "images/png cut in half".
         reader: A key of `readers.READERS`.
         target: The file or folder that the reader is given, below the case's own folder.
         files: What lies in that folder; no other case sees it.

@@ -75,7 +75,7 @@ def _playlists() -> Iterator[tuple[str, bytes]]:
         dash + b"<BaseURL>http://127.0.0.1:9/</BaseURL></Representation></AdaptationSet></Period></MPD>",
     )
     yield "subtitles", b"1\n00:00:00,000 --> 00:00:09,000\n<font face=x>hello</font>\n"
-    yield "a picture", b"P6 8 8 255\n" + bytes(192)
+    yield "an image", b"P6 8 8 255\n" + bytes(192)
 
 
 def _resized(mp4: bytes, side: int) -> bytes:

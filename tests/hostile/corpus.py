@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from tests.hostile.cases import Case
 from tests.hostile.clips import clip_cases
+from tests.hostile.images import image_cases
 from tests.hostile.labels import label_cases
 from tests.hostile.models import model_cases
-from tests.hostile.pictures import picture_cases
 from tests.hostile.results import result_cases
 from tests.hostile.shards import shard_cases
 
 CATEGORIES: dict[str, Callable[[np.random.Generator], Iterator[Case]]] = {
-    "pictures": picture_cases,
+    "images": image_cases,
     "clips": clip_cases,
     "labels": label_cases,
     "results": result_cases,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from tests.hostile.cases import Case, Content, Link, Pipe, Sparse, damaged, lone
-from tests.hostile.pictures import picture_file
+from tests.hostile.images import image_file
 
 from rsgnet.skeletons import COCO17
 
@@ -31,7 +31,7 @@ NASTY_PATHS = {
 }
 YOLO = {
     "data.yaml": b"path: .\ntrain: images/train\nkpt_shape: [17, 3]\nnames: {0: person}\n",
-    "images/train/a.png": picture_file("a.png", np.random.default_rng(1)),
+    "images/train/a.png": image_file("a.png", np.random.default_rng(1)),
     "labels/train/a.txt": ("0 0.5 0.5 0.2 0.2 " + "0.5 0.5 2 " * 17).encode(),
 }
 CVAT = (
@@ -113,7 +113,7 @@ def _coco_entries() -> Iterator[Case]:
     for what, size in (("huge", 2**60), ("negative", -5)):
         content = coco()
         content["images"][0] |= {"width": size, "height": size}
-        yield _labels("a.json", f"COCO, a {what} picture", json.dumps(content).encode(), refused=False)
+        yield _labels("a.json", f"COCO, a {what} image", json.dumps(content).encode(), refused=False)
     content = coco()
     content["annotations"][0]["id"] = "\x1b[2J" + "x" * 10_000
     yield _labels("a.json", "COCO, an id that paints on terminals", json.dumps(content).encode())
@@ -157,7 +157,7 @@ def _yolo(rng: np.random.Generator) -> Iterator[Case]:
     yield case("labels are a link to endless zeros", {"labels/train/a.txt": Link("/dev/zero")}, refused=False)
     yield case("labels are a named pipe", {"labels/train/a.txt": Pipe()}, refused=False)
     yield case("labels of 4 GB", {"labels/train/a.txt": Sparse(lines, 4 << 30)})
-    yield case("a picture is a named pipe", {"images/train/a.png": Pipe()})
+    yield case("an image is a named pipe", {"images/train/a.png": Pipe()})
     nest = b"a: &a [x, x]\n" + b"".join(
         b"a%d: &a%d [*a%s, *a%s]\n" % (n, n, b"%d" % (n - 1) if n else b"", b"%d" % (n - 1) if n else b"")
         for n in range(60)
@@ -170,9 +170,9 @@ def _yolo(rng: np.random.Generator) -> Iterator[Case]:
     yield case("a program", {"data.yaml": b"train: !!python/object/apply:os.system ['touch owned']\n"})
     yield case("deep", {"data.yaml": b"[" * 20_000})
     yield case("itself inside", {"data.yaml": shape + b"[17, 3]\nkpt_names: &a {0: [*a]}\n"})
-    yield case("pictures elsewhere", {"data.yaml": shape.replace(b"images/train", b"../../..") + b"[17, 3]\n"})
+    yield case("images elsewhere", {"data.yaml": shape.replace(b"images/train", b"../../..") + b"[17, 3]\n"})
     yield case(
-        "pictures everywhere", {"data.yaml": b"path: /\n" + shape.replace(b"images/train", b"/etc") + b"[17, 3]\n"}
+        "images everywhere", {"data.yaml": b"path: /\n" + shape.replace(b"images/train", b"/etc") + b"[17, 3]\n"}
     )
     listed = shape.replace(b"images/train", b"list.txt") + b"[17, 3]\n"
     yield case("a list that climbs", {"data.yaml": listed, "list.txt": b"../../escaped.png\n"})
@@ -225,7 +225,7 @@ def _csv(rng: np.random.Generator) -> Iterator[Case]:
     ):  # fmt: skip
         yield _labels("a.csv", f"CSV, {what}", text.encode())
     many = head + "".join(row.replace(",1,1,", f",1,{n},") for n in range(3_000))
-    yield _labels("a.csv", "CSV, 3000 people in a picture", many.encode(), refused=False)
+    yield _labels("a.csv", "CSV, 3000 people in an image", many.encode(), refused=False)
     wide = ",".join(f"k{n}_x,k{n}_y,k{n}_visibility" for n in range(20_000))
     yield _labels("a.csv", "CSV, 20000 keypoints", (head.strip() + "," + wide + "\n").encode(), refused=False)
 
@@ -245,15 +245,15 @@ def _skeletons() -> Iterator[Case]:
 
 def _masks() -> Iterator[Case]:
     for what, segmentation in (
-        ("runs longer than the picture", {"size": [30, 40], "counts": [0, 4_000_000_000]}),
-        ("runs shorter than the picture", {"size": [30, 40], "counts": [1, 2]}),
+        ("runs longer than the image", {"size": [30, 40], "counts": [0, 4_000_000_000]}),
+        ("runs shorter than the image", {"size": [30, 40], "counts": [1, 2]}),
         ("negative runs", {"size": [30, 40], "counts": [-5, 1205]}),
-        ("packed runs longer than the picture", {"size": [30, 40], "counts": "PPPPPPPPo0"}),
+        ("packed runs longer than the image", {"size": [30, 40], "counts": "PPPPPPPPo0"}),
         ("packed runs of noise", {"size": [30, 40], "counts": "\x7f\x01~~~~zzzz"}),
         ("packed runs cut off", {"size": [30, 40], "counts": "oooo"}),
         ("packed runs of half a million", {"size": [30, 40], "counts": "1" * 500_000}),
-        ("packed runs in a huge picture", {"size": [2**31 - 1, 2**31 - 1], "counts": "0"}),
-        ("packed runs in no picture", {"size": [0, 0], "counts": "0"}),
+        ("packed runs in a huge image", {"size": [2**31 - 1, 2**31 - 1], "counts": "0"}),
+        ("packed runs in no image", {"size": [0, 0], "counts": "0"}),
         ("packed runs in half a size", {"size": [30], "counts": "0"}),
         ("packed runs in a text", {"size": "ab", "counts": "0"}),
         ("a polygon far away", [[-1e9, -1e9, 1e9, -1e9, 1e9, 1e9]]),

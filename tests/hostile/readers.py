@@ -19,11 +19,11 @@ from rsgnet.evaluation import exchange
 from rsgnet.evaluation.found_people import read_found_people
 from rsgnet.evaluation.results import read_box_results, read_keypoint_results
 from rsgnet.evaluation.track_files import read_clips
+from rsgnet.images import MAX_PIXELS, decode_image, grey_thumbnail, image_size, read_image
 from rsgnet.inference.detector_file import FileBoxes
 from rsgnet.inference.reading import read_photo
 from rsgnet.inference.session_onnx import OnnxSession
 from rsgnet.inference.video import open_clip
-from rsgnet.pictures import MAX_PIXELS, decode_picture, grey_thumbnail, picture_size, read_picture
 from rsgnet.skeletons import read_skeleton
 
 Errors = list[RSGNetError]
@@ -41,17 +41,17 @@ def _kept(errors: Errors) -> Iterator[None]:
         errors.append(error)
 
 
-def picture(path: Path, out: Path) -> Errors:
+def image(path: Path, out: Path) -> Errors:
     errors: Errors = []
     with _kept(errors):
-        read_picture(path)
+        read_image(path)
     with _kept(errors):
-        picture_size(path)
+        image_size(path)
     with _kept(errors):
         grey_thumbnail(path, (9, 9))
     if path.is_file() and path.stat().st_size < 1 << 30:
         with _kept(errors):
-            decode_picture(path.read_bytes(), path.name)
+            decode_image(path.read_bytes(), path.name)
     return errors
 
 
@@ -150,11 +150,11 @@ def onnx(path: Path, out: Path) -> Errors:
 
 def shard(path: Path, out: Path) -> Errors:
     from rsgnet.scaleout.listing import find_pieces
-    from rsgnet.scaleout.reading import stored_pictures
+    from rsgnet.scaleout.reading import stored_images
 
     errors: Errors = []
     with _kept(errors):
-        for stored in stored_pictures(find_pieces([str(path)], 1)):
+        for stored in stored_images(find_pieces([str(path)], 1)):
             photo = read_photo(stored, MAX_PIXELS)
             if isinstance(photo, RSGNetError):
                 errors.append(photo)
@@ -162,7 +162,7 @@ def shard(path: Path, out: Path) -> Errors:
 
 
 READERS: dict[str, Reader] = {
-    "picture": picture,
+    "image": image,
     "clip": clip,
     "small clip": small_clip,
     "labels": labels,

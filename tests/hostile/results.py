@@ -51,7 +51,7 @@ def _texts() -> Iterator[tuple[str, Content]]:
     yield "keypoints of keypoints", json.dumps([{**result(), "keypoints": [[5, 6, 1]] * 17, "bbox": [[1]]}]).encode()
     yield "a million keypoints", json.dumps([{**result(), "keypoints": [0] * 1_000_000, "bbox": []}]).encode()
     yield "an id that paints on terminals", json.dumps([{**result(), "id": "\x1b[2J" * 3000, "score": "x"}]).encode()
-    yield "a picture's name that is long", json.dumps([{"file_name": "x" * 1_000_000, "score": 1}]).encode()
+    yield "an image's name that is long", json.dumps([{"file_name": "x" * 1_000_000, "score": 1}]).encode()
     yield "a number of a million digits", b"[" + b"9" * 1_000_000 + b"]"
     yield "a named pipe", Pipe()
     yield "a link to endless zeros", Link("/dev/zero")

@@ -1,4 +1,4 @@
-"""Hostile archives and tables of pictures: climbing names, links, bombs, members that lie about their sizes."""
+"""Hostile archives and tables of images: climbing names, links, bombs, members that lie about their sizes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 from tests.hostile.cases import Case, Content, Link, Pipe, Sparse, damaged, lone
-from tests.hostile.pictures import picture_file
+from tests.hostile.images import image_file
 
-_ADDRESSES = ("nowhere://x", "/dev/zero", "/proc/self/mem", "/etc")  # of pictures, as tables name them
+_ADDRESSES = ("nowhere://x", "/dev/zero", "/proc/self/mem", "/etc")  # of images, as tables name them
 
 
 def shard_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -23,7 +23,7 @@ def shard_cases(rng: np.random.Generator) -> Iterator[Case]:
         import pyarrow.parquet  # noqa: F401
     except ImportError:
         return
-    whole = tar_file({"a.png": picture_file("a.png", rng), "b.png": picture_file("a.png", rng)})
+    whole = tar_file({"a.png": image_file("a.png", rng), "b.png": image_file("a.png", rng)})
     for what, content in damaged(whole, rng):
         yield _shard("a.tar", what, content, refused=False)
     for what, content in damaged(gzip.compress(whole, mtime=0), rng):
@@ -49,14 +49,14 @@ def tar_file(members: dict[str, bytes]) -> bytes:
 
 
 def _members() -> Iterator[Case]:
-    picture = picture_file("a.png", np.random.default_rng(2))
+    image = image_file("a.png", np.random.default_rng(2))
     for what, name in (
         ("a climbing name", "../../escaped.png"), ("an absolute name", "/tmp/escaped.png"), ("a long name",
         "a" * 60_000 + ".png"),
         ("a name that paints on terminals", "\x1b[2J\n.png"), ("a name with a null", "a\0b.png"),
         ("a name of half characters", "\udcff.png"),
     ):  # fmt: skip
-        yield _shard("a.tar", what, tar_file({name: picture}), refused=False)
+        yield _shard("a.tar", what, tar_file({name: image}), refused=False)
     for what, kind in (("a symbolic link", tarfile.SYMTYPE), ("a hard link", tarfile.LNKTYPE), ("a pipe",
         tarfile.FIFOTYPE),
                        ("a device", tarfile.CHRTYPE), ("a sparse file", tarfile.GNUTYPE_SPARSE)):  # fmt: skip
@@ -77,7 +77,7 @@ def _members() -> Iterator[Case]:
     deep = tarfile.TarInfo("././@LongLink")
     deep.type, deep.size = tarfile.GNUTYPE_LONGNAME, 512
     yield _shard("a.tar", "heads of heads", (deep.tobuf(tarfile.GNU_FORMAT) + b"a" * 512) * 3000 + bytes(1024))
-    yield _shard("a.tar", "a member that is no picture", tar_file({"a.png": b"text", "b.jpg": b"", "c.gif": bytes(99)}))
+    yield _shard("a.tar", "a member that is no image", tar_file({"a.png": b"text", "b.jpg": b"", "c.gif": bytes(99)}))
 
 
 def _archives(whole: bytes) -> Iterator[Case]:
@@ -94,7 +94,7 @@ def _archives(whole: bytes) -> Iterator[Case]:
         file.write(member.tobuf(tarfile.GNU_FORMAT))
         for _ in range(128):
             file.write(bytes(4 << 20))
-    yield _shard("a.tar.gz", "a picture that unpacks to gigabytes", pack.getvalue())
+    yield _shard("a.tar.gz", "an image that unpacks to gigabytes", pack.getvalue())
     zipped = io.BytesIO()
     with zipfile.ZipFile(zipped, "w") as archive:
         archive.writestr(zipfile.ZipInfo("../../escaped.png"), b"x")
@@ -104,13 +104,13 @@ def _archives(whole: bytes) -> Iterator[Case]:
 def _tables(rng: np.random.Generator) -> Iterator[Case]:
     import pyarrow as pa
 
-    png = picture_file("a.png", rng)
+    png = image_file("a.png", rng)
     whole = _parquet({"image": pa.array([png, png, png])})
     for what, content in damaged(whole, rng):
         yield _shard("a.parquet", f"a table, {what}", content, refused=False)
     for what, columns in (
         ("of numbers", {"image": pa.array([1, 2])}), ("of nothing", {"image": pa.array([None, None], pa.binary())}),
-        ("without pictures", {"word": pa.array(["a"])}), ("of lists", {"image": pa.array([[1], [2]])}),
+        ("without images", {"word": pa.array(["a"])}), ("of lists", {"image": pa.array([[1], [2]])}),
         ("of text", {"image": pa.array([b"text", b""])}), ("of addresses", {"url": pa.array(["nowhere://x",
         "chain::", ""])}),
         ("of devices", {"path": pa.array(["/dev/zero", "/proc/self/mem", "/etc"])}), ("of itself",

@@ -25,7 +25,7 @@ def test_the_corpus_is_large_and_the_same_each_time():
     first = {category: corpus(category) for category in CATEGORIES}
     names = Counter(case.name for cases in first.values() for case in cases)
     assert len(names) >= 300 and max(names.values()) == 1
-    for category in ("pictures", "labels", "results"):
+    for category in ("images", "labels", "results"):
         assert corpus(category) == first[category]
         assert corpus(category, seed=1) != first[category]
 

@@ -31,27 +31,27 @@ def data_set(tmp_path):
 
 
 def test_poses_carry_the_ids_of_the_data_set(data_set, pose_network):
-    truth, pictures = data_set
+    truth, images = data_set
     estimator = PoseEstimator(pose_network(), boxes_for(truth, "gt"))
-    found = [poses for _, poses in predict_annotated(estimator, truth, pictures)]
+    found = [poses for _, poses in predict_annotated(estimator, truth, images)]
     assert [poses.image_id for poses in found] == [30, 10, 20]
     assert sorted(box[0] for box in found[0].boxes_xyxy) == [10, 20]  # of the first person nothing is labelled
     assert [poses.file_name for poses in found] == ["sub/c.png", "a.png", "b.png"]
 
 
 def test_boxes_of_a_results_list_come_by_id(data_set, pose_network, tmp_path):
-    truth, pictures = data_set
+    truth, images = data_set
     (tmp_path / "r.json").write_text(json.dumps([{"image_id": 20, "bbox": [1, 2, 30, 40], "score": 0.5}]))
     estimator = PoseEstimator(pose_network(), boxes_for(truth, str(tmp_path / "r.json")))
-    found = {poses.image_id: poses for _, poses in predict_annotated(estimator, truth, pictures)}
+    found = {poses.image_id: poses for _, poses in predict_annotated(estimator, truth, images)}
     assert [len(found[image_id]) for image_id in (10, 20, 30)] == [0, 1, 0]
     np.testing.assert_allclose(found[20].boxes_xyxy, [[1, 2, 31, 42]])
 
 
-def test_a_missing_picture_is_an_error_of_its_own(data_set, pose_network):
-    truth, pictures = data_set
-    (pictures / "a.png").unlink()
-    outcomes = list(predict_annotated(PoseEstimator(pose_network(), "full"), truth, pictures))
+def test_a_missing_image_is_an_error_of_its_own(data_set, pose_network):
+    truth, images = data_set
+    (images / "a.png").unlink()
+    outcomes = list(predict_annotated(PoseEstimator(pose_network(), "full"), truth, images))
     assert [isinstance(outcome, Poses) for _, outcome in outcomes] == [True, False, True]
     assert "a.png: no such file" in str(outcomes[1][1])
 
@@ -62,9 +62,9 @@ def test_a_missing_folder(data_set, pose_network, tmp_path):
 
 
 def test_what_a_detector_finds_comes_as_box_results_by_id(data_set):
-    truth, pictures = data_set
-    (pictures / "a.png").unlink()
-    found = detect_annotated(open_detector("full"), truth, pictures)
+    truth, images = data_set
+    (images / "a.png").unlink()
+    found = detect_annotated(open_detector("full"), truth, images)
     assert [(box["image_id"], box["file_name"], box["bbox"]) for box in found] == [
         (30, "sub/c.png", [0, 0, 100, 80]),
         (20, "b.png", [0, 0, 100, 80]),

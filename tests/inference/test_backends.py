@@ -168,7 +168,7 @@ def test_the_shipped_network_is_the_same_in_all_of_them(openvino, flip_test):
     runners = [open_runner("nano", backend, "cpu") for backend in ("torch", "onnx", "openvino")]
     config, scene = runners[0].config, simulate_crowd(0)
     boxes = xywh_to_xyxy([person["bbox"] for person in scene.annotations["annotations"]])[:3]
-    crops = [cut(scene.picture, box, config.crop) for box in boxes]
+    crops = [cut(scene.image, box, config.crop) for box in boxes]
     maps = [runner.maps(np.stack([crop.pixels for crop in crops])) for runner in runners]
     found = [find_in_crops(runner, config, crops, flip_test, evidence=True) for runner in runners]
     sure = found[0].scores > 0.01

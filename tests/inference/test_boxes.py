@@ -33,7 +33,7 @@ def test_those_that_stay_keep_their_order_and_scores():
     assert boxes.inside((20, 20)).scores.tolist() == [0.1, 0.3]
 
 
-def test_a_picture_of_one_pixel_has_room_for_a_box():
+def test_a_image_of_one_pixel_has_room_for_a_box():
     assert len(Boxes(np.array([[0.0, 0, 1, 1]]), np.ones(1)).inside((1, 1))) == 1
 
 

@@ -7,9 +7,9 @@ import pytest
 from rsgnet.inference import video
 from rsgnet.inference.clips import ClipOptions, write_clips
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.reading import AHEAD, CHUNK_PICTURES
+from rsgnet.inference.reading import AHEAD, CHUNK_IMAGES
 from rsgnet.inference.run_record import record_run
-from rsgnet.inference.sources import PictureFile
+from rsgnet.inference.sources import ImageFile
 
 pytest.importorskip("scipy")
 
@@ -34,10 +34,10 @@ def test_a_long_clip_holds_no_more_frames_than_a_short_one(pose_network, clip, m
     for frames in (60, 180):
         path = clip(f"{frames}.mp4", frames, (32, 32))
         most = 0
-        file = PictureFile(path, path.name)
+        file = ImageFile(path, path.name)
         out = tmp_path / "out"
         overlays = {file: out / path.name}
         done = write_clips(estimator, [file], out, overlays, lambda *_: None, record, ClipOptions(smooth=smooth))
         assert (done.frames, done.errors) == (frames, [])
         highest.append(most)
-    assert highest[0] == highest[1] <= 2 * CHUNK_PICTURES + AHEAD + 2 * smooth + 2
+    assert highest[0] == highest[1] <= 2 * CHUNK_IMAGES + AHEAD + 2 * smooth + 2

@@ -26,12 +26,12 @@ class Two:
 
 @pytest.fixture
 def crops():
-    picture = np.zeros((300, 400, 3), np.uint8)
-    return [cut(picture, box, Two.config.crop) for box in ([50, 40, 110, 120], [200, 100, 260, 240])]
+    image = np.zeros((300, 400, 3), np.uint8)
+    return [cut(image, box, Two.config.crop) for box in ([50, 40, 110, 120], [200, 100, 260, 240])]
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_candidates_lie_where_keypoints_do_in_the_picture(crops, flip):
+def test_candidates_lie_where_keypoints_do_in_the_image(crops, flip):
     found = find_in_crops(Two(), Two.config, crops, flip, evidence=True)
     assert found.candidates.shape == (2, 17, 4, 4)
     np.testing.assert_allclose(found.candidates[:, :, :2, 2:], np.broadcast_to([[0.9, 0.7], [0.5, 0.2]], (2, 17, 2, 2)))

@@ -4,7 +4,7 @@ import pytest
 from rsgnet.config import CropConfig
 from rsgnet.geometry import apply_affine, crop_affine
 from rsgnet.heatmaps import decode, encode, heatmap_affine
-from rsgnet.inference.decode import average_flip, in_picture, owned_scores, pose_scores
+from rsgnet.inference.decode import average_flip, in_image, owned_scores, pose_scores
 from rsgnet.skeletons import COCO17, CROWDPOSE14
 
 
@@ -15,7 +15,7 @@ def test_keypoints_equal_the_released_code(shared):
     affines = [crop_affine(centre, scale * 200, crop.size_wh) for centre, scale in pairs]
     for refinement, expected in (("quarter", "final_preds"), ("none", "final_preds_no_post")):
         found, scores = decode(golden["heatmaps"], refinement)
-        np.testing.assert_allclose(in_picture(found, affines, crop), golden[expected], atol=2e-3)
+        np.testing.assert_allclose(in_image(found, affines, crop), golden[expected], atol=2e-3)
         np.testing.assert_allclose(scores, golden["final_maxvals"][..., 0])
 
 
@@ -29,7 +29,7 @@ def test_there_and_back(pixel_centre):
     truth = random.uniform(12, (84, 116), (2, 17, 2))  # crop pixels
     heatmaps = encode(apply_affine(heatmap_affine(4, pixel_centre), truth), crop.heatmap_shape_hw, 2.0)
     found, scores = decode(heatmaps.astype(np.float32), "taylor")
-    assert np.abs(apply_affine(affines, in_picture(found, affines, crop)) - truth).max() < 0.3 and scores.min() > 0.85
+    assert np.abs(apply_affine(affines, in_image(found, affines, crop)) - truth).max() < 0.3 and scores.min() > 0.85
 
 
 @pytest.mark.parametrize(("count", "skeleton"), [("17", COCO17), ("14", CROWDPOSE14)])

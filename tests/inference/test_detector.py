@@ -8,12 +8,12 @@ from tests.conftest import SHARED
 
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.geometry import box_iou, xywh_to_xyxy
+from rsgnet.images import read_image
 from rsgnet.inference import weights
 from rsgnet.inference.boxes import Photo
-from rsgnet.inference.detector import WholePicture, open_detector
+from rsgnet.inference.detector import WholeImage, open_detector
 from rsgnet.inference.detector_file import FileBoxes
 from rsgnet.inference.detector_layouts import OwnLayout, RtmdetLayout, YoloxLayout
-from rsgnet.pictures import read_picture
 
 BOXES, SCORES = [[8, 8, 40, 56], [0, 0, 16, 16], [1, 1, 2, 2]], [0.9, 0.6, 0.1]
 
@@ -23,7 +23,7 @@ def photo(width, height):
 
 
 class TestOwnDetector:
-    def test_boxes_come_back_in_picture_pixels(self, box_network):
+    def test_boxes_come_back_in_image_pixels(self, box_network):
         detector = open_detector(f"onnx:{box_network(BOXES, SCORES)}", threshold=0.5)
         small, wide, tall = detector.detect([photo(64, 64), photo(128, 64), photo(32, 64)])
         assert small.boxes_xyxy.tolist() == BOXES[:2] and small.scores == pytest.approx([0.9, 0.6])
@@ -45,7 +45,7 @@ class TestOwnDetector:
         (path / "config.json").write_text(json.dumps({**config, "box_threshold": says}))
         assert len(open_detector(f"onnx:{path}").detect([photo(64, 64)])[0]) == people
 
-    def test_any_number_of_pictures_at_once(self, box_network):
+    def test_any_number_of_images_at_once(self, box_network):
         detector = open_detector(f"onnx:{box_network(BOXES, SCORES)}")
         assert detector.detect([]) == []
         assert len(detector.detect([photo(64, 64)] * 37)) == 37
@@ -68,22 +68,22 @@ class TestOwnDetector:
 
 @pytest.fixture(scope="module")
 def people():
-    pictures = Path(__file__).parents[2] / "data" / "images"
+    images = Path(__file__).parents[2] / "data" / "images"
     labels = SHARED / "data" / "coco_people_val.json"
-    if not labels.exists() or not pictures.is_dir():
-        pytest.skip(f"{labels} or the pictures in {pictures} are absent")
+    if not labels.exists() or not images.is_dir():
+        pytest.skip(f"{labels} or the images in {images} are absent")
     content = json.loads(labels.read_text())
     chosen = []
     for image in content["images"]:
         own = [a for a in content["annotations"] if a["image_id"] == image["id"]]
         if len(own) in (1, 2) and all(a["num_keypoints"] > 14 and a["area"] > 10_000 for a in own):
-            photo = Photo(read_picture(pictures / image["file_name"]), image["file_name"])
+            photo = Photo(read_image(images / image["file_name"]), image["file_name"])
             chosen.append((photo, xywh_to_xyxy([a["bbox"] for a in own])))
     return chosen[:12]
 
 
 class TestPublishedDetectors:
-    """Both see people where people are. Needs ../shared and the pictures unpacked in data/images."""
+    """Both see people where people are. Needs ../shared and the images unpacked in data/images."""
 
     @pytest.mark.parametrize(
         ("name", "layout"),
@@ -106,17 +106,17 @@ class TestPublishedDetectors:
         assert sum(map(len, found)) < 2 * len(overlaps)
 
     @pytest.mark.parametrize("name", ["yolox_nano.onnx", "rtmdet-nano-person_e2e.onnx"])
-    def test_extreme_pictures(self, shared, name):
+    def test_extreme_images(self, shared, name):
         detector = open_detector(f"onnx:{shared(f'detectors/{name}')}")
         found = detector.detect([photo(1, 1), photo(1, 5000), photo(5000, 1), photo(416, 416)])
         assert len(found) == 4 and sum(map(len, found)) == 0
 
 
 class TestSpecifications:
-    def test_full_is_one_person_a_picture(self):
-        found = WholePicture().detect([photo(30, 20), photo(1, 1)])
+    def test_full_is_one_person_a_image(self):
+        found = WholeImage().detect([photo(30, 20), photo(1, 1)])
         assert [boxes.boxes_xyxy.tolist() for boxes in found] == [[[0, 0, 30, 20]], [[0, 0, 1, 1]]]
-        assert isinstance(open_detector("full"), WholePicture)
+        assert isinstance(open_detector("full"), WholeImage)
 
     def test_boxes_name_a_file(self, tmp_path):
         (tmp_path / "b.json").write_text("[]")
@@ -166,7 +166,7 @@ class TestTorchvision:
         with pytest.raises(RSGNetError, match=r"could not be fetched .*Name or service not known"):
             open_detector("torchvision")
 
-    def test_people_only_in_picture_pixels(self, monkeypatch):
+    def test_people_only_in_image_pixels(self, monkeypatch):
         torch = pytest.importorskip("torch")
         detection = pytest.importorskip("torchvision.models.detection")
         seen = []

@@ -69,11 +69,11 @@ class TestAnnotations:
         content["categories"] = [{"id": 1, "name": "dog"}, {"id": 3, "name": "person"}]
         assert found(read(content), "a.jpg").boxes_xyxy.tolist() == [[0, 0, 9, 9]]
 
-    def test_a_picture_without_people_has_no_boxes(self, read):
+    def test_a_image_without_people_has_no_boxes(self, read):
         assert len(found(read(truth()), "b.jpg")) == 0 and found(read(truth()), "b.jpg").image_id == 8
 
-    def test_a_picture_that_is_not_listed_is_an_error(self, read):
-        with pytest.raises(AnnotationError, match=r"c\.jpg: .*boxes\.json lists no picture of that name"):
+    def test_a_image_that_is_not_listed_is_an_error(self, read):
+        with pytest.raises(AnnotationError, match=r"c\.jpg: .*boxes\.json lists no image of that name"):
             found(read(truth()), "c.jpg")
         with pytest.raises(AnnotationError, match="without a file name"):
             found(read(truth()))
@@ -94,7 +94,7 @@ class TestNames:
     def test_the_longest_common_end_decides(self, read, name, path, image_id):
         boxes = read(truth(images=((1, "x/1.jpg"), (2, "y/1.jpg"), (3, "y/2.jpg"), (4, "3.jpg"), (5, "y/3.jpg"))))
         if image_id is None:
-            with pytest.raises(AnnotationError, match=r"several pictures of that name: x/1\.jpg, y/1\.jpg"):
+            with pytest.raises(AnnotationError, match=r"several images of that name: x/1\.jpg, y/1\.jpg"):
                 found(boxes, name, path)
         else:
             assert found(boxes, name, path).image_id == image_id
@@ -109,7 +109,7 @@ class TestResults:
         assert found(boxes, "a.jpg").scores.tolist() == [0.7] and found(boxes, "a.jpg").image_id is None
         assert found(boxes, "b.jpg").image_id == 5
 
-    def test_a_picture_without_results_has_no_boxes(self, read):
+    def test_a_image_without_results_has_no_boxes(self, read):
         assert len(found(read([ENTRY | {"file_name": "a.jpg"}]), "c.jpg")) == 0
 
     @pytest.mark.parametrize("name", ["000000000139.jpg", "139.png", "COCO_val2014_000000000139.jpg"])
@@ -143,7 +143,7 @@ class TestResults:
         ([{"file_name": "a.jpg", "bbox": [1, 2, 3, 4], "score": None}], "broken"),
         ([{"bbox": [1, 2, 3, 4]}], "entry 0: a result carries"),
         ([[1, 2, 3, 4]], "entry 0"),
-        (truth(annotation(99, [1, 2, 3, 4])), "lists no picture 99"),
+        (truth(annotation(99, [1, 2, 3, 4])), "lists no image 99"),
     ],
     ids=str,
 )

@@ -55,18 +55,18 @@ def hub(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def picture(colours):
+def image(colours):
     return colours((60, 80), (20, 30), (40, 50), (30, 40))
 
 
-def test_a_model_goes_up_and_comes_down_the_same(hub, pose_network, picture):
+def test_a_model_goes_up_and_comes_down_the_same(hub, pose_network, image):
     directory = pose_network()
     estimator = PoseEstimator(directory, "full")
     where = estimator.push_to_hub("me/colours", license="mit", private=True)
     assert where == "https://example.org/me/colours/commit/1" and ("me/colours", "private", True) in hub.asked
     fetched = PoseEstimator.from_pretrained("me/colours", revision="v1", token="secret", detector="full")
     assert hub.asked[-1] == ("me/colours", "v1", "secret") and fetched.backend == "onnx"
-    assert np.array_equal(fetched(picture).keypoints_xy, estimator(picture).keypoints_xy)
+    assert np.array_equal(fetched(image).keypoints_xy, estimator(image).keypoints_xy)
     assert find_weights("hub:me/colours@v2").directory == hub.cache / "me/colours"
     assert hub.asked[-1] == ("me/colours", "v2", None)
 
@@ -89,14 +89,14 @@ def test_what_is_here_is_not_asked_of_the_hub(hub, pose_network):
     assert hub.asked == []
 
 
-def test_without_an_exported_file_pytorch_runs_it(hub, tmp_path, picture):
+def test_without_an_exported_file_pytorch_runs_it(hub, tmp_path, image):
     pytest.importorskip("torch")
     shutil.copytree(SHIPPED / "nano", tmp_path / "model")
     (tmp_path / "model/model.onnx").unlink()
     opened = PoseEstimator.from_pretrained(tmp_path / "model", detector="full")
     exported = PoseEstimator.from_pretrained("nano", detector="full")
     assert opened.backend == "torch" and exported.backend == "onnx"
-    np.testing.assert_allclose(opened(picture).scores, exported(picture).scores, atol=1e-3)
+    np.testing.assert_allclose(opened(image).scores, exported(image).scores, atol=1e-3)
     opened.push_to_hub("me/nano", license="apache-2.0")
     assert (hub.remote / "me/nano/model.safetensors").stat().st_size > 2_000_000
 

@@ -22,8 +22,8 @@ def test_maps_are_those_of_the_crop(pose_network, photo):
     look = look_at(PoseEstimator(pose_network(), "full"), photo, box_xywh=BOX)
     nose = look.maps.target_heatmaps[0]
     y, x = np.unravel_index(nose.argmax(), nose.shape)
-    in_picture = np.linalg.inv(look.crop.affine[:, :2]) @ (np.array([x, y]) * 4 + 1.5 - look.crop.affine[:, 2])
-    np.testing.assert_allclose(in_picture, GREEN, atol=8)
+    in_image = np.linalg.inv(look.crop.affine[:, :2]) @ (np.array([x, y]) * 4 + 1.5 - look.crop.affine[:, 2])
+    np.testing.assert_allclose(in_image, GREEN, atol=8)
     assert np.array_equal(look.maps.candidate_heatmaps, look.maps.target_heatmaps)
     assert look.maps.relation is None and look.maps.limb_heatmaps is None
     assert set(draw_look(look)) == {"sheet", "crop", "everyone", "own", "result"}

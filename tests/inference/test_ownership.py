@@ -87,19 +87,19 @@ class Two:
 
 class TestTheWholeLine:
     @pytest.fixture
-    def picture(self, colours):
+    def image(self, colours):
         return colours((240, 180), (120, 60), (140, 110), (100, 90))
 
-    def test_without_a_fit_nothing_is_told(self, pose_network, picture):
-        poses = PoseEstimator(pose_network(), Two(), device="cpu")(picture)
+    def test_without_a_fit_nothing_is_told(self, pose_network, image):
+        poses = PoseEstimator(pose_network(), Two(), device="cpu")(image)
         assert poses.ownership() == {} and "mine" not in poses.to_coco()[0]
         with pytest.raises(RSGNetError, match="rsgnet calibrate"):
             poses.draw(rivals=True)
 
-    def test_with_one_the_two_people_are_rivals(self, pose_network, picture):
+    def test_with_one_the_two_people_are_rivals(self, pose_network, image):
         directory = pose_network(colour_config(nms_threshold=1.0))
         (directory / "ownership.json").write_text(to_json(ownership()))
-        poses = PoseEstimator(directory, Two(), device="cpu")(picture)
+        poses = PoseEstimator(directory, Two(), device="cpu")(image)
         assert len(poses) == 2 and len(poses.ownership()) == 5
         # Both see the one red wrist, the second nothing blue.
         assert poses.rival[:, WRIST].tolist() == [1, 0]
@@ -114,37 +114,37 @@ class TestTheWholeLine:
         assert first["rival"][WRIST] == 1 and first["mine"] == pytest.approx(poses.mine[0], abs=1e-4)
         assert poses.draw(rivals=True).size == (240, 180)
 
-    def test_people_come_surest_first_by_what_is_expected_to_be_right(self, pose_network, picture):
+    def test_people_come_surest_first_by_what_is_expected_to_be_right(self, pose_network, image):
         directory = pose_network(colour_config(nms_threshold=1.0))
         (directory / "ownership.json").write_text(to_json(ownership()))
-        usual = PoseEstimator(directory, Two(), device="cpu")(picture)
+        usual = PoseEstimator(directory, Two(), device="cpu")(image)
         # All are as likely present, and right is what no heatmap shows: whoever shows less is surer.
         doubt = Logistic(tuple(-100.0 if name == "peak" else 0.0 for name in FEATURES), (3.0,) * 17)
         doubted = ownership(present=Logistic((0.0,) * len(FEATURES), (0.0,) * 17), mine=doubt)
         (directory / "ownership.json").write_text(to_json(doubted))
-        poses = PoseEstimator(directory, Two(), device="cpu")(picture)
+        poses = PoseEstimator(directory, Two(), device="cpu")(image)
         assert poses.box_scores.tolist() == usual.box_scores[::-1].tolist()
         assert (np.diff(poses.pose_scores) < 0).all() and poses.rival[:, WRIST].tolist() == [1, 0]
 
-    def test_of_nobody_there_is_nothing_to_tell(self, pose_network, picture):
+    def test_of_nobody_there_is_nothing_to_tell(self, pose_network, image):
         directory = pose_network()
         (directory / "ownership.json").write_text(to_json(ownership()))
         nobody = type("Nobody", (), {"detect": lambda self, photos: [Boxes.none() for _ in photos]})()
-        poses = PoseEstimator(directory, nobody, device="cpu")(picture)
+        poses = PoseEstimator(directory, nobody, device="cpu")(image)
         assert poses.mine.shape == poses.rival.shape == (0, 17)
 
-    def test_the_flip_test_averages(self, picture):
-        plain, both = (PoseEstimator("nano", Two(), device="cpu", flip_test=flip)(picture) for flip in (False, True))
-        mirrored = PoseEstimator("nano", Two(), device="cpu", flip_test=True)(picture)
+    def test_the_flip_test_averages(self, image):
+        plain, both = (PoseEstimator("nano", Two(), device="cpu", flip_test=flip)(image) for flip in (False, True))
+        mirrored = PoseEstimator("nano", Two(), device="cpu", flip_test=True)(image)
         assert np.array_equal(both.mine, mirrored.mine) and not np.allclose(plain.mine[:1], both.mine[:1])
         assert all(((value >= 0) & (value <= 1)).all() for value in (both.present, both.visible, both.mine))
 
-    def test_a_lone_file_carries_its_fit(self, pose_network, picture):
+    def test_a_lone_file_carries_its_fit(self, pose_network, image):
         exporting = pytest.importorskip("rsgnet.export.directory")
         path = pose_network(lone=True)
         exporting.embed_ownership(path, to_json(ownership()))
         assert open_runner(path, device="cpu").ownership == ownership()
-        assert PoseEstimator(path, Two(), device="cpu")(picture).mine is not None
+        assert PoseEstimator(path, Two(), device="cpu")(image).mine is not None
 
 
 def test_onnx_and_pytorch_give_the_shipped_networks_candidates_alike():

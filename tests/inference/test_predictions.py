@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsgnet.errors import PictureError, RSGNetError
+from rsgnet.errors import ImageError, RSGNetError
 from rsgnet.inference import predictions
 from rsgnet.inference.predictions import overlay_names, write_predictions
 from rsgnet.inference.run_record import BoxesOrigin, Origin, RunRecord
-from rsgnet.inference.sources import PictureFile
+from rsgnet.inference.sources import ImageFile
 from rsgnet.poses import Poses
 from rsgnet.settings import from_json
 from rsgnet.skeletons import COCO17
@@ -28,12 +28,12 @@ def poses(name, size=(40, 30), people=1):
         pose_scores=np.ones(people, np.float32),
         size_wh=size,
         file_name=name,
-        picture=np.zeros((size[1], size[0], 3), np.uint8),
+        image=np.zeros((size[1], size[0], 3), np.uint8),
     )
 
 
 def files(*names):
-    return [PictureFile(Path("photos") / name, name) for name in names]
+    return [ImageFile(Path("photos") / name, name) for name in names]
 
 
 class TestOverlayNames:
@@ -58,13 +58,13 @@ class TestOverlayNames:
     def test_a_source_is_never_replaced(self, tmp_path):
         (tmp_path / "a.jpg").write_bytes(b"precious")
         with pytest.raises(RSGNetError, match=r"would overwrite .*a\.jpg; choose another folder"):
-            overlay_names([PictureFile(tmp_path / "a.jpg", "a.jpg")], tmp_path)
+            overlay_names([ImageFile(tmp_path / "a.jpg", "a.jpg")], tmp_path)
 
     @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])  # the overlay may have to become an .mkv
     def test_a_clip_is_never_replaced(self, name, tmp_path):
         (tmp_path / name).write_bytes(b"precious")
         with pytest.raises(RSGNetError, match=rf"would overwrite .*{name}; choose another folder"):
-            overlay_names([PictureFile(tmp_path / name, name)], tmp_path)
+            overlay_names([ImageFile(tmp_path / name, name)], tmp_path)
 
 
 def write(outcomes, out, overlay=True, report=lambda *_: None):
@@ -75,12 +75,10 @@ def write(outcomes, out, overlay=True, report=lambda *_: None):
 def test_overlays_and_results_are_written(tmp_path):
     told = []
     first, second, third = files("a.png", "sub/b.png", "c.png")
-    outcomes = [(first, poses("a.png", people=2)), (second, poses("sub/b.png")), (third, PictureError("c.png: bad"))]
+    outcomes = [(first, poses("a.png", people=2)), (second, poses("sub/b.png")), (third, ImageError("c.png: bad"))]
     done = write(outcomes, tmp_path / "out", report=lambda file, outcome: told.append(file))
     assert (
-        done.pictures == 2
-        and [str(error) for error in done.errors] == ["c.png: bad"]
-        and told == [first, second, third]
+        done.images == 2 and [str(error) for error in done.errors] == ["c.png: bad"] and told == [first, second, third]
     )
     assert Image.open(tmp_path / "out" / "sub" / "b.jpg").size == (40, 30)
     results = json.loads((tmp_path / "out" / "poses.json").read_text())
@@ -117,7 +115,7 @@ def test_what_is_done_is_written_when_the_run_is_broken_off(tmp_path, broken_off
     assert len(json.loads((tmp_path / "poses.json").read_text())) == 1 and (tmp_path / "a.jpg").exists()
 
 
-def test_a_picture_too_long_for_jpeg_becomes_a_png(tmp_path, monkeypatch):
+def test_a_image_too_long_for_jpeg_becomes_a_png(tmp_path, monkeypatch):
     monkeypatch.setattr(predictions, "_JPEG_LARGEST_SIDE", 39)
     assert write([(files("a.png")[0], poses("a.png"))], tmp_path).overlays == [tmp_path / "a.png"]
     assert Image.open(tmp_path / "a.png").size == (40, 30)

@@ -10,24 +10,24 @@ from rsgnet.errors import RSGNetError
 from rsgnet.inference import reading
 from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.reading import in_chunks, read_ahead, read_photo
-from rsgnet.inference.sources import PictureFile, SentPicture
+from rsgnet.inference.sources import ImageFile, SentImage
 
 LIMIT = 10_000
 
 
-def picture(value=0, size=(4, 3)):
+def image(value=0, size=(4, 3)):
     return np.full((size[1], size[0], 3), value, np.uint8)
 
 
 def test_names_of_photos(tmp_path):
     path = tmp_path / "a.png"
-    Image.fromarray(picture(5)).save(path)
+    Image.fromarray(image(5)).save(path)
     for source, name, origin in (
         (path, path.as_posix(), path),
         (str(path), path.as_posix(), path),
-        (PictureFile(path, "sub/a.png"), "sub/a.png", path),
+        (ImageFile(path, "sub/a.png"), "sub/a.png", path),
         (Image.open(path), path.as_posix(), None),
-        (picture(5), "", None),
+        (image(5), "", None),
     ):
         photo = read_photo(source, LIMIT)
         assert (photo.file_name, photo.path) == (name, origin) and (photo.pixels == 5).all()
@@ -35,10 +35,10 @@ def test_names_of_photos(tmp_path):
 
 def test_what_was_sent_keeps_its_name_and_boxes():
     file = io.BytesIO()
-    Image.fromarray(picture(5)).save(file, "png")
-    photo = read_photo(SentPicture(file.getvalue(), "a.png", Boxes.none()), LIMIT)
+    Image.fromarray(image(5)).save(file, "png")
+    photo = read_photo(SentImage(file.getvalue(), "a.png", Boxes.none()), LIMIT)
     assert (photo.file_name, photo.path, len(photo.boxes)) == ("a.png", None, 0) and (photo.pixels == 5).all()
-    assert "a.png" in str(read_photo(SentPicture(b"", "a.png"), LIMIT))
+    assert "a.png" in str(read_photo(SentImage(b"", "a.png"), LIMIT))
 
 
 def test_errors_are_values():
@@ -47,7 +47,7 @@ def test_errors_are_values():
 
 @pytest.mark.parametrize("count", [0, 1, 3, 50])
 def test_order_is_kept_and_errors_stand_in_their_place(count):
-    sources = ["nowhere.jpg" if index % 7 == 3 else picture(index) for index in range(count)]
+    sources = ["nowhere.jpg" if index % 7 == 3 else image(index) for index in range(count)]
     with ThreadPoolExecutor(4) as pool:
         read = list(read_ahead(sources, pool, LIMIT))
     assert [source for source, _ in read] == sources if count < 2 else len(read) == count
@@ -65,7 +65,7 @@ def test_only_a_few_are_read_ahead():
         index = 0
         while True:
             drawn.append(index)
-            yield picture(index % 256)
+            yield image(index % 256)
             index += 1
 
     with ThreadPoolExecutor(4) as pool:
@@ -78,12 +78,12 @@ def test_only_a_few_are_read_ahead():
 
 
 def chunk_sizes(*sizes):
-    return [len(chunk) for chunk in in_chunks([(i, Photo(picture(size=size))) for i, size in enumerate(sizes)])]
+    return [len(chunk) for chunk in in_chunks([(i, Photo(image(size=size))) for i, size in enumerate(sizes)])]
 
 
 def test_chunks_are_bounded_by_count_and_by_pixels(monkeypatch):
     monkeypatch.setattr(reading, "CHUNK_PIXELS", 1000)
-    monkeypatch.setattr(reading, "CHUNK_PICTURES", 3)
+    monkeypatch.setattr(reading, "CHUNK_IMAGES", 3)
     assert chunk_sizes(*[(2, 2)] * 7) == [3, 3, 1]
     assert chunk_sizes((40, 40), (2, 2), (2, 2)) == [1, 2]
     assert chunk_sizes() == []

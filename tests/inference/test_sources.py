@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from rsgnet.errors import RSGNetError
-from rsgnet.inference.sources import find_pictures
+from rsgnet.inference.sources import find_images
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def tree(tmp_path, monkeypatch):
 
 
 def names(*sources, **options):
-    return [file.file_name for file in find_pictures(sources, **options)]
+    return [file.file_name for file in find_images(sources, **options)]
 
 
 def test_folders_are_searched_to_the_bottom(tree):
@@ -53,28 +53,28 @@ def test_a_file_with_brackets_in_its_name_is_a_file(tree):
     assert names("img[1].png") == ["img[1].png"]
 
 
-def test_each_picture_once(tree):
+def test_each_image_once(tree):
     assert names("photos/a.jpg", "photos", "photos/../photos/a.jpg").count("a.jpg") == 1
 
 
-def test_pictures_that_would_be_called_alike_are_called_by_their_paths(tree):
+def test_images_that_would_be_called_alike_are_called_by_their_paths(tree):
     assert names("photos/a.jpg", "photos/sub/a.jpg", "photos/b.PNG") == ["photos/a.jpg", "photos/sub/a.jpg", "b.PNG"]
 
 
 @pytest.mark.parametrize(
     ("sources", "says"),
     [
-        ([], "no picture was named"),
-        (["empty"], "empty: no pictures in this folder"),
-        (["photos", "empty"], "no pictures in this folder"),
-        (["empty/*.jpg"], "no picture matches"),
-        (["photos/*.txt"], "no picture matches"),
+        ([], "no image was named"),
+        (["empty"], "empty: no images in this folder"),
+        (["photos", "empty"], "no images in this folder"),
+        (["empty/*.jpg"], "no image matches"),
+        (["photos/*.txt"], "no image matches"),
     ],
 )
-def test_what_holds_no_picture_is_refused(tree, sources, says):
+def test_what_holds_no_image_is_refused(tree, sources, says):
     (tree / "empty").mkdir()
     with pytest.raises(RSGNetError, match=says):
-        find_pictures(sources)
+        find_images(sources)
 
 
 def test_clips_are_found_where_they_are_taken(tree):
@@ -83,11 +83,11 @@ def test_clips_are_found_where_they_are_taken(tree):
     assert "c.MP4" not in names("photos")
     assert [name for name in names("photos", clips=True) if name[-1] in "4v"] == ["c.MP4", "sub/d.mkv"]
     assert names("photos/*.[mM]*", clips=True) == ["c.MP4"]
-    with pytest.raises(RSGNetError, match="no picture matches"):
-        find_pictures(["photos/*.MP4"])
+    with pytest.raises(RSGNetError, match="no image matches"):
+        find_images(["photos/*.MP4"])
 
 
 def test_cameras_are_clips_with_names_that_files_can_have(tree):
-    camera, photo, clip = find_pictures(["camera:0", "photos/a.jpg", "nowhere.mov"], clips=True)
+    camera, photo, clip = find_images(["camera:0", "photos/a.jpg", "nowhere.mov"], clips=True)
     assert (camera.file_name, str(camera.path)) == ("camera-0", "camera:0")
     assert [file.is_clip for file in (camera, photo, clip)] == [True, False, True]

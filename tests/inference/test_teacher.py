@@ -50,7 +50,7 @@ def test_weights_of_this_package_teach():
 
 
 @pytest.mark.parametrize("shape", [{"keypoints": 14}, {"channels": 1}])
-def test_a_network_of_other_keypoints_or_pictures_is_refused(tmp_path, shape):
+def test_a_network_of_other_keypoints_or_images_is_refused(tmp_path, shape):
     path = foreign(tmp_path / "theirs.onnx", **shape)
     with pytest.raises(WeightsError, match=r"theirs\.onnx: wants .* a teacher wants"):
         open_teacher(path)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rsgnet.errors import VideoError
-from rsgnet.inference.detector import WholePicture, open_detector
+from rsgnet.inference.detector import WholeImage, open_detector
 from rsgnet.inference.tracking import Tracker, TrackingConfig, tracking_for
 from rsgnet.inference.tracks import People, Track, likeness
 from rsgnet.poses import Poses
@@ -91,7 +91,7 @@ def test_the_doubtful_go_on_but_do_not_begin():
 def test_who_is_sure_follows_from_the_detector(box_network):
     detector = open_detector(f"onnx:{box_network([[5, 5, 50, 60]], [0.9])}", threshold=0.2)
     assert tracking_for(detector).sure == pytest.approx(0.26)
-    assert tracking_for(WholePicture()) == TrackingConfig()
+    assert tracking_for(WholeImage()) == TrackingConfig()
 
 
 def test_the_sure_go_first():

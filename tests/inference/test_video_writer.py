@@ -29,7 +29,7 @@ def read(path):
     return frames
 
 
-def test_pictures_and_times_come_back(tmp_path):
+def test_images_and_times_come_back(tmp_path):
     path = written(tmp_path / "sub" / "a.mp4")
     frames = read(path)
     assert [frame.time for frame in frames] == TIMES

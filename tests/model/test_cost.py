@@ -16,8 +16,8 @@ class Small(nn.Module):
         self.grow = nn.ConvTranspose2d(4, 2, 4, stride=2, padding=1, bias=False)
         self.linear = nn.Linear(8, 5)
 
-    def forward(self, pictures):
-        grown = self.grow(self.conv(pictures))
+    def forward(self, images):
+        grown = self.grow(self.conv(images))
         return self.linear(grown) @ torch.ones(5, 7, device=grown.device)
 
 

@@ -36,7 +36,7 @@ def test_from_scratch_everything_is_trained():
 
 
 @pytest.mark.parametrize("shape_hw", [(64, 64), (40, 120), (301, 33)])
-def test_boxes_come_in_pixels_of_the_picture(shape_hw):
+def test_boxes_come_in_pixels_of_the_image(shape_hw):
     torch.manual_seed(0)
     found = PersonRCNN(replace(TINY, max_boxes=7)).eval()([torch.rand(3, *shape_hw)])[0]
     assert found["boxes"].shape == (len(found["scores"]), 4) and 0 < len(found["scores"]) <= 7

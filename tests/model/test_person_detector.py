@@ -49,7 +49,7 @@ def test_at_the_maps_edge_boxes_are_of_its_own_pixels():
     torch.testing.assert_close(boxes[0, :2], torch.tensor([[-8.0, -8, 12, 12], [52.0, 84, 72, 104]]))
 
 
-def test_maps_have_a_quarter_of_the_pictures_size_and_positive_sides():
+def test_maps_have_a_quarter_of_the_images_size_and_positive_sides():
     found = PersonDetector(CONFIG)(torch.randn(2, 3, 96, 64))
     assert found.centre_logits.shape == (2, 1, 24, 16)
     assert found.sides.shape == (2, 4, 24, 16)

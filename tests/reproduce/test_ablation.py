@@ -9,7 +9,7 @@ import torch
 from filelock import FileLock
 
 from rsgnet.checkpoint import build, save_model
-from rsgnet.data.catalog import labels_and_pictures
+from rsgnet.data.catalog import labels_and_images
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.reproduce import made_up
 from rsgnet.reproduce.ablation import Ablation, Benchmark, measure_runs, tensors_taken, train_runs
@@ -40,7 +40,7 @@ def done(tmp_path_factory, start):
         "nano", SETTINGS, arms_named("plain,trp"), 1, (sets["train"],), root / "out", start, workers=0, tell=told.append
     )
     train_runs(ablation)
-    return ablation, Benchmark("crowds", tuple(labels_and_pictures(sets[name]) for name in ("easy", "hard"))), told
+    return ablation, Benchmark("crowds", tuple(labels_and_images(sets[name]) for name in ("easy", "hard"))), told
 
 
 def test_whatever_fits_is_taken(tmp_path, start):
@@ -84,7 +84,7 @@ def test_runs_and_poses_are_done_once(done):
     assert train_runs(ablation)
     assert measure_runs(ablation, benchmark, resamples=20) == first
     assert told == []
-    assert first.pictures == 4 and {"AP", "AP_easy", "AP_hard"} <= first.differences["trp"].keys()
+    assert first.images == 4 and {"AP", "AP_easy", "AP_hard"} <= first.differences["trp"].keys()
 
 
 def test_what_another_process_trains_is_passed_over(tmp_path, done):
@@ -130,7 +130,7 @@ def test_documents(done):
     outcome = measure_runs(ablation, benchmark, resamples=5)
     rows = [arm_row(ablation, arm) for arm in ablation.arms]
     text = markdown("nano", rows, [outcome])
-    assert "## crowds: 4 pictures" in text and "| less plain | trp |" in text and "- trp: clear of zero in" in text
+    assert "## crowds: 4 images" in text and "| less plain | trp |" in text and "- trp: clear of zero in" in text
     document = as_json("nano", rows, [outcome])
     assert [arm["name"] for arm in document["arms"]] == ["plain", "trp"]
     assert document["arms"][0]["parameters"] < document["arms"][1]["parameters"]

@@ -21,7 +21,7 @@ OUTCOME = Outcome(
 
 def test_percent_with_intervals_and_marks():
     lines = markdown("nano", [], [OUTCOME]).splitlines()
-    assert "## crowds: 300 pictures, 1935 people" in lines
+    assert "## crowds: 300 images, 1935 people" in lines
     assert "|  | plain | trp |" in lines
     assert "| AP | 50.0 (45.0 to 55.0) | 52.0 (47.0 to 57.0) |" in lines
     assert "| swapped | 10.0 (8.0 to 12.0) | - |" in lines

@@ -39,6 +39,6 @@ def test_poses_are_those_of_the_weights_boxes_and_flip_test(place):
 def test_a_part_is_not_taken_for_the_whole(place):
     root, labels = place
     (root / "crowds" / "images" / "000002.png").unlink()
-    with pytest.raises(RSGNetError, match="1 pictures could not be read"):
+    with pytest.raises(RSGNetError, match="1 images could not be read"):
         find_poses(root / "poses", root / "model", read_annotations(labels), root / "crowds" / "images", "gt")
     assert not has_poses(root / "poses", root / "model", "gt")

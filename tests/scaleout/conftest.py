@@ -1,4 +1,4 @@
-"""Small pictures in folders, archives and Parquet, and a run of the engine without Ray."""
+"""Small images in folders, archives and Parquet, and a run of the engine without Ray."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rsgnet.scaleout.work import Job, ShardWorker
 
 
 def png(grey: int, size_wh: tuple[int, int] = (64, 48)) -> bytes:
-    """The bytes of a picture file of one grey."""
+    """The bytes of an image file of one grey."""
     file = io.BytesIO()
     Image.new("L", size_wh, grey).save(file, "PNG")
     return file.getvalue()
@@ -52,13 +52,13 @@ def rows_of(out: str | Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder of ten pictures, of which 03 is no picture, 07 is cut off, and one is in a folder below."""
+    """A folder of ten images, of which 03 is no image, 07 is cut off, and one is in a folder below."""
     folder = tmp_path / "photos"
     (folder / "deep").mkdir(parents=True)
     for number in range(9):
         (folder / f"{number:02}.png").write_bytes(png(10 * number))
     (folder / "deep" / "x.png").write_bytes(png(99))
-    (folder / "03.png").write_text("not a picture")
+    (folder / "03.png").write_text("not an image")
     (folder / "07.png").write_bytes(png(70)[:60])
     (folder / "notes.txt").write_text("left out")
     return folder
@@ -66,7 +66,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_tiny(pose_network: Callable[..., Path], box_network: Callable[..., Path]) -> Callable[..., PoseEstimator]:
-    """Opens an estimator that finds one person in every picture."""
+    """Opens an estimator that finds one person in every image."""
     boxes = box_network([[5, 5, 50, 60]], [0.9], name="b")
     return partial(PoseEstimator, pose_network(name="p"), f"onnx:{boxes}")
 

@@ -5,7 +5,7 @@ import pytest
 from tests.scaleout.conftest import png
 
 from rsgnet.errors import RSGNetError
-from rsgnet.scaleout.listing import ALL_GROUPS, Piece, find_pieces, full_uri, picture_column
+from rsgnet.scaleout.listing import ALL_GROUPS, Piece, find_pieces, full_uri, image_column
 
 
 def names(pieces):
@@ -62,15 +62,15 @@ def test_a_broken_parquet_is_kept_for_its_error(tmp_path):
 
 def test_columns_are_told():
     schema = pa.schema([("caption", pa.string()), ("url", pa.string())])
-    assert picture_column(schema, "", "p") == "url" and picture_column(schema, "caption", "p") == "caption"
+    assert image_column(schema, "", "p") == "url" and image_column(schema, "caption", "p") == "caption"
     with pytest.raises(RSGNetError, match=r"p: has no column 'photo', but caption, url"):
-        picture_column(schema, "photo", "p")
+        image_column(schema, "photo", "p")
 
 
 @pytest.mark.parametrize(
     ("sources", "message"),
     [
-        ([], "no picture was named"),
+        ([], "no image was named"),
         (["{0}/none*.png"], "none"),
         (["{0}"], "nothing of a known kind"),
         (["no://x"], "no"),

@@ -81,12 +81,12 @@ def cluster(patience):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(80):
         (folder / f"{number:03}.png").write_bytes(png(number))
-    (folder / "040.png").write_text("not a picture")
+    (folder / "040.png").write_text("not an image")
     return folder
 
 
@@ -137,20 +137,20 @@ def slow(open_estimator, seconds):
     return changed(open_estimator, change)
 
 
-def at_picture(open_estimator, name, act):
+def at_image(open_estimator, name, act):
     def change(outcomes):
-        for picture, outcome in outcomes:
-            if picture.file_name == name:
+        for image, outcome in outcomes:
+            if image.file_name == name:
                 act()
-            yield picture, outcome
+            yield image, outcome
 
     return changed(open_estimator, change)
 
 
-def planned_run(open_estimator, pictures, out, shard_size):
+def planned_run(open_estimator, images, out, shard_size):
     estimator = open_estimator()
     run = record_run(estimator, "tiny", "boxes")
-    return plan_run([str(pictures)], str(out), estimator, run, shard_size), run
+    return plan_run([str(images)], str(out), estimator, run, shard_size), run
 
 
 DRIVER = """
@@ -168,10 +168,10 @@ main()
 """
 
 
-def test_the_driver_is_killed_and_started_anew(rsgnet, cluster, open_tiny, pictures, tmp_path):
+def test_the_driver_is_killed_and_started_anew(rsgnet, cluster, open_tiny, images, tmp_path):
     out, (weights, detector) = tmp_path / "out", open_tiny.args
     line = ["--engine", "ray", "--ray-address", cluster.address, "--workers", 2, "--shard-size", 2]
-    arguments = ["predict", pictures, "--out", out, "--weights", weights, "--detector", detector, *line]
+    arguments = ["predict", images, "--out", out, "--weights", weights, "--detector", detector, *line]
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, *map(str, arguments)],
         stderr=subprocess.DEVNULL,
@@ -189,34 +189,32 @@ def test_the_driver_is_killed_and_started_anew(rsgnet, cluster, open_tiny, pictu
     assert 4 <= done <= len(kept) < 40
     code, _, errors = rsgnet(*arguments)
     assert code == 1 and f"{done} of 40 shards are done already" in errors[0]
-    assert "79 of 80 pictures, 79 people" in errors[1] and "1 could not be done" in errors[2]
+    assert "79 of 80 images, 79 people" in errors[1] and "1 could not be done" in errors[2]
     assert len(parts(out)) == 40
     again = [name for name, time_ns in kept.items() if (out / "parts" / name).stat().st_mtime_ns != time_ns]
     assert len(again) == len(kept) - done
     check_rows(out)
 
 
-def test_what_fails_fails_its_shard_alone(cluster, open_tiny, pictures, tmp_path):
+def test_what_fails_fails_its_shard_alone(cluster, open_tiny, images, tmp_path):
     def fail():
         raise OSError("disk full")
 
-    planned, run = planned_run(open_tiny, pictures, tmp_path / "out", 10)
+    planned, run = planned_run(open_tiny, images, tmp_path / "out", 10)
     options = RayOptions(cluster.address, workers=1)
-    told = list(
-        do_on_ray(Job(planned.store.uri, at_picture(open_tiny, "035.png", fail), run), planned.missing, options)
-    )
+    told = list(do_on_ray(Job(planned.store.uri, at_image(open_tiny, "035.png", fail), run), planned.missing, options))
     failed = [each for each in told if isinstance(each, ShardFailure)]
     assert failed == [ShardFailure(3, "OSError: disk full")]
     assert sorted(each.shard for each in told) == list(range(8)) and len(parts(tmp_path / "out")) == 7
 
 
-def test_a_picture_that_kills_its_workers_costs_its_shard_alone(cluster, open_tiny, pictures, tmp_path):
+def test_a_image_that_kills_its_workers_costs_its_shard_alone(cluster, open_tiny, images, tmp_path):
     def die():
         (tmp_path / f"death-{os.getpid()}").touch()
         os._exit(1)
 
-    planned, run = planned_run(open_tiny, pictures, tmp_path / "out", 10)
-    job = Job(planned.store.uri, at_picture(open_tiny, "035.png", die), run)
+    planned, run = planned_run(open_tiny, images, tmp_path / "out", 10)
+    job = Job(planned.store.uri, at_image(open_tiny, "035.png", die), run)
     told = list(do_on_ray(job, planned.missing, RayOptions(cluster.address)))
     (failed,) = (each for each in told if isinstance(each, ShardFailure))
     assert failed.shard == 3 and f"died {TRIES} times" in failed.reason
@@ -224,8 +222,8 @@ def test_a_picture_that_kills_its_workers_costs_its_shard_alone(cluster, open_ti
     assert sorted(each.shard for each in told) == list(range(8)) and len(records(tmp_path / "out")) == 7
 
 
-def test_a_worker_with_other_weights_ends_the_run(cluster, open_tiny, pictures, tmp_path):
-    planned, run = planned_run(open_tiny, pictures, tmp_path / "out", 10)
+def test_a_worker_with_other_weights_ends_the_run(cluster, open_tiny, images, tmp_path):
+    planned, run = planned_run(open_tiny, images, tmp_path / "out", 10)
     job = Job(planned.store.uri, open_tiny, replace(run, rsgnet="0.0.0"))
     with pytest.raises(RSGNetError, match="install the same everywhere"):
         list(do_on_ray(job, planned.missing, RayOptions(cluster.address, workers=1)))
@@ -236,11 +234,11 @@ def test_the_shipped_network_on_drawn_crowds(rsgnet, cluster, monkeypatch, tmp_p
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     assert rsgnet("crowds", tmp_path / "crowds", "--scenes", 3)[0] == 0
     truth = f"boxes:{tmp_path / 'crowds' / 'crowds.json'}"
-    pictures, out = tmp_path / "crowds" / "images", tmp_path / "out"
-    line = ["predict", pictures, "--detector", truth]
+    images, out = tmp_path / "crowds" / "images", tmp_path / "out"
+    line = ["predict", images, "--detector", truth]
     assert rsgnet(*line, "--out", tmp_path / "plain", "--no-overlay")[0] == 0
     code, _, errors = rsgnet(*line, "--engine", "ray", "--out", out, "--workers", 2, "--shard-size", 2)
-    assert code == 0 and len(errors) == 1 and "3 of 3 pictures" in errors[0]
+    assert code == 0 and len(errors) == 1 and "3 of 3 images" in errors[0]
     expected = json.loads((tmp_path / "plain" / "poses.json").read_text())
     found = [(row["file_name"], person) for row in rows_of(out) for person in row["people"]]
     assert len(found) == len(expected) > 3
@@ -262,14 +260,14 @@ def test_the_shipped_network_on_drawn_crowds(rsgnet, cluster, monkeypatch, tmp_p
         (["--engine", "ray", "--ray-address", "127.0.0.1:9"], "--ray-address 127.0.0.1:9: no Ray answers there"),
     ],
 )
-def test_what_is_refused(rsgnet, pictures, tmp_path, arguments, message):
-    code, _, errors = rsgnet("predict", pictures, "--out", tmp_path / "out", *arguments)
+def test_what_is_refused(rsgnet, images, tmp_path, arguments, message):
+    code, _, errors = rsgnet("predict", images, "--out", tmp_path / "out", *arguments)
     assert code == 2 and message in errors[-1]
 
 
-def test_a_node_is_lost_in_mid_run(cluster, open_tiny, pictures, tmp_path):
+def test_a_node_is_lost_in_mid_run(cluster, open_tiny, images, tmp_path):
     out, open_slowly, done_before = tmp_path / "out", slow(open_tiny, 0.15), []
-    planned, run = planned_run(open_tiny, pictures, out, 2)
+    planned, run = planned_run(open_tiny, images, out, 2)
     lost = cluster.list_all_nodes()[-1]
 
     def open_noted():  # every worker notes the node that it is on
@@ -287,5 +285,5 @@ def test_a_node_is_lost_in_mid_run(cluster, open_tiny, pictures, tmp_path):
     totals = finish_run(planned, Job(planned.store.uri, open_noted, run), do, lambda *_: None)
     loser.join(10)
     assert done_before and done_before[0] < 40 and len(cluster.list_all_nodes()) == 2
-    assert (totals.pictures, totals.errors, len(parts(out))) == (80, 1, 40)
+    assert (totals.images, totals.errors, len(parts(out))) == (80, 1, 40)
     check_rows(out)

@@ -3,26 +3,26 @@ import pyarrow.parquet as pq
 import pytest
 from tests.scaleout.conftest import png, write_tar
 
-from rsgnet.errors import PictureError
+from rsgnet.errors import ImageError
 from rsgnet.scaleout import reading
 from rsgnet.scaleout.listing import Piece
-from rsgnet.scaleout.reading import fetch, stored_pictures
+from rsgnet.scaleout.reading import fetch, stored_images
 
 LIMIT = 10_000
 
 
-def outcome(picture):
-    """The grey of a picture, or why it has none."""
+def outcome(image):
+    """The grey of an image, or why it has none."""
     try:
-        return int(picture.read_photo(LIMIT).pixels[0, 0, 0])
-    except PictureError as error:
+        return int(image.read_photo(LIMIT).pixels[0, 0, 0])
+    except ImageError as error:
         return str(error)
 
 
 def read(kind, path, **more):
     uri = f"file://{path}"
-    pictures = list(stored_pictures([Piece(kind, uri, path.name, **more)]))
-    return [(picture.source.removeprefix(uri), picture.file_name, outcome(picture)) for picture in pictures]
+    images = list(stored_images([Piece(kind, uri, path.name, **more)]))
+    return [(image.source.removeprefix(uri), image.file_name, outcome(image)) for image in images]
 
 
 @pytest.mark.parametrize(("name", "mode"), [("a.tar", "w"), ("a.tar.gz", "w:gz"), ("b.tgz", "w:gz")])
@@ -31,13 +31,13 @@ def test_an_archive(tmp_path, name, mode):
     write_tar(tmp_path / name, members, mode)
     found = read("tar", tmp_path / name)
     assert found[:3] == [("#x/0.png", "x/0.png", 0), ("#1.png", "1.png", 10), ("#1.seg.png", "1.seg.png", 20)]
-    assert found[3][0] == "#2.png" and f"{name}#2.png: not a picture of a known kind" in found[3][2]
+    assert found[3][0] == "#2.png" and f"{name}#2.png: not an image of a known kind" in found[3][2]
     assert len(found) == 4
 
 
 @pytest.mark.parametrize("left", [1000, 1024, 1536 + 100, 1536 + 512, 3072])
 def test_an_archive_that_is_cut_off_tells_so(tmp_path, left):
-    """Inside the second picture, before its header's end, in what is no picture, and before the end mark."""
+    """Inside the second image, before its header's end, in what is no image, and before the end mark."""
     whole = write_tar(tmp_path / "a.tar", {"0.png": png(0), "1.txt": b"?" * 600, "2.png": png(20)})
     (tmp_path / "a.tar").write_bytes(whole[:left])
     found = read("tar", tmp_path / "a.tar")
@@ -63,7 +63,7 @@ def test_rows_of_bytes(tmp_path):
     pq.write_table(pa.table({"image": values, "more": range(6)}), tmp_path / "p.parquet", row_group_size=2)
     found = read("parquet", tmp_path / "p.parquet", column="image", first=1, stop=3)
     assert [source for source, _, _ in found] == ["#2", "#3", "#4", "#5"] and found[2] == ("#4", "p.parquet#4", 40)
-    assert "no picture in this row" in found[0][2] and "not a picture" in found[1][2]
+    assert "no image in this row" in found[0][2] and "not an image" in found[1][2]
     assert "the file is empty" in found[3][2]
 
 
@@ -78,7 +78,7 @@ def test_rows_of_uris_and_of_both(tmp_path):
     assert "missing.png: no such file" in found[3][2] and "no://x.png: cannot be read" in found[4][2]
     found = read("parquet", tmp_path / "b.parquet")
     assert found[0] == ("#0", "b.png", 20) and found[1] == ("#1", "a.png", 10)
-    assert all("no picture in this row" in told for _, _, told in found[2:]) and len(found) == 4
+    assert all("no image in this row" in told for _, _, told in found[2:]) and len(found) == 4
 
 
 def test_every_row_of_a_broken_row_group_has_its_error(tmp_path):
@@ -124,9 +124,9 @@ def test_a_store_that_stumbles_is_asked_again(tmp_path, monkeypatch):
     monkeypatch.setattr(reading.fsspec, "open", stumbling)
     monkeypatch.setattr(reading, "_WAIT_S", 0.0)
     assert fetch(str(tmp_path / "a.png")) == whole and len(asked) == 3
-    with pytest.raises(PictureError, match="no such file"):
+    with pytest.raises(ImageError, match="no such file"):
         asked.append("so that the next one is let through"), asked.append("")
         fetch(str(tmp_path / "b.png"))
     monkeypatch.setattr(reading.fsspec, "open", lambda *_: (_ for _ in ()).throw(TimeoutError("never")))
-    with pytest.raises(PictureError, match=r"a\.png: cannot be read \(never\)"):
+    with pytest.raises(ImageError, match=r"a\.png: cannot be read \(never\)"):
         fetch("a.png")

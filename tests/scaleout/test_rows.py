@@ -5,9 +5,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from rsgnet.errors import PictureError
+from rsgnet.errors import ImageError
 from rsgnet.poses import OWNERSHIP, Poses
-from rsgnet.scaleout.rows import PictureResult, rows_table, schema_of
+from rsgnet.scaleout.rows import ImageResult, rows_table, schema_of
 from rsgnet.skeletons import COCO17, CROWDPOSE14
 
 
@@ -29,7 +29,7 @@ def poses(people, seed, ownership=True, skeleton=COCO17):
 
 def through_parquet(outcomes, skeleton=COCO17):
     schema = schema_of(skeleton)
-    results = [PictureResult(f"s{number}", f"f{number}", outcome) for number, outcome in enumerate(outcomes)]
+    results = [ImageResult(f"s{number}", f"f{number}", outcome) for number, outcome in enumerate(outcomes)]
     file = io.BytesIO()
     pq.write_table(rows_table(schema, 3, 10, results), file)
     return pq.read_table(file)
@@ -37,7 +37,7 @@ def through_parquet(outcomes, skeleton=COCO17):
 
 @pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14])
 def test_everything_comes_back(skeleton):
-    outcomes = [poses(3, 1, skeleton=skeleton), PictureError("x.jpg: no\npicture"), poses(0, 2, skeleton=skeleton),
+    outcomes = [poses(3, 1, skeleton=skeleton), ImageError("x.jpg: no\nimage"), poses(0, 2, skeleton=skeleton),
                 poses(1, 3, skeleton=skeleton)]  # fmt: skip
     table = through_parquet(outcomes, skeleton)
     assert table.schema.metadata[b"keypoints"].decode().split(",") == list(skeleton.keypoints)
@@ -45,7 +45,7 @@ def test_everything_comes_back(skeleton):
         assert (row["shard"], row["index"], row["source"]) == (3, 10 + number, f"s{number}")
         assert row["file_name"] == f"f{number}"
         if not isinstance(outcome, Poses):
-            assert row["people"] is row["width"] is row["height"] is None and row["error"] == "x.jpg: no picture"
+            assert row["people"] is row["width"] is row["height"] is None and row["error"] == "x.jpg: no image"
             continue
         assert (row["width"], row["height"]) == outcome.size_wh and row["error"] is None
         assert len(row["people"]) == len(outcome)
@@ -57,7 +57,7 @@ def test_everything_comes_back(skeleton):
                 assert [each[name] for each in told["keypoints"]] == values[person].tolist()
 
 
-@pytest.mark.parametrize("outcomes", [[], [PictureError("x")], [poses(0, 0)], [poses(0, 0, False), poses(2, 0, False)]])
+@pytest.mark.parametrize("outcomes", [[], [ImageError("x")], [poses(0, 0)], [poses(0, 0, False), poses(2, 0, False)]])
 def test_without_people_or_ownership(outcomes):
     table = through_parquet(outcomes)
     assert table.schema == schema_of(COCO17) and len(table) == len(outcomes)
@@ -67,7 +67,7 @@ def test_without_people_or_ownership(outcomes):
             assert all(keypoint[name] is None for keypoint in person["keypoints"] for name in OWNERSHIP)
 
 
-def test_pictures_are_not_kept_alive():
-    assert "picture" not in schema_of(COCO17).names
-    outcome = replace(poses(1, 1), picture=np.zeros((4, 4, 3), np.uint8))
+def test_images_are_not_kept_alive():
+    assert "image" not in schema_of(COCO17).names
+    outcome = replace(poses(1, 1), image=np.zeros((4, 4, 3), np.uint8))
     assert len(through_parquet([outcome])) == 1

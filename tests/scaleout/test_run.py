@@ -18,14 +18,14 @@ def test_every_kind_of_source(run_here, photos, tmp_path):
     pq.write_table(pa.table({"image": [png(1)] * 5}), photos / "p.parquet", row_group_size=1)
     totals, done = run_here([photos, photos / "missing.png"], tmp_path / "out")
     rows = rows_of(tmp_path / "out")
-    assert (totals.pictures, totals.people, totals.errors) == (18, 14, 4) and done == list(range(7))
+    assert (totals.images, totals.people, totals.errors) == (18, 14, 4) and done == list(range(7))
     assert len({row["source"] for row in rows}) == len(rows) == 18
     errors = {row["file_name"]: row["error"] for row in rows if row["error"]}
     assert sorted(errors) == [*BAD, "1.png", "missing.png"]
-    assert "no such file" in errors["missing.png"] and "not a picture of a known kind" in errors["03.png"]
+    assert "no such file" in errors["missing.png"] and "not an image of a known kind" in errors["03.png"]
     assert all(len(row["people"]) == 1 for row in rows if not row["error"])
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert manifest["complete"] and manifest["totals"] == {"pictures": 18, "people": 14, "errors": 4}
+    assert manifest["complete"] and manifest["totals"] == {"images": 18, "people": 14, "errors": 4}
     assert manifest["shards"] == 7 and manifest["run"]["weights"]["sha256"]
     assert not (tmp_path / "out" / "partial").exists()
 
@@ -45,7 +45,7 @@ def test_a_store_in_memory(run_here):
     for number in range(5):
         fsspec.filesystem("memory").pipe_file(f"/run-in/{number}.png", png(number))
     totals, done = run_here(["memory://run-in"], "memory://run-out", shard_size=2)
-    assert totals.pictures == 5 and done == [0, 1, 2]
+    assert totals.images == 5 and done == [0, 1, 2]
     assert [row["file_name"] for row in rows_of("memory://run-out")] == [f"{number}.png" for number in range(5)]
 
 
@@ -57,7 +57,7 @@ def test_a_run_that_is_broken_off_does_only_what_is_missing(run_here, photos, tm
     before = {path.name: path.stat().st_mtime_ns for path in (out / "parts").iterdir()}
     (photos / "000-new.png").write_bytes(png(1))  # the list was fixed when the run began
     totals, done = run_here([photos], out, shard_size=2)
-    assert done == [2, 3, 4] and totals.pictures == 10
+    assert done == [2, 3, 4] and totals.images == 10
     assert [row["index"] for row in rows_of(out)] == [0, 1] * 5
     assert len({row["source"] for row in rows_of(out)}) == 10
     assert before == {name: (out / "parts" / name).stat().st_mtime_ns for name in before}

@@ -76,15 +76,15 @@ def _drips(connection: socket.socket) -> bool:
 
 
 def slow_body(server: Server) -> int:
-    """A client who declares a picture and then sends next to nothing; the status that it gets."""
+    """A client who declares an image and then sends next to nothing; the status that it gets."""
     head = f"POST /v1/poses HTTP/1.1\r\nhost: x\r\ncontent-type: {FORM_TYPE}\r\ncontent-length: 100000\r\n\r\n--x\r\n"
     with connected(server, head.encode()) as connection:
         return status_of(connection.recv(1 << 16))
 
 
-def dropped(server: Server, clients: int, picture: bytes) -> None:
+def dropped(server: Server, clients: int, image: bytes) -> None:
     """Clients who reset the connection: half of them in the middle of a form, half before they have their answer."""
-    body = form(picture)
+    body = form(image)
     head = f"POST /v1/poses HTTP/1.1\r\nhost: x\r\ncontent-type: {FORM_TYPE}\r\ncontent-length: {len(body)}\r\n\r\n"
     for number in range(clients):
         with connected(server, head.encode() + body[: len(body) // (1 + number % 2)]) as connection:

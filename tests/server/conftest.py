@@ -16,7 +16,7 @@ pytest.importorskip("fastapi", reason="the service needs rsgnet[serve]")
 from fastapi.testclient import TestClient
 
 from rsgnet.errors import RSGNetError
-from rsgnet.pictures import decode_picture
+from rsgnet.images import decode_image
 from rsgnet.poses import Poses
 from rsgnet.server.app import Service, create_app
 from rsgnet.server.limits import Limits
@@ -37,7 +37,7 @@ _BODY = np.array(
 
 
 def png(size_wh: tuple[int, int] = SIZE_WH) -> bytes:
-    """A grey picture file."""
+    """A grey image file."""
     file = BytesIO()
     Image.new("RGB", size_wh, (90, 110, 130)).save(file, "png")
     return file.getvalue()
@@ -70,7 +70,7 @@ def three_people(file_name: str, size_wh: tuple[int, int] = SIZE_WH) -> Poses:
 
 
 class Told:
-    """An estimator that finds three people in every picture once its gate is open; "crash" in a name makes it fail."""
+    """An estimator that finds three people in every image once its gate is open; "crash" in a name makes it fail."""
 
     skeleton = COCO17
     order = (0, 1, 2)  # in which they are told
@@ -92,7 +92,7 @@ class Told:
             if "crash" in source.file_name:
                 raise MemoryError("no memory")
             try:
-                height, width, _ = decode_picture(source.content, source.file_name).shape
+                height, width, _ = decode_image(source.content, source.file_name).shape
                 yield source, three_people(source.file_name, (width, height))[list(self.order)]
             except RSGNetError as error:
                 yield source, error
@@ -141,5 +141,5 @@ def client(service: Callable[..., Service]) -> Iterator[Callable[..., TestClient
 
 
 def files(*names: str, content: bytes | None = None) -> list[tuple[str, tuple[str, bytes]]]:
-    """The form of a request of pictures; those whose name says "broken" are none."""
-    return [("pictures", (name, b"nothing" if "broken" in name else content or png())) for name in names]
+    """The form of a request of images; those whose name says "broken" are none."""
+    return [("images", (name, b"nothing" if "broken" in name else content or png())) for name in names]

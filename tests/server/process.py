@@ -1,4 +1,4 @@
-"""`rsgnet serve` as a process of its own, with what it says in a file, and pictures posted to it."""
+"""`rsgnet serve` as a process of its own, with what it says in a file, and images posted to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PATIENCE_S = 300.0  # machines that do other things, too, are slow
-_FORM = b'--x\r\nContent-Disposition: form-data; name="pictures"; filename="%s"\r\n\r\n%s\r\n--x--\r\n'
+_FORM = b'--x\r\nContent-Disposition: form-data; name="images"; filename="%s"\r\n\r\n%s\r\n--x--\r\n'
 FORM_TYPE = "multipart/form-data; boundary=x"
 
 
@@ -61,7 +61,7 @@ class Server:
             connection.close()
 
     def post(self, content: bytes, name: bytes = b"a.png") -> Answer:
-        """A picture."""
+        """An image."""
         return self.ask("POST", "/v1/poses", form(content, name), content_type=FORM_TYPE)
 
     @property
@@ -70,7 +70,7 @@ class Server:
         return memory_mb(self.process.pid)
 
     def settles(self, content: bytes) -> bool:
-        """Whether a picture is answered as usual before patience ends."""
+        """Whether an image is answered as usual before patience ends."""
         end = time.monotonic() + PATIENCE_S
         while self.process.poll() is None and time.monotonic() < end:
             if self.post(content).status == 200:
@@ -86,7 +86,7 @@ def memory_mb(process: int) -> float:
 
 
 def form(content: bytes, name: bytes = b"a.png") -> bytes:
-    """The form of one picture; its content type is FORM_TYPE."""
+    """The form of one image; its content type is FORM_TYPE."""
     return _FORM % (name, content)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.conftest import colour_config
-from tests.hostile.pictures import png as png_file
-from tests.hostile.pictures import zeros_png
+from tests.hostile.images import png as png_file
+from tests.hostile.images import zeros_png
 from tests.server import abuse
 from tests.server.conftest import png
 from tests.server.process import FORM_TYPE, PATIENCE_S, serving
@@ -24,7 +24,7 @@ pytestmark = [
 ]
 
 MAX_SECONDS, MAX_CONNECTIONS, GROWTH_MB = 4, 100, 200
-PART = b'--x\r\nContent-Disposition: form-data; name="pictures"; filename="a.png"\r\n\r\n'
+PART = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
 
 
 def white():
@@ -82,7 +82,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def unharmed(server):
-    """Whatever a test did: afterwards a picture is answered, and the memory is about what it was."""
+    """Whatever a test did: afterwards an image is answered, and the memory is about what it was."""
     before = server.memory_mb
     yield
     assert server.settles(png())
@@ -192,18 +192,18 @@ class TestRequests:
     )
     def test_names_of_files_are_but_names(self, server, name):
         answer = server.post(png(), name)
-        assert answer.status in (200, 400, 422) and (answer.status != 200 or len(answer.content["pictures"]) == 1)
+        assert answer.status in (200, 400, 422) and (answer.status != 200 or len(answer.content["images"]) == 1)
 
 
-class TestPictures:
+class TestImages:
     @pytest.mark.parametrize(
         ("content", "says"),
         [
             (png_file((60_000, 60_000), 8, 2, zlib.compress(bytes(99))), "too large to decode"),
             (zeros_png((9_900, 10_000), 1, 0), "over the limit of 1000000 pixels"),
-            (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n", "not a picture"),
-            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
-            (b"\x89PNG\r\n\x1a\n" + bytes(100), "a.png: not a picture"),
+            (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n", "not an image"),
+            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
+            (b"\x89PNG\r\n\x1a\n" + bytes(100), "a.png: not an image"),
         ],
     )
     def test_bombs_and_impostors(self, server, content, says):

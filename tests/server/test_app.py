@@ -21,28 +21,28 @@ class TestPoses:
     def test_answers_are_the_entries_of_poses_json(self, client):
         answer = client().post("/v1/poses", files=files("a.png"))
         assert answer.status_code == 200 and answer.json()["skeleton"]["keypoints"][WRIST] == "left_wrist"
-        (picture,) = answer.json()["pictures"]
-        assert picture["people"] == three_people("a.png").to_coco() and "candidates" not in picture["people"][0]
-        assert (picture["file_name"], picture["width"], picture["height"]) == ("a.png", 320, 240)
-        assert {"present", "visible", "mine", "rival", "rival_claim"} <= set(picture["people"][0])
+        (image,) = answer.json()["images"]
+        assert image["people"] == three_people("a.png").to_coco() and "candidates" not in image["people"][0]
+        assert (image["file_name"], image["width"], image["height"]) == ("a.png", 320, 240)
+        assert {"present", "visible", "mine", "rival", "rival_claim"} <= set(image["people"][0])
 
     def test_candidates_on_request(self, client):
         answer = client().post("/v1/poses", params={"candidates": True}, files=files("a.png"))
-        people = answer.json()["pictures"][0]["people"]
+        people = answer.json()["images"][0]["people"]
         assert people == three_people("a.png").to_coco(candidates=True)
         assert people[0]["candidates"][0] == [[LEFT, 35.0, 0.9, 0.6]] and len(people[1]["candidates"][0]) == 2
 
-    def test_a_broken_picture_among_others_gets_its_error(self, client):
+    def test_a_broken_image_among_others_gets_its_error(self, client):
         answer = client().post("/v1/poses", files=files("a.png", "broken.png", "b.png"))
         assert answer.status_code == 200 and "error" not in answer.json()
-        first, broken, last = answer.json()["pictures"]
+        first, broken, last = answer.json()["images"]
         assert len(first["people"]) == len(last["people"]) == 3 and "people" not in broken
-        assert broken["error"].startswith("broken.png: not a picture")
+        assert broken["error"].startswith("broken.png: not an image")
 
-    def test_nothing_but_broken_pictures_is_422(self, client):
+    def test_nothing_but_broken_images_is_422(self, client):
         answer = client().post("/v1/poses", files=files("broken.png", "broken too.png"))
-        assert answer.status_code == 422 and answer.json()["error"].startswith("none of the 2 pictures can be used")
-        assert len(answer.json()["pictures"]) == 2
+        assert answer.status_code == 422 and answer.json()["error"].startswith("none of the 2 images can be used")
+        assert len(answer.json()["images"]) == 2
         assert client().post("/v1/poses", files=files("broken.png")).json()["error"].startswith("broken.png: not a")
 
     def test_boxes_of_ones_own(self, client, estimator):
@@ -55,7 +55,7 @@ class TestPoses:
 
     @pytest.mark.parametrize(
         ("boxes", "says"),
-        [("[", "boxes: expected JSON"), ("[[[1, 2, 3]]]", "boxes: expected JSON"), ("[]", "boxes: of 0 pictures")],
+        [("[", "boxes: expected JSON"), ("[[[1, 2, 3]]]", "boxes: expected JSON"), ("[]", "boxes: of 0 images")],
     )
     def test_boxes_that_do_not_fit(self, client, boxes, says):
         answer = client().post("/v1/poses", files=files("a.png"), data={"boxes": boxes})
@@ -65,7 +65,7 @@ class TestPoses:
         ("request_", "status", "says"),
         [
             ({"content": png()}, 415, "multipart/form-data"),
-            ({"files": [("note", (None, "hello"))]}, 422, "holds no picture"),
+            ({"files": [("note", (None, "hello"))]}, 422, "holds no image"),
             ({"files": files("a.png"), "params": {"candidates": "perhaps"}}, 422, "candidates"),
             ({"files": files("a.png"), "params": {"weights": "huge"}}, 404, "there are nano"),
             ({"content": b"--x", "headers": {"content-type": "multipart/form-data; boundary=y"}}, 400, ""),
@@ -87,8 +87,8 @@ class TestLimits:
         answer = service.post("/v1/poses", content=chunks, headers=boundary)
         assert answer.status_code == 413 and "limit of 1000 bytes" in answer.json()["error"]
 
-    def test_of_pictures(self, client):
-        answer = client(pictures=2).post("/v1/poses", files=files("a", "b", "c"))
+    def test_of_images(self, client):
+        answer = client(images=2).post("/v1/poses", files=files("a", "b", "c"))
         assert answer.status_code == 400 and "2" in answer.json()["error"]
 
     def test_of_people_in_boxes_of_ones_own(self, client):
@@ -104,19 +104,19 @@ class TestLimits:
         estimator.gate.set()
         wait_until(lambda: service.post("/v1/poses", files=files("a.png")).status_code == 200)
 
-    def test_of_pictures_that_wait(self, client, estimator):
-        service = client(pictures=2, waiting=2)
+    def test_of_images_that_wait(self, client, estimator):
+        service = client(images=2, waiting=2)
         estimator.gate.clear()
         with ThreadPoolExecutor() as pool:
             first = pool.submit(service.post, "/v1/poses", files=files("a.png"))
             assert estimator.started.wait(PATIENCE_S)
             second = pool.submit(service.post, "/v1/poses", files=files("b.png", "c.png"))
-            wait_until(lambda: metric(service, "rsgnet_waiting_pictures") == 2)
+            wait_until(lambda: metric(service, "rsgnet_waiting_images") == 2)
             refused = service.post("/v1/poses", files=files("d.png"))
             estimator.gate.set()
             assert first.result().status_code == second.result().status_code == 200
         assert refused.status_code == 503 and int(refused.headers["retry-after"]) >= 1
-        assert "2 pictures wait already" in refused.json()["error"]
+        assert "2 images wait already" in refused.json()["error"]
         assert estimator.batches == [["a.png"], ["b.png", "c.png"]]
 
 
@@ -128,16 +128,16 @@ def wait_until(true):
 
 
 class TestBatching:
-    def test_the_pictures_of_several_clients_go_together(self, client, estimator):
+    def test_the_images_of_several_clients_go_together(self, client, estimator):
         service = client(batch=3)
         estimator.gate.clear()
         with ThreadPoolExecutor() as pool:
             answers = [pool.submit(service.post, "/v1/poses", files=files("0.png"))]
             assert estimator.started.wait(PATIENCE_S)
             answers += [pool.submit(service.post, "/v1/poses", files=files(f"{n}.png")) for n in range(1, 5)]
-            wait_until(lambda: metric(service, "rsgnet_waiting_pictures") == 4)
+            wait_until(lambda: metric(service, "rsgnet_waiting_images") == 4)
             estimator.gate.set()
-            told = [answer.result().json()["pictures"][0]["file_name"] for answer in answers]
+            told = [answer.result().json()["images"][0]["file_name"] for answer in answers]
         assert [len(batch) for batch in estimator.batches] == [1, 3, 1]
         assert told == [f"{n}.png" for n in range(5)]  # each client gets its own
 
@@ -193,11 +193,11 @@ class TestAbout:
         service.post("/v1/poses", files=files("a.png", "broken.png"))
         service.get("/nowhere")
         assert metric(service, "rsgnet_people_total") == 3
-        assert metric(service, 'rsgnet_pictures_total{outcome="done"}') == 1
-        assert metric(service, 'rsgnet_pictures_total{outcome="error"}') == 1
+        assert metric(service, 'rsgnet_images_total{outcome="done"}') == 1
+        assert metric(service, 'rsgnet_images_total{outcome="error"}') == 1
         assert metric(service, 'rsgnet_requests_total{path="/v1/poses",status="200"}') == 1
         assert metric(service, 'rsgnet_requests_total{path="page",status="404"}') == 1
-        assert metric(service, "rsgnet_batch_pictures_sum") == 2
+        assert metric(service, "rsgnet_batch_images_sum") == 2
 
     def test_about(self, client):
         told = client(people=7).get("/v1/about").json()
@@ -206,7 +206,7 @@ class TestAbout:
     def test_openapi_knows_the_form_and_the_answers(self, client):
         paths = client().get("/openapi.json").json()["paths"]
         form = paths["/v1/poses"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-        assert set(form["properties"]) == {"pictures", "boxes"}
+        assert set(form["properties"]) == {"images", "boxes"}
         assert {"/v1/poses", "/v1/crowd", "/v1/about", "/healthz", "/readyz", "/metrics"} == set(paths)
 
     def test_a_second_network_can_be_asked(self, service, estimator):
@@ -243,15 +243,15 @@ class TestPage:
 
 
 class TestCrowd:
-    def test_the_picture_and_its_truth_belong_together(self, client, tmp_path):
+    def test_the_image_and_its_truth_belong_together(self, client, tmp_path):
         service = client()
         asked = {"crowd_index": 0.3, "seed": 5}
-        picture = service.get("/v1/crowd", params=asked)
-        assert picture.headers["content-type"] == "image/png" and picture.content[:4] == b"\x89PNG"
+        image = service.get("/v1/crowd", params=asked)
+        assert image.headers["content-type"] == "image/png" and image.content[:4] == b"\x89PNG"
         truth = service.get("/v1/crowd", params={**asked, "truth": True})
         (tmp_path / "crowd.json").write_bytes(truth.content)
         crowd = read_annotations(tmp_path / "crowd.json")
-        assert len(crowd.pictures[0].people) >= 2
+        assert len(crowd.images[0].people) >= 2
         assert truth.json()["images"][0]["crowdIndex"] == pytest.approx(0.3, abs=0.05)
 
     @pytest.mark.parametrize("asked", [{"crowd_index": 9}, {"crowd_index": "nan"}, {"seed": -1}, {"seed": "x"}])

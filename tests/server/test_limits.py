@@ -3,7 +3,7 @@ import pytest
 
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.boxes import Boxes, Photo
-from rsgnet.inference.detector import WholePicture
+from rsgnet.inference.detector import WholeImage
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.server.limits import BoundedDetector, Limits
 
@@ -14,7 +14,7 @@ from rsgnet.server.limits import BoundedDetector, Limits
         ({"pixels": 0}, "pixels must be positive, not 0"),
         ({"seconds": -1}, "seconds must be positive"),
         ({"seconds": float("nan")}, "seconds must be positive"),
-        ({"pictures": 9, "waiting": 8}, "a request of 9 could never be taken"),
+        ({"images": 9, "waiting": 8}, "a request of 9 could never be taken"),
     ],
 )
 def test_senseless_ones_are_refused(changes, says):
@@ -30,7 +30,7 @@ class Three:
 def test_a_crowd_over_the_limit_is_refused_and_the_others_are_done(pose_network):
     class Crowded:
         def detect(self, photos):
-            return [(Three() if photo.file_name == "crowd" else WholePicture()).detect([photo])[0] for photo in photos]
+            return [(Three() if photo.file_name == "crowd" else WholeImage()).detect([photo])[0] for photo in photos]
 
     grey = np.full((64, 64, 3), 99, np.uint8)
     estimator = PoseEstimator(pose_network(), BoundedDetector(Crowded(), 2), device="cpu")

@@ -151,7 +151,7 @@ def test_a_photo_is_shown_with_its_people_over_it(opened):
     assert "1 keypoint is claimed" in opened.one("#panel").text
     frame, photo, dot = (opened.one(name).rect for name in ("#overlay", "#photo", ".person:nth-child(2) circle"))
     assert frame == pytest.approx(photo, abs=1) and frame["width"] / frame["height"] == pytest.approx(4 / 3, rel=0.01)
-    # The first keypoint, the nose of the person in the middle, lies where the picture has it.
+    # The first keypoint, the nose of the person in the middle, lies where the image has it.
     scale = frame["width"] / SIZE_WH[0]
     assert dot["x"] + dot["width"] / 2 - frame["x"] == pytest.approx((MIDDLE + 0.5) * scale, abs=1)
     assert opened.complaints() == []
@@ -212,20 +212,20 @@ def test_downloads(opened):
     opened.one("#save-json").click()
     results = json.loads(opened.downloaded(".json").read_text())
     assert results == json.loads(json.dumps(three_people("group photo.png").to_coco(candidates=True)))
-    opened.one("#save-picture").click()
+    opened.one("#save-image").click()
     path = opened.downloaded(".png")
     assert path.name == "group photo_poses.png"
     opened.wait(lambda: path.stat().st_size)
-    with Image.open(path) as picture:
-        assert picture.size == SIZE_WH and picture.convert("RGB").getpixel((MIDDLE, 35)) != (90, 110, 130)
-        assert picture.convert("RGB").getpixel((5, 5)) == (90, 110, 130)
+    with Image.open(path) as image:
+        assert image.size == SIZE_WH and image.convert("RGB").getpixel((MIDDLE, 35)) != (90, 110, 130)
+        assert image.convert("RGB").getpixel((5, 5)) == (90, 110, 130)
 
 
 def test_a_bad_file_shows_its_error_and_the_next_goes_through(opened, tmp_path, photo):
-    (tmp_path / "notes.png").write_text("no picture")
+    (tmp_path / "notes.png").write_text("no image")
     opened.open(tmp_path / "notes.png")
     opened.wait(lambda: opened.one("#fault").is_displayed())
-    assert opened.one("#fault").text.startswith("notes.png: not a picture")
+    assert opened.one("#fault").text.startswith("notes.png: not an image")
     opened.open(photo)
     opened.found(3)
     assert not opened.one("#fault").is_displayed()
@@ -324,4 +324,4 @@ def test_the_api_is_explained_to_people(page, browser):
     browser.get(f"{browser.current_url}api.html")
     shown.wait(lambda: len(shown.all("#operations section")) > 6)
     told = shown.one("main").text
-    assert "POST /v1/poses" in told and "curl -F pictures=@photo.jpg" in told and shown.complaints() == []
+    assert "POST /v1/poses" in told and "curl -F images=@photo.jpg" in told and shown.complaints() == []

@@ -59,9 +59,7 @@ def started():
 
 
 def post(address, token=None):
-    body = (
-        b'--x\r\nContent-Disposition: form-data; name="pictures"; filename="a.png"\r\n\r\n' + png() + b"\r\n--x--\r\n"
-    )
+    body = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n' + png() + b"\r\n--x--\r\n"
     headers = {"content-type": "multipart/form-data; boundary=x", **({"authorization": token} if token else {})}
     with urllib.request.urlopen(urllib.request.Request(f"{address}/v1/poses", body, headers)) as answer:
         return json.load(answer)
@@ -75,7 +73,7 @@ def test_it_finishes_what_it_took_and_leaves_with_0(started, told):
         answer = pool.submit(post, address)
         assert process.stdout.readline() == "started\n"
         process.send_signal(told)
-        assert len(answer.result()["pictures"][0]["people"]) == 3
+        assert len(answer.result()["images"][0]["people"]) == 3
     assert process.wait(PATIENCE_S) == 0
     with pytest.raises(urllib.error.URLError):
         post(address)
@@ -85,8 +83,8 @@ def test_the_program(started, pose_network, box_network):
     line = ["--weights", pose_network(name="pose"), "--detector", f"onnx:{box_network([[5, 5, 50, 60]], [0.9])}"]
     _, address = started("-m", "rsgnet", "serve", "--port", 0, "--max-people", 3, *line, RSGNET_TOKEN="secret")
     assert address.startswith("http://127.0.0.1:")
-    (picture,) = post(address, "Bearer secret")["pictures"]
-    assert picture["people"][0]["bbox"] == pytest.approx([25, 25, 225, 215], abs=100) and picture["width"] == 320
+    (image,) = post(address, "Bearer secret")["images"]
+    assert image["people"][0]["bbox"] == pytest.approx([25, 25, 225, 215], abs=100) and image["width"] == 320
     with pytest.raises(urllib.error.HTTPError, match="401"):
         post(address)
 

@@ -11,7 +11,7 @@ from tests.soak.outcome import Outcome
 
 from rsgnet.data.crowd_sets import write_crowds
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.sources import SentPicture
+from rsgnet.inference.sources import SentImage
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Metrics
 from rsgnet.server.worker import Worker, WorkerCrash
@@ -28,10 +28,10 @@ def network_crashes(folder: Path, short: bool) -> Outcome:
     worker.start()
     crashes, wrong = 0, 0
     for number in range(6 if short else 30):
-        picture = sent[number % len(sent)]
-        expected = whole(picture).to_coco()
+        image = sent[number % len(sent)]
+        expected = whole(image).to_coco()
         while True:
-            (answer,) = worker.submit([SentPicture(picture.read_bytes(), picture.name)])
+            (answer,) = worker.submit([SentImage(image.read_bytes(), image.name)])
             failed = answer.exception(PATIENCE_S)
             if failed is None:
                 found = answer.result().to_coco()
@@ -52,7 +52,7 @@ def _failing(whole: PoseEstimator) -> Any:
     class Failing:
         skeleton = whole.skeleton
 
-        def stream(self, sources: Iterable[SentPicture]) -> Iterator[Any]:
+        def stream(self, sources: Iterable[SentImage]) -> Iterator[Any]:
             nonlocal batches
             batches += 1
             if batches % 3 == 0:

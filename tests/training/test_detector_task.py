@@ -13,7 +13,7 @@ NAN = torch.nan
 
 def batch():
     return DetectionSample(
-        picture=torch.zeros(1, 64, 48, 3, dtype=torch.uint8),
+        image=torch.zeros(1, 64, 48, 3, dtype=torch.uint8),
         boxes_xyxy=torch.tensor([[[4.0, 8, 20, 40], [18, 6, 42, 46], [NAN] * 4]]),
         ignored_xyxy=torch.tensor([[[30.0, 44, 48, 64], [NAN] * 4, [NAN] * 4]]),
     )
@@ -60,7 +60,7 @@ def test_missed_people_and_false_alarms_cost(logit, place):
 
 def test_everyones_box_counts_alike():
     boxes = torch.tensor([[[0.0, 0, 6, 6], [8, 8, 48, 64]]])
-    labels = make_labels(DetectionSample(batch().picture, boxes, torch.full((1, 1, 4), NAN)), stride=4)
+    labels = make_labels(DetectionSample(batch().image, boxes, torch.full((1, 1, 4), NAN)), stride=4)
     owned = [(labels.boxes_xyxy == box).all(-1) for box in boxes[0]]
     spread = [pixels[labels.centres > 0.25].sum().item() for pixels in owned]
     assert spread[1] > 8 * spread[0]
@@ -71,8 +71,8 @@ def test_everyones_box_counts_alike():
         assert loss.item() == pytest.approx(0.5, abs=0.01)  # boxes without an area lose 1, the other person 0
 
 
-def test_a_picture_without_people_has_no_box_loss():
-    empty = DetectionSample(batch().picture, torch.full((1, 3, 4), NAN), torch.full((1, 3, 4), NAN))
+def test_a_image_without_people_has_no_box_loss():
+    empty = DetectionSample(batch().image, torch.full((1, 3, 4), NAN), torch.full((1, 3, 4), NAN))
     labels = make_labels(empty, 4)
     found = Detections(torch.zeros(1, 1, 16, 12), torch.ones(1, 4, 16, 12, requires_grad=True))
     assert box_loss(found, labels, 4) == 0

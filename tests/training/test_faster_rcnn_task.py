@@ -15,11 +15,11 @@ from rsgnet.data.detection import DetectionSample
 from rsgnet.errors import RSGNetError
 from rsgnet.export.directory import export_onnx
 from rsgnet.files import sha256
+from rsgnet.images import read_image
 from rsgnet.inference.boxes import Photo
 from rsgnet.inference.detector import open_detector
 from rsgnet.model.faster_rcnn import IGNORED, PERSON
 from rsgnet.model.pixels import normalise
-from rsgnet.pictures import read_picture
 from rsgnet.presets import faster_rcnn_r101
 from rsgnet.settings import with_settings
 from rsgnet.training.faster_rcnn_task import targets
@@ -45,22 +45,22 @@ def rsgnet(monkeypatch, *arguments):
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
-    """Two pictures of two shapes, three people in each, two of whom overlap; in one the third box is a group's."""
+    """Two images of two shapes, three people in each, two of whom overlap; in one the third box is a group's."""
     folder, random = tmp_path_factory.mktemp("people"), np.random.default_rng(0)
     (folder / "images").mkdir()
     images, annotations = [], []
     for number in (1, 2):
         width, height = (160, 128) if number % 2 else (144, 160)
-        picture = random.integers(0, 60, (height, width, 3)).astype(np.uint8)
+        image = random.integers(0, 60, (height, width, 3)).astype(np.uint8)
         boxes = [(6 + 4 * number, 20, 44, 90), (26 + 4 * number, 26, 44, 90), (100, 12, 36, 80)]
         for colour, (left, top, wide, high) in zip(COLOURS, boxes, strict=True):
-            picture[top : top + high, left : left + wide] = colour
+            image[top : top + high, left : left + wide] = colour
             annotations.append(
                 {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "bbox": [left, top, wide, high]}
                 | {"area": wide * high, "iscrowd": int(number == 2 and left == 100)}
                 | {"keypoints": [left + 10, top + 10, 2] * 17, "num_keypoints": 17}
             )
-        Image.fromarray(picture).save(folder / "images" / f"{number}.png")
+        Image.fromarray(image).save(folder / "images" / f"{number}.png")
         images.append({"id": number, "file_name": f"{number}.png", "width": width, "height": height})
     (folder / "people.json").write_text(json.dumps({"images": images, "annotations": annotations}))
     return folder
@@ -68,14 +68,14 @@ def people(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def start(people, tmp_path_factory):
-    """A model directory that stands in for ImageNet's weights: random ones, with batch norms that know the pictures."""
+    """A model directory that stands in for ImageNet's weights: random ones, with batch norms that know the images."""
     torch.manual_seed(0)
     config = with_settings(faster_rcnn_r101(), TINY)
     scratch = build(with_settings(config, ["training.pretrained=false"])).train()
-    picture = torch.from_numpy(read_picture(people / "images" / "1.png"))[None]
+    image = torch.from_numpy(read_image(people / "images" / "1.png"))[None]
     with torch.no_grad():
         for _ in range(30):
-            scratch.backbone(normalise(picture, config.mean, config.std))
+            scratch.backbone(normalise(image, config.mean, config.std))
     model = build(config)
     model.load_state_dict({name: scratch.state_dict()[name] for name in model.state_dict()})
     directory = tmp_path_factory.mktemp("start")
@@ -101,7 +101,7 @@ def test_frozen_stages_stay_as_they_were_and_the_rest_moves(start, trained):
     assert "backbone.body.layer2.0.conv1.weight" in moved and "rpn.head.bbox_pred.weight" in moved
 
 
-def test_it_learns_a_few_pictures_by_heart(trained, people, pose_network, monkeypatch, tmp_path):
+def test_it_learns_a_few_images_by_heart(trained, people, pose_network, monkeypatch, tmp_path):
     pose, truth = pose_network(), people / "people.json"
     arguments = ["--annotations", truth, "--images", people / "images", "--weights", pose, "--out", tmp_path]
     assert rsgnet(monkeypatch, "evaluate", *arguments, "--detector", trained, "--no-report", "--bootstrap", 2) == 0
@@ -132,7 +132,7 @@ def test_it_predicts_wherever_a_detector_is_taken(trained, people, pose_network,
 
 
 def test_where_nobody_asks_its_own_threshold_holds(trained, people):
-    photo = Photo(read_picture(people / "images" / "1.png"))
+    photo = Photo(read_image(people / "images" / "1.png"))
     assert open_detector(str(trained)).threshold == 0.5
     counts = [len(open_detector(str(trained), "cpu", at).detect([photo])[0]) for at in (0.0, 0.5, 1.0)]
     assert counts[0] >= counts[1] > counts[2] == 0

@@ -112,17 +112,17 @@ def test_location_counts_both_kinds_of_heatmap():
 
 
 def test_a_teacher_is_followed_by_height_and_place_where_it_says_something():
-    weights, given = LossConfig(taught=1.0, location=2.0, peak_emphasis=5.0), output()
-    taught = torch.rand(1, 14, *SHAPE)
-    taught[:, 3:] = math.nan
-    losses = pose_losses(given, replace(sample(), taught=taught), CROWDPOSE14, weights)
-    ours, theirs = given.target_heatmaps[:, :3], taught[:, :3]
+    weights, given = LossConfig(distillation=1.0, location=2.0, peak_emphasis=5.0), output()
+    teacher = torch.rand(1, 14, *SHAPE)
+    teacher[:, 3:] = math.nan
+    losses = pose_losses(given, replace(sample(), teacher_heatmaps=teacher), CROWDPOSE14, weights)
+    ours, theirs = given.target_heatmaps[:, :3], teacher[:, :3]
     by_height = ((1 + 5 * theirs) * (ours - theirs).square()).mean()
     by_place = location_loss(ours, theirs, torch.ones(1, 3, 1, 1), weights.sharpness)
-    torch.testing.assert_close(losses.taught, 3 / 14 * (by_height + 2 * by_place))
+    torch.testing.assert_close(losses.distillation, 3 / 14 * (by_height + 2 * by_place))
     alone = pose_losses(given, sample(), CROWDPOSE14, weights)
-    assert alone.taught == 0
-    torch.testing.assert_close(losses.total, alone.total + losses.taught)
+    assert alone.distillation == 0
+    torch.testing.assert_close(losses.total, alone.total + losses.distillation)
 
 
 def test_what_the_network_does_not_predict_costs_nothing():

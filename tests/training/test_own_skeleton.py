@@ -32,15 +32,15 @@ TINY = [
 
 @pytest.fixture
 def toy(tmp_path):
-    """Labels of four pictures of three dots, and the skeleton beside them."""
+    """Labels of four images of three dots, and the skeleton beside them."""
     (tmp_path / "images").mkdir()
     images, people = [], []
     for number in range(1, 5):
         places = np.array([[40, 20], [60, 60], [20, 60]]) + number
-        picture = np.zeros((80, 80, 3), np.uint8)
+        image = np.zeros((80, 80, 3), np.uint8)
         for channel, (x, y) in enumerate(places):
-            picture[y - 3 : y + 4, x - 3 : x + 4, channel] = 255
-        Image.fromarray(picture).save(tmp_path / "images" / f"{number}.png")
+            image[y - 3 : y + 4, x - 3 : x + 4, channel] = 255
+        Image.fromarray(image).save(tmp_path / "images" / f"{number}.png")
         images.append({"id": number, "file_name": f"{number}.png", "width": 80, "height": 80})
         keypoints = [value for x, y in places.tolist() for value in (x, y, 2)]
         people.append({"id": number, "image_id": number, "bbox": [15, 15, 50, 55], "keypoints": keypoints})
@@ -75,10 +75,10 @@ def test_its_sigmas_measure(toy):
     truth = read_annotations(toy / "labels.json")
     assert truth.skeleton.sigmas == (0.1, 0.07, 0.07)
     found = []
-    for picture in truth.pictures:
-        keypoints = picture.people[0].keypoints - np.array([0, 0, 1])
+    for image in truth.images:
+        keypoints = image.people[0].keypoints - np.array([0, 0, 1])
         keypoints[:, 0] += 4
-        found.append({"image_id": picture.id, "keypoints": keypoints.ravel().tolist(), "score": 0.9})
+        found.append({"image_id": image.id, "keypoints": keypoints.ravel().tolist(), "score": 0.9})
     lenient = evaluate_keypoints(toy / "labels.json", found)["AP"]
     (toy / "skeleton.toml").write_text(TOML.replace("{ top = 0.1 }", "[0.02, 0.02, 0.02]"))
     assert evaluate_keypoints(toy / "labels.json", found)["AP"] < lenient

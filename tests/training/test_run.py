@@ -12,6 +12,7 @@ from rsgnet.checkpoint import build, load_model, load_pose_model, read_config, s
 from rsgnet.config import CropConfig, ModelConfig, PoseConfig
 from rsgnet.data.crowd_sets import write_crowds
 from rsgnet.data.dataset import DataSource, PoseDataset, Sample
+from rsgnet.data.teacher import Teacher
 from rsgnet.errors import RSGNetError
 from rsgnet.heatmaps import decode
 from rsgnet.model import RSGNet
@@ -30,7 +31,7 @@ TINY = [
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory):
-    """The annotation file of one generated picture of eight people or more."""
+    """The annotation file of one generated image of eight people or more."""
     out = tmp_path_factory.mktemp("crowd")
     return write_crowds(out, scenes=2, seed=0, crowd_index=(0.8, 1.0))
 
@@ -128,26 +129,28 @@ class Nowhere:
 
 
 def test_what_a_teacher_sees_is_learnt(crowd, tmp_path):
-    settings = [*TINY, "training.loss.taught=1", "training.loss.location=0.1"]
-    train("nano", settings, [str(crowd)], tmp_path, teacher=Nowhere, workers=0, progress=False)
+    settings = [*TINY, "training.loss.distillation=1", "training.loss.location=0.1"]
+    train("nano", settings, [str(crowd)], tmp_path, teacher=Teacher("nowhere", Nowhere), workers=0, progress=False)
     curves = (tmp_path / "curves" / "version_0" / "metrics.csv").read_text().splitlines()
-    column = curves[0].split(",").index("train/taught")
+    column = curves[0].split(",").index("train/distillation")
     assert any(float(row.split(",")[column] or 0) > 0 for row in curves[1:])
 
 
 def test_weights_of_this_package_teach_from_the_command_line(rsgnet, crowd, tmp_path):
     settings = [
-        word for setting in [*TINY, "training.epochs=1", "training.loss.taught=1"] for word in ("--set", setting)
+        word for setting in [*TINY, "training.epochs=1", "training.loss.distillation=1"] for word in ("--set", setting)
     ]
     options = ["--data", crowd, "--out", tmp_path / "run", "--workers", 0, "--teacher", "nano"]
     assert rsgnet("train", "nano", *options, *settings)[0] == 0
 
 
 def test_a_teacher_without_weight_or_for_a_detector_is_an_error(crowd, tmp_path):
-    with pytest.raises(RSGNetError, match=r"training\.loss\.taught is 0"):
-        train("nano", TINY, [str(crowd)], tmp_path, teacher=Nowhere, workers=0, progress=False)
+    with pytest.raises(RSGNetError, match=r"training\.loss\.distillation is 0"):
+        train("nano", TINY, [str(crowd)], tmp_path, teacher=Teacher("nowhere", Nowhere), workers=0, progress=False)
     with pytest.raises(RSGNetError, match="detectors do not learn"):
-        train("detector-nano", [], [str(crowd)], tmp_path, teacher=Nowhere, workers=0, progress=False)
+        train(
+            "detector-nano", [], [str(crowd)], tmp_path, teacher=Teacher("nowhere", Nowhere), workers=0, progress=False
+        )
 
 
 @pytest.mark.parametrize(

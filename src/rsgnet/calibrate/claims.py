@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from rsgnet.config import CropConfig
 from rsgnet.data.annotations import Annotations, Person
-from rsgnet.errors import PictureError, RSGNetError
+from rsgnet.errors import ImageError, RSGNetError
 from rsgnet.evaluation.protocol import is_crowdpose, oks_area
 from rsgnet.evaluation.scenes import keypoint_similarity
 from rsgnet.geometry import Floats, apply_affine, xywh_to_xyxy
+from rsgnet.images import read_image
 from rsgnet.inference.contests import CONTEST_SIMILARITY, find_contests, with_contests
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import Crop, cut
 from rsgnet.inference.runner import OpenedRunner
-from rsgnet.pictures import read_picture
 from rsgnet.skeletons import skeleton_named
 
 RIGHT_SIMILARITY = CONTEST_SIMILARITY
@@ -34,7 +34,7 @@ class Claims:
     Attributes:
         evidence: (N, F) of the network.
         keypoints: (N,) which of the network's keypoints it is.
-        pictures: (N,) the picture, counted over all data sets.
+        images: (N,) the image, counted over all data sets.
         present: (N,) whether it is labelled for this person and lies in the crop.
         visible: (N,) whether it is present and labelled as visible.
         right: (N,) whether the place found has a keypoint similarity of 0.5 or more with the label; only of those that
@@ -43,7 +43,7 @@ class Claims:
 
     evidence: Floats
     keypoints: NDArray[np.intp]
-    pictures: NDArray[np.intp]
+    images: NDArray[np.intp]
     present: NDArray[np.bool_]
     visible: NDArray[np.bool_]
     right: NDArray[np.bool_]
@@ -70,7 +70,7 @@ def join(parts: Sequence[Claims]) -> Claims:
 def collect(
     runner: OpenedRunner, truth: Annotations, folder: Path, flip_test: bool, seed: int = 0, first: int = 0
 ) -> Iterator[Claims]:
-    """The claims of each picture of a data set, those without labelled people and unreadable ones left out.
+    """The claims of each image of a data set, those without labelled people and unreadable ones left out.
 
     Everyone with labelled keypoints is sought twice: in the labelled box and in one moved and scaled at random about as
     much as a detector's are.
@@ -78,10 +78,10 @@ def collect(
     Args:
         runner: The network.
         truth: The labels; groups are left out.
-        folder: Where the pictures lie.
+        folder: Where the images lie.
         flip_test: Whether to average with the mirrored crops.
         seed: Seeds the boxes.
-        first: What the first picture is counted as.
+        first: What the first image is counted as.
 
     Raises:
         RSGNetError: The labels share no keypoint with the network.
@@ -92,14 +92,14 @@ def collect(
         raise RSGNetError(f"{truth.path}: its {truth.skeleton.name} people have none of {predicted.name}'s keypoints")
     crowdpose = is_crowdpose(truth, "auto")
     sigmas = np.array(truth.skeleton.sigmas)
-    for number, picture in enumerate(truth.pictures):
-        people = [person for person in picture.people if person.labelled and not person.is_crowd]
+    for number, image in enumerate(truth.images):
+        people = [person for person in image.people if person.labelled and not person.is_crowd]
         people = [person for person in people if person.box_xywh[2:].min() >= _SMALLEST_PX]
         if not people:
             continue
         try:
-            pixels = read_picture(folder / picture.file_name)
-        except PictureError:
+            pixels = read_image(folder / image.file_name)
+        except ImageError:
             continue
         for boxes in _boxes(people, np.random.default_rng([seed, number])):
             crops = [cut(pixels, box, runner.config.crop) for box in boxes]
@@ -115,7 +115,7 @@ def collect(
 
 @dataclass(frozen=True, eq=False)
 class _Truth:
-    """A person's (K', 3) labels in picture pixels, their area, the (K',) falloffs, and (K,) where the network's are."""
+    """A person's (K', 3) labels in image pixels, their area, the (K',) falloffs, and (K,) where the network's are."""
 
     labels: Floats
     area: float
@@ -134,9 +134,9 @@ def _boxes(people: Sequence[Person], random: np.random.Generator) -> tuple[Float
 
 
 def _claims(
-    evidence: Floats, places: NDArray[np.float32], crop: Crop, config: CropConfig, truth: _Truth, picture: int
+    evidence: Floats, places: NDArray[np.float32], crop: Crop, config: CropConfig, truth: _Truth, image: int
 ) -> Claims:
-    """The claims about one crop: (K, F) evidence and (K, 2) places in picture pixels against a person's labels."""
+    """The claims about one crop: (K, F) evidence and (K, 2) places in image pixels against a person's labels."""
     asked = np.flatnonzero(truth.columns >= 0)
     columns = truth.columns[asked]
     own = truth.labels[columns]
@@ -147,7 +147,7 @@ def _claims(
     return Claims(
         evidence=evidence[asked],
         keypoints=asked,
-        pictures=np.full(len(asked), picture),
+        images=np.full(len(asked), image),
         present=present,
         visible=present & (own[:, 2] == 2),
         right=present & (similarity >= RIGHT_SIMILARITY),

@@ -26,7 +26,7 @@ class Calibration:
 
     Attributes:
         ownership: Fitted on all claims.
-        curves: By the names in CLAIMS: probabilities against outcomes, each picture by a fit on other pictures. And
+        curves: By the names in CLAIMS: probabilities against outcomes, each image by a fit on other images. And
             "mine, contested": of these, the keypoints that two people claim.
         claims: By the same names, how many claims stand behind each.
     """
@@ -39,17 +39,17 @@ class Calibration:
 def calibrate(
     claims: Claims, keypoints: tuple[str, ...], candidates: bool, flip_test: bool, seed: int = 0
 ) -> Calibration:
-    """Fits the probabilities, and measures them by cross-fitting over pictures.
+    """Fits the probabilities, and measures them by cross-fitting over images.
 
     Args:
         claims: What was found, and what is true.
         keypoints: The names of the network's keypoints.
         candidates: Whether the network gave candidates.
         flip_test: Whether the evidence is an average with the mirrored crops.
-        seed: Seeds the order in which pictures go to the 5 parts.
+        seed: Seeds the order in which images go to the 5 parts.
 
     Raises:
-        RSGNetError: The claims come from fewer than 5 pictures, or came out all alike.
+        RSGNetError: The claims come from fewer than 5 images, or came out all alike.
     """
     whole = _fit(claims, Ownership(keypoints, FEATURES, candidates, flip_test, _NOTHING, _NOTHING, _NOTHING))
     told = _cross_fitted(claims, whole, seed)
@@ -77,12 +77,12 @@ def outcomes(claims: Claims, name: str) -> tuple[NDArray[np.bool_], NDArray[np.b
 
 
 def _cross_fitted(claims: Claims, whole: Ownership, seed: int) -> dict[str, Floats]:
-    """(N,) each probability by name, of every picture by a fit on four fifths of the others."""
-    pictures = np.unique(claims.pictures)
-    if len(pictures) < FOLDS:
-        raise RSGNetError(f"expected labelled people in {FOLDS} pictures or more to calibrate on, got {len(pictures)}")
-    order = np.random.default_rng(seed).permutation(len(pictures))
-    fold = order[np.searchsorted(pictures, claims.pictures)] % FOLDS
+    """(N,) each probability by name, of every image by a fit on four fifths of the others."""
+    images = np.unique(claims.images)
+    if len(images) < FOLDS:
+        raise RSGNetError(f"expected labelled people in {FOLDS} images or more to calibrate on, got {len(images)}")
+    order = np.random.default_rng(seed).permutation(len(images))
+    fold = order[np.searchsorted(images, claims.images)] % FOLDS
     told = {name: np.zeros(len(claims)) for name in CLAIMS}
     for part in range(FOLDS):
         rest, held = claims.of(fold != part), fold == part

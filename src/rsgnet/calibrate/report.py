@@ -11,7 +11,7 @@ MEANINGS = {
     "present": "the keypoint is labelled for this person and lies in the crop",
     "visible": "it is labelled as visible, too",
     "mine": "the place found is right and this person's, if the keypoint is present",
-    CONTESTED: "the same, where another person of the picture claims the place, too",
+    CONTESTED: "the same, where another person of the image claims the place, too",
 }
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -43,7 +43,7 @@ def reliability_html(calibration: Calibration, weights: str) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(heading)}</title><style>{_STYLE}{PLOT_STYLE}</style></head>"
-        f'<body><h1>Whose keypoints</h1><p class="note">{escape(heading)}. Each picture is told by a fit on other '
-        "pictures; on the dashed line probabilities can be believed.</p>"
+        f'<body><h1>Whose keypoints</h1><p class="note">{escape(heading)}. Each image is told by a fit on other '
+        "images; on the dashed line probabilities can be believed.</p>"
         f"<main>{''.join(sections)}</main></body></html>"
     )

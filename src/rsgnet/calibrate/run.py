@@ -1,4 +1,4 @@
-"""One calibration: open the network, see what it finds in labelled pictures, fit, keep the fit with the weights."""
+"""One calibration: open the network, see what it finds in labelled images, fit, keep the fit with the weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from rsgnet.calibrate.claims import Claims, collect, join
 from rsgnet.calibrate.fit import Calibration, calibrate
 from rsgnet.data.annotations import read_annotations
-from rsgnet.data.catalog import labels_and_pictures
+from rsgnet.data.catalog import labels_and_images
 from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
 from rsgnet.inference.runner import OpenedRunner, flip_test_of, open_runner
@@ -33,7 +33,7 @@ def calibrate_weights(
 
     Args:
         weights: A shipped name, a model directory or an .onnx file (for OpenVINO also an .xml file).
-        data: Labels that the network was not trained on, each `LABELS[:PICTURES_DIR]`.
+        data: Labels that the network was not trained on, each `LABELS[:IMAGES_DIR]`.
         flip_test: Whether to average with the mirrored crops; as the weights say where None.
         backend: "onnx", "torch" or "openvino".
         device: "auto", "cpu" or "cuda".
@@ -51,7 +51,7 @@ def calibrate_weights(
     keypoints = skeleton_named(runner.config.model.skeleton).keypoints
     calibration = calibrate(claims, keypoints, runner.gives_candidates, flip, seed)
     names = ", ".join(Path(text.split(":")[0]).name for text in data)
-    told = f"{names}: {len(set(claims.pictures.tolist()))} pictures, {len(claims)} keypoints"
+    told = f"{names}: {len(set(claims.images.tolist()))} images, {len(claims)} keypoints"
     return replace(calibration, ownership=replace(calibration.ownership, fitted_on=told))
 
 
@@ -62,14 +62,14 @@ def _collected(
     first = 0
     for text in data:
         try:
-            files = labels_and_pictures(text)
+            files = labels_and_images(text)
         except RSGNetError as error:
             raise RSGNetError(f"--data {text}: {error}") from error
         truth = read_annotations(files.annotations)
-        for claims in collect(runner, truth, files.pictures, flip, seed, first):
+        for claims in collect(runner, truth, files.images, flip, seed, first):
             found.append(claims)
             report(text, claims)
-        first += len(truth.pictures)
+        first += len(truth.images)
     return found
 
 

@@ -49,7 +49,7 @@ app.add_typer(data, name="data")
 def about(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
 ) -> None:
-    """Everyone's pose in crowded pictures.
+    """Everyone's pose in crowded images.
 
     First of all: [bold]rsgnet demo[/bold]
     """

@@ -40,10 +40,10 @@ def ablate(
     backbone_from: BackboneFrom = None,
     settings: Settings = None,
     workers: Workers = 1,
-    bootstrap: Annotated[int, typer.Option(min=1, help="Draws of pictures and seeds behind the intervals.")] = 1000,
+    bootstrap: Annotated[int, typer.Option(min=1, help="Draws of images and seeds behind the intervals.")] = 1000,
     collect: Annotated[bool, typer.Option("--collect", help="Train nothing; measure what is trained.")] = False,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Do it all with tiny networks on a few made-up pictures, from two seeds.")
+        bool, typer.Option("--smoke", help="Do it all with tiny networks on a few made-up images, from two seeds.")
     ] = False,
 ) -> None:
     """Train a network with and without the paper's modules and tell what they bring. Needs rsgnet\\[train].
@@ -51,7 +51,7 @@ def ablate(
     Arms differ in nothing but themselves: data, budget, seeds and starting weights are the same. plain+conv has no
     relation but convolutions of its cost. Run it again to go on: finished runs are not repeated, and processes that run
     it at the same time share the work. Poses are found without flip test about the truth's boxes; a difference to plain
-    is paired by seed and picture. The tables go to OUT/ablation.md and .json.
+    is paired by seed and image. The tables go to OUT/ablation.md and .json.
 
     With --start-from a network that has the modules, arms that have them begin trained and win any short comparison:
     start from a plain network, or give --backbone-from, with which all heads begin anew.
@@ -97,11 +97,11 @@ def ablate(
 
 
 def _benchmarks(validate: str | None, crowds: list[str]) -> list[Benchmark]:
-    from rsgnet.data.catalog import labels_and_pictures  # noqa: PLC0415
+    from rsgnet.data.catalog import labels_and_images  # noqa: PLC0415
     from rsgnet.reproduce.ablation import Benchmark  # noqa: PLC0415
 
     named = {"validation": [validate] if validate else [], "simulated crowds": crowds}
-    return [Benchmark(name, tuple(map(labels_and_pictures, texts))) for name, texts in named.items() if texts]
+    return [Benchmark(name, tuple(map(labels_and_images, texts))) for name, texts in named.items() if texts]
 
 
 def _tell_arms(ablation: Ablation) -> None:

@@ -16,7 +16,7 @@ def calibrate(
     *,
     data: Annotated[
         list[str],
-        typer.Option(help="LABELS[:PICTURES_DIR] that it was not trained on; repeatable.", metavar="DATA"),
+        typer.Option(help="LABELS[:IMAGES_DIR] that it was not trained on; repeatable.", metavar="DATA"),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Also write the curves here, as reliability.html.", metavar="DIR")
@@ -28,8 +28,8 @@ def calibrate(
     """Fit how likely each keypoint is present, visible and the person's own; keep the fit with the weights.
 
     Writes [bold]ownership.json[/bold] beside the weights and the same into their model.onnx (which needs
-    rsgnet\\[train]). Prints the expected calibration error of each probability, every picture told by a fit on other
-    pictures.
+    rsgnet\\[train]). Prints the expected calibration error of each probability, every image told by a fit on other
+    images.
 
     [dim]Examples:[/dim]
 

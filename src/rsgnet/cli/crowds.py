@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def crowds(
     out: Annotated[Path, typer.Argument(help="Folder to write into; made if it is missing.", metavar="OUT")],
     *,
-    scenes: Annotated[int, typer.Option(min=1, help="How many pictures, or clips.")] = 100,
+    scenes: Annotated[int, typer.Option(min=1, help="How many images, or clips.")] = 100,
     crowd_index: Annotated[
         tuple[float, float] | None,
         typer.Option(help="Least and largest crowd index; default: 0 1.", metavar="LOW HIGH"),
@@ -30,14 +30,14 @@ def crowds(
             help="Cut real people out of this set by their masks; default: draw people.", metavar="JSON[:DIR]"
         ),
     ] = None,
-    size: Annotated[str | None, typer.Option(help="Of the pictures, in pixels.", metavar="WxH")] = None,
+    size: Annotated[str | None, typer.Option(help="Of the images, in pixels.", metavar="WxH")] = None,
     sheet: Annotated[bool, typer.Option("--sheet", help="Also write sheet.png, to look at.")] = False,
     frames: Annotated[
         int | None, typer.Option(min=1, help="Make clips of so many frames, of drawn people who walk.")
     ] = None,
     walkers: Annotated[int, typer.Option(min=1, help="How many people a clip has.")] = 8,
 ) -> None:
-    """Make crowds in which every keypoint is known, and who hides it: pictures and [bold]OUT/crowds.json[/bold].
+    """Make crowds in which every keypoint is known, and who hides it: images and [bold]OUT/crowds.json[/bold].
 
     [dim]Examples:[/dim]
 
@@ -72,9 +72,9 @@ def _write_clips(out: Path, scenes: int, frames: int, seed: int, size_wh: tuple[
     from PIL import Image  # noqa: PLC0415
 
     from rsgnet.data.moving_crowds import FRAME_RATE, clip_name, write_moving_crowds  # noqa: PLC0415
+    from rsgnet.images import image_size, read_image  # noqa: PLC0415
     from rsgnet.inference.video import load_pyav  # noqa: PLC0415
     from rsgnet.inference.video_writer import writing_clip  # noqa: PLC0415
-    from rsgnet.pictures import picture_size, read_picture  # noqa: PLC0415
 
     load_pyav()
     with progress(scenes * frames, out, "frames") as report:
@@ -83,19 +83,19 @@ def _write_clips(out: Path, scenes: int, frames: int, seed: int, size_wh: tuple[
         )
     rate = Fraction(FRAME_RATE)
     for name in map(clip_name, range(1, scenes + 1)):
-        pictures = sorted((out / "images" / Path(name).stem).iterdir())[:frames]
-        with writing_clip(out / "clips" / name, picture_size(pictures[0]), 1 / rate, rate) as writer:
-            for frame, picture in enumerate(pictures):
-                writer.write(Image.fromarray(read_picture(picture)), frame / rate)
+        images = sorted((out / "images" / Path(name).stem).iterdir())[:frames]
+        with writing_clip(out / "clips" / name, image_size(images[0]), 1 / rate, rate) as writer:
+            for frame, image in enumerate(images):
+                writer.write(Image.fromarray(read_image(image)), frame / rate)
     typer.echo(f"{path}\nTry next: rsgnet predict {out / 'clips'} --out {out / 'found'}")
 
 
 def _real_crowds(people: str) -> CrowdMaker:
-    from rsgnet.data.annotations import pictures_folder  # noqa: PLC0415
+    from rsgnet.data.annotations import images_folder  # noqa: PLC0415
     from rsgnet.data.composed import RealCrowds  # noqa: PLC0415
 
-    annotations, _, pictures = people.partition(":")
-    return RealCrowds(Path(annotations), Path(pictures) if pictures else pictures_folder(annotations))
+    annotations, _, images = people.partition(":")
+    return RealCrowds(Path(annotations), Path(images) if images else images_folder(annotations))
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -17,7 +17,7 @@ data = typer.Typer(
 )
 
 Labels = Annotated[
-    list[str], typer.Argument(help="Labels: JSON, data.yaml#SPLIT or CVAT's XML.", metavar="LABELS[:PICTURES_DIR]")
+    list[str], typer.Argument(help="Labels: JSON, data.yaml#SPLIT or CVAT's XML.", metavar="LABELS[:IMAGES_DIR]")
 ]
 
 
@@ -26,18 +26,18 @@ def check(
     paths: Labels,
     *,
     images: Annotated[
-        Path | None, typer.Option(help="The pictures' folder; default: as the labels say, or images/ beside them.")
+        Path | None, typer.Option(help="The images' folder; default: as the labels say, or images/ beside them.")
     ] = None,
     against: Annotated[
         list[str] | None,
-        typer.Option(help="Labels of another split that must share no picture; repeatable.", metavar="LABELS[:DIR]"),
+        typer.Option(help="Labels of another split that must share no image; repeatable.", metavar="LABELS[:DIR]"),
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Findings of a kind to list; the report has all.")] = 10,
     out: Annotated[Path | None, typer.Option(help="Write a JSON report here.", metavar="REPORT.json")] = None,
 ) -> None:
-    """Find what is wrong with labels and pictures; name each item. The exit code is 1 where there are faults.
+    """Find what is wrong with labels and images; name each item. The exit code is 1 where there are faults.
 
-    Several LABELS are held against each other too. Warnings alone leave the exit code 0. Without pictures the labels
+    Several LABELS are held against each other too. Warnings alone leave the exit code 0. Without images the labels
     are checked by themselves.
 
     [dim]Examples:[/dim]
@@ -50,12 +50,12 @@ def check(
     """
     import json  # noqa: PLC0415
 
-    from rsgnet.data.catalog import labels_and_pictures  # noqa: PLC0415
+    from rsgnet.data.catalog import labels_and_images  # noqa: PLC0415
     from rsgnet.data.check import check_set, check_splits, summary  # noqa: PLC0415
     from rsgnet.files import write_text  # noqa: PLC0415
 
-    files = [labels_and_pictures(path, images) for path in [*paths, *(against or [])]]
-    sets = [check_set(each.annotations, each.pictures if each.pictures.is_dir() else None) for each in files]
+    files = [labels_and_images(path, images) for path in [*paths, *(against or [])]]
+    sets = [check_set(each.annotations, each.images if each.images.is_dir() else None) for each in files]
     reports = []
     for index, checked in enumerate(sets[: len(paths)]):
         shared = [finding for other in sets[index + 1 :] for finding in check_splits(checked, other)]
@@ -117,7 +117,7 @@ def submission(
     out: Annotated[Path, typer.Argument(help="The folder to write into.", metavar="DIR")],
     *,
     images: Annotated[
-        Path, typer.Option(help="The list of pictures: image_info_test-dev2017.json.", metavar="INFO.json")
+        Path, typer.Option(help="The list of images: image_info_test-dev2017.json.", metavar="INFO.json")
     ],
     name: Annotated[str, typer.Option(help="What to call the method in the file's name.")] = "rsgnet",
     split: Annotated[str, typer.Option(help="What to call the data set in the file's name.")] = "test-dev2017",
@@ -140,14 +140,14 @@ def submission(
 def convert(
     source: Annotated[
         str,
-        typer.Argument(help="Labels (JSON, data.yaml#SPLIT, XML, CSV) or poses.json.", metavar="PEOPLE[:PICTURES_DIR]"),
+        typer.Argument(help="Labels (JSON, data.yaml#SPLIT, XML, CSV) or poses.json.", metavar="PEOPLE[:IMAGES_DIR]"),
     ],
     out: Annotated[Path, typer.Argument(help="The file to write; of YOLO the folder.", metavar="OUT")],
     *,
     to: Annotated[str, typer.Option(help="coco, coco-results, yolo, yolo-results, cvat or csv.", metavar="FORM")],
     listed_in: Annotated[
         Path | None,
-        typer.Option(help="Labels that list the pictures, for results that name them by id.", metavar="LABELS"),
+        typer.Option(help="Labels that list the images, for results that name them by id.", metavar="LABELS"),
     ] = None,
     threshold: Annotated[
         float, typer.Option(help="Where scores become labels: keypoints that score less are not labelled.")
@@ -157,8 +157,8 @@ def convert(
     """Write labels or results in another format; say what is lost.
 
     The *-results forms keep scores, csv keeps scores and labels; coco, yolo and cvat are labels: scores become labels
-    by --threshold. YOLO's folder gets the pictures, too, linked or copied. CVAT's XML asks for a skeleton label
-    `person` and a rectangle label `box` in the task. Of poses.jsonl every frame with people is a picture of its own:
+    by --threshold. YOLO's folder gets the images, too, linked or copied. CVAT's XML asks for a skeleton label
+    `person` and a rectangle label `box` in the task. Of poses.jsonl every frame with people is an image of its own:
     clip/000012.jpg is frame 12 of clip.mp4, counted from 0.
 
     [dim]Examples:[/dim]
@@ -173,20 +173,20 @@ def convert(
 
       rsgnet data convert annotations.xml people.json --to coco
     """
-    from rsgnet.data.catalog import labels_and_pictures  # noqa: PLC0415
+    from rsgnet.data.catalog import labels_and_images  # noqa: PLC0415
     from rsgnet.evaluation import exchange  # noqa: PLC0415
 
-    files = labels_and_pictures(source)
+    files = labels_and_images(source)
     done = exchange.convert(
         files.annotations,
         out,
         to,
-        pictures=files.pictures,
+        images=files.images,
         listed_in=listed_in,
         threshold=threshold,
         split=split,
     )
-    typer.echo(f"{done.path}: {done.people} people in {done.pictures} pictures")
+    typer.echo(f"{done.path}: {done.people} people in {done.images} images")
     for loss in done.losses:
         typer.echo(f"  {loss}")
 
@@ -194,9 +194,9 @@ def convert(
 def _print(report: dict[str, Any], findings: list[Finding], limit: int) -> None:
     from rsgnet.data.findings import FAULTS, WARNINGS  # noqa: PLC0415
 
-    typer.echo(f"{report['labels']}: {report['pictures']} pictures, {report['people']} people ({report['skeleton']})")
-    if not report["pictures_read"]:
-        typer.echo("  no picture was read: --images names their folder")
+    typer.echo(f"{report['labels']}: {report['images']} images, {report['people']} people ({report['skeleton']})")
+    if not report["images_read"]:
+        typer.echo("  no image was read: --images names their folder")
     for kind, count in report["counts"].items():
         typer.echo(f"  {'fault' if kind in FAULTS else 'warning'} {kind} ({count}): {(FAULTS | WARNINGS)[kind]}")
         alike = [finding for finding in findings if finding.kind == kind]
@@ -207,7 +207,7 @@ def _print(report: dict[str, Any], findings: list[Finding], limit: int) -> None:
     agreement = report["crowd_index"]
     if agreement:
         typer.echo(
-            f"  crowdIndex given for {agreement['pictures']} pictures, computed by the rule {agreement['rule']}: "
+            f"  crowdIndex given for {agreement['images']} images, computed by the rule {agreement['rule']}: "
             f"correlation {agreement['correlation']:.5f}, largest difference {agreement['largest_difference']:.4f}"
         )
     typer.echo(f"  {report['faults']} faults, {report['warnings']} warnings")

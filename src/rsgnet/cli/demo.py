@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rsgnet.cli.options import Out
-from rsgnet.terminal import BAD_PICTURES, progress
+from rsgnet.terminal import BAD_IMAGES, progress
 
 
 def demo(
@@ -35,7 +35,7 @@ def demo(
             f"The detector, trained on photos, found {shown.found} of the {shown.people} drawn people: "
             "their true boxes were used."
         )
-    typer.echo(f"{len(done.results)} people in {done.pictures} pictures:")
+    typer.echo(f"{len(done.results)} people in {done.images} images:")
     for path in done.overlays:
         typer.echo(f"  {path}")
     typer.echo(f"  {out / 'poses.json'}")
@@ -45,4 +45,4 @@ def demo(
         f"  rsgnet evaluate --annotations {shown.truth} --images {out} --out {out / 'evaluation'}"
     )
     if done.errors:
-        raise typer.Exit(BAD_PICTURES)
+        raise typer.Exit(BAD_IMAGES)

@@ -9,7 +9,7 @@ import typer
 
 from rsgnet.cli.options import Backend, BatchSize, Device, Flip, Out, Precision, Weights
 from rsgnet.errors import RSGNetError
-from rsgnet.terminal import BAD_PICTURES, print_metrics, progress
+from rsgnet.terminal import BAD_IMAGES, print_metrics, progress
 
 if TYPE_CHECKING:
     from rsgnet.data.annotations import Annotations
@@ -23,7 +23,7 @@ def evaluate(
     *,
     annotations: Annotated[Path, typer.Option(help="COCO-format keypoint annotations: the truth.", metavar="GT.json")],
     out: Out,
-    images: Annotated[Path | None, typer.Option(help="The annotated pictures' folder.", metavar="DIR")] = None,
+    images: Annotated[Path | None, typer.Option(help="The annotated images' folder.", metavar="DIR")] = None,
     results: Annotated[
         Path | None, typer.Option(help="Evaluate these results instead of predicting.", metavar="R.json")
     ] = None,
@@ -40,9 +40,9 @@ def evaluate(
     ] = None,
     protocol: Annotated[str, typer.Option(help="Whose rules: auto (by the keypoints), coco, crowdpose.")] = "auto",
     compare: Annotated[
-        Path | None, typer.Option(help="Other results on the same pictures, to compare with.", metavar="OTHER.json")
+        Path | None, typer.Option(help="Other results on the same images, to compare with.", metavar="OTHER.json")
     ] = None,
-    bootstrap: Annotated[int, typer.Option(min=1, help="Draws of the pictures behind the 95 % intervals.")] = 1000,
+    bootstrap: Annotated[int, typer.Option(min=1, help="Draws of the images behind the 95 % intervals.")] = 1000,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
     flip: Flip = None,
     backend: Backend = "onnx",
@@ -120,7 +120,7 @@ def evaluate(
         write_text(out / "report.html", report_html(assessment))
     _print(box_figures, assessment)
     if failed:
-        raise typer.Exit(BAD_PICTURES)
+        raise typer.Exit(BAD_IMAGES)
 
 
 def _detect(detector: Detector, truth: Annotations, images: Path, out: Path) -> dict[str, float]:
@@ -139,7 +139,7 @@ def _detect(detector: Detector, truth: Annotations, images: Path, out: Path) -> 
 def _predict(
     estimator: PoseEstimator, truth: Annotations, images: Path, out: Path, record: RunRecord
 ) -> tuple[Path, bool]:
-    """Finds poses; gives the file they are written to, and whether pictures failed."""
+    """Finds poses; gives the file they are written to, and whether images failed."""
     from rsgnet.inference.annotated import annotated_files, predict_annotated  # noqa: PLC0415
     from rsgnet.inference.predictions import write_predictions  # noqa: PLC0415
     from rsgnet.inference.run_record import RESULTS_FILE  # noqa: PLC0415

@@ -29,7 +29,7 @@ def export(
         typer.Option(
             help="With --to openvino: write model-int8.xml, too, its convolutions in 8 bits, their ranges measured on "
             "these people's crops; repeatable.",
-            metavar="LABELS[:PICTURES_DIR]",
+            metavar="LABELS[:IMAGES_DIR]",
         ),
     ] = None,
 ) -> None:
@@ -46,7 +46,7 @@ def export(
 
       rsgnet export runs/nano/model --with-flip --with-decoding
 
-      rsgnet export runs/nano/model --to openvino --calibrate people.json:pictures
+      rsgnet export runs/nano/model --to openvino --calibrate people.json:images
     """
     with needing_the_train_extra():
         from rsgnet.config import GraphForm  # noqa: PLC0415

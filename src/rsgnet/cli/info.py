@@ -71,7 +71,7 @@ def _row(name: str, config: NetworkConfig, paper: Row | None) -> Iterator[str]:
     from rsgnet.model.cost import cost_of  # noqa: PLC0415
 
     if isinstance(config, FasterRCNNConfig):
-        raise RSGNetError(f"{name}: what Faster R-CNN computes depends on the picture")
+        raise RSGNetError(f"{name}: what Faster R-CNN computes depends on the image")
     with torch.device("meta"):
         network = build(config)
     cost = cost_of(network, config.crop.size_wh if isinstance(config, PoseConfig) else config.size_wh)

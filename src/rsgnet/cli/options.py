@@ -27,12 +27,12 @@ Precision = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Crops in one run of the network.")]
-MaxPixels = Annotated[int, typer.Option(min=1, help="Pictures with more pixels than this are refused.")]
+MaxPixels = Annotated[int, typer.Option(min=1, help="Images with more pixels than this are refused.")]
 
 # Of the commands that train.
 TrainingData = Annotated[
     list[str],
-    typer.Option(help="LABELS.json[:PICTURES_DIR][,weight=2][,partial]; repeatable.", metavar="DATA"),
+    typer.Option(help="LABELS.json[:IMAGES_DIR][,weight=2][,partial]; repeatable.", metavar="DATA"),
 ]
 RunFolder = Annotated[Path, typer.Option(help="Folder for checkpoints, curves and the model.", metavar="DIR")]
 Settings = Annotated[

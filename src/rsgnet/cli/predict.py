@@ -1,4 +1,4 @@
-"""`rsgnet predict`: poses in pictures and clips."""
+"""`rsgnet predict`: poses in images and clips."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 
 from rsgnet.cli.options import Backend, BatchSize, Device, Flip, MaxPixels, Precision, Weights
 from rsgnet.errors import RSGNetError
-from rsgnet.terminal import BAD_PICTURES, fail, progress
+from rsgnet.terminal import BAD_IMAGES, fail, progress
 
 if TYPE_CHECKING:
     from rsgnet.inference.estimator import PoseEstimator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def predict(
     sources: Annotated[
-        list[str], typer.Argument(help="Pictures, clips: files, folders, patterns; camera:0.", metavar="SOURCE")
+        list[str], typer.Argument(help="Images, clips: files, folders, patterns; camera:0.", metavar="SOURCE")
     ],
     *,
     out: Annotated[str, typer.Option(help="Folder to write into; made if it is missing. Of ray also a URI.")],
@@ -30,7 +30,7 @@ def predict(
         typer.Option(
             metavar="SPEC",
             help="nano, a trained detector's directory, onnx:PATH, torchvision, boxes:PATH (COCO JSON) or full (the "
-            "picture is one person).",
+            "image is one person).",
         ),
     ] = "nano",
     box_threshold: Annotated[
@@ -40,7 +40,7 @@ def predict(
         str | None, typer.Option(help="coco17, crowdpose14 or people19; default: coco17 if the weights know it.")
     ] = None,
     flip: Flip = None,
-    overlay: Annotated[bool, typer.Option(help="Draw a picture with the poses over it for each.")] = True,
+    overlay: Annotated[bool, typer.Option(help="Draw an image with the poses over it for each.")] = True,
     rivals: Annotated[
         bool, typer.Option("--rivals", help="Draw a line from each contested keypoint to who else may own it.")
     ] = False,
@@ -67,9 +67,9 @@ def predict(
         int | None,
         typer.Option(min=1, help="Of ray: how many at most; default: one a core, or a GPU with --device cuda."),
     ] = None,
-    shard_size: Annotated[int, typer.Option(min=1, help="Of ray: pictures in a shard, which is done whole.")] = 256,
+    shard_size: Annotated[int, typer.Option(min=1, help="Of ray: images in a shard, which is done whole.")] = 256,
 ) -> None:
-    """Find everyone's keypoints in pictures and clips; write overlays, [bold]poses.json[/bold] and, of clips,
+    """Find everyone's keypoints in images and clips; write overlays, [bold]poses.json[/bold] and, of clips,
     [bold]poses.jsonl[/bold].
 
     [dim]Examples:[/dim]
@@ -90,13 +90,13 @@ def predict(
 
       rsgnet predict s3://bucket/shards --engine ray --out s3://bucket/poses
 
-    poses.json is a COCO results list; each result names its picture's file and its box, and says how likely each
+    poses.json is a COCO results list; each result names its image's file and its box, and says how likely each
     keypoint is present, visible and the person's own, and who else claims it (docs/ownership.md). run.json names the
     weights and the detector that they came from.
 
     poses.jsonl has a line a frame, with `track_id`s that say who is who (docs/video.md). A camera goes on until Ctrl-C.
 
-    A picture that cannot be read gets one line, the others are done, the exit code is 1.
+    An image that cannot be read gets one line, the others are done, the exit code is 1.
 
     With --engine ray sources are also tar archives, Parquet and URIs, clips and overlays are not done, and what was
     begun in --out goes on where it stood (docs/scaling.md).
@@ -154,21 +154,21 @@ def _predict_here(
     from rsgnet.inference.clips import ClipOptions, write_clips  # noqa: PLC0415
     from rsgnet.inference.predictions import overlay_names, write_predictions  # noqa: PLC0415
     from rsgnet.inference.run_record import record_run  # noqa: PLC0415
-    from rsgnet.inference.sources import find_pictures  # noqa: PLC0415
+    from rsgnet.inference.sources import find_images  # noqa: PLC0415
     from rsgnet.inference.tracking import TrackingConfig, tracking_for  # noqa: PLC0415
 
-    files = find_pictures(sources, skip=out, clips=True)
+    files = find_images(sources, skip=out, clips=True)
     overlays = overlay_names(files, out) if drawn.overlay else None
     estimator = open_estimator()  # once it is known that there is something to do
     if drawn.rivals and getattr(estimator.runner, "ownership", None) is None:
         raise RSGNetError(f"--rivals: {weights} carries no ownership fit; run: rsgnet calibrate {weights}")
     record = record_run(estimator, weights, detector)
-    pictures, clips = ([file for file in files if file.is_clip is wanted] for wanted in (False, True))
+    images, clips = ([file for file in files if file.is_clip is wanted] for wanted in (False, True))
     errors: list[RSGNetError] = []
-    if pictures:
-        with progress(len(pictures), out) as report:
-            done = write_predictions(estimator.stream(pictures), out, overlays, report, record, drawn.rivals)
-        typer.echo(f"{done.pictures} of {len(pictures)} pictures, {len(done.results)} people -> {out}", err=True)
+    if images:
+        with progress(len(images), out) as report:
+            done = write_predictions(estimator.stream(images), out, overlays, report, record, drawn.rivals)
+        typer.echo(f"{done.images} of {len(images)} images, {len(done.results)} people -> {out}", err=True)
         errors += done.errors
     if clips:
         tracking = (
@@ -180,7 +180,7 @@ def _predict_here(
         told = f"{followed.frames} frames of {len(clips)} clips, {followed.tracks} people followed"
         typer.echo(f"{told} -> {out}", err=True)
         errors += followed.errors
-    if detector.startswith("boxes:") and pictures and done.pictures and not done.results:
-        fail(f"{detector.removeprefix('boxes:')}: holds boxes for none of these pictures", BAD_PICTURES)
+    if detector.startswith("boxes:") and images and done.images and not done.results:
+        fail(f"{detector.removeprefix('boxes:')}: holds boxes for none of these images", BAD_IMAGES)
     if errors:
-        raise typer.Exit(BAD_PICTURES)
+        raise typer.Exit(BAD_IMAGES)

@@ -1,4 +1,4 @@
-"""`rsgnet predict --engine ray`: poses in millions of pictures, on many machines."""
+"""`rsgnet predict --engine ray`: poses in millions of images, on many machines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from rsgnet.errors import needing
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.run_record import record_run
-from rsgnet.terminal import BAD_PICTURES, progress
+from rsgnet.terminal import BAD_IMAGES, progress
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class RayChoices:
         device: "cuda" for a worker a GPU, else one a core.
         address: Of the cluster; None for RAY_ADDRESS, else one that runs here or is started.
         workers: How many there are at most; None for as many as fit.
-        shard_size: Pictures in a shard.
+        shard_size: Images in a shard.
     """
 
     device: str
@@ -39,7 +39,7 @@ def predict_on_ray(
     detector: str,
     choices: RayChoices,
 ) -> None:
-    """Writes rows of Parquet for the pictures of any stores.
+    """Writes rows of Parquet for the images of any stores.
 
     Args:
         sources: Files, folders, patterns, archives and Parquet, by path or URI.
@@ -63,8 +63,8 @@ def predict_on_ray(
     do = partial(do_on_ray, options=RayOptions(choices.address, choices.workers, gpu))
     with progress(len(planned.missing), out, "shards") as report:
         totals = finish_run(planned, job, do, report)
-    done = totals.pictures - totals.errors
-    typer.echo(f"{done} of {totals.pictures} pictures, {totals.people} people -> {planned.store.uri}", err=True)
+    done = totals.images - totals.errors
+    typer.echo(f"{done} of {totals.images} images, {totals.people} people -> {planned.store.uri}", err=True)
     if totals.errors:
         typer.echo(f"{totals.errors} could not be done: the column `error` says why", err=True)
-        raise typer.Exit(BAD_PICTURES)
+        raise typer.Exit(BAD_IMAGES)

@@ -33,7 +33,7 @@ def reproduce(
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that cut crops in training.")] = 4,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Do it all with tiny networks on a few made-up pictures.")
+        bool, typer.Option("--smoke", help="Do it all with tiny networks on a few made-up images.")
     ] = False,
 ) -> None:
     """Measure a table of the paper; print its figures beside ours. Needs rsgnet\\[train].

@@ -32,14 +32,14 @@ def serve(
         str | None, typer.Option(envvar="RSGNET_TOKEN", help="What clients must show: Authorization: Bearer TOKEN.")
     ] = None,
     max_megabytes: Annotated[float, typer.Option(help="Of a request.")] = 32.0,
-    max_pixels: Annotated[int, typer.Option(help="Of a picture.")] = 64_000_000,
-    max_pictures: Annotated[int, typer.Option(help="In a request.")] = 16,
-    max_people: Annotated[int, typer.Option(help="In a picture.")] = 200,
+    max_pixels: Annotated[int, typer.Option(help="Of an image.")] = 64_000_000,
+    max_images: Annotated[int, typer.Option(help="In a request.")] = 16,
+    max_people: Annotated[int, typer.Option(help="In an image.")] = 200,
     max_seconds: Annotated[float, typer.Option(help="That a request may take.")] = 60.0,
-    max_waiting: Annotated[int, typer.Option(help="Pictures that may wait; beyond it clients get 503.")] = 64,
+    max_waiting: Annotated[int, typer.Option(help="Images that may wait; beyond it clients get 503.")] = 64,
     max_held_megabytes: Annotated[float, typer.Option(help="Of all requests that come in or wait, together.")] = 512.0,
     max_connections: Annotated[int, typer.Option(help="At once; beyond it clients get 503.")] = 512,
-    batch: Annotated[int, typer.Option(help="Pictures that go through the network together.")] = 16,
+    batch: Annotated[int, typer.Option(help="Images that go through the network together.")] = 16,
     backend: Backend = "onnx",
     device: Device = "auto",
     batch_size: BatchSize = 32,
@@ -50,7 +50,7 @@ def serve(
 
       rsgnet serve
 
-      curl -F pictures=@photo.jpg http://127.0.0.1:8000/v1/poses
+      curl -F images=@photo.jpg http://127.0.0.1:8000/v1/poses
 
       RSGNET_TOKEN=secret rsgnet serve --host 0.0.0.0 --port 80
 
@@ -68,7 +68,7 @@ def serve(
     limits = Limits(
         request_bytes=round(max_megabytes * 1e6),
         pixels=max_pixels,
-        pictures=max_pictures,
+        images=max_images,
         people=max_people,
         seconds=max_seconds,
         waiting=max_waiting,

@@ -12,7 +12,7 @@ from rsgnet.errors import RSGNetError
 
 
 def show(
-    picture: Annotated[Path, typer.Argument(help="A picture.", metavar="PICTURE")],
+    image: Annotated[Path, typer.Argument(help="An image.", metavar="IMAGE")],
     *,
     out: Out,
     person: Annotated[
@@ -55,11 +55,11 @@ def show(
         flip_test=flip,
         max_pixels=max_pixels,
     )
-    look = look_at(estimator, picture, person or 0, box_xywh)
+    look = look_at(estimator, image, person or 0, box_xywh)
     drawn = draw_look(look)
-    for name, image in drawn.items():
+    for name, drawing in drawn.items():
         with replacing(out / f"{name}.png") as beside:
-            image.save(beside)
+            drawing.save(beside)
         typer.echo(out / f"{name}.png")
     if look.config.model.relation != "none" and look.maps.relation is None:
         typer.echo("no relations, no limbs: --backend torch shows them (pip install 'rsgnet[train]')", err=True)

@@ -1,4 +1,4 @@
-"""`rsgnet train`: networks learnt from labelled pictures."""
+"""`rsgnet train`: networks learnt from labelled images."""
 
 from __future__ import annotations
 

@@ -15,19 +15,19 @@ from rsgnet.data.crowd_index import crowd_index, rule_for
 from rsgnet.data.cvat import read_cvat
 from rsgnet.data.findings import Report, refuse
 from rsgnet.data.ochuman import read_ochuman
-from rsgnet.data.people import AnnotatedPicture, Annotations, Person
+from rsgnet.data.people import AnnotatedImage, Annotations, Person
 from rsgnet.data.table import read_csv
 from rsgnet.data.yolo import read_yolo, yolo_root
 from rsgnet.errors import AnnotationError, RSGNetError
 from rsgnet.skeletons import Skeleton, read_skeleton
 
 __all__ = [
-    "AnnotatedPicture",
+    "AnnotatedImage",
     "Annotations",
     "Person",
     "file_and_split",
+    "images_folder",
     "load_json",
-    "pictures_folder",
     "read_annotations",
     "read_as_given",
 ]
@@ -42,7 +42,7 @@ def read_annotations(path: str | Path, own: Skeleton | None = None) -> Annotatio
 
     The skeleton is the one of `own`, a `skeleton.toml` beside the file, and the built-in ones, that has the file's
     keypoint names; a file that names none is taken by their number. Names that nobody knows make a skeleton of their
-    own. Where a picture has no crowd index it is computed.
+    own. Where an image has no crowd index it is computed.
 
     Args:
         path: The file. Of a YOLO data.yaml with several splits, one is named: `data.yaml#val`.
@@ -53,16 +53,16 @@ def read_annotations(path: str | Path, own: Skeleton | None = None) -> Annotatio
             used; or its keypoints fit no skeleton.
     """
     annotations = read_as_given(path, own, refuse)
-    if not any(person.labelled for picture in annotations.pictures for person in picture.people):
+    if not any(person.labelled for image in annotations.images for person in image.people):
         return annotations
     rule = rule_for(annotations.skeleton)
-    pictures = tuple(
-        replace(picture, crowd_index=crowd_index(picture.people, annotations.skeleton, rule))
-        if picture.crowd_index is None
-        else picture
-        for picture in annotations.pictures
+    images = tuple(
+        replace(image, crowd_index=crowd_index(image.people, annotations.skeleton, rule))
+        if image.crowd_index is None
+        else image
+        for image in annotations.images
     )
-    return replace(annotations, pictures=pictures)
+    return replace(annotations, images=images)
 
 
 def read_as_given(path: str | Path, own: Skeleton | None, report: Report) -> Annotations:
@@ -80,8 +80,8 @@ def read_as_given(path: str | Path, own: Skeleton | None, report: Report) -> Ann
     beside = file.parent / SKELETON_FILE
     skeletons = [*([own] if own else []), *([read_skeleton(beside)] if beside.is_file() else [])]
     with _naming(file):
-        skeleton, pictures = _read(file, split, skeletons, report)
-    return Annotations(Path(path), skeleton, tuple(pictures))
+        skeleton, images = _read(file, split, skeletons, report)
+    return Annotations(Path(path), skeleton, tuple(images))
 
 
 def file_and_split(path: str | Path) -> tuple[Path, str]:
@@ -90,8 +90,8 @@ def file_and_split(path: str | Path) -> tuple[Path, str]:
     return (Path(name), split) if Path(name).suffix.lower() in _YAML else (Path(path), "")
 
 
-def pictures_folder(path: str | Path) -> Path:
-    """The folder where a label file's pictures lie if nobody says otherwise: a data.yaml's root, else `images` beside.
+def images_folder(path: str | Path) -> Path:
+    """The folder where a label file's images lie if nobody says otherwise: a data.yaml's root, else `images` beside.
 
     Raises:
         AnnotationError: A data.yaml is broken.
@@ -144,7 +144,7 @@ def _text(path: Path, as_others: str) -> str:
 
 def _read(
     path: Path, split: str, skeletons: Sequence[Skeleton], report: Report
-) -> tuple[Skeleton, list[AnnotatedPicture]]:
+) -> tuple[Skeleton, list[AnnotatedImage]]:
     if path.suffix.lower() in _YAML:
         return read_yolo(path, split, skeletons, report)
     if path.suffix.lower() == ".xml":

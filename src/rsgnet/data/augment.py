@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rsgnet.config import AugmentConfig, CropConfig
 from rsgnet.geometry import Floats, compose_affine, crop_affine, crop_region, flip_affine
-from rsgnet.pictures import Picture
+from rsgnet.images import RGBImage
 from rsgnet.skeletons import Skeleton
 
 _LOWER_BODY = ("hip", "knee", "ankle")
@@ -26,7 +26,7 @@ def training_affine(
     """Where a training crop is cut.
 
     Args:
-        box_xywh: (4,) the person's box in picture pixels.
+        box_xywh: (4,) the person's box in image pixels.
         keypoints: (K, 3) x, y, visibility.
         skeleton: Names the keypoints, so that halves of the body can be told apart.
         crop: Size and padding.
@@ -34,7 +34,7 @@ def training_affine(
         random: Where the randomness comes from.
 
     Returns:
-        (2, 3) the map from picture to crop pixels, and whether it mirrors.
+        (2, 3) the map from image to crop pixels, and whether it mirrors.
     """
     box = box_xywh
     if random.random() < augment.half_body:
@@ -74,18 +74,18 @@ def half_body_box(
     return np.concatenate([points.mean(0) - size / 2, size])
 
 
-def jitter_colour(picture: Picture, spread: float, random: np.random.Generator) -> Picture:
+def jitter_colour(image: RGBImage, spread: float, random: np.random.Generator) -> RGBImage:
     """A crop with brightness, contrast and saturation changed at random, each by a factor within 1 +- spread.
 
     Args:
-        picture: (H, W, 3) RGB.
+        image: (H, W, 3) RGB.
         spread: 0 changes nothing.
         random: Where the randomness comes from.
     """
     if spread <= 0:
-        return picture
+        return image
     brightness, contrast, saturation = random.uniform(1 - spread, 1 + spread, 3)
-    values = picture.astype(np.float32)
+    values = image.astype(np.float32)
     grey = (values[..., 0] + values[..., 1] + values[..., 2]) / 3
     # Saturation about each pixel's grey, then contrast about the middle grey, then brightness.
     values *= contrast * saturation

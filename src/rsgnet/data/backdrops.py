@@ -104,7 +104,7 @@ def _ground(
     x = (np.arange(width) + 0.5 - camera.centre_x) * z / camera.focal_px
     texture = 1 + random.normal(0, 0.035 if tiled else 0.07, x.shape)
     if tiled:
-        side, pixel = 0.9, z / camera.focal_px  # of a tile and of a picture's pixel, metres
+        side, pixel = 0.9, z / camera.focal_px  # of a tile and of an image's pixel, metres
         for place, reach in ((x + 0.3, pixel), (np.broadcast_to(z, x.shape), pixel * z / camera.height)):
             joint = np.abs((place / side + 0.5) % 1 - 0.5) * side
             texture -= 0.22 * np.clip(1.2 - joint / np.maximum(0.012, reach), 0, 1) * np.clip(1.5 - reach / 0.25, 0, 1)

@@ -13,7 +13,7 @@ from torch.utils.data import Sampler
 from typing_extensions import Self
 
 from rsgnet.geometry import Floats
-from rsgnet.pictures import Picture, read_picture
+from rsgnet.images import RGBImage, read_image
 
 
 class TensorRecord:
@@ -77,23 +77,23 @@ class SeededDraws(Sampler[Draw]):
             yield Draw(int(index), int(seed))
 
 
-class PictureCache:
-    """Decoded pictures, kept up to a limit.
+class ImageCache:
+    """Decoded images, kept up to a limit.
 
     Args:
-        max_bytes: Pictures beyond this are decoded anew each time.
+        max_bytes: Images beyond this are decoded anew each time.
     """
 
     def __init__(self, max_bytes: int = 2 << 30) -> None:
-        self._pictures: dict[Path, Picture] = {}
+        self._images: dict[Path, RGBImage] = {}
         self._bytes_left = max_bytes
 
-    def read(self, path: Path) -> Picture:
-        """(H, W, 3) the picture of that file."""
-        if path in self._pictures:
-            return self._pictures[path]
-        picture = read_picture(path)
-        if picture.nbytes <= self._bytes_left:
-            self._pictures[path] = picture
-            self._bytes_left -= picture.nbytes
-        return picture
+    def read(self, path: Path) -> RGBImage:
+        """(H, W, 3) the image of that file."""
+        if path in self._images:
+            return self._images[path]
+        image = read_image(path)
+        if image.nbytes <= self._bytes_left:
+            self._images[path] = image
+            self._bytes_left -= image.nbytes
+        return image

@@ -1,4 +1,4 @@
-"""Laying cut-outs over pictures so that they look as if they stood there: light and edges."""
+"""Laying cut-outs over images so that they look as if they stood there: light and edges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from rsgnet.data.masks import Mask
-from rsgnet.pictures import Picture
+from rsgnet.images import RGBImage
 
 Opacity = NDArray[np.float32]
 
@@ -33,10 +33,10 @@ class Light:
     colourful: float
 
 
-def measure_light(picture: Picture) -> Light:
-    """The light of an (H, W, 3) picture, of a sample of its pixels."""
-    step = max(int(np.sqrt(picture.shape[0] * picture.shape[1] / 1024)), 1)
-    pixels = picture[::step, ::step].reshape(-1, 3).astype(np.float32)
+def measure_light(image: RGBImage) -> Light:
+    """The light of an (H, W, 3) image, of a sample of its pixels."""
+    step = max(int(np.sqrt(image.shape[0] * image.shape[1] / 1024)), 1)
+    pixels = image[::step, ::step].reshape(-1, 3).astype(np.float32)
     grey = pixels.mean(1)
     return Light(pixels.mean(0), float(grey.std()), float(np.abs(pixels - grey[:, None]).mean()))
 
@@ -66,9 +66,9 @@ def soft_alpha(mask: Mask) -> NDArray[np.uint8]:
     return ((blurred.astype(np.float32) - 96) * (255 / 144)).clip(0, 255).astype(np.uint8)
 
 
-def laid_over(picture: NDArray[np.float32], colours: NDArray[np.float32], opacity: Opacity) -> NDArray[np.float32]:
-    """(H, W, 3) a picture with (H, W, 3) colours over it, as opaque as (H, W) says."""
-    laid: NDArray[np.float32] = picture + (colours - picture) * opacity[..., None]
+def laid_over(image: NDArray[np.float32], colours: NDArray[np.float32], opacity: Opacity) -> NDArray[np.float32]:
+    """(H, W, 3) an image with (H, W, 3) colours over it, as opaque as (H, W) says."""
+    laid: NDArray[np.float32] = image + (colours - image) * opacity[..., None]
     return laid
 
 

@@ -94,7 +94,7 @@ class Stance:
     """The joint angles of a body in degrees.
 
     Attributes:
-        facing: Which way it faces: 0 to the camera, 90 to the picture's right, 180 away.
+        facing: Which way it faces: 0 to the camera, 90 to the image's right, 180 away.
         lean: The torso forwards.
         sway: The torso to its left.
         look: The head to its left.

@@ -1,6 +1,6 @@
-"""Heavier changes to a detector's training pictures: people pasted into them, and several pictures in one.
+"""Heavier changes to a detector's training images: people pasted into them, and several images in one.
 
-A detector that sees few pictures learns them by heart; put together anew, they are never the same twice. The first as
+A detector that sees few images learns them by heart; put together anew, they are never the same twice. The first as
 in "Simple Copy-Paste" (Ghiasi et al., CVPR 2021), the second as in YOLOv4 (Bochkovskiy et al., 2020).
 """
 
@@ -15,38 +15,38 @@ from rsgnet.data.blending import Light, Opacity, as_opacity, goes_with, laid_ove
 from rsgnet.data.cutouts import CutOut, PeopleLibrary
 from rsgnet.data.masks import Mask, extent_xyxy
 from rsgnet.geometry import Floats
-from rsgnet.pictures import Picture, warp
+from rsgnet.images import RGBImage, warp
 
 KEPT_SHARE = 0.35  # a person of whom less than this is in view is neither wanted nor punished
 _MOST_PASTED = 5
 _BESIDE_SOMEBODY = 0.6  # the share of the pasted who are put beside somebody, to overlap them
 _LEAST_HEIGHT, _LARGEST_HEIGHT = 20.0, 220.0  # of the others, input pixels
 _LARGEST_ZOOM = 1.5
-_MIDDLE = (0.3, 0.7)  # where, as a share of the sides, four pictures meet
+_MIDDLE = (0.3, 0.7)  # where, as a share of the sides, four images meet
 
 
 @dataclass(frozen=True, eq=False)
-class BoxedPicture:
-    """A picture with people's boxes.
+class BoxedImage:
+    """An image with people's boxes.
 
     Attributes:
-        picture: (H, W, 3) RGB.
+        image: (H, W, 3) RGB.
         wanted: (N, 4) boxes to find, as xyxy in its pixels, edges between pixels.
         ignored: (M, 4) boxes that are neither wanted nor punished.
     """
 
-    picture: Picture
+    image: RGBImage
     wanted: Floats
     ignored: Floats
 
 
 def four_in_one(
-    view: Callable[[tuple[int, int]], BoxedPicture], size_wh: tuple[int, int], random: np.random.Generator
-) -> BoxedPicture:
-    """Four pictures that meet at a point near the middle.
+    view: Callable[[tuple[int, int]], BoxedImage], size_wh: tuple[int, int], random: np.random.Generator
+) -> BoxedImage:
+    """Four images that meet at a point near the middle.
 
     Args:
-        view: Gives a picture of that width and height, another at each call.
+        view: Gives an image of that width and height, another at each call.
         size_wh: Width and height of the whole.
         random: Where the randomness comes from.
     """
@@ -56,26 +56,26 @@ def four_in_one(
     for left, right in ((0, across), (across, size_wh[0])):
         for top, bottom in ((0, down), (down, size_wh[1])):
             part, corner = view((right - left, bottom - top)), np.array([left, top, left, top])
-            whole[top:bottom, left:right] = part.picture
+            whole[top:bottom, left:right] = part.image
             wanted.append(part.wanted + corner)
             ignored.append(part.ignored + corner)
-    return BoxedPicture(whole, np.concatenate(wanted), np.concatenate(ignored))
+    return BoxedImage(whole, np.concatenate(wanted), np.concatenate(ignored))
 
 
-def with_people(boxed: BoxedPicture, library: PeopleLibrary, random: np.random.Generator) -> BoxedPicture:
-    """A picture with one to five people pasted into it, most beside somebody, nearer ones (lower feet) in front.
+def with_people(boxed: BoxedImage, library: PeopleLibrary, random: np.random.Generator) -> BoxedImage:
+    """An image with one to five people pasted into it, most beside somebody, nearer ones (lower feet) in front.
 
     Boxes shrink to what is still seen of people; whoever is hardly seen is ignored.
 
     Args:
-        boxed: The picture.
+        boxed: The image.
         library: Whom to paste.
         random: Where the randomness comes from.
     """
-    content = boxed.picture.max(-1) > 0
+    content = boxed.image.max(-1) > 0
     if not content.any():
         return boxed
-    light = measure_light(boxed.picture[content][None])
+    light = measure_light(boxed.image[content][None])
     extent = np.array(extent_xyxy(content), np.float64)  # all but the padding
     drawn = [library.draw(random) for _ in range(int(random.integers(1, _MOST_PASTED + 1)))]
     placed = [(_place(cut, boxed.wanted, extent, random), cut) for cut in drawn if goes_with(cut.light, light)]
@@ -83,7 +83,7 @@ def with_people(boxed: BoxedPicture, library: PeopleLibrary, random: np.random.G
 
 
 def _place(cut: CutOut, boxes: Floats, extent: Floats, random: np.random.Generator) -> Floats:
-    """(2, 3) from a cut-out to the picture: beside one of (N, 4) boxes or anywhere in the (4,) extent; may mirror."""
+    """(2, 3) from a cut-out to the image: beside one of (N, 4) boxes or anywhere in the (4,) extent; may mirror."""
     height, width = cut.rgba.shape[:2]
     if len(boxes) and random.random() < _BESIDE_SOMEBODY:
         left, top, right, bottom = boxes[random.integers(len(boxes))]
@@ -102,22 +102,22 @@ def _place(cut: CutOut, boxes: Floats, extent: Floats, random: np.random.Generat
     return np.array([[across, 0, middle - across * (width - 1) / 2], [0, zoom, feet - 0.5 - zoom * (height - 0.5)]])
 
 
-def _lower_end(to_picture: Floats, cut: CutOut) -> float:
-    return float(to_picture[1, 1] * cut.rgba.shape[0] + to_picture[1, 2])
+def _lower_end(to_image: Floats, cut: CutOut) -> float:
+    return float(to_image[1, 1] * cut.rgba.shape[0] + to_image[1, 2])
 
 
-def _laid(boxed: BoxedPicture, light: Light, extent: Floats, placed: Sequence[tuple[Floats, CutOut]]) -> BoxedPicture:
-    size_wh = boxed.picture.shape[1], boxed.picture.shape[0]
-    colours = boxed.picture.astype(np.float32)
-    sight: Opacity = np.ones(boxed.picture.shape[:2], np.float32)
+def _laid(boxed: BoxedImage, light: Light, extent: Floats, placed: Sequence[tuple[Floats, CutOut]]) -> BoxedImage:
+    size_wh = boxed.image.shape[1], boxed.image.shape[0]
+    colours = boxed.image.astype(np.float32)
+    sight: Opacity = np.ones(boxed.image.shape[:2], np.float32)
     within = _inside(extent, sight.shape)
     pasted: list[tuple[Opacity, float]] = []  # what is seen of each, and the pixels of all of them
-    for to_picture, cut in placed:
-        rgba = warp(cut.rgba, to_picture, size_wh)
+    for to_image, cut in placed:
+        rgba = warp(cut.rgba, to_image, size_wh)
         opacity = as_opacity(rgba[..., 3]) * within
         colours = laid_over(colours, relit(rgba[..., :3].astype(np.float32), cut.light, light), opacity)
         pasted = [(seen * (1 - opacity), whole) for seen, whole in pasted]
-        pasted.append((opacity, float(cut.rgba[..., 3].sum()) / 255 * to_picture[1, 1] ** 2))
+        pasted.append((opacity, float(cut.rgba[..., 3].sum()) / 255 * to_image[1, 1] ** 2))
         sight = sight * (1 - opacity)
     wanted: list[Floats] = []
     ignored = [*boxed.ignored]
@@ -127,7 +127,7 @@ def _laid(boxed: BoxedPicture, light: Light, extent: Floats, placed: Sequence[tu
             low, high = np.split(np.array(extent_xyxy(mask), np.float64), 2)
             box = np.concatenate([np.maximum(low, bounds[:2]), np.minimum(high, bounds[2:])])
             (wanted if mask.sum() >= KEPT_SHARE * whole else ignored).append(box)
-    return BoxedPicture(colours.round().astype(np.uint8), as_boxes(wanted), as_boxes(ignored))
+    return BoxedImage(colours.round().astype(np.uint8), as_boxes(wanted), as_boxes(ignored))
 
 
 def _still(sight: Opacity, box_xyxy: Floats) -> tuple[Mask, float, Floats]:

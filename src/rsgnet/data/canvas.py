@@ -24,7 +24,7 @@ class Camera:
 
     Attributes:
         focal_px: Pixels that a metre covers at a distance of a metre.
-        centre_x: Column straight ahead, in continuous pixels (the picture's left edge is 0).
+        centre_x: Column straight ahead, in continuous pixels (the image's left edge is 0).
         horizon_y: Row of the horizon, in continuous pixels.
         height: Metres above the ground.
     """
@@ -73,7 +73,7 @@ class Tube:
 
 
 class Canvas:
-    """A picture that knows of each pixel how far away it is and whose.
+    """An image that knows of each pixel how far away it is and whose.
 
     Attributes:
         camera: What it is seen with.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rsgnet.data.annotations import file_and_split, pictures_folder
+from rsgnet.data.annotations import file_and_split, images_folder
 from rsgnet.errors import RSGNetError
 
 
@@ -15,11 +15,11 @@ class DataSetFiles:
 
     Attributes:
         annotations: Its label file, as `read_annotations` takes it.
-        pictures: The folder that its file names are relative to.
+        images: The folder that its file names are relative to.
     """
 
     annotations: Path
-    pictures: Path
+    images: Path
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class _Published:
     """How a data set is laid out below its folder, and where it is to be had."""
 
     labels: dict[str, str]
-    pictures: dict[str, str]
+    images: dict[str, str]
     page: str
     downloads: str
 
@@ -75,23 +75,23 @@ def find_data_set(root: str | Path, name: str) -> DataSetFiles:
     title, _, split = name.partition(":")
     published, root = _CATALOG[title], Path(root)
     named = [child for child in sorted(root.iterdir()) if child.name.lower() == title] if root.is_dir() else []
-    found = [DataSetFiles(at / published.labels[split], at / published.pictures[split]) for at in (root, *named)]
+    found = [DataSetFiles(at / published.labels[split], at / published.images[split]) for at in (root, *named)]
     for files in found:
-        if files.annotations.is_file() and files.pictures.is_dir():
+        if files.annotations.is_file() and files.images.is_dir():
             return files
-    wanted = next((files for files in found if files.annotations.is_file() or files.pictures.is_dir()), found[0])
-    missing = [str(path) for path in (wanted.annotations, wanted.pictures) if not path.exists()]
+    wanted = next((files for files in found if files.annotations.is_file() or files.images.is_dir()), found[0])
+    missing = [str(path) for path in (wanted.annotations, wanted.images) if not path.exists()]
     raise RSGNetError(
         f"{name}: {' and '.join(missing)} missing; download {published.downloads} from {published.page} "
-        f"and unpack them so that {published.labels[split]} and {published.pictures[split]}/ lie in {root}"
+        f"and unpack them so that {published.labels[split]} and {published.images[split]}/ lie in {root}"
     )
 
 
-def labels_and_pictures(text: str, images: Path | None = None) -> DataSetFiles:
-    """The files that `LABELS[:PICTURES_DIR]` means, or `DIR:NAME` with the folder and name of a published data set.
+def labels_and_images(text: str, images: Path | None = None) -> DataSetFiles:
+    """The files that `LABELS[:IMAGES_DIR]` means, or `DIR:NAME` with the folder and name of a published data set.
 
     Args:
-        text: What was written. Without a folder pictures lie where the labels say, else in `images` beside them.
+        text: What was written. Without a folder images lie where the labels say, else in `images` beside them.
         images: The folder to take where the text names none.
 
     Raises:
@@ -103,4 +103,4 @@ def labels_and_pictures(text: str, images: Path | None = None) -> DataSetFiles:
     labels, _ = file_and_split(labels_text)
     if not labels.is_file():
         raise RSGNetError(f"{labels} does not exist")
-    return DataSetFiles(Path(labels_text), Path(rest) if rest else images or pictures_folder(labels_text))
+    return DataSetFiles(Path(labels_text), Path(rest) if rest else images or images_folder(labels_text))

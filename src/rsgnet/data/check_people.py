@@ -1,4 +1,4 @@
-"""What can be wrong with the people of one picture: boxes, keypoints, left and right, one person labelled twice."""
+"""What can be wrong with the people of one image: boxes, keypoints, left and right, one person labelled twice."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from rsgnet.data.findings import Finding
-from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedPicture, Person
+from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedImage, Person
 from rsgnet.data.sides import side_contradictions
 from rsgnet.geometry import Floats, box_iou, xywh_to_xyxy
 from rsgnet.skeletons import Skeleton
 
-# How far beyond its edges a picture's labels may lie, in pixels: tools round, and count from edges or from centres.
+# How far beyond its edges an image's labels may lie, in pixels: tools round, and count from edges or from centres.
 _SLACK_PX = 2.0
 # How far outside its box a person's keypoint may lie, as a share of the box's larger side. Boxes are drawn about what
 # is seen of a person: visible keypoints of COCO and CrowdPose keep within 0.02, hidden ones but for a few within 0.5.
@@ -21,19 +21,19 @@ _SAME_BOX_IOU, _SAME_PLACE = 0.9, 0.02  # of one person labelled twice; the plac
 _LEAST_COMMON = 3
 
 
-def check_people(picture: AnnotatedPicture, size_wh: tuple[int, int], skeleton: Skeleton) -> Iterator[Finding]:
-    """Finds what is wrong with the people of a picture.
+def check_people(image: AnnotatedImage, size_wh: tuple[int, int], skeleton: Skeleton) -> Iterator[Finding]:
+    """Finds what is wrong with the people of an image.
 
     Args:
-        picture: The picture.
+        image: The image.
         size_wh: Its true width and height in pixels; (0, 0) leaves out what needs it.
         skeleton: The keypoints of its people.
     """
 
     def found(person: Person, kind: str, what: str) -> Finding:
-        return Finding(kind, what, picture.id, picture.file_name, person.id)
+        return Finding(kind, what, image.id, image.file_name, person.id)
 
-    for person in picture.people:
+    for person in image.people:
         for kind, what in _wrong_box(person, size_wh):
             yield found(person, kind, what)
         if person.is_crowd:
@@ -43,17 +43,17 @@ def check_people(picture: AnnotatedPicture, size_wh: tuple[int, int], skeleton: 
         for contradiction in side_contradictions(person.keypoints, skeleton):
             kind = "left-right" if contradiction.certain else "left-right-doubtful"
             yield found(person, kind, contradiction.what)
-    for person, other in _twice(picture.people):
+    for person, other in _twice(image.people):
         yield found(person, "duplicate-person", f"is annotation {other.id} once more")
 
 
-def looks_swapped(picture: AnnotatedPicture) -> bool:
-    """Whether people stand beyond a picture as it is said to be, and all within it with width and height swapped."""
-    if picture.size_wh == SIZE_UNKNOWN or not picture.people:
+def looks_swapped(image: AnnotatedImage) -> bool:
+    """Whether people stand beyond an image as it is said to be, and all within it with width and height swapped."""
+    if image.size_wh == SIZE_UNKNOWN or not image.people:
         return False
-    reach = np.max([_reach(person) for person in picture.people], axis=0)
-    beyond = (reach > np.array(picture.size_wh) + _SLACK_PX).any()
-    return bool(beyond and (reach <= np.array(picture.size_wh[::-1]) + _SLACK_PX).all())
+    reach = np.max([_reach(person) for person in image.people], axis=0)
+    beyond = (reach > np.array(image.size_wh) + _SLACK_PX).any()
+    return bool(beyond and (reach <= np.array(image.size_wh[::-1]) + _SLACK_PX).all())
 
 
 def _reach(person: Person) -> Floats:
@@ -71,7 +71,7 @@ def _wrong_box(person: Person, size_wh: tuple[int, int]) -> Iterator[tuple[str, 
         beyond = max(-left, -top, left + width - size_wh[0], top + height - size_wh[1])
         if beyond > _SLACK_PX:
             box = ", ".join(f"{value:g}" for value in person.box_xywh)
-            yield "box-outside", f"box {box} reaches {beyond:.0f} px beyond the {size_wh[0]}x{size_wh[1]} picture"
+            yield "box-outside", f"box {box} reaches {beyond:.0f} px beyond the {size_wh[0]}x{size_wh[1]} image"
 
 
 def _wrong_keypoints(person: Person, size_wh: tuple[int, int], skeleton: Skeleton) -> Iterator[tuple[str, str]]:
@@ -83,8 +83,8 @@ def _wrong_keypoints(person: Person, size_wh: tuple[int, int], skeleton: Skeleto
     if size_wh != SIZE_UNKNOWN:
         beyond = np.maximum(-places, places - size_wh).max(-1)
         if (outside := labelled & (beyond > _SLACK_PX)).any():
-            what = f"{', '.join(names[outside])} up to {beyond[outside].max():.0f} px beyond the picture"
-            yield "keypoint-outside-picture", what
+            what = f"{', '.join(names[outside])} up to {beyond[outside].max():.0f} px beyond the image"
+            yield "keypoint-outside-image", what
     side = max(float(person.box_xywh[2:].max()), 1.0)
     low, high = person.box_xywh[:2], person.box_xywh[:2] + person.box_xywh[2:]
     away = np.maximum(low - places, places - high).max(-1) / side

@@ -9,7 +9,7 @@ import numpy as np
 
 from rsgnet.data.findings import Finding, Report, entry, inner_path
 from rsgnet.data.keypoint_names import skeleton_of
-from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedPicture, Annotations, Person, area_of
+from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedImage, Annotations, Person, area_of
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import COCO17, CROWDPOSE14, Skeleton
 
@@ -19,7 +19,7 @@ _CROWDPOSE_COUNTED = 12  # CrowdPose's num_keypoints leaves head and neck out
 
 def read_coco(
     content: Mapping[str, Any], own: Sequence[Skeleton], called: str, report: Report
-) -> tuple[Skeleton, list[AnnotatedPicture]]:
+) -> tuple[Skeleton, list[AnnotatedImage]]:
     """Reads COCO keypoint annotations, or a COCO list of images that nobody has annotated (COCO's test-dev).
 
     Args:
@@ -35,26 +35,24 @@ def read_coco(
         raise AnnotationError("`images`, `annotations` and `categories` must be lists")
     entries = list(_of_people(content))
     skeleton = _skeleton_of(content, [raw for _, raw in entries], own, called)
-    pictures: dict[int, list[AnnotatedPicture]] = {}
+    images: dict[int, list[AnnotatedImage]] = {}
     for index, raw in enumerate(content["images"]):
         with entry(report, _named("image", raw, index)):
-            picture = _picture(raw)
-            pictures.setdefault(picture.id, []).append(picture)
+            image = _image(raw)
+            images.setdefault(image.id, []).append(image)
     people: dict[int, list[Person]] = {}
     for index, raw in entries:
         with entry(report, _named("annotation", raw, index)):
             image_id = int(raw["image_id"])
-            if image_id not in pictures:
+            if image_id not in images:
                 raise AnnotationError(f"is of image {image_id}, which `images` does not list")
             person = _person(raw, len(skeleton))
             people.setdefault(image_id, []).append(person)
-            _look_closer(raw, person, image_id, pictures[image_id][0].file_name, content, skeleton, report)
+            _look_closer(raw, person, image_id, images[image_id][0].file_name, content, skeleton, report)
     return skeleton, [
-        AnnotatedPicture(
-            picture.id, picture.file_name, picture.size_wh, tuple(people.pop(picture.id, ())), picture.crowd_index
-        )
-        for alike in pictures.values()
-        for picture in alike
+        AnnotatedImage(image.id, image.file_name, image.size_wh, tuple(people.pop(image.id, ())), image.crowd_index)
+        for alike in images.values()
+        for image in alike
     ]
 
 
@@ -69,18 +67,16 @@ def coco_content(annotations: Annotations) -> dict[str, Any]:
         "skeleton": [[first + 1, second + 1] for first, second in skeleton.edges],
     }
     return {
-        "images": [_image_entry(picture) for picture in annotations.pictures],
-        "annotations": [
-            _annotation_entry(person, picture.id) for picture in annotations.pictures for person in picture.people
-        ],
+        "images": [_image_entry(image) for image in annotations.images],
+        "annotations": [_annotation_entry(person, image.id) for image in annotations.images for person in image.people],
         "categories": [category],
     }
 
 
-def _image_entry(picture: AnnotatedPicture) -> dict[str, Any]:
-    size = {} if picture.size_wh == SIZE_UNKNOWN else dict(zip(("width", "height"), picture.size_wh, strict=True))
-    index = {} if picture.crowd_index is None else {"crowdIndex": picture.crowd_index}
-    return {"id": picture.id, "file_name": picture.file_name, **size, **index}
+def _image_entry(image: AnnotatedImage) -> dict[str, Any]:
+    size = {} if image.size_wh == SIZE_UNKNOWN else dict(zip(("width", "height"), image.size_wh, strict=True))
+    index = {} if image.crowd_index is None else {"crowdIndex": image.crowd_index}
+    return {"id": image.id, "file_name": image.file_name, **size, **index}
 
 
 def _annotation_entry(person: Person, image_id: int) -> dict[str, Any]:
@@ -99,17 +95,17 @@ def _annotation_entry(person: Person, image_id: int) -> dict[str, Any]:
 def coco_results(annotations: Annotations) -> list[dict[str, Any]]:
     """Everyone who has a keypoint as a COCO results list has them; what is labelled scores 1, what is not 0."""
     return [
-        _result(person, picture)
-        for picture in annotations.pictures
-        for person in picture.people
+        _result(person, image)
+        for image in annotations.images
+        for person in image.people
         if person.labelled and not person.is_crowd
     ]
 
 
-def _result(person: Person, picture: AnnotatedPicture) -> dict[str, Any]:
+def _result(person: Person, image: AnnotatedImage) -> dict[str, Any]:
     return {
-        "image_id": picture.id,
-        "file_name": picture.file_name,
+        "image_id": image.id,
+        "file_name": image.file_name,
         "category_id": PERSON_CATEGORY,
         "keypoints": np.column_stack([person.keypoints[:, :2], person.keypoint_sureness]).ravel().tolist(),
         "score": person.sureness,
@@ -167,10 +163,10 @@ def _person(raw: Mapping[str, Any], count: int) -> Person:
     return Person(int(raw["id"]), box, keypoints.reshape(count, 3), area, bool(raw.get("iscrowd", 0)))
 
 
-def _picture(raw: Mapping[str, Any]) -> AnnotatedPicture:
+def _image(raw: Mapping[str, Any]) -> AnnotatedImage:
     crowd_index = raw.get("crowdIndex")
     size_wh = int(raw.get("width") or 0), int(raw.get("height") or 0)
-    return AnnotatedPicture(
+    return AnnotatedImage(
         id=int(raw["id"]),
         file_name=inner_path(raw["file_name"]),
         size_wh=size_wh if min(size_wh) > 0 else SIZE_UNKNOWN,

@@ -64,12 +64,12 @@ def complete(
     """
     into = into or skeleton
     people = [_person_of(entry, skeleton, into) for entry in content["annotations"]]
-    by_picture: dict[int, list[dict[str, Any]]] = {int(entry["id"]): [] for entry in content["images"]}
+    by_image: dict[int, list[dict[str, Any]]] = {int(entry["id"]): [] for entry in content["images"]}
     for person in people:
-        by_picture[int(person["image_id"])].append(person)
+        by_image[int(person["image_id"])].append(person)
     last = max((int(person["id"]) for person in people), default=0)
     for result in sorted(results, key=lambda each: -float(each["score"])):
-        found = by_picture.get(int(result["image_id"]))
+        found = by_image.get(int(result["image_id"]))
         if found is None or result["score"] < trust.doubt:
             continue
         keypoints = _believed(result.get("keypoints") or (), skeleton, into, trust.keypoint)

@@ -48,18 +48,18 @@ class RealCrowds:
 
     Args:
         annotations: The set, with `segmentation`.
-        pictures: The folder that its file names are relative to.
+        images: The folder that its file names are relative to.
 
     Raises:
         AnnotationError: The file is broken, or it holds no such photo or nobody who can be cut out.
     """
 
-    def __init__(self, annotations: Path, pictures: Path) -> None:
+    def __init__(self, annotations: Path, images: Path) -> None:
         self.skeleton: Skeleton = read_annotations(annotations).skeleton
-        self._library = PeopleLibrary.read([(annotations, pictures)], self.skeleton)
-        self._photos = tuple(stage_photos(annotations, pictures))
+        self._library = PeopleLibrary.read([(annotations, images)], self.skeleton)
+        self._photos = tuple(stage_photos(annotations, images))
         if not self._photos:
-            raise AnnotationError(f"{annotations}: no picture in which everyone has keypoints and a mask")
+            raise AnnotationError(f"{annotations}: no image in which everyone has keypoints and a mask")
 
     def __call__(self, seed: int, crowd_index: float, size_wh: tuple[int, int] | None = None) -> CrowdScene:
         """A crowd whose crowd index is within 0.05 of that given. The same arguments give the same bytes.
@@ -80,7 +80,7 @@ class RealCrowds:
             return self._draft(random, stage, crowd_index, f"crowd_{seed}.png")
 
         draft = reach_level(make, crowd_index)
-        return replace(draft.scene, picture=paint(draft.scene.picture, draft.layers))
+        return replace(draft.scene, image=paint(draft.scene.image, draft.layers))
 
     def _draft(self, random: np.random.Generator, stage: Stage, wanted: float, name: str) -> _Draft | None:
         """A crowd on a stage, people added and sent off until its crowd index is right, or None."""

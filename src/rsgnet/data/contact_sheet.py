@@ -1,4 +1,4 @@
-"""Many scenes on one picture, with the truth over them, to be looked at."""
+"""Many scenes on one image, with the truth over them, to be looked at."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def contact_sheet(scenes: Sequence[CrowdScene]) -> Image.Image:
 
 def _drawn(scene: CrowdScene) -> Image.Image:
     truths, owners = scene.annotations["annotations"], scene.owners
-    picture = scene.picture.copy()
+    image = scene.image.copy()
     edge = np.zeros(owners.shape, np.bool_)
     edge[:, 1:] |= owners[:, 1:] != owners[:, :-1]
     edge[1:] |= owners[1:] != owners[:-1]
     for place, truth in enumerate(truths):
-        picture[edge & (owners == truth["id"])] = person_colour(place)
+        image[edge & (owners == truth["id"])] = person_colour(place)
     skeleton = scene.annotations["categories"][0]
     keypoints = np.array([truth["keypoints"] for truth in truths]).reshape(len(truths), -1, 3)
     scores = np.select([keypoints[..., 2] == 2, keypoints[..., 2] == 1], [_VISIBLE, _HIDDEN], 0.0)
     edges = tuple((first - 1, second - 1) for first, second in skeleton["skeleton"])
-    return draw_poses(picture, keypoints[..., :2], scores, edges, threshold=_HIDDEN)
+    return draw_poses(image, keypoints[..., :2], scores, edges, threshold=_HIDDEN)

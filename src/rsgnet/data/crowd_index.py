@@ -20,12 +20,12 @@ _LEAST_BODY_KEYPOINTS = 4
 
 
 def crowd_index(people: Sequence[Person], skeleton: Skeleton, rule: CrowdIndexRule = "crowdpose") -> float:
-    """The crowd index of one picture (CrowdPose, Eq. 1): the mean over its people of others' to own keypoints.
+    """The crowd index of one image (CrowdPose, Eq. 1): the mean over its people of others' to own keypoints.
 
     Others' are the labelled keypoints of everyone else that lie in the person's box, edges included.
 
     Args:
-        people: Everyone in the picture, groups too.
+        people: Everyone in the image, groups too.
         skeleton: The keypoints of the people.
         rule: "crowdpose", as its published figures come out (found by trying, they are equal to their two decimals):
             people with at least 4 of the 12 body keypoints labelled, over all their own labelled keypoints; can exceed

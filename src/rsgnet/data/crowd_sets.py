@@ -1,4 +1,4 @@
-"""Simulated crowds as a data set: pictures and one COCO file."""
+"""Simulated crowds as a data set: images and one COCO file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_crowds(
 
     Args:
         out: Folder to write to; made where it is missing.
-        scenes: How many pictures.
+        scenes: How many images.
         seed: Whatever is random follows from it: the same seed gives the same files.
         crowd_index: The least and the largest crowd index (CrowdPose's rule).
         size_wh: Width and height in pixels; None leaves them to the maker.
@@ -65,7 +65,7 @@ def write_crowds(
         scene = make(int(random.integers(2**31)), float(random.uniform(low + margin, high - margin)), size_wh)
         name = f"{number:06d}.png"
         with replacing(out / "images" / name) as beside:
-            Image.fromarray(scene.picture).save(beside)
+            Image.fromarray(scene.image).save(beside)
         add_scene(merged, scene, number, name)
         shown += [scene] if sheet and len(shown) < _ON_SHEET else []
         report(scene)
@@ -77,7 +77,7 @@ def write_crowds(
 
 
 def add_scene(merged: dict[str, Any], scene: CrowdScene, number: int, name: str) -> None:
-    """Adds a scene to a COCO dict as picture `number` in the file `name`, its people numbered on."""
+    """Adds a scene to a COCO dict as image `number` in the file `name`, its people numbered on."""
     truths = scene.annotations["annotations"]
     ids = {0: 0, **{truth["id"]: len(merged["annotations"]) + place for place, truth in enumerate(truths, 1)}}
     merged["images"].append({**scene.annotations["images"][0], "id": number, "file_name": name})

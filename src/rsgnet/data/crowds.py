@@ -84,7 +84,7 @@ def check_crowd(size_wh: tuple[int, int], people: int) -> None:
     """
     if min(size_wh) < _LEAST_SIDE or not 1 <= people <= _MOST_PEOPLE:
         raise RSGNetError(
-            f"a crowd needs a picture of at least {_LEAST_SIDE}x{_LEAST_SIDE} pixels and 1 to {_MOST_PEOPLE} people, "
+            f"a crowd needs an image of at least {_LEAST_SIDE}x{_LEAST_SIDE} pixels and 1 to {_MOST_PEOPLE} people, "
             f"not {size_wh[0]}x{size_wh[1]} and {people}"
         )
 
@@ -161,7 +161,7 @@ def _random_bodies(
 
 
 def _random_places(random: np.random.Generator, camera: Camera, size_wh: tuple[int, int], count: int) -> Floats:
-    """(count, 2) x and distance of places in view, as many to a picture row near as far."""
+    """(count, 2) x and distance of places in view, as many to an image row near as far."""
     distance = 1 / random.uniform(1 / _FAR, 1 / _NEAR, count)
     sideways = random.uniform(-0.5, 0.5, count) * size_wh[0] * 0.86 / camera.focal_px * distance
     return np.stack([sideways, distance], -1)

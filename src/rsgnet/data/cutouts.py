@@ -15,10 +15,10 @@ from rsgnet.data.annotations import read_annotations
 from rsgnet.data.blending import Light, measure_light, soft_alpha
 from rsgnet.data.bodies import SHIN, SHOULDER_HALF, SHOULDER_RISE, THIGH, UPPER_ARM
 from rsgnet.data.masks import Mask, Segmentation, extent_xyxy, read_segmentations, segmentation_mask
-from rsgnet.data.people import AnnotatedPicture
+from rsgnet.data.people import AnnotatedImage
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats
-from rsgnet.pictures import read_picture
+from rsgnet.images import read_image
 from rsgnet.skeletons import Skeleton
 
 _TALL = 1.72  # metres
@@ -35,7 +35,7 @@ _HEAD = ("nose", "eye", "ear", "head")
 _SHOULDER_CLUES = ((("shoulder",), 0.0), (_HEAD, 0.13), (("hip",), -0.27))  # how much lower
 _RIM = 4  # pixels about a mask, for its edge to be blurred in
 _LEAST_KEYPOINTS = 8
-_LEAST_SIDE = 56  # picture pixels of the longer side
+_LEAST_SIDE = 56  # image pixels of the longer side
 _LEAST_ON_MASK = 0.85  # the share of labelled keypoints that lies on the mask: where fewer do, something hides them
 _REACH = 0.02  # how far off the mask a keypoint may lie, over the mask's longer side
 
@@ -89,12 +89,12 @@ class PeopleLibrary:
 
     @classmethod
     def read(cls, sources: Sequence[tuple[Path, Path]], skeleton: Skeleton, side_px: int = 256) -> PeopleLibrary:
-        """The people of some COCO files, each with the folder of its pictures; matched to the skeleton by name.
+        """The people of some COCO files, each with the folder of its images; matched to the skeleton by name.
 
         Raises:
             AnnotationError: A file is broken, or nobody has a mask that covers them whole.
         """
-        shots = [shot for annotations, pictures in sources for shot in _shots(annotations, pictures, skeleton)]
+        shots = [shot for annotations, images in sources for shot in _shots(annotations, images, skeleton)]
         if not shots:
             names = ", ".join(str(annotations) for annotations, _ in sources)
             raise AnnotationError(
@@ -109,8 +109,8 @@ class PeopleLibrary:
         """The cut-out of that number.
 
         Raises:
-            PictureError: Its picture cannot be read.
-            AnnotationError: Its picture has another size than annotated.
+            ImageError: Its image cannot be read.
+            AnnotationError: Its image has another size than annotated.
         """
         if index in self._kept:
             return self._kept[index]
@@ -152,17 +152,17 @@ def shoulder_place(keypoints: Floats, skeleton: Skeleton, stature_px: float) -> 
     return middle
 
 
-def _shots(annotations: Path, pictures: Path, skeleton: Skeleton) -> Iterator[Shot]:
+def _shots(annotations: Path, images: Path, skeleton: Skeleton) -> Iterator[Shot]:
     found = read_annotations(annotations)
     index = skeleton.indices_in(found.skeleton)
     segmentations = read_segmentations(annotations)
-    for picture in found.pictures:
-        for person in picture.people:
+    for image in found.images:
+        for person in image.people:
             if person.id not in segmentations or person.is_crowd or person.labelled < _LEAST_KEYPOINTS:
                 continue
             keypoints = np.where(index[:, None] >= 0, person.keypoints[index], 0.0)
             try:
-                shot = _whole_enough(pictures, picture, segmentations[person.id], keypoints, skeleton)
+                shot = _whole_enough(images, image, segmentations[person.id], keypoints, skeleton)
             except AnnotationError as error:
                 raise AnnotationError(f"{annotations}: annotation {person.id}: {error}") from error
             if shot and np.isfinite(stature(shot.keypoints, skeleton)):
@@ -170,16 +170,16 @@ def _shots(annotations: Path, pictures: Path, skeleton: Skeleton) -> Iterator[Sh
 
 
 def _whole_enough(
-    pictures: Path, picture: AnnotatedPicture, segmentation: Segmentation, keypoints: Floats, skeleton: Skeleton
+    images: Path, image: AnnotatedImage, segmentation: Segmentation, keypoints: Floats, skeleton: Skeleton
 ) -> Shot | None:
     """The shot of a person whose mask covers them, None of any other."""
-    mask = segmentation_mask(segmentation, picture.size_wh)
+    mask = segmentation_mask(segmentation, image.size_wh)
     if not mask.any():
         return None
     left, top, right, bottom = extent_xyxy(mask)
     if max(right - left, bottom - top) < _LEAST_SIDE:
         return None
-    if left < 2 or top < 2 or right > picture.size_wh[0] - 2:
+    if left < 2 or top < 2 or right > image.size_wh[0] - 2:
         return None
     labelled = keypoints[:, 2] > 0
     on_mask = labelled & near_mask(mask, keypoints[:, :2], _REACH * max(right - left, bottom - top))
@@ -187,8 +187,8 @@ def _whole_enough(
     if on_mask.sum() < _LEAST_ON_MASK * labelled.sum() or not on_mask[head].any():
         return None
     kept = np.where(on_mask[:, None], keypoints, 0.0)
-    whole = bottom <= picture.size_wh[1] - 2 and bool(on_mask[feet].any())
-    return Shot(pictures / picture.file_name, picture.size_wh, segmentation, kept, whole)
+    whole = bottom <= image.size_wh[1] - 2 and bool(on_mask[feet].any())
+    return Shot(images / image.file_name, image.size_wh, segmentation, kept, whole)
 
 
 def near_mask(mask: Mask, places: Floats, reach_px: float) -> Mask:
@@ -204,25 +204,25 @@ def near_mask(mask: Mask, places: Floats, reach_px: float) -> Mask:
 
 
 def _cut(shot: Shot, side_px: int, skeleton: Skeleton) -> CutOut:
-    picture = read_picture(shot.path)
-    if picture.shape[1::-1] != shot.size_wh:
+    image = read_image(shot.path)
+    if image.shape[1::-1] != shot.size_wh:
         raise AnnotationError(
-            f"{shot.path}: is {picture.shape[1]}x{picture.shape[0]}, annotated as {shot.size_wh[0]}x{shot.size_wh[1]}"
+            f"{shot.path}: is {image.shape[1]}x{image.shape[0]}, annotated as {shot.size_wh[0]}x{shot.size_wh[1]}"
         )
     mask = segmentation_mask(shot.segmentation, shot.size_wh)
     left, top, right, bottom = extent_xyxy(mask)
     around = max(right - left, bottom - top) // 4
-    place = picture[max(top - around, 0) : bottom + around, max(left - around, 0) : right + around]
+    place = image[max(top - around, 0) : bottom + around, max(left - around, 0) : right + around]
     window = np.s_[top:bottom, left:right]
-    image = Image.fromarray(
-        np.dstack([picture[window], soft_alpha(np.pad(mask[window], _RIM))[_RIM:-_RIM, _RIM:-_RIM]])
+    cut_out = Image.fromarray(
+        np.dstack([image[window], soft_alpha(np.pad(mask[window], _RIM))[_RIM:-_RIM, _RIM:-_RIM]])
     )
-    shrink = min(side_px / max(image.size), 1.0)
-    size_wh = max(round(image.width * shrink), 1), max(round(image.height * shrink), 1)
+    shrink = min(side_px / max(cut_out.size), 1.0)
+    size_wh = max(round(cut_out.width * shrink), 1), max(round(cut_out.height * shrink), 1)
     if shrink < 1:
-        image = image.resize(size_wh, Image.Resampling.BOX)
+        cut_out = cut_out.resize(size_wh, Image.Resampling.BOX)
     scale = np.array(size_wh) / (right - left, bottom - top)
     keypoints = shot.keypoints.copy()
     keypoints[:, :2] = (keypoints[:, :2] + 0.5 - (left, top)) * scale - 0.5
     tall = stature(shot.keypoints, skeleton) * float(scale[1])
-    return CutOut(np.asarray(image), keypoints, tall, shot.whole, measure_light(place))
+    return CutOut(np.asarray(cut_out), keypoints, tall, shot.whole, measure_light(place))

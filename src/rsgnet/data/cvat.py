@@ -1,4 +1,4 @@
-"""CVAT's own XML in and out, "CVAT for images 1.1": skeletons drawn in pictures. (Its COCO export is read as COCO.)"""
+"""CVAT's own XML in and out, "CVAT for images 1.1": skeletons drawn in images. (Its COCO export is read as COCO.)"""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 
 from rsgnet.data.findings import Report, entry, inner_path
 from rsgnet.data.keypoint_names import skeleton_of
-from rsgnet.data.people import AnnotatedPicture, Annotations, Person, area_of
+from rsgnet.data.people import AnnotatedImage, Annotations, Person, area_of
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import Skeleton
 
 _LABEL, _BOX_LABEL = "person", "box"
 
 
-def read_cvat(text: str, own: Sequence[Skeleton], report: Report) -> tuple[Skeleton, list[AnnotatedPicture]]:
+def read_cvat(text: str, own: Sequence[Skeleton], report: Report) -> tuple[Skeleton, list[AnnotatedImage]]:
     """Reads the skeletons of a CVAT XML file.
 
     The label `person` is read, or the only one drawn as a skeleton. A person's box is the one in its group where there
-    is one, else it spans the labelled keypoints. Points outside are not labelled, occluded ones hidden. Pictures keep
+    is one, else it spans the labelled keypoints. Points outside are not labelled, occluded ones hidden. Images keep
     their ids, people are numbered from 1 in the order of the file.
 
     Args:
@@ -37,7 +37,7 @@ def read_cvat(text: str, own: Sequence[Skeleton], report: Report) -> tuple[Skele
     label, names = _label_of(root)
     skeleton = skeleton_of(names, {len(names)}, None, own, label)
     numbers = count(1)
-    pictures = []
+    images = []
     for index, image in enumerate(root.iter("image")):
         with entry(report, f"image {image.get('id', f'entry {index}')}"):
             boxes = {box.get("group_id"): box for box in image.iter("box") if box.get("group_id", "0") != "0"}
@@ -49,10 +49,10 @@ def read_cvat(text: str, own: Sequence[Skeleton], report: Report) -> tuple[Skele
                     box = boxes.get(drawn.get("group_id"))
                     people.append(_person(drawn, names, box, next(numbers)))
             size_wh = int(image.get("width", 0)), int(image.get("height", 0))
-            pictures.append(
-                AnnotatedPicture(int(image.attrib["id"]), inner_path(image.attrib["name"]), size_wh, tuple(people))
+            images.append(
+                AnnotatedImage(int(image.attrib["id"]), inner_path(image.attrib["name"]), size_wh, tuple(people))
             )
-    return skeleton, pictures
+    return skeleton, images
 
 
 def cvat_text(annotations: Annotations) -> str:
@@ -64,12 +64,12 @@ def cvat_text(annotations: Annotations) -> str:
     root = ElementTree.Element("annotations")
     _text(root, "version", "1.1")
     _add_labels(_element(root, "meta"), annotations.skeleton.keypoints)
-    for picture in annotations.pictures:
-        width, height = map(str, picture.size_wh)
-        image = _element(root, "image", id=str(picture.id), name=picture.file_name, width=width, height=height)
-        people = (person for person in picture.people if not person.is_crowd)
+    for image in annotations.images:
+        width, height = map(str, image.size_wh)
+        element = _element(root, "image", id=str(image.id), name=image.file_name, width=width, height=height)
+        people = (person for person in image.people if not person.is_crowd)
         for group, person in enumerate(people, 1):
-            _add_person(image, person, annotations.skeleton.keypoints, str(group))
+            _add_person(element, person, annotations.skeleton.keypoints, str(group))
     ElementTree.indent(root)
     return ElementTree.tostring(root, "unicode", xml_declaration=False) + "\n"
 

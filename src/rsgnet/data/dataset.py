@@ -1,4 +1,4 @@
-"""Training and validation crops out of annotated pictures."""
+"""Training and validation crops out of annotated images."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rsgnet.config import PoseConfig
-from rsgnet.data.annotations import AnnotatedPicture, Annotations, Person, read_annotations
+from rsgnet.data.annotations import AnnotatedImage, Annotations, Person, read_annotations
 from rsgnet.data.augment import jitter_colour, training_affine
-from rsgnet.data.batches import Draw, PictureCache, TensorRecord
+from rsgnet.data.batches import Draw, ImageCache, TensorRecord
 from rsgnet.data.paste import CropCrowds
 from rsgnet.data.quick_warp import quick_warp
 from rsgnet.data.teacher import Teacher, TeacherHeatmaps, compute_teacher_heatmaps
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region
 from rsgnet.heatmaps import heatmap_affine
-from rsgnet.pictures import Picture
+from rsgnet.images import RGBImage
 from rsgnet.skeletons import Skeleton, skeleton_named
 
 
@@ -34,14 +34,14 @@ class DataSource:
 
     Attributes:
         annotations: The annotation file.
-        pictures: The folder that its file names are relative to.
+        images: The folder that its file names are relative to.
         weight: How often each of its people is drawn, relative to the other sources.
         everyone_labelled: Whether people that it does not label are absent; where not, crops teach no background to the
             candidate heatmaps.
     """
 
     annotations: Path
-    pictures: Path
+    images: Path
     weight: float = 1.0
     everyone_labelled: bool = True
 
@@ -71,7 +71,7 @@ class Sample(TensorRecord):
 
 class _Entry(NamedTuple):
     source: int
-    picture: AnnotatedPicture
+    image: AnnotatedImage
     person: Person
 
 
@@ -95,18 +95,18 @@ class PoseDataset(Dataset[Sample]):
         annotations = [read_annotations(source.annotations, self.skeleton) for source in self.sources]
         self._index = [self.skeleton.indices_in(each.skeleton) for each in annotations]
         self.entries = [
-            _Entry(source, picture, person)
+            _Entry(source, image, person)
             for source, each in enumerate(annotations)
-            for picture, person in _trainable(each, max(config.training.min_keypoints, 1))
+            for image, person in _trainable(each, max(config.training.min_keypoints, 1))
         ]
         if not self.entries:
             names = ", ".join(str(source.annotations) for source in self.sources)
             raise AnnotationError(f"{names}: nobody has {config.training.min_keypoints} labelled keypoints or more")
-        self._pictures = PictureCache()
+        self._images = ImageCache()
         self._teacher: TeacherHeatmaps | None = None
         self._crowds = None
         if augmented and config.training.augment.paste > 0:
-            places = [(source.annotations, source.pictures) for source in self.sources]
+            places = [(source.annotations, source.images) for source in self.sources]
             self._crowds = CropCrowds(places, self.skeleton, config.training)
 
     def learn_from(self, teacher: Teacher, folder: Path) -> None:
@@ -121,8 +121,8 @@ class PoseDataset(Dataset[Sample]):
         path = compute_teacher_heatmaps(teacher, network, people, folder)
         self._teacher = TeacherHeatmaps(path, network.config, max(teacher.paddings), self.config)
 
-    def _read(self, entry: _Entry) -> Picture:
-        return self._pictures.read(self.sources[entry.source].pictures / entry.picture.file_name)
+    def _read(self, entry: _Entry) -> RGBImage:
+        return self._images.read(self.sources[entry.source].images / entry.image.file_name)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -173,7 +173,7 @@ class PoseDataset(Dataset[Sample]):
 
     def _people(self, entry: _Entry) -> Floats:
         """(P, K, 3) the box's person first, then the others, nearest first."""
-        others = [each for each in entry.picture.people if each is not entry.person and each.labelled]
+        others = [each for each in entry.image.people if each is not entry.person and each.labelled]
         middle = _middle(entry.person)
         others.sort(key=lambda each: float(np.square(_middle(each) - middle).sum()))
         index = self._index[entry.source]
@@ -186,7 +186,7 @@ class PoseDataset(Dataset[Sample]):
         if not self.sources[entry.source].everyone_labelled:
             return np.zeros(crop.heatmap_shape_hw, np.bool_)
         background = np.ones(crop.heatmap_shape_hw, np.bool_)
-        for person in entry.picture.people:
+        for person in entry.image.people:
             if person.labelled:
                 continue
             left, top, width, height = person.box_xywh
@@ -197,11 +197,11 @@ class PoseDataset(Dataset[Sample]):
         return background
 
 
-def _trainable(annotations: Annotations, at_least: int) -> Iterator[tuple[AnnotatedPicture, Person]]:
-    for picture in annotations.pictures:
-        for person in picture.people:
+def _trainable(annotations: Annotations, at_least: int) -> Iterator[tuple[AnnotatedImage, Person]]:
+    for image in annotations.images:
+        for person in image.people:
             if not person.is_crowd and person.labelled >= at_least and (person.box_xywh[2:] > 1).all():
-                yield picture, person
+                yield image, person
 
 
 def _middle(person: Person) -> Floats:

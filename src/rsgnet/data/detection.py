@@ -1,4 +1,4 @@
-"""Pictures with people's boxes, for training the detector."""
+"""Images with people's boxes, for training the detector."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rsgnet.data.annotations import AnnotatedPicture, read_annotations
+from rsgnet.data.annotations import AnnotatedImage, read_annotations
 from rsgnet.data.augment import jitter_colour
-from rsgnet.data.batches import Draw, PictureCache, TensorRecord
-from rsgnet.data.boxed import KEPT_SHARE, BoxedPicture, as_boxes, four_in_one, with_people
+from rsgnet.data.batches import Draw, ImageCache, TensorRecord
+from rsgnet.data.boxed import KEPT_SHARE, BoxedImage, as_boxes, four_in_one, with_people
 from rsgnet.data.cutouts import PeopleLibrary
 from rsgnet.data.dataset import DataSource
 from rsgnet.detector_config import AnyDetectorConfig, DetectorConfig
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, flip_affine, xywh_to_xyxy
-from rsgnet.pictures import warp
+from rsgnet.images import warp
 from rsgnet.skeletons import COCO17
 
 _MAX_BOXES = 64
@@ -28,26 +28,26 @@ _MAX_BOXES = 64
 
 @dataclass(frozen=True)
 class DetectionSample(TensorRecord):
-    """One picture, or a batch of them with a leading dimension B.
+    """One image, or a batch of them with a leading dimension B.
 
     Attributes:
-        picture: (H, W, 3) RGB, 0..255.
+        image: (H, W, 3) RGB, 0..255.
         boxes_xyxy: (M, 4) people's boxes in input pixels; NaN pads the list.
         ignored_xyxy: (M, 4) boxes of groups and of people mostly out of view; NaN pads the list.
     """
 
-    picture: UInt8[Tensor, "*batch height width 3"]
+    image: UInt8[Tensor, "*batch height width 3"]
     boxes_xyxy: Float[Tensor, "*batch boxes 4"]
     ignored_xyxy: Float[Tensor, "*batch boxes 4"]
 
 
 class DetectionDataset(Dataset[DetectionSample]):
-    """The pictures of some data sets with everyone's box, whether keypoints are labelled or not.
+    """The images of some data sets with everyone's box, whether keypoints are labelled or not.
 
     Args:
         sources: The data sets; those that do not label everyone are refused.
-        config: Input size and augmentation. Where it gives no input size pictures keep their own.
-        augmented: Whether pictures are scaled, shifted, mirrored and recoloured at random, for training; those that
+        config: Input size and augmentation. Where it gives no input size images keep their own.
+        augmented: Whether images are scaled, shifted, mirrored and recoloured at random, for training; those that
             keep their size are mirrored and recoloured. Either may have people pasted into them.
 
     Raises:
@@ -58,18 +58,18 @@ class DetectionDataset(Dataset[DetectionSample]):
     def __init__(self, sources: Sequence[DataSource], config: AnyDetectorConfig, augmented: bool) -> None:
         self.config = config
         self.augmented = augmented
-        self.entries: list[tuple[DataSource, AnnotatedPicture]] = []
+        self.entries: list[tuple[DataSource, AnnotatedImage]] = []
         for source in sources:
             if not source.everyone_labelled:
                 raise AnnotationError(f"{source.annotations}: a detector cannot learn where not everyone has a box")
-            self.entries += [(source, picture) for picture in read_annotations(source.annotations).pictures]
+            self.entries += [(source, image) for image in read_annotations(source.annotations).images]
         if not self.entries:
-            raise AnnotationError("no pictures to train a detector on")
+            raise AnnotationError("no images to train a detector on")
         self._shares = self.weights / self.weights.sum()
-        self._pictures = PictureCache()
+        self._images = ImageCache()
         self._library = None
         if augmented and config.training.augment.paste > 0:
-            places = [(source.annotations, source.pictures) for source in sources]
+            places = [(source.annotations, source.images) for source in sources]
             self._library = PeopleLibrary.read(places, COCO17)
 
     def __len__(self) -> int:
@@ -77,11 +77,11 @@ class DetectionDataset(Dataset[DetectionSample]):
 
     @property
     def weights(self) -> Floats:
-        """(N,) how often each picture is drawn, relative to the others."""
+        """(N,) how often each image is drawn, relative to the others."""
         return np.array([source.weight for source, _ in self.entries])
 
     def __getitem__(self, draw: Draw | int) -> DetectionSample:
-        """One picture with its boxes; a bare index stands for a seed of 0."""
+        """One image with its boxes; a bare index stands for a seed of 0."""
         index, seed = draw if isinstance(draw, tuple) else (draw, 0)
         random = np.random.default_rng((self.config.training.seed, seed, index))
         augment = self.config.training.augment
@@ -92,42 +92,42 @@ class DetectionDataset(Dataset[DetectionSample]):
             boxed = self._view(index, size_wh, random)
         if self._library and random.random() < augment.paste:
             boxed = with_people(boxed, self._library, random)
-        picture = jitter_colour(boxed.picture, augment.colour, random) if self.augmented else boxed.picture
-        return DetectionSample(torch.from_numpy(picture.copy()), _padded(boxed.wanted), _padded(boxed.ignored))
+        image = jitter_colour(boxed.image, augment.colour, random) if self.augmented else boxed.image
+        return DetectionSample(torch.from_numpy(image.copy()), _padded(boxed.wanted), _padded(boxed.ignored))
 
-    def _mosaic(self, index: int, size_wh: tuple[int, int], random: np.random.Generator) -> BoxedPicture:
-        """That picture and three others, drawn as often as any, in one."""
+    def _mosaic(self, index: int, size_wh: tuple[int, int], random: np.random.Generator) -> BoxedImage:
+        """That image and three others, drawn as often as any, in one."""
         chosen = iter(random.permutation([index, *random.choice(len(self), 3, p=self._shares)]))
         return four_in_one(lambda part_wh: self._view(int(next(chosen)), part_wh, random, filled=True), size_wh, random)
 
     def _view(
         self, index: int, size_wh: tuple[int, int] | None, random: np.random.Generator, filled: bool = False
-    ) -> BoxedPicture:
-        """A picture in that size, its own where None, its boxes cut to the view."""
+    ) -> BoxedImage:
+        """An image in that size, its own where None, its boxes cut to the view."""
         source, annotated = self.entries[index]
-        whole = self._pictures.read(source.pictures / annotated.file_name)
-        picture_wh = whole.shape[1], whole.shape[0]  # labels may say otherwise, or nothing
-        size_wh = size_wh or picture_wh
-        affine = self._affine(picture_wh, size_wh, random, filled)
+        whole = self._images.read(source.images / annotated.file_name)
+        image_wh = whole.shape[1], whole.shape[0]  # labels may say otherwise, or nothing
+        size_wh = size_wh or image_wh
+        affine = self._affine(image_wh, size_wh, random, filled)
         wanted: list[Floats] = []
         ignored: list[Floats] = []
         for person in annotated.people:
             box, in_view = _box_in_view(person.box_xywh, affine, size_wh)
             if in_view > 0:
                 (ignored if person.is_crowd or in_view < KEPT_SHARE else wanted).append(box)
-        return BoxedPicture(warp(whole, affine, size_wh), as_boxes(wanted), as_boxes(ignored))
+        return BoxedImage(warp(whole, affine, size_wh), as_boxes(wanted), as_boxes(ignored))
 
     def _affine(
-        self, picture_wh: tuple[int, int], size_wh: tuple[int, int], random: np.random.Generator, filled: bool
+        self, image_wh: tuple[int, int], size_wh: tuple[int, int], random: np.random.Generator, filled: bool
     ) -> Floats:
         augment = self.config.training.augment
-        sides = picture_wh[0] / size_wh[0], picture_wh[1] / size_wh[1]
-        fit = min(sides) if filled else max(sides)  # picture pixels per input pixel
+        sides = image_wh[0] / size_wh[0], image_wh[1] / size_wh[1]
+        fit = min(sides) if filled else max(sides)  # image pixels per input pixel
         region = np.array(size_wh) * fit
         centre = region / 2
         if self.augmented and isinstance(self.config, DetectorConfig):
             region = region * np.exp(random.uniform(-augment.scale, augment.scale))
-            centre = np.array(picture_wh) / 2 + random.uniform(-0.5, 0.5, 2) * np.abs(np.array(picture_wh) - region)
+            centre = np.array(image_wh) / 2 + random.uniform(-0.5, 0.5, 2) * np.abs(np.array(image_wh) - region)
         affine = crop_affine(centre, region, size_wh, pixel_centre=0.5)
         mirrored = self.augmented and random.random() < augment.flip
         return compose_affine(flip_affine(size_wh[0]), affine) if mirrored else affine

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from rsgnet.errors import AnnotationError, PictureError
+from rsgnet.errors import AnnotationError, ImageError
 
 BROKEN = "broken-entry"
 
@@ -24,21 +24,21 @@ FAULTS = {
     "missing-size": "an image without width and height",
     "swapped-size": "width and height are swapped",
     "wrong-size": "width and height are not the file's",
-    "missing-picture": "the file is absent",
-    "unreadable-picture": "the file is no picture that can be read",
+    "missing-image": "the file is absent",
+    "unreadable-image": "the file is no image that can be read",
     "empty-box": "a box less than a pixel wide or high",
-    "box-outside": "a box beyond the picture",
-    "keypoint-outside-picture": "a labelled keypoint beyond the picture",
+    "box-outside": "a box beyond the image",
+    "keypoint-outside-image": "a labelled keypoint beyond the image",
     "keypoint-outside-box": "a visible keypoint outside its person's box, or most of them far outside",
     "left-right": "left and right contradict each other, as hardly any posture explains",
-    "same-picture-in-both": "the same file in two splits",
-    "near-picture-in-both": "a picture in two splits, once changed a little",
+    "same-image-in-both": "the same file in two splits",
+    "near-image-in-both": "an image in two splits, once changed a little",
 }
 # Worth a look, and often right.
 WARNINGS = {
     "hidden-outside-box": "a hidden keypoint far outside its person's box",
     "left-right-doubtful": "left and right seem to contradict each other",
-    "repeated-picture": "the same file twice in one split",
+    "repeated-image": "the same file twice in one split",
     "crowd-index": "the given crowdIndex is far from the computed one",
 }
 
@@ -50,8 +50,8 @@ class Finding:
     Attributes:
         kind: A key of `FAULTS` or `WARNINGS`.
         what: What is wrong with this one.
-        image_id: The picture's id, None where it is not known.
-        file_name: The picture's file, "" where it is not known.
+        image_id: The image's id, None where it is not known.
+        file_name: The image's file, "" where it is not known.
         annotation_id: The person's id, None where it is about no person.
         entry: The item's name where it has no ids to go by.
     """
@@ -97,7 +97,7 @@ def entry(report: Report, name: str) -> Iterator[None]:
     """Reports what goes wrong in reading one entry, and goes on behind the block."""
     try:
         yield
-    except (AnnotationError, PictureError) as error:
+    except (AnnotationError, ImageError) as error:
         what = str(error)
     except KeyError as error:
         what = f"has no {error.args[0]}"
@@ -109,7 +109,7 @@ def entry(report: Report, name: str) -> Iterator[None]:
 
 
 def inner_path(name: object) -> str:
-    """A picture's file name, once it is certain to stay below the folder it is looked for in.
+    """An image's file name, once it is certain to stay below the folder it is looked for in.
 
     Raises:
         AnnotationError: It is no text, is empty, is absolute or climbs out by `..`.
@@ -118,5 +118,5 @@ def inner_path(name: object) -> str:
         raise AnnotationError(f"file name must be a text, not {name!r}")
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in name:
-        raise AnnotationError(f"file name {name!r} leads out of the picture folder; write it relative to that folder")
+        raise AnnotationError(f"file name {name!r} leads out of the image folder; write it relative to that folder")
     return name

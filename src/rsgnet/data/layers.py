@@ -1,4 +1,4 @@
-"""People as layers of a picture, each before those who stand farther away."""
+"""People as layers of an image, each before those who stand farther away."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rsgnet.data.blending import as_opacity, laid_over, measure_light, relit
 from rsgnet.data.cutouts import CutOut
 from rsgnet.data.scenes import PersonTruth
 from rsgnet.geometry import Floats, apply_affine
-from rsgnet.pictures import Picture, warp
+from rsgnet.images import RGBImage, warp
 from rsgnet.skeletons import Skeleton
 
 _SHADE = 0.5  # how much darker the ground is under somebody
@@ -22,15 +22,15 @@ _SHADE = 0.5  # how much darker the ground is under somebody
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Somebody in a picture.
+    """Somebody in an image.
 
     Attributes:
-        keypoints: (K, 3) in picture pixels, visibility as if nobody stood before them.
-        box_xyxy: (4,) about all of them that lies in the picture, hidden or not; edges between pixels.
+        keypoints: (K, 3) in image pixels, visibility as if nobody stood before them.
+        box_xyxy: (4,) about all of them that lies in the image, hidden or not; edges between pixels.
         ground_y: Row where they stand, or would: the larger, the nearer.
         stature_px: How tall they would stand.
-        cut: What is laid over the picture; None for who is in the photo already.
-        affine: (2, 3) from the cut-out's pixels to the picture's.
+        cut: What is laid over the image; None for who is in the photo already.
+        affine: (2, 3) from the cut-out's pixels to the image's.
         opacity: (H, W) 0..255 of who is in the photo already; None for a cut-out.
     """
 
@@ -48,7 +48,7 @@ class Layer:
         return self.cut is None
 
     def window(self) -> tuple[slice, slice]:
-        """The rows and columns of the picture that the layer covers."""
+        """The rows and columns of the image that the layer covers."""
         left, top, right, bottom = self.box_xyxy.astype(int)
         return slice(top, bottom), slice(left, right)
 
@@ -71,7 +71,7 @@ class Layer:
 
 
 def cut_layer(cut: CutOut, affine: Floats, ground_y: float, skeleton: Skeleton, size_wh: tuple[int, int]) -> Layer:
-    """The layer of a cut-out laid into a picture of that size."""
+    """The layer of a cut-out laid into an image of that size."""
     height, width = cut.rgba.shape[:2]
     corners = apply_affine(affine, np.array([[0, 0], [width, 0], [0, height], [width, height]]) - 0.5) + 0.5
     low, high = np.floor(corners.min(0)).clip(0, size_wh), np.ceil(corners.max(0)).clip(0, size_wh)
@@ -90,19 +90,19 @@ def owners_of(layers: Sequence[Layer], size_wh: tuple[int, int]) -> NDArray[np.i
     return owners
 
 
-def paint(photo: Picture, layers: Sequence[Layer]) -> Picture:
+def paint(photo: RGBImage, layers: Sequence[Layer]) -> RGBImage:
     """The photo with everyone in it; layers come nearest first."""
-    picture = photo.astype(np.float32)
+    image = photo.astype(np.float32)
     for layer in reversed(layers):
         window = layer.window()
         colours = photo[window].astype(np.float32)
         if layer.cut is not None:
             if layer.cut.whole:
-                _cast_shadow(picture, layer)
+                _cast_shadow(image, layer)
             light = measure_light(_surroundings(photo, layer))
             colours = relit(layer.rgba[..., :3].astype(np.float32), layer.cut.light, light)
-        picture[window] = laid_over(picture[window], colours, as_opacity(layer.rgba[..., 3]))
-    painted: Picture = picture.round().astype(np.uint8)
+        image[window] = laid_over(image[window], colours, as_opacity(layer.rgba[..., 3]))
+    painted: RGBImage = image.round().astype(np.uint8)
     return painted
 
 
@@ -126,19 +126,19 @@ def _truth(layers: Sequence[Layer], number: int, owners: NDArray[np.int32]) -> P
     return PersonTruth(keypoints, hidden_by)
 
 
-def _surroundings(photo: Picture, layer: Layer) -> Picture:
+def _surroundings(photo: RGBImage, layer: Layer) -> RGBImage:
     left, top, right, bottom = layer.box_xyxy.astype(int)
     around = max(right - left, bottom - top) // 2
     return photo[max(top - around, 0) : bottom + around, max(left - around, 0) : right + around]
 
 
-def _cast_shadow(picture: NDArray[np.float32], layer: Layer) -> None:
+def _cast_shadow(image: NDArray[np.float32], layer: Layer) -> None:
     """Darkens the ground under somebody's feet."""
     left, _, right, _ = layer.box_xyxy
     tall, width = layer.stature_px, min(right - left, 0.45 * layer.stature_px)
-    mask = Image.new("L", (picture.shape[1], picture.shape[0]))
+    mask = Image.new("L", (image.shape[1], image.shape[0]))
     middle = (left + right) / 2
     ellipse = (middle - width / 2, layer.ground_y - 0.045 * tall, middle + width / 2, layer.ground_y + 0.03 * tall)
     ImageDraw.Draw(mask).ellipse(ellipse, fill=255)
     soft = np.asarray(mask.filter(ImageFilter.GaussianBlur(0.03 * tall)), np.float32) / 255
-    picture *= 1 - _SHADE * soft[..., None]
+    image *= 1 - _SHADE * soft[..., None]

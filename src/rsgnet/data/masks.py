@@ -37,7 +37,7 @@ def segmentation_mask(segmentation: Segmentation, size_wh: tuple[int, int]) -> M
     width, height = size_wh
     if isinstance(segmentation, Mapping) and segmentation.get("size") != [height, width]:
         told = str(segmentation.get("size"))
-        raise AnnotationError(f"a segmentation's size, height and width, is {told}, its picture's [{height}, {width}]")
+        raise AnnotationError(f"a segmentation's size, height and width, is {told}, its image's [{height}, {width}]")
     try:
         compressed = isinstance(segmentation, Mapping) and isinstance(segmentation["counts"], str | bytes)
         parts = segmentation if compressed else rle.frPyObjects(segmentation, height, width)
@@ -45,7 +45,7 @@ def segmentation_mask(segmentation: Segmentation, size_wh: tuple[int, int]) -> M
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise AnnotationError(f"a segmentation cannot be read: {type(error).__name__} {error}") from error
     if mask.shape != (height, width):
-        raise AnnotationError(f"a segmentation is {mask.shape[1]}x{mask.shape[0]}, its picture {width}x{height}")
+        raise AnnotationError(f"a segmentation is {mask.shape[1]}x{mask.shape[0]}, its image {width}x{height}")
     found: Mask = mask.astype(np.bool_)
     return found
 

@@ -89,7 +89,7 @@ def write_moving_crowds(
         for frame, scene in enumerate(moving_crowd(clip_seed, frames, size_wh or (640, 480), people)):
             name = f"{clip:06d}/{frame:06d}.png"
             with replacing(out / "images" / name) as beside:
-                Image.fromarray(scene.picture).save(beside)
+                Image.fromarray(scene.image).save(beside)
             _tell_who(scene, clip, frame)
             add_scene(merged, scene, len(merged["images"]) + 1, name)
             report(scene)

@@ -1,4 +1,4 @@
-"""OCHuman's own JSON, whose pictures hold their annotations: 19 keypoints in another order, other visibility codes."""
+"""OCHuman's own JSON, whose images hold their annotations: 19 keypoints in another order, other visibility codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rsgnet.data.findings import Report, entry, inner_path
-from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedPicture, Person, area_of
+from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedImage, Person, area_of
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import PEOPLE19, Skeleton
 
@@ -23,7 +23,7 @@ _KEYPOINTS = (
 _VISIBILITY = np.array([0, 2, 2, 1])
 
 
-def read_ochuman(content: Mapping[str, Any], report: Report) -> tuple[Skeleton, list[AnnotatedPicture]]:
+def read_ochuman(content: Mapping[str, Any], report: Report) -> tuple[Skeleton, list[AnnotatedImage]]:
     """Reads `ochuman.json`.
 
     People come in PEOPLE19, which has the same keypoints. Those whose keypoints are not annotated have a box only, and
@@ -42,7 +42,7 @@ def read_ochuman(content: Mapping[str, Any], report: Report) -> tuple[Skeleton, 
         raise AnnotationError(f"expected OCHuman's 19 `keypoint_names`, got {', '.join(names)}")
     order = [names.index(name) for name in PEOPLE19.keypoints]
     numbers = count(1)
-    pictures = []
+    images = []
     for index, raw in enumerate(content["images"], 1):
         with entry(report, f"image entry {index - 1}"):
             people = []
@@ -52,8 +52,8 @@ def read_ochuman(content: Mapping[str, Any], report: Report) -> tuple[Skeleton, 
                     people.append(_person(person, order, number))
             size_wh = int(raw.get("width") or 0), int(raw.get("height") or 0)
             size_wh = size_wh if min(size_wh) > 0 else SIZE_UNKNOWN
-            pictures.append(AnnotatedPicture(index, inner_path(raw["file_name"]), size_wh, tuple(people)))
-    return PEOPLE19, pictures
+            images.append(AnnotatedImage(index, inner_path(raw["file_name"]), size_wh, tuple(people)))
+    return PEOPLE19, images
 
 
 def _person(raw: Mapping[str, Any], order: list[int], number: int) -> Person:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rsgnet.config import TrainingConfig
-from rsgnet.data.annotations import AnnotatedPicture, Person
+from rsgnet.data.annotations import AnnotatedImage, Person
 from rsgnet.data.blending import Light, Opacity, as_opacity, goes_with, laid_over, measure_light, relit
 from rsgnet.data.cutouts import CutOut, PeopleLibrary, shoulder_place, stature
 from rsgnet.data.masks import read_segmentations, segmentation_mask
 from rsgnet.geometry import Floats, apply_affine, compose_affine
-from rsgnet.pictures import Picture, warp
+from rsgnet.images import RGBImage, warp
 from rsgnet.skeletons import Skeleton
 
 _MOST_PASTED = 4
@@ -42,9 +42,9 @@ class CropPerson:
     """The person whom a crop is of, among whom others are pasted.
 
     Attributes:
-        keypoints: (K, 3) in picture pixels.
-        stature_px: How tall they would stand, in picture pixels.
-        affine: (2, 3) from picture to crop pixels.
+        keypoints: (K, 3) in image pixels.
+        stature_px: How tall they would stand, in image pixels.
+        affine: (2, 3) from image to crop pixels.
         opacity: (H, W) of their mask in the crop, 0..1; None where no mask is known: then nobody can be behind them.
     """
 
@@ -64,7 +64,7 @@ class CrowdedCrop:
         sight: (H, W) how much of what stood in the crop before is still seen, 0..1.
     """
 
-    crop: Picture
+    crop: RGBImage
     keypoints: Floats
     sight: Opacity
 
@@ -73,7 +73,7 @@ class CropCrowds:
     """Makes the crops of some data sets crowded by the people of the same data sets.
 
     Args:
-        sources: The COCO files, each with the folder of its pictures.
+        sources: The COCO files, each with the folder of its images.
         skeleton: The keypoints wanted.
         training: How often people are pasted, and how many a crop holds at the most.
 
@@ -88,21 +88,21 @@ class CropCrowds:
 
     def mingle(
         self,
-        crop: Picture,
+        crop: RGBImage,
         places: Floats,
-        entry: tuple[int, AnnotatedPicture, Person],
+        entry: tuple[int, AnnotatedImage, Person],
         own: Floats,
         affine: Floats,
         random: np.random.Generator,
-    ) -> tuple[Picture, Floats]:
+    ) -> tuple[RGBImage, Floats]:
         """Pastes people into a crop, or leaves it as it is.
 
         Args:
             crop: (H, W, 3) RGB.
-            places: (P, K, 3) keypoints of everyone labelled in the picture, the crop's person first, in crop pixels.
-            entry: Number of the data set, picture and person.
-            own: (K, 3) the person's keypoints in picture pixels.
-            affine: (2, 3) from picture to crop pixels.
+            places: (P, K, 3) keypoints of everyone labelled in the image, the crop's person first, in crop pixels.
+            entry: Number of the data set, image and person.
+            own: (K, 3) the person's keypoints in image pixels.
+            affine: (2, 3) from image to crop pixels.
             random: Where the randomness comes from.
 
         Returns:
@@ -121,23 +121,23 @@ class CropCrowds:
         still = [each for each in places[1:] if seen_share(each, crowded.sight) >= LEAST_SEEN]
         return crowded.crop, np.concatenate([places[:1], crowded.keypoints, np.array(still).reshape(-1, *own.shape)])
 
-    def _stature(self, entry: tuple[int, AnnotatedPicture, Person], own: Floats) -> float:
+    def _stature(self, entry: tuple[int, AnnotatedImage, Person], own: Floats) -> float:
         least = 0.8 * float(entry[2].box_xywh[2:].max())  # whoever is in view with raised arms is 1.25 times as tall
         return float(np.fmax(stature(own, self.library.skeleton), least))
 
     def _opacity(
-        self, entry: tuple[int, AnnotatedPicture, Person], affine: Floats, size_wh: tuple[int, int]
+        self, entry: tuple[int, AnnotatedImage, Person], affine: Floats, size_wh: tuple[int, int]
     ) -> Opacity | None:
-        source, picture, person = entry
+        source, image, person = entry
         segmentation = self._segmentations[source].get(person.id)
         if segmentation is None:
             return None
-        mask = segmentation_mask(segmentation, picture.size_wh).astype(np.uint8) * 255
+        mask = segmentation_mask(segmentation, image.size_wh).astype(np.uint8) * 255
         return as_opacity(warp(mask, affine, size_wh))
 
 
 def paste_people(
-    crop: Picture, person: CropPerson, library: PeopleLibrary, count: int, random: np.random.Generator
+    crop: RGBImage, person: CropPerson, library: PeopleLibrary, count: int, random: np.random.Generator
 ) -> CrowdedCrop:
     """Pastes people into a crop, farther ones first, at least half of its person's keypoints left in sight.
 
@@ -152,9 +152,9 @@ def paste_people(
     light = measure_light(crop)
     for _ in range(count * _TRIES):
         cut = library.draw(random)
-        nearness, to_picture = _place(cut, person, library.skeleton, random)
+        nearness, to_image = _place(cut, person, library.skeleton, random)
         behind = person.opacity is not None and bool(random.random() < (0.25 if nearness > 1 else 0.75))
-        to_crop = compose_affine(person.affine, to_picture)
+        to_crop = compose_affine(person.affine, to_image)
         if goes_with(cut.light, light) and _fits(cut, to_crop, person, (crop.shape[1], crop.shape[0])):
             placed.append(_Placed(not behind, nearness, to_crop, cut))
         if len(placed) == count:
@@ -164,7 +164,7 @@ def paste_people(
 
 
 def _place(cut: CutOut, person: CropPerson, skeleton: Skeleton, random: np.random.Generator) -> tuple[float, Floats]:
-    """How much nearer than the person someone is put, as a ratio of statures, and (2, 3) from cut-out to picture."""
+    """How much nearer than the person someone is put, as a ratio of statures, and (2, 3) from cut-out to image."""
     nearness = float(np.exp(np.clip(random.normal(0, 0.22), -0.5, 0.5)))
     tall = person.stature_px
     scale = nearness * tall / cut.stature_px
@@ -192,7 +192,7 @@ def _fits(cut: CutOut, to_crop: Floats, person: CropPerson, size_wh: tuple[int, 
     return bool(inside(places, size_wh).sum() >= 3)
 
 
-def _laid(crop: Picture, light: Light, person: CropPerson, placed: list[_Placed], skeleton: Skeleton) -> CrowdedCrop:
+def _laid(crop: RGBImage, light: Light, person: CropPerson, placed: list[_Placed], skeleton: Skeleton) -> CrowdedCrop:
     size_wh = (crop.shape[1], crop.shape[0])
     own = np.column_stack([apply_affine(person.affine, person.keypoints[:, :2]), person.keypoints[:, 2]])
     colours = crop.astype(np.float32)
@@ -244,6 +244,6 @@ def seen_share(keypoints: Floats, sight: Opacity) -> float:
 
 
 def inside(places: Floats, size_wh: tuple[int, int]) -> NDArray[np.bool_]:
-    """(...) whether (..., 2) places, in pixel indices, lie on a picture of that size."""
+    """(...) whether (..., 2) places, in pixel indices, lie on an image of that size."""
     within: NDArray[np.bool_] = np.all((places >= 0) & (places <= np.array(size_wh) - 1), axis=-1)
     return within

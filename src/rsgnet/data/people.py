@@ -1,4 +1,4 @@
-"""What every reader of annotations gives: people, the pictures they stand in, and the data set these make."""
+"""What every reader of annotations gives: people, the images they stand in, and the data set these make."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Person:
 
     Attributes:
         id: The annotation's id.
-        box_xywh: (4,) left, top, width, height in picture pixels.
+        box_xywh: (4,) left, top, width, height in image pixels.
         keypoints: (K, 3) x, y, visibility (0 not labelled, 1 labelled but hidden, 2 visible).
         area: Area in squared pixels that sets the OKS scale.
         is_crowd: Whether the box is drawn about a group.
@@ -62,18 +62,18 @@ class Person:
 
 
 @dataclass(frozen=True, eq=False)
-class AnnotatedPicture:
-    """One picture of a data set.
+class AnnotatedImage:
+    """One image of a data set.
 
     Attributes:
-        id: The picture's id.
-        file_name: Its file, relative to the data set's picture folder.
+        id: The image's id.
+        file_name: Its file, relative to the data set's image folder.
         size_wh: Width and height in pixels, (0, 0) where the file does not give them.
         people: Everyone annotated in it.
         crowd_index: CrowdPose's crowd index, as the file gives it or else computed; None where nobody is labelled.
 
     Raises:
-        AnnotationError: Its id or size is beyond what pictures have.
+        AnnotationError: Its id or size is beyond what images have.
     """
 
     id: int
@@ -84,22 +84,22 @@ class AnnotatedPicture:
 
     def __post_init__(self) -> None:
         if max(map(abs, self.size_wh)) > _LARGEST_SIDE or abs(self.id) > _LARGEST_ID:
-            raise AnnotationError(f"no picture has the id {self.id} and the size {self.size_wh}")
+            raise AnnotationError(f"no image has the id {self.id} and the size {self.size_wh}")
 
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """A data set: its skeleton and pictures.
+    """A data set: its skeleton and images.
 
     Attributes:
         path: The file it was read from, with its split where one was named: `data.yaml#val`.
         skeleton: The keypoints of its people.
-        pictures: In the order of the file.
+        images: In the order of the file.
     """
 
     path: Path
     skeleton: Skeleton
-    pictures: tuple[AnnotatedPicture, ...]
+    images: tuple[AnnotatedImage, ...]
 
 
 def area_of(box_xywh: NDArray[np.float64]) -> float:

@@ -1,7 +1,7 @@
 """Crops for training, cut by PyTorch.
 
-`rsgnet.pictures.warp` does without PyTorch; Pillow's bilinear warp, which it calls, takes twice the time of this one.
-This one holds crop and window as floats: for crops, not for whole pictures.
+`rsgnet.images.warp` does without PyTorch; Pillow's bilinear warp, which it calls, takes twice the time of this one.
+This one holds crop and window as floats: for crops, not for whole images.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ import torch
 from torch.nn import functional as F
 
 from rsgnet.geometry import Floats
-from rsgnet.pictures import Picture, window
+from rsgnet.images import RGBImage, window
 
 
-def quick_warp(picture: Picture, matrix: Floats, size_wh: tuple[int, int]) -> Picture:
-    """As `rsgnet.pictures.warp` cuts it, within 1 of 255, but that the picture fades to black over its outermost pixel.
+def quick_warp(image: RGBImage, matrix: Floats, size_wh: tuple[int, int]) -> RGBImage:
+    """As `rsgnet.images.warp` cuts it, within 1 of 255, but that the image fades to black over its outermost pixel.
 
     Args:
-        picture: (H, W, 3) RGB.
-        matrix: (2, 3) the map from picture pixel indices to crop pixel indices.
+        image: (H, W, 3) RGB.
+        matrix: (2, 3) the map from image pixel indices to crop pixel indices.
         size_wh: Width and height of the crop.
 
     Returns:
         (height, width, 3) the crop.
     """
     crop = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
-    seen, inverse = window(picture, matrix, size_wh)
+    seen, inverse = window(image, matrix, size_wh)
     if not seen.size:
         return crop
     # -1 and 1 are the edges of the window.

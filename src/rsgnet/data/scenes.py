@@ -1,4 +1,4 @@
-"""Simulated crowds as data: a picture, what is exactly true of it, and how the wanted crowd index is reached."""
+"""Simulated crowds as data: an image, what is exactly true of it, and how the wanted crowd index is reached."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rsgnet.data.crowd_index import crowd_index
 from rsgnet.data.masks import encoded_mask, extent_xyxy
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats
-from rsgnet.pictures import Picture
+from rsgnet.images import RGBImage
 from rsgnet.skeletons import Skeleton
 
 LEVEL_TOLERANCE = 0.05  # how far a scene's crowd index may lie from the wanted one
@@ -23,24 +23,24 @@ _TRIES = 60
 
 @dataclass(frozen=True, eq=False)
 class CrowdScene:
-    """One simulated picture and the truth about it.
+    """One simulated image and the truth about it.
 
     Attributes:
-        picture: (H, W, 3) RGB.
+        image: (H, W, 3) RGB.
         annotations: A COCO dict of one image, with its `crowdIndex`, and of its people, nearest first: `keypoints` in
-            pixel indices (2 visible, 1 hidden by anyone, themselves included, 0 outside the picture or not known),
+            pixel indices (2 visible, 1 hidden by anyone, themselves included, 0 outside the image or not known),
             `hidden_by` with one annotation id a keypoint (who hides it; 0 where nobody or a thing does); `bbox`, `area`
             and `segmentation` of what is seen of them. Those of whom nothing is seen are left out.
         owners: (H, W) the annotation id of the person seen at each pixel's centre, 0 where nobody is.
     """
 
-    picture: Picture
+    image: RGBImage
     annotations: dict[str, Any]
     owners: NDArray[np.int32]
 
     @property
     def crowd_index(self) -> float:
-        """CrowdPose's crowd index of the picture."""
+        """CrowdPose's crowd index of the image."""
         return float(self.annotations["images"][0]["crowdIndex"])
 
 
@@ -72,17 +72,17 @@ AnyCrowd = TypeVar("AnyCrowd", bound=Crowded)
 
 
 def describe_scene(
-    picture: Picture, owners: NDArray[np.int32], people: Sequence[PersonTruth], skeleton: Skeleton, name: str
+    image: RGBImage, owners: NDArray[np.int32], people: Sequence[PersonTruth], skeleton: Skeleton, name: str
 ) -> CrowdScene:
-    """A scene of a picture, the (H, W) number of who is seen at each pixel, from 1, and the people in that order."""
+    """A scene of an image, the (H, W) number of who is seen at each pixel, from 1, and the people in that order."""
     seen = set(np.unique(owners).tolist()) - {0}
     truths = [
         _annotation(number, person, owners == number, seen) for number, person in enumerate(people, 1) if number in seen
     ]
-    size_wh = picture.shape[1], picture.shape[0]
-    image = {"id": 1, "file_name": name, "width": size_wh[0], "height": size_wh[1]}
-    image["crowdIndex"] = round(crowd_index([_person(truth) for truth in truths], skeleton), 4)
-    return CrowdScene(picture, {"images": [image], "annotations": truths, "categories": [category(skeleton)]}, owners)
+    size_wh = image.shape[1], image.shape[0]
+    entry = {"id": 1, "file_name": name, "width": size_wh[0], "height": size_wh[1]}
+    entry["crowdIndex"] = round(crowd_index([_person(truth) for truth in truths], skeleton), 4)
+    return CrowdScene(image, {"images": [entry], "annotations": truths, "categories": [category(skeleton)]}, owners)
 
 
 def reach_level(make: Callable[[int, float], AnyCrowd | None], wanted: float) -> AnyCrowd:
@@ -105,9 +105,7 @@ def reach_level(make: Callable[[int, float], AnyCrowd | None], wanted: float) ->
             return crowd
         aim = float(np.clip(aim + 0.5 * (wanted - reached[-1]), 0, 2 * wanted + 0.2))
     span = f", they lie in {min(reached):.2f}..{max(reached):.2f}" if reached else ""
-    raise RSGNetError(
-        f"no crowd of index {wanted:.2f} in {_TRIES} tries{span}: ask for another, or for larger pictures"
-    )
+    raise RSGNetError(f"no crowd of index {wanted:.2f} in {_TRIES} tries{span}: ask for another, or for larger images")
 
 
 def category(skeleton: Skeleton) -> dict[str, Any]:

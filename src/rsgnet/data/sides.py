@@ -1,7 +1,7 @@
-"""Whether a person's left and right can be: told from how bodies are built, not from which way the picture is up.
+"""Whether a person's left and right can be: told from how bodies are built, not from which way the image is up.
 
 A face that is seen shows its left eye on the right hand of whoever looks at it, along the line from the shoulders up to
-the eyes, however the picture is turned. Eyes and ears of one person point from right to left in the same
+the eyes, however the image is turned. Eyes and ears of one person point from right to left in the same
 direction, and so do shoulders and hips: a waist does not turn so far that both are seen broad and opposed. Heads do
 turn back over shoulders, so that a head opposed to its trunk is only doubtful. What is seen edge-on says nothing. A
 person all of whose sides are swapped and whose face is hidden is not found: labels alone cannot tell that from a person

@@ -14,9 +14,9 @@ from rsgnet.data.blending import Light, measure_light
 from rsgnet.data.cutouts import shoulder_place, stature
 from rsgnet.data.layers import Layer
 from rsgnet.data.masks import Mask, Segmentation, extent_xyxy, read_segmentations, segmentation_mask
-from rsgnet.data.people import AnnotatedPicture, Person
+from rsgnet.data.people import AnnotatedImage, Person
 from rsgnet.geometry import Floats, apply_affine
-from rsgnet.pictures import Picture, read_picture, warp
+from rsgnet.images import RGBImage, read_image, warp
 from rsgnet.skeletons import Skeleton
 
 SHOULDERS = 0.82  # their height, of the stature
@@ -29,12 +29,12 @@ class Photo(NamedTuple):
 
     Attributes:
         path: Its file.
-        picture: Its annotations.
+        image: Its annotations.
         segmentations: Everyone's, in the order of the people.
     """
 
     path: Path
-    picture: AnnotatedPicture
+    image: AnnotatedImage
     segmentations: tuple[Segmentation, ...]
 
 
@@ -50,7 +50,7 @@ class Stage:
         camera_height: Over the ground, in statures.
     """
 
-    photo: Picture
+    photo: RGBImage
     light: Light
     people: tuple[Layer, ...]
     horizon_y: float
@@ -66,7 +66,7 @@ class Stage:
         return self.horizon_y + stature_px * self.camera_height
 
 
-def stage_photos(annotations: Path, pictures: Path) -> Iterator[Photo]:
+def stage_photos(annotations: Path, images: Path) -> Iterator[Photo]:
     """The photos of a COCO-format set in which everyone has keypoints and a mask, and somebody large has feet in view.
 
     Those give the place its scale and its ground; and where all are small, more people than are labelled are in view.
@@ -76,45 +76,45 @@ def stage_photos(annotations: Path, pictures: Path) -> Iterator[Photo]:
     """
     found = read_annotations(annotations)
     segmentations = read_segmentations(annotations)
-    for picture in found.pictures:
-        people = picture.people
+    for image in found.images:
+        people = image.people
         if not people or any(each.is_crowd or not each.labelled or each.id not in segmentations for each in people):
             continue
-        if _gives_scale(picture, found.skeleton):
-            yield Photo(pictures / picture.file_name, picture, tuple(segmentations[each.id] for each in people))
+        if _gives_scale(image, found.skeleton):
+            yield Photo(images / image.file_name, image, tuple(segmentations[each.id] for each in people))
 
 
 def set_stage(photo: Photo, skeleton: Skeleton, random: np.random.Generator, size_wh: tuple[int, int] | None) -> Stage:
     """A photo as a place, scaled and cut to fill a size, or as it is; the tallest in it stands for the camera's height.
 
     Raises:
-        PictureError: The photo cannot be read.
+        ImageError: The photo cannot be read.
         AnnotationError: A mask cannot be read.
     """
-    picture, to_scene = _filling(read_picture(photo.path), size_wh)
+    image, to_scene = _filling(read_image(photo.path), size_wh)
     people = tuple(
-        _layer(person, segmentation_mask(segmentation, photo.picture.size_wh), to_scene, picture.shape[1::-1], skeleton)
-        for person, segmentation in zip(photo.picture.people, photo.segmentations, strict=True)
+        _layer(person, segmentation_mask(segmentation, photo.image.size_wh), to_scene, image.shape[1::-1], skeleton)
+        for person, segmentation in zip(photo.image.people, photo.segmentations, strict=True)
     )
     tallest = max(people, key=lambda each: each.stature_px)
     camera_height = random.uniform(*_CAMERA)
     return Stage(
-        picture, measure_light(picture), people, tallest.ground_y - camera_height * tallest.stature_px, camera_height
+        image, measure_light(image), people, tallest.ground_y - camera_height * tallest.stature_px, camera_height
     )
 
 
-def _gives_scale(picture: AnnotatedPicture, skeleton: Skeleton) -> bool:
+def _gives_scale(image: AnnotatedImage, skeleton: Skeleton) -> bool:
     """Whether everyone's stature is known, and the tallest is of a good size and has an ankle labelled."""
-    statures = [stature(each.keypoints, skeleton) / max(picture.size_wh[1], 1) for each in picture.people]
+    statures = [stature(each.keypoints, skeleton) / max(image.size_wh[1], 1) for each in image.people]
     if not np.isfinite(statures).all() or not _LEAST_TALL <= max(statures) <= _MOST_TALL:
         return False
-    tallest = picture.people[int(np.argmax(statures))]
+    tallest = image.people[int(np.argmax(statures))]
     return any(
         name.endswith("ankle") and row[2] for name, row in zip(skeleton.keypoints, tallest.keypoints, strict=True)
     )
 
 
-def _filling(photo: Picture, size_wh: tuple[int, int] | None) -> tuple[Picture, Floats]:
+def _filling(photo: RGBImage, size_wh: tuple[int, int] | None) -> tuple[RGBImage, Floats]:
     """A photo scaled and cut to fill a size, and (2, 3) the map from its pixels."""
     if size_wh is None:
         return photo, np.eye(2, 3)
@@ -131,6 +131,6 @@ def _layer(person: Person, mask: Mask, to_scene: Floats, size_wh: tuple[int, int
     box = np.array(extent_xyxy(seen) if seen.any() else (0, 0, 0, 0), np.float64)
     keypoints = np.column_stack([apply_affine(to_scene, person.keypoints[:, :2]), person.keypoints[:, 2]])
     tall, ground_y = stature(keypoints, skeleton), float(box[3])
-    if box[3] > size_wh[1] - 3:  # cut off by the picture
+    if box[3] > size_wh[1] - 3:  # cut off by the image
         ground_y = max(ground_y, float(shoulder_place(keypoints, skeleton, tall)[1]) + SHOULDERS * tall)
     return Layer(keypoints, box, ground_y, tall, None, np.eye(2, 3), opacity)

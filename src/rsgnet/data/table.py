@@ -1,7 +1,7 @@
 """People as CSV in and out: one row a person, for spreadsheets and data frames. Nothing is rounded.
 
-Columns: those of `_PICTURE` and `_PERSON`, then `NAME_x`, `NAME_y`, `NAME_visibility` and, of what a network found,
-`NAME_score` for each keypoint. A picture without people has a row with nobody in it. What is not known is empty.
+Columns: those of `_IMAGE` and `_PERSON`, then `NAME_x`, `NAME_y`, `NAME_visibility` and, of what a network found,
+`NAME_score` for each keypoint. An image without people has a row with nobody in it. What is not known is empty.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 
 from rsgnet.data.findings import Report, entry, inner_path
 from rsgnet.data.keypoint_names import skeleton_of
-from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedPicture, Annotations, Person
+from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedImage, Annotations, Person
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import Skeleton
 
-_PICTURE = ("file_name", "image_id", "width", "height", "crowd_index")
+_IMAGE = ("file_name", "image_id", "width", "height", "crowd_index")
 _BOX = ("box_left", "box_top", "box_width", "box_height")
 _PERSON = ("person_id", *_BOX, "area", "is_crowd", "score")
 _OF_KEYPOINT = ("x", "y", "visibility", "score")
@@ -28,25 +28,23 @@ _OF_KEYPOINT = ("x", "y", "visibility", "score")
 
 def csv_text(annotations: Annotations) -> str:
     """People as CSV."""
-    scored = any(person.keypoint_scores is not None for picture in annotations.pictures for person in picture.people)
+    scored = any(person.keypoint_scores is not None for image in annotations.images for person in image.people)
     per_keypoint = _OF_KEYPOINT if scored else _OF_KEYPOINT[:3]
     columns = [f"{name}_{what}" for name in annotations.skeleton.keypoints for what in per_keypoint]
     text = StringIO()
-    rows = csv.DictWriter(text, [*_PICTURE, *_PERSON, *columns], lineterminator="\n")
+    rows = csv.DictWriter(text, [*_IMAGE, *_PERSON, *columns], lineterminator="\n")
     rows.writeheader()
-    for picture in annotations.pictures:
-        own = _picture_cells(picture)
-        rows.writerows(
-            {**own, **_person_cells(person), **_keypoint_cells(person, columns)} for person in picture.people
-        )
-        if not picture.people:
+    for image in annotations.images:
+        own = _image_cells(image)
+        rows.writerows({**own, **_person_cells(person), **_keypoint_cells(person, columns)} for person in image.people)
+        if not image.people:
             rows.writerow(own)
     return text.getvalue()
 
 
-def _picture_cells(picture: AnnotatedPicture) -> dict[str, Any]:
-    width, height = ("", "") if picture.size_wh == SIZE_UNKNOWN else picture.size_wh
-    return dict(zip(_PICTURE, (picture.file_name, picture.id, width, height, picture.crowd_index), strict=True))
+def _image_cells(image: AnnotatedImage) -> dict[str, Any]:
+    width, height = ("", "") if image.size_wh == SIZE_UNKNOWN else image.size_wh
+    return dict(zip(_IMAGE, (image.file_name, image.id, width, height, image.crowd_index), strict=True))
 
 
 def _person_cells(person: Person) -> dict[str, Any]:
@@ -62,9 +60,7 @@ def _keypoint_cells(person: Person, columns: Sequence[str]) -> dict[str, Any]:
     return dict(zip(columns, (cell for keypoint in cells for cell in keypoint), strict=True))
 
 
-def read_csv(
-    text: str, own: Sequence[Skeleton], called: str, report: Report
-) -> tuple[Skeleton, list[AnnotatedPicture]]:
+def read_csv(text: str, own: Sequence[Skeleton], called: str, report: Report) -> tuple[Skeleton, list[AnnotatedImage]]:
     """Reads people from CSV; the keypoints are those that have an `_x` column, in its order.
 
     Args:
@@ -89,25 +85,25 @@ def read_csv(
     if missing or not names:
         raise AnnotationError(f"not a table of people: it has no column {', '.join(missing or ['NAME_x'])}")
     skeleton = skeleton_of(names, {len(names)}, None, own, called)
-    pictures: dict[int, AnnotatedPicture] = {}
+    images: dict[int, AnnotatedImage] = {}
     people: dict[int, list[Person]] = {}
     for number, row in enumerate(listed, 2):
         with entry(report, f"line {number}"):
             if None in row or None in row.values():
                 raise AnnotationError(f"has another number of cells than the {len(header)} columns")
-            picture = _picture(row)
-            before = pictures.setdefault(picture.id, picture)
-            if before.file_name != picture.file_name:
-                raise AnnotationError(f"image_id {picture.id} is {before.file_name} already, not {picture.file_name}")
+            image = _image(row)
+            before = images.setdefault(image.id, image)
+            if before.file_name != image.file_name:
+                raise AnnotationError(f"image_id {image.id} is {before.file_name} already, not {image.file_name}")
             if row.get("person_id"):
-                people.setdefault(picture.id, []).append(_person(row, names))
-    return skeleton, [replace(each, people=tuple(people.get(each.id, ()))) for each in pictures.values()]
+                people.setdefault(image.id, []).append(_person(row, names))
+    return skeleton, [replace(each, people=tuple(people.get(each.id, ()))) for each in images.values()]
 
 
-def _picture(row: Mapping[str, str]) -> AnnotatedPicture:
+def _image(row: Mapping[str, str]) -> AnnotatedImage:
     size_wh = int(row.get("width") or 0), int(row.get("height") or 0)
     index = row.get("crowd_index")
-    return AnnotatedPicture(
+    return AnnotatedImage(
         int(row["image_id"]), inner_path(row["file_name"]), size_wh, (), float(index) if index else None
     )
 

@@ -25,7 +25,7 @@ from rsgnet.data.quick_warp import quick_warp
 from rsgnet.files import replacing
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region, flip_affine, invert_affine
 from rsgnet.heatmaps import heatmap_affine
-from rsgnet.pictures import Picture
+from rsgnet.images import RGBImage
 from rsgnet.skeletons import skeleton_named
 
 _REACH = 3  # of the widening Gaussian, in its standard deviations
@@ -53,13 +53,13 @@ class Teacher:
         name: Its file or name, for messages.
         open: Opens the network.
         paddings: By how much its crops grow beyond the box; the heatmaps of all are averaged.
-        mirrored: Whether it looks at mirrored crops, too.
+        mirrored_crops: Whether it looks at mirrored crops, too.
     """
 
     name: str
     open: Callable[[], Network]
     paddings: tuple[float, ...] = (1.25,)
-    mirrored: bool = True
+    mirrored_crops: bool = True
 
 
 class TeacherHeatmaps:
@@ -124,7 +124,7 @@ class _Frame:
 
 
 def compute_teacher_heatmaps(
-    teacher: Teacher, network: Network, people: Sequence[tuple[Floats, Callable[[], Picture]]], folder: Path
+    teacher: Teacher, network: Network, people: Sequence[tuple[Floats, Callable[[], RGBImage]]], folder: Path
 ) -> Path:
     """Looks at everyone, unless the folder holds the result already.
 
@@ -138,7 +138,7 @@ def compute_teacher_heatmaps(
         The file: (N, K, 2 h, 2 w) heights in 255ths.
     """
     boxes = np.array([box for box, _ in people])
-    key = hashlib.sha256(repr((teacher.name, teacher.paddings, teacher.mirrored)).encode() + boxes.tobytes())
+    key = hashlib.sha256(repr((teacher.name, teacher.paddings, teacher.mirrored_crops)).encode() + boxes.tobytes())
     path = folder / f"teacher-{key.hexdigest()[:12]}.npy"
     if path.is_file():
         return path
@@ -155,7 +155,7 @@ def compute_teacher_heatmaps(
 
 
 def _looked_at(
-    teacher: Teacher, network: Network, box_xywh: Floats, image: Picture, frame: _Frame
+    teacher: Teacher, network: Network, box_xywh: Floats, image: RGBImage, frame: _Frame
 ) -> NDArray[np.float32]:
     """(K, H, W) the mean of a teacher's heatmaps over its crops of one person, on the frame; 0 beyond all crops."""
     crop = network.config.crop
@@ -165,7 +165,7 @@ def _looked_at(
     seen = []
     for padding in teacher.paddings:
         straight = _crop_affine(box_xywh, crop, padding)
-        for mirrored in (False, True)[: 1 + teacher.mirrored]:
+        for mirrored in (False, True)[: 1 + teacher.mirrored_crops]:
             affine = compose_affine(flip_affine(crop.size_wh[0]), straight) if mirrored else straight
             heatmaps = torch.from_numpy(network(quick_warp(image, affine, crop.size_wh)[None])[0])
             source = compose_affine(to_cells, compose_affine(affine, to_image))

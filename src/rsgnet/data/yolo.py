@@ -1,4 +1,4 @@
-"""YOLO pose data sets as they are read: a data.yaml, and for each folder of pictures one of labels in their shares."""
+"""YOLO pose data sets as they are read: a data.yaml, and for each folder of images one of labels in their shares."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import yaml
 from rsgnet.bounded import read_bounded
 from rsgnet.data.findings import Report, entry, inner_path
 from rsgnet.data.keypoint_names import skeleton_of
-from rsgnet.data.people import AnnotatedPicture, Person, area_of
+from rsgnet.data.people import AnnotatedImage, Person, area_of
 from rsgnet.errors import AnnotationError
-from rsgnet.pictures import PICTURE_SUFFIXES, picture_size
+from rsgnet.images import IMAGE_SUFFIXES, image_size
 from rsgnet.skeletons import Skeleton
 
 _SPLITS = ("train", "val", "test")
-_LARGEST_TEXT = 2**24  # bytes, of one picture's labels or a list of pictures
+_LARGEST_TEXT = 2**24  # bytes, of one image's labels or a list of images
 
 
 class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
@@ -31,13 +31,11 @@ class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
         return super().compose_node(parent, index)
 
 
-def read_yolo(
-    path: Path, split: str, own: Sequence[Skeleton], report: Report
-) -> tuple[Skeleton, list[AnnotatedPicture]]:
+def read_yolo(path: Path, split: str, own: Sequence[Skeleton], report: Report) -> tuple[Skeleton, list[AnnotatedImage]]:
     """Reads one split of a YOLO pose data set.
 
-    Pictures are numbered from 1 in the order of their names, people in the order of pictures and lines. Of several
-    classes the one named `person` is read, or all where none is. Sizes are those of the picture files. A line with one
+    Images are numbered from 1 in the order of their names, people in the order of images and lines. Of several
+    classes the one named `person` is read, or all where none is. Sizes are those of the image files. A line with one
     number more is a result, as YOLO saves them: the third number of each keypoint and the last one are scores.
 
     Args:
@@ -59,21 +57,21 @@ def read_yolo(
     if len(skeleton) != shape[0]:
         raise AnnotationError(f"kpt_shape says {shape[0]} keypoints, kpt_names names {len(skeleton)}")
     wanted, numbers = _person_classes(settings.get("names")), count(1)
-    pictures: list[AnnotatedPicture] = []
-    for name in _pictures_of(root, settings, split):
+    images: list[AnnotatedImage] = []
+    for name in _images_of(root, settings, split):
         with entry(report, name):
-            size_wh = picture_size(root / inner_path(name))
+            size_wh = image_size(root / inner_path(name))
             people = []
             for line, fields in enumerate(_lines(root / label_file(name)), 1):
                 with entry(report, f"{label_file(name)} line {line}"):
                     if wanted is None or int(fields[0]) in wanted:
                         people.append(_person(next(numbers), fields, shape, size_wh))
-            pictures.append(AnnotatedPicture(len(pictures) + 1, name, size_wh, tuple(people)))
-    return skeleton, pictures
+            images.append(AnnotatedImage(len(images) + 1, name, size_wh, tuple(people)))
+    return skeleton, images
 
 
 def yolo_root(path: Path) -> Path:
-    """The folder that the pictures of a data.yaml are relative to: its `path`, or its own folder.
+    """The folder that the images of a data.yaml are relative to: its `path`, or its own folder.
 
     Raises:
         AnnotationError: data.yaml is broken or its `path` does not exist.
@@ -121,7 +119,7 @@ def _person_classes(names: object) -> frozenset[int] | None:
     return frozenset(number for number, name in listed.items() if name == "person") or None
 
 
-def _pictures_of(root: Path, settings: Mapping[str, Any], split: str) -> list[str]:
+def _images_of(root: Path, settings: Mapping[str, Any], split: str) -> list[str]:
     present = [name for name in _SPLITS if settings.get(name)]
     split = split or (present[0] if len(present) == 1 else "")
     if split not in present:
@@ -131,21 +129,21 @@ def _pictures_of(root: Path, settings: Mapping[str, Any], split: str) -> list[st
         )
     places = settings[split] if isinstance(settings[split], list) else [settings[split]]
     if not all(isinstance(place, str) for place in places):
-        raise AnnotationError(f"{split} must be a folder, a .txt list of pictures, or several of these")
-    return sorted({name for place in places for name in _pictures_at(root, _inside(place))})
+        raise AnnotationError(f"{split} must be a folder, a .txt list of images, or several of these")
+    return sorted({name for place in places for name in _images_at(root, _inside(place))})
 
 
-def _pictures_at(root: Path, place: str) -> Iterator[str]:
+def _images_at(root: Path, place: str) -> Iterator[str]:
     if (root / place).is_dir():
         for file in (root / place).rglob("*"):
-            if file.suffix.lower() in PICTURE_SUFFIXES:
+            if file.suffix.lower() in IMAGE_SUFFIXES:
                 yield file.relative_to(root).as_posix()
     elif place.endswith(".txt"):
         for line in _text(root / place).split("\n"):
             if line.strip():
                 yield PurePosixPath(line.strip()).as_posix()
     else:
-        raise AnnotationError(f"{place} is neither a folder of pictures nor a .txt list of them")
+        raise AnnotationError(f"{place} is neither a folder of images nor a .txt list of them")
 
 
 def label_file(name: str) -> str:

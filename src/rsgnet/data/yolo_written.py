@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedPicture, Annotations, Person
+from rsgnet.data.people import SIZE_UNKNOWN, AnnotatedImage, Annotations, Person
 from rsgnet.data.yolo import label_file
 from rsgnet.errors import AnnotationError
 from rsgnet.files import write_text
@@ -21,31 +21,31 @@ from rsgnet.skeletons import Skeleton
 SETTINGS_FILE = "data.yaml"
 
 
-def write_yolo(annotations: Annotations, out: Path, split: str, pictures: Path | None, scored: bool) -> Path:
+def write_yolo(annotations: Annotations, out: Path, split: str, images: Path | None, scored: bool) -> Path:
     """Writes one split: `labels/SPLIT`, `images/SPLIT` and the split's line in data.yaml; other splits stay.
 
     Args:
-        annotations: People in pictures whose sizes are known. Regions of crowds are left out.
+        annotations: People in images whose sizes are known. Regions of crowds are left out.
         out: The data set's folder.
         split: train, val or test.
-        pictures: Where the pictures are linked from, or copied where links cannot be; None leaves them to be put there.
+        images: Where the images are linked from, or copied where links cannot be; None leaves them to be put there.
         scored: Whether lines end with the person's score and have scores for visibilities, as YOLO's own results; else
-            boxes are clipped to the picture and keypoints beyond it left out, as training asks.
+            boxes are clipped to the image and keypoints beyond it left out, as training asks.
 
     Returns:
         `data.yaml`.
 
     Raises:
-        AnnotationError: A picture's size is not known, two pictures would share a label file, a picture is missing, or
+        AnnotationError: An image's size is not known, two images would share a label file, an image is missing, or
             the folder holds a data set of other keypoints.
     """
     settings = _settings(out / SETTINGS_FILE, annotations.skeleton, split)
-    lines = {_place(picture, split): _lines(picture, scored) for picture in annotations.pictures}
-    if len({label_file(place) for place in lines}) < len(annotations.pictures):
-        raise AnnotationError(f"{annotations.path}: pictures that differ in their suffix only would share labels")
-    if pictures is not None:
-        for picture in annotations.pictures:
-            _put(pictures / picture.file_name, out / _place(picture, split))
+    lines = {_place(image, split): _lines(image, scored) for image in annotations.images}
+    if len({label_file(place) for place in lines}) < len(annotations.images):
+        raise AnnotationError(f"{annotations.path}: images that differ in their suffix only would share labels")
+    if images is not None:
+        for image in annotations.images:
+            _put(images / image.file_name, out / _place(image, split))
     for place, told in lines.items():
         write_text(out / label_file(place), "".join(f"{line}\n" for line in told))
     write_text(out / SETTINGS_FILE, yaml.safe_dump(settings, sort_keys=False, default_flow_style=None))
@@ -66,14 +66,14 @@ def _settings(path: Path, skeleton: Skeleton, split: str) -> dict[str, Any]:
     return {**before, split: f"images/{split}", **wanted}
 
 
-def _place(picture: AnnotatedPicture, split: str) -> str:
+def _place(image: AnnotatedImage, split: str) -> str:
     folder = f"images/{split}/"
-    return picture.file_name if picture.file_name.startswith(folder) else folder + picture.file_name
+    return image.file_name if image.file_name.startswith(folder) else folder + image.file_name
 
 
 def _put(source: Path, target: Path) -> None:
     if not source.is_file():
-        raise AnnotationError(f"{source}: no such picture")
+        raise AnnotationError(f"{source}: no such image")
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and target.samefile(source):
         return
@@ -84,11 +84,11 @@ def _put(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _lines(picture: AnnotatedPicture, scored: bool) -> list[str]:
-    if picture.size_wh == SIZE_UNKNOWN:
-        raise AnnotationError(f"{picture.file_name}: its size is not known; name the folder of the pictures")
-    people = (person for person in picture.people if not person.is_crowd)
-    size_wh = np.array(picture.size_wh, np.float64)
+def _lines(image: AnnotatedImage, scored: bool) -> list[str]:
+    if image.size_wh == SIZE_UNKNOWN:
+        raise AnnotationError(f"{image.file_name}: its size is not known; name the folder of the images")
+    people = (person for person in image.people if not person.is_crowd)
+    size_wh = np.array(image.size_wh, np.float64)
     return [_line(_result(person, size_wh) if scored else _label(person, size_wh)) for person in people]
 
 
@@ -104,7 +104,7 @@ def _label(person: Person, size_wh: Floats) -> Floats:
 
 
 def inside(person: Person, size_wh: Floats) -> Any:
-    """(K,) which labelled keypoints lie in the picture; YOLO refuses pictures with others."""
+    """(K,) which labelled keypoints lie in the image; YOLO refuses images with others."""
     places = person.keypoints[:, :2]
     return (person.keypoints[:, 2] > 0) & (places >= 0).all(-1) & (places <= size_wh).all(-1)
 

@@ -13,7 +13,7 @@ from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.average_precision import keypoint_figures
 from rsgnet.evaluation.calibration import Reliability, keypoint_claims, reliability
 from rsgnet.evaluation.error_types import ErrorCounts, count_errors
-from rsgnet.evaluation.intervals import Difference, Interval, differences, draw_pictures, drawn_figures, intervals
+from rsgnet.evaluation.intervals import Difference, Interval, differences, draw_images, drawn_figures, intervals
 from rsgnet.evaluation.official import official_evaluator
 from rsgnet.evaluation.protocol import by_level, is_crowdpose
 from rsgnet.evaluation.ranking import Ranking, precision_recall, rank, surest_cut
@@ -33,11 +33,11 @@ class Settings:
         found_by: How the results came about, where that is known.
         protocol: coco or crowdpose.
         skeleton: The keypoints that were compared.
-        pictures: How many pictures the truth has.
+        images: How many images the truth has.
         people: How many people count in them.
         poses: How many poses the results hold.
-        pictures_with_poses: In how many pictures they were found.
-        resamples: How many times the pictures were drawn anew.
+        images_with_poses: In how many images they were found.
+        resamples: How many times the images were drawn anew.
         seed: What the draws began with.
         errors_from_score: Mistakes were counted among poses of at least this score, where F1 at OKS 0.5 is highest.
     """
@@ -47,10 +47,10 @@ class Settings:
     found_by: str
     protocol: str
     skeleton: str
-    pictures: int
+    images: int
     people: int
     poses: int
-    pictures_with_poses: int
+    images_with_poses: int
     resamples: int
     seed: int
     errors_from_score: float | None
@@ -58,13 +58,13 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Another results file on the same pictures.
+    """Another results file on the same images.
 
     Attributes:
         results: The other results' file.
         figures: Its figures, as `evaluate_keypoints` names them.
         differences: By figure, this file's less the other's.
-        errors: Its mistakes on all pictures.
+        errors: Its mistakes on all images.
     """
 
     results: str
@@ -83,7 +83,7 @@ class Assessment:
         intervals: The 95 % interval of each figure that has one.
         precision: (10, 101) precision at each OKS threshold from 0.5 to 0.95, at recalls 0, 0.01, ... 1; NaN where
             there is nobody to measure on.
-        errors: Mistakes on all pictures ("all") and by level.
+        errors: Mistakes on all images ("all") and by level.
         repaired: By kind of mistake, the figures were every such keypoint at its place.
         calibration: Keypoint scores, cut to 0..1, against whether the keypoints are right.
         scores_out_of_range: The share of keypoint scores that had to be cut.
@@ -144,8 +144,8 @@ def assess(
         truth: The annotated people.
         results: The poses.
         protocol: As for `evaluate_keypoints`.
-        other: Other poses of the same pictures to compare them with.
-        resamples: How many times the pictures are drawn anew for the intervals.
+        other: Other poses of the same images to compare them with.
+        resamples: How many times the images are drawn anew for the intervals.
         seed: What the draws begin with.
         found_by: How the poses came about, to be told in the report.
 
@@ -156,7 +156,7 @@ def assess(
         raise RSGNetError(f"expected at least one resample, got {resamples}")
     crowdpose = is_crowdpose(truth, protocol)
     measured = _measure(truth, results, crowdpose)
-    draws = draw_pictures(len(truth.pictures), resamples, seed)
+    draws = draw_images(len(truth.images), resamples, seed)
     scores, right = keypoint_claims(measured.scenes, truth.skeleton)
     return Assessment(
         settings=Settings(
@@ -165,17 +165,17 @@ def assess(
             found_by=found_by,
             protocol="crowdpose" if crowdpose else "coco",
             skeleton=truth.skeleton.name,
-            pictures=len(truth.pictures),
+            images=len(truth.images),
             people=int(measured.ranking.people.sum()),
             poses=len(results),
-            pictures_with_poses=len(set(results.image_ids.tolist())),
+            images_with_poses=len(set(results.image_ids.tolist())),
             resamples=resamples,
             seed=seed,
             errors_from_score=measured.cut if np.isfinite(measured.cut) else None,
         ),
         figures=measured.figures,
         intervals=intervals(drawn_figures(measured.ranking, draws)),
-        precision=precision_recall(measured.ranking, np.ones((1, len(truth.pictures)), np.int64))[0][0],
+        precision=precision_recall(measured.ranking, np.ones((1, len(truth.images)), np.int64))[0][0],
         errors=measured.errors,
         repaired=figures_repaired(truth, measured.scenes, crowdpose),
         calibration=reliability(scores.clip(0, 1), right),

@@ -14,7 +14,7 @@ from rsgnet.evaluation.results import Results, ResultsSource, read_box_results, 
 from rsgnet.geometry import box_iou, xywh_to_xyxy
 
 _OVERLAPPING_IOU = 0.3
-_BOXES_PER_PICTURE = 100
+_BOXES_PER_IMAGE = 100
 
 
 def evaluate_keypoints(
@@ -30,7 +30,7 @@ def evaluate_keypoints(
             Both take the falloffs of the annotations' skeleton.
 
     Returns:
-        AP, AP50, AP75, AR, AR50, AR75 over everyone, APM, APL, ARM, ARL by size, and where pictures have a crowdIndex
+        AP, AP50, AP75, AR, AR50, AR75 over everyone, APM, APL, ARM, ARL by size, and where images have a crowdIndex
         AP_easy (below 0.2), AP_medium (below 0.8), AP_hard (the rest) and AP_medium_hard (both upper levels together).
         Each in 0..1, or -1 where there is no labelled person to measure it on.
 
@@ -51,7 +51,7 @@ def keypoint_figures(evaluator: Any, truth: Annotations) -> dict[str, float]:
 
 def overall_figures(evaluator: Any, truth: Annotations) -> dict[str, float]:
     """Of these those that COCO's own tool gives: over everyone and by size."""
-    everyone = accumulate(evaluator, truth.pictures)
+    everyone = accumulate(evaluator, truth.images)
     return {
         "AP": mean_measured(everyone["precision"][:, :, :, 0]),
         "AP50": mean_measured(everyone["precision"][0, :, :, 0]),
@@ -69,16 +69,16 @@ def overall_figures(evaluator: Any, truth: Annotations) -> dict[str, float]:
 def figures_by_level(evaluator: Any, truth: Annotations) -> dict[str, float]:
     """Of these those by level of crowding."""
     figures = {}
-    for level, rows in by_level([level_of(picture) for picture in truth.pictures]).items():
-        pictures = [truth.pictures[row] for row in rows]
-        figures[f"AP_{level}"] = mean_measured(accumulate(evaluator, pictures, EVERY_SIZE)["precision"])
+    for level, rows in by_level([level_of(image) for image in truth.images]).items():
+        images = [truth.images[row] for row in rows]
+        figures[f"AP_{level}"] = mean_measured(accumulate(evaluator, images, EVERY_SIZE)["precision"])
     return figures
 
 
 def box_average_precision(annotations: str | Path, results: ResultsSource) -> dict[str, float]:
     """Scores person boxes against annotated people, those without keypoint labels included.
 
-    Boxes about groups (`iscrowd`) neither count nor cost. At most the 100 highest-scored boxes of a picture count.
+    Boxes about groups (`iscrowd`) neither count nor cost. At most the 100 highest-scored boxes of an image count.
 
     Args:
         annotations: COCO-format keypoint file.
@@ -93,7 +93,7 @@ def box_average_precision(annotations: str | Path, results: ResultsSource) -> di
     """
     truth = read_annotations(annotations)
     boxes = read_box_results(results, truth)
-    everyone = accumulate(official_evaluator(truth, boxes, "bbox"), truth.pictures)
+    everyone = accumulate(official_evaluator(truth, boxes, "bbox"), truth.images)
     return {
         "box_AP": mean_measured(everyone["precision"][:, :, :, 0, -1]),
         "box_AP50": mean_measured(everyone["precision"][0, :, :, 0, -1]),
@@ -105,15 +105,15 @@ def box_average_precision(annotations: str | Path, results: ResultsSource) -> di
 
 def _overlapping_recall(truth: Annotations, results: Results) -> float:
     found = overlapping = 0
-    for picture in truth.pictures:
-        people = xywh_to_xyxy(np.array([person.box_xywh for person in picture.people if not person.is_crowd]))
+    for image in truth.images:
+        people = xywh_to_xyxy(np.array([person.box_xywh for person in image.people if not person.is_crowd]))
         if len(people) < 2:
             continue
         among = box_iou(people, people)
         np.fill_diagonal(among, 0.0)
         counted = (among > _OVERLAPPING_IOU).any(1)
-        rows = np.flatnonzero(results.image_ids == picture.id)
-        rows = rows[np.argsort(-results.scores[rows], kind="stable")][:_BOXES_PER_PICTURE]
+        rows = np.flatnonzero(results.image_ids == image.id)
+        rows = rows[np.argsort(-results.scores[rows], kind="stable")][:_BOXES_PER_IMAGE]
         matched = _greedy_matches(box_iou(xywh_to_xyxy(results.values[rows]), people))
         found += int((matched & counted).sum())
         overlapping += int(counted.sum())

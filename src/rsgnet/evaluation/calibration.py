@@ -72,7 +72,7 @@ def keypoint_claims(scenes: Sequence[Scene], skeleton: Skeleton) -> tuple[Floats
     in `error_types.count_errors`, whatever they score.
 
     Args:
-        scenes: The pictures.
+        scenes: The images.
         skeleton: The keypoints of their people.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Where two results lists differ: picture by picture, person by person, without any truth."""
+"""Where two results lists differ: image by image, person by person, without any truth."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsgnet.data.annotations import AnnotatedPicture, Annotations, Person
+from rsgnet.data.annotations import AnnotatedImage, Annotations, Person
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats
 from rsgnet.poses import oks
@@ -18,7 +18,7 @@ _SAME_PERSON_OKS = 0.1  # pairs that are less alike are two people
 
 @dataclass(frozen=True)
 class Pair:
-    """One person of a picture.
+    """One person of an image.
 
     Attributes:
         first: An index into the first's people, None where only the second found them.
@@ -34,11 +34,11 @@ class Pair:
 
 
 @dataclass(frozen=True, eq=False)
-class PictureDifference:
-    """How two results differ in a picture.
+class ImageDifference:
+    """How two results differ in an image.
 
     Attributes:
-        file_name: The picture.
+        file_name: The image.
         first: The first's people, surest first.
         second: The second's.
         pairs: Everyone, those who differ most first.
@@ -55,20 +55,20 @@ class PictureDifference:
         return sum(pair.difference for pair in self.pairs)
 
 
-def most_different(first: Annotations, second: Annotations, threshold: float = 0.0) -> list[PictureDifference]:
-    """The pictures of two results, those that differ most first.
+def most_different(first: Annotations, second: Annotations, threshold: float = 0.0) -> list[ImageDifference]:
+    """The images of two results, those that differ most first.
 
     People are matched one to one, the most alike first, from OKS 0.1 on; keypoints weigh by the mean of both scores,
     the area is the mean of what both boxes give. A pair differs by 1 - OKS, who is found by one only by 1; each times
-    the person's score (the mean of a pair's); a picture's measure is the sum.
+    the person's score (the mean of a pair's); an image's measure is the sum.
 
     Args:
         first: Found people, as `read_found_people` reads them.
-        second: Others in the same pictures.
+        second: Others in the same images.
         threshold: People who score less are left out.
 
     Raises:
-        AnnotationError: Their skeletons differ, or they share no picture.
+        AnnotationError: Their skeletons differ, or they share no image.
     """
     if first.skeleton.keypoints != second.skeleton.keypoints:
         raise AnnotationError(
@@ -76,7 +76,7 @@ def most_different(first: Annotations, second: Annotations, threshold: float = 0
         )
     one, other = _by_name(first), _by_name(second)
     if not one.keys() & other.keys() and one and other:
-        raise AnnotationError(f"{first.path} and {second.path} share no picture")
+        raise AnnotationError(f"{first.path} and {second.path} share no image")
     found = [
         _difference(name, _surest(one.get(name), threshold), _surest(other.get(name), threshold), first.skeleton)
         for name in {**one, **other}
@@ -84,18 +84,18 @@ def most_different(first: Annotations, second: Annotations, threshold: float = 0
     return sorted(found, key=lambda each: -each.measure)
 
 
-def _by_name(found: Annotations) -> dict[str, AnnotatedPicture]:
-    return {picture.file_name: picture for picture in found.pictures}
+def _by_name(found: Annotations) -> dict[str, AnnotatedImage]:
+    return {image.file_name: image for image in found.images}
 
 
-def _surest(picture: AnnotatedPicture | None, threshold: float) -> tuple[Person, ...]:
-    people = [person for person in picture.people if person.sureness >= threshold] if picture else []
+def _surest(image: AnnotatedImage | None, threshold: float) -> tuple[Person, ...]:
+    people = [person for person in image.people if person.sureness >= threshold] if image else []
     return tuple(sorted(people, key=lambda person: person.sureness, reverse=True))
 
 
 def _difference(
     name: str, first: tuple[Person, ...], second: tuple[Person, ...], skeleton: Skeleton
-) -> PictureDifference:
+) -> ImageDifference:
     alike = _alike(first, second, skeleton)
     pairs = []
     left, right = set(range(len(first))), set(range(len(second)))
@@ -108,7 +108,7 @@ def _difference(
             right.remove(column)
     pairs += [Pair(row, None, first[row].sureness, first[row].sureness) for row in sorted(left)]
     pairs += [Pair(None, column, second[column].sureness, second[column].sureness) for column in sorted(right)]
-    return PictureDifference(name, first, second, tuple(sorted(pairs, key=lambda pair: -pair.difference)))
+    return ImageDifference(name, first, second, tuple(sorted(pairs, key=lambda pair: -pair.difference)))
 
 
 def _alike(first: Sequence[Person], second: Sequence[Person], skeleton: Skeleton) -> Floats:

@@ -79,7 +79,7 @@ def count_errors(scenes: Sequence[Scene], skeleton: Skeleton, least_score: float
     have been put on them, groups excepted.
 
     Args:
-        scenes: The pictures.
+        scenes: The images.
         skeleton: The keypoints of their people.
         least_score: Poses that score less are left out as not meant; `ranking.surest_cut` gives a cut that is fair to
             any tool's scores. All of them count by default.
@@ -91,9 +91,9 @@ def keypoint_kinds(pose_xy: Floats, person: int, scene: Scene, skeleton: Skeleto
     """(K,) which of KEYPOINT_KINDS each keypoint is, were it labelled.
 
     Args:
-        pose_xy: (K, 2) the pose, in picture pixels.
+        pose_xy: (K, 2) the pose, in image pixels.
         person: Index of the person in the scene that the pose is matched to.
-        scene: The picture.
+        scene: The image.
         skeleton: The keypoints of its people.
     """
     flip = skeleton.flip_indices

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from rsgnet.data.annotations import (
-    AnnotatedPicture,
+    AnnotatedImage,
     Annotations,
     Person,
     file_and_split,
-    pictures_folder,
+    images_folder,
     read_as_given,
 )
 from rsgnet.data.coco import coco_content, coco_results
@@ -28,7 +28,7 @@ from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.found_people import CARRIED, read_entries, read_found_people
 from rsgnet.evaluation.frames import FRAMES_SUFFIX
 from rsgnet.files import write_text
-from rsgnet.pictures import picture_size
+from rsgnet.images import image_size
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Form:
         loses: What no file of it holds.
         scored: Whether it holds scores, so that no threshold turns them into labels first.
         crowds: Whether it holds regions of crowds.
-        sized: Whether it asks for the sizes of the pictures.
+        sized: Whether it asks for the sizes of the images.
         boxed: Whether it holds people without a labelled keypoint.
     """
 
@@ -53,7 +53,7 @@ class Form:
 FORMS = {
     "coco": Form("scores; a skeleton's sigmas", crowds=True),
     "coco-results": Form(
-        "which labels are hidden; people's ids and areas; pictures without people, and sizes", scored=True, boxed=False
+        "which labels are hidden; people's ids and areas; images without people, and sizes", scored=True, boxed=False
     ),
     "yolo": Form("scores; ids, areas, crowd indices; a skeleton's edges and sigmas", sized=True),
     "yolo-results": Form(
@@ -76,13 +76,13 @@ class Converted:
 
     Attributes:
         path: The file; of YOLO data.yaml.
-        pictures: How many pictures.
+        images: How many images.
         people: How many people.
         losses: What the format cannot hold, and what of this was left out, a line each.
     """
 
     path: Path
-    pictures: int
+    images: int
     people: int
     losses: tuple[str, ...]
 
@@ -92,7 +92,7 @@ def convert(
     out: Path,
     form: str,
     *,
-    pictures: Path | None = None,
+    images: Path | None = None,
     listed_in: Path | None = None,
     threshold: float = 0.2,
     split: str = "train",
@@ -103,9 +103,9 @@ def convert(
         source: Labels as `read_annotations` takes them, a COCO keypoint results list, or a poses.jsonl.
         out: The file to write; of YOLO the folder.
         form: One of FORMS.
-        pictures: The pictures' folder, for sizes that the source does not give and for YOLO's `images`; where None, as
+        images: The images' folder, for sizes that the source does not give and for YOLO's `images`; where None, as
             the labels say, if that exists.
-        listed_in: Labels that list the pictures of results that name them by ids alone.
+        listed_in: Labels that list the images of results that name them by ids alone.
         threshold: Where scores become labels, keypoints that score less are not labelled.
         split: Of YOLO: train, val or test.
 
@@ -119,14 +119,14 @@ def convert(
         raise RSGNetError(f"--split {split}: expected train, val or test")
     left_out: Counter[str] = Counter()
     people = _read(source, listed_in, left_out)
-    folder = pictures or pictures_folder(source)
+    folder = images or images_folder(source)
     if FORMS[form].sized:
         people = _sized(people, folder)
     people = _fitting(people, form, threshold, left_out)
     path = _written(people, out, form, split, folder if folder.is_dir() else None)
     told = tuple(f"left out: {number} {what}" for what, number in left_out.items() if number)
-    count = sum(len(picture.people) for picture in people.pictures)
-    return Converted(path, len(people.pictures), count, (f"{form} cannot hold: {FORMS[form].loses}", *told))
+    count = sum(len(image.people) for image in people.images)
+    return Converted(path, len(people.images), count, (f"{form} cannot hold: {FORMS[form].loses}", *told))
 
 
 def _read(source: Path, listed_in: Path | None, left_out: Counter[str]) -> Annotations:
@@ -140,21 +140,21 @@ def _read(source: Path, listed_in: Path | None, left_out: Counter[str]) -> Annot
 
 
 def _sized(people: Annotations, folder: Path) -> Annotations:
-    def known(picture: AnnotatedPicture) -> AnnotatedPicture:
-        if picture.size_wh != SIZE_UNKNOWN:
-            return picture
-        return replace(picture, size_wh=picture_size(folder / picture.file_name))
+    def known(image: AnnotatedImage) -> AnnotatedImage:
+        if image.size_wh != SIZE_UNKNOWN:
+            return image
+        return replace(image, size_wh=image_size(folder / image.file_name))
 
-    return replace(people, pictures=tuple(map(known, people.pictures)))
+    return replace(people, images=tuple(map(known, people.images)))
 
 
 def _fitting(people: Annotations, form: str, threshold: float, left_out: Counter[str]) -> Annotations:
     """The people that a format holds, as it holds them; counts what it does not."""
     wanted = FORMS[form]
 
-    def of(picture: AnnotatedPicture) -> AnnotatedPicture:
+    def of(image: AnnotatedImage) -> AnnotatedImage:
         kept = []
-        for person in picture.people:
+        for person in image.people:
             if person.is_crowd and not wanted.crowds:
                 left_out["regions of crowds"] += 1
             elif not person.labelled and not wanted.boxed:
@@ -162,15 +162,15 @@ def _fitting(people: Annotations, form: str, threshold: float, left_out: Counter
             else:
                 kept.append(person if wanted.scored else _as_label(person, threshold, left_out))
         if form == "yolo":
-            size_wh = np.array(picture.size_wh, np.float64)
+            size_wh = np.array(image.size_wh, np.float64)
             beyond = sum(person.labelled - int(inside(person, size_wh).sum()) for person in kept)
-            left_out["keypoints beyond the picture"] += beyond
-        return replace(picture, people=tuple(kept))
+            left_out["keypoints beyond the image"] += beyond
+        return replace(image, people=tuple(kept))
 
-    pictures = tuple(map(of, people.pictures))
+    images = tuple(map(of, people.images))
     if form == "coco-results":
-        pictures = tuple(picture for picture in pictures if picture.people)
-    return replace(people, pictures=pictures)
+        images = tuple(image for image in images if image.people)
+    return replace(people, images=images)
 
 
 def _as_label(person: Person, threshold: float, left_out: Counter[str]) -> Person:

@@ -1,4 +1,4 @@
-"""Keypoint results as people in pictures, also where no labels stand beside them."""
+"""Keypoint results as people in images, also where no labels stand beside them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rsgnet.data.annotations import SKELETON_FILE, AnnotatedPicture, Annotations, Person, load_json, read_as_given
+from rsgnet.data.annotations import SKELETON_FILE, AnnotatedImage, Annotations, Person, load_json, read_as_given
 from rsgnet.data.findings import inner_path, refuse
 from rsgnet.data.keypoint_names import skeleton_of
 from rsgnet.data.people import SIZE_UNKNOWN, area_of
@@ -26,7 +26,7 @@ CARRIED = {"image_id", "file_name", "category_id", "keypoints", "score", "bbox",
 def read_entries(path: Path) -> Any:
     """What a file of results lists: COCO's JSON as it is; of a poses.jsonl everyone in every frame.
 
-    A frame is a picture of its own: number 12 of `walks/clip.mp4` is `walks/clip/000012.jpg`. Frames without anybody
+    A frame is an image of its own: number 12 of `walks/clip.mp4` is `walks/clip/000012.jpg`. Frames without anybody
     are not listed.
 
     Raises:
@@ -44,19 +44,19 @@ def _of_frame(content: Any) -> list[dict[str, Any]]:
 
 
 def read_found_people(path: Path, listed_in: Path | None = None) -> Annotations:
-    """Reads COCO keypoint results, or a poses.jsonl, as pictures with scored people in them, numbered from 1.
+    """Reads COCO keypoint results, or a poses.jsonl, as images with scored people in them, numbered from 1.
 
     Args:
         path: The results, as `read_entries` reads them. Their skeleton is that of `listed_in`, else the one in a
             `skeleton.toml` beside them or the built-in one with their number of keypoints.
-        listed_in: Labels that list the pictures; without them the pictures are those that the results name by
+        listed_in: Labels that list the images; without them the images are those that the results name by
             `file_name`, of unknown size.
 
     Returns:
         People with scores, their boxes as given, else about their keypoints; nobody who is merely labelled.
 
     Raises:
-        AnnotationError: A file is missing or broken, an entry cannot be used, or pictures are named by ids alone.
+        AnnotationError: A file is missing or broken, an entry cannot be used, or images are named by ids alone.
     """
     entries = read_entries(path)
     if not isinstance(entries, list):
@@ -74,19 +74,17 @@ def read_found_people(path: Path, listed_in: Path | None = None) -> Annotations:
         places = np.column_stack([values[:, :2], np.full(len(values), 2.0)])
         person = Person(number, box, places, area_of(box), False, score, values[:, 2])
         people.setdefault(image_id, []).append(person)
-    pictures = tuple(
-        replace(picture, people=tuple(people.get(picture.id, ())), crowd_index=None) for picture in listing.pictures
-    )
-    return Annotations(path, listing.skeleton, pictures)
+    images = tuple(replace(image, people=tuple(people.get(image.id, ())), crowd_index=None) for image in listing.images)
+    return Annotations(path, listing.skeleton, images)
 
 
 def _named_in(entries: Sequence[Any], path: Path) -> Annotations:
-    """The pictures that results name; ids are theirs, else new ones."""
+    """The images that results name; ids are theirs, else new ones."""
     ids: dict[str, int | None] = {}
     for index, entry in enumerate(entries):
         name = entry.get("file_name") if isinstance(entry, Mapping) else None
         if not name:
-            raise AnnotationError(f"{path}: entry {index}: has no file_name; name the labels that list its picture")
+            raise AnnotationError(f"{path}: entry {index}: has no file_name; name the labels that list its image")
         try:
             ids.setdefault(inner_path(name), entry.get("image_id"))
         except AnnotationError as error:
@@ -94,8 +92,8 @@ def _named_in(entries: Sequence[Any], path: Path) -> Annotations:
     taken = {image_id for image_id in ids.values() if image_id is not None}
     unused = (number for number in count(1) if number not in taken)
     numbered = {name: next(unused) if image_id is None else image_id for name, image_id in ids.items()}
-    pictures = tuple(AnnotatedPicture(image_id, name, SIZE_UNKNOWN, ()) for name, image_id in numbered.items())
-    return Annotations(path, _skeleton(entries, path), pictures)
+    images = tuple(AnnotatedImage(image_id, name, SIZE_UNKNOWN, ()) for name, image_id in numbered.items())
+    return Annotations(path, _skeleton(entries, path), images)
 
 
 def _skeleton(entries: Sequence[Any], path: Path) -> Skeleton:

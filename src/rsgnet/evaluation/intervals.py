@@ -1,6 +1,6 @@
-"""How far figures would move with other pictures: bootstrap intervals, and differences between two results.
+"""How far figures would move with other images: bootstrap intervals, and differences between two results.
 
-Pictures are drawn with replacement, as many as there are (a cluster bootstrap: people of one picture depend on each
+Images are drawn with replacement, as many as there are (a cluster bootstrap: people of one image depend on each
 other). An interval is the middle 95 % of the figures of such draws (the percentile method; Efron, 1979).
 """
 
@@ -33,10 +33,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure of two results on the same pictures, the first's less the second's.
+    """One figure of two results on the same images, the first's less the second's.
 
     Attributes:
-        value: On the pictures as they are.
+        value: On the images as they are.
         low: 2.5 % of the draws are below.
         high: 2.5 % of the draws are above.
         better: The share of draws in which the first's figure is the higher one; equal ones count half.
@@ -48,10 +48,10 @@ class Difference:
     better: float
 
 
-def draw_pictures(pictures: int, resamples: int, seed: int = 0) -> NDArray[np.int64]:
-    """(resamples, pictures) how often each picture is drawn, with replacement, in each draw of as many as there are."""
-    drawn = np.random.default_rng(seed).random((resamples, pictures)) * pictures
-    return np.stack([np.bincount(draw, minlength=pictures) for draw in drawn.astype(np.int64)])
+def draw_images(images: int, resamples: int, seed: int = 0) -> NDArray[np.int64]:
+    """(resamples, images) how often each image is drawn, with replacement, in each draw of as many as there are."""
+    drawn = np.random.default_rng(seed).random((resamples, images)) * images
+    return np.stack([np.bincount(draw, minlength=images) for draw in drawn.astype(np.int64)])
 
 
 def drawn_figures(ranking: Ranking, draws: NDArray[np.int64]) -> dict[str, Floats]:
@@ -81,11 +81,11 @@ def intervals(figures: dict[str, Floats]) -> dict[str, Interval]:
 
 
 def differences(first: Ranking, second: Ranking, draws: NDArray[np.int64]) -> dict[str, Difference]:
-    """The difference of each figure between two results, in the same draws of the same pictures.
+    """The difference of each figure between two results, in the same draws of the same images.
 
     Args:
         first: The poses of the first results.
-        second: The others, found in the same pictures.
+        second: The others, found in the same images.
         draws: (B, P) how often each is taken.
 
     Returns:

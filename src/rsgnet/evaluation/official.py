@@ -11,7 +11,7 @@ from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 from faster_coco_eval.faster_eval_api_cpp import COCOevalAccumulate
 
-from rsgnet.data.annotations import AnnotatedPicture, Annotations, Person
+from rsgnet.data.annotations import AnnotatedImage, Annotations, Person
 from rsgnet.data.coco import PERSON_CATEGORY
 from rsgnet.evaluation.protocol import asked_for, oks_area
 from rsgnet.evaluation.results import Results
@@ -23,10 +23,10 @@ NOTHING_TO_MEASURE = -1.0  # as pycocotools: no labelled person in that range of
 
 
 class _Evaluator(COCOeval_faster):  # type: ignore[misc]
-    """The official tool. OKS comes from `similarities`, and pictures are matched once, whichever of them are asked for.
+    """The official tool. OKS comes from `similarities`, and images are matched once, whichever of them are asked for.
 
     Attributes:
-        oks: By picture, found with annotated people.
+        oks: By image, found with annotated people.
         truths: Everyone annotated, as the official tool takes it.
         found: Everything found, likewise.
     """
@@ -36,18 +36,18 @@ class _Evaluator(COCOeval_faster):  # type: ignore[misc]
     found: list[dict[str, Any]]
 
     def _prepare(self) -> None:
-        """Hands both sides over. The official tool first indexes them by picture, for masks that are not here."""
+        """Hands both sides over. The official tool first indexes them by image, for masks that are not here."""
         for dataset, entries in ((self.gt_dataset, self.truths), (self.dt_dataset, self.found)):
             dataset.clean()
             for entry in entries:
                 dataset.append_ref(entry["image_id"], PERSON_CATEGORY, entry)
 
     def computeOks(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803
-        """What the official tool computes here, picture by picture."""
+        """What the official tool computes here, image by image."""
         return self.oks.get(imgId, [])
 
     def matched_once(self) -> tuple[list[Any], Any]:
-        """What came of matching: an entry for each range of sizes and picture, and the parameters it was done by."""
+        """What came of matching: an entry for each range of sizes and image, and the parameters it was done by."""
         if not hasattr(self, "_evalImgs_cpp"):
             self.evaluate()
         return self._evalImgs_cpp, self._paramsEval
@@ -62,9 +62,9 @@ def official_evaluator(truth: Annotations, results: Results, kind: str, crowdpos
         kind: "keypoints" or "bbox".
         crowdpose: Whether CrowdPose's rules hold (`protocol.is_crowdpose`).
     """
-    people = [(picture.id, person) for picture in truth.pictures for person in picture.people]
+    people = [(image.id, person) for image in truth.images for person in image.people]
     # Ids are counted anew from 1: the evaluator takes an id of 0 for "not matched".
-    frame = COCO({"images": [{"id": picture.id} for picture in truth.pictures], "annotations": [], "categories": []})
+    frame = COCO({"images": [{"id": image.id} for image in truth.images], "annotations": [], "categories": []})
     evaluator = _Evaluator(frame, frame, kind, kpt_oks_sigmas=list(truth.skeleton.sigmas), separate_eval=True)
     evaluator.params.catIds = [PERSON_CATEGORY]
     evaluator.truths = [
@@ -76,15 +76,15 @@ def official_evaluator(truth: Annotations, results: Results, kind: str, crowdpos
     return evaluator
 
 
-def accumulate(evaluator: Any, pictures: Iterable[AnnotatedPicture], sizes: slice = _ALL_SIZES) -> dict[str, Any]:
-    """Precision (thresholds, recalls, 1, sizes, limits) and recall (thresholds, 1, sizes, limits) on some pictures.
+def accumulate(evaluator: Any, images: Iterable[AnnotatedImage], sizes: slice = _ALL_SIZES) -> dict[str, Any]:
+    """Precision (thresholds, recalls, 1, sizes, limits) and recall (thresholds, 1, sizes, limits) on some images.
 
     Args:
         evaluator: What matched them.
-        pictures: Which of them count.
+        images: Which of them count.
         sizes: Which of the evaluator's ranges of people's sizes; the first takes everyone.
     """
-    wanted = {picture.id for picture in pictures}
+    wanted = {image.id for image in images}
     if not wanted:
         return {"precision": np.full((10, 101, 1, 4, 1), -1.0), "recall": np.full((10, 1, 4, 1), -1.0)}
     matched, done_by = evaluator.matched_once()

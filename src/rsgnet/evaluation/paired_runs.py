@@ -1,11 +1,11 @@
-"""Networks trained several times from different seeds, held against each other on the same pictures.
+"""Networks trained several times from different seeds, held against each other on the same images.
 
-A network's figure is the mean over its seeds. Two things move it: which pictures it is measured on and which seeds it
-was trained from. Both are drawn anew, a bootstrap of two levels, crossed since every seed saw every picture (Owen,
-2007, "The pigeonhole bootstrap"). In each draw pictures and seeds are the same for the two networks compared:
+A network's figure is the mean over its seeds. Two things move it: which images it is measured on and which seeds it
+was trained from. Both are drawn anew, a bootstrap of two levels, crossed since every seed saw every image (Owen,
+2007, "The pigeonhole bootstrap"). In each draw images and seeds are the same for the two networks compared:
 differences are paired by both. Of n seeds n - 1 are drawn, which makes the variance of a drawn mean that of the mean
 itself (Rao and Wu, 1988); n of n would make it too small by the n-th part, a third with three seeds. Of a single seed
-only the pictures are drawn. Few seeds remain few: where they disagree in sign, an interval that leaves out zero is no
+only the images are drawn. Few seeds remain few: where they disagree in sign, an interval that leaves out zero is no
 proof, so `PairedDifference` tells them one by one and `is_clear` asks for both.
 """
 
@@ -26,7 +26,7 @@ from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
 
 ERROR_SHARES = ("swapped", "inverted", "missed")
-FigureDraws = Mapping[str, Floats]  # (1 + B,) by figure: on the pictures as they are, then of each draw
+FigureDraws = Mapping[str, Floats]  # (1 + B,) by figure: on the images as they are, then of each draw
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class SeedMean:
     """One figure of a network that was trained from several seeds.
 
     Attributes:
-        value: The mean over its seeds, on the pictures as they are.
-        low: 2.5 % of the draws of pictures and seeds are below.
+        value: The mean over its seeds, on the images as they are.
+        low: 2.5 % of the draws of images and seeds are below.
         high: 2.5 % of the draws are above.
         seeds: Of each seed, in their order.
     """
@@ -48,7 +48,7 @@ class SeedMean:
 
 @dataclass(frozen=True)
 class PairedDifference(SeedMean):
-    """One figure of a network less that of another, seed by seed and picture by picture."""
+    """One figure of a network less that of another, seed by seed and image by image."""
 
     @property
     def is_clear(self) -> bool:
@@ -58,15 +58,15 @@ class PairedDifference(SeedMean):
 
 
 def run_figures(scenes: Sequence[Scene], skeleton: Skeleton, draws: NDArray[np.int64]) -> dict[str, Floats]:
-    """Everything that is compared, of one run, in draws of the pictures.
+    """Everything that is compared, of one run, in draws of the images.
 
     Args:
         scenes: The run's poses beside the truth.
         skeleton: The keypoints of their people.
-        draws: (B, P) how often each picture is taken.
+        draws: (B, P) how often each image is taken.
 
     Returns:
-        (1 + B,) by figure, the pictures as they are first: average precision and recall as `drawn_figures` names them;
+        (1 + B,) by figure, the images as they are first: average precision and recall as `drawn_figures` names them;
         "swapped", "inverted", "missed" and, by level, "swapped_hard" and so on: shares of the labelled keypoints of
         people with a pose, as `error_types` counts them among poses of at least the run's own surest cut, which is not
         drawn anew. NaN where nobody is there to measure on.
@@ -83,7 +83,7 @@ def run_figures(scenes: Sequence[Scene], skeleton: Skeleton, draws: NDArray[np.i
 
 
 def _error_shares(counts: Sequence[ErrorCounts], draws: NDArray[np.int64]) -> dict[str, Floats]:
-    """(B,) the share of each of ERROR_SHARES where each picture is taken as often as it was drawn."""
+    """(B,) the share of each of ERROR_SHARES where each image is taken as often as it was drawn."""
     keypoints = draws @ np.array([each.keypoints for each in counts], np.float64)
     wrong = {kind: draws @ np.array([getattr(each, kind) for each in counts], np.float64) for kind in ERROR_SHARES}
     with np.errstate(invalid="ignore"):
@@ -98,7 +98,7 @@ def draw_seeds(seeds: int, resamples: int, seed: int = 0) -> Floats:
 
 
 def seed_means(runs: Sequence[FigureDraws], weights: Floats) -> dict[str, SeedMean]:
-    """The figures of a network: their mean over its seeds, and how far draws of pictures and seeds move it.
+    """The figures of a network: their mean over its seeds, and how far draws of images and seeds move it.
 
     Args:
         runs: `run_figures` of each seed, all in the same draws.
@@ -114,7 +114,7 @@ def seed_means(runs: Sequence[FigureDraws], weights: Floats) -> dict[str, SeedMe
 def paired_differences(
     runs: Sequence[FigureDraws], others: Sequence[FigureDraws], weights: Floats
 ) -> dict[str, PairedDifference]:
-    """The difference of each figure between two networks, paired by seeds and pictures.
+    """The difference of each figure between two networks, paired by seeds and images.
 
     Args:
         runs: `run_figures` of each seed of the first network.

@@ -1,4 +1,4 @@
-"""What COCO's and CrowdPose's own tools count: whose poses, at what scale, and how crowded a picture is."""
+"""What COCO's and CrowdPose's own tools count: whose poses, at what scale, and how crowded an image is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from rsgnet.data.annotations import AnnotatedPicture, Annotations, Person
+from rsgnet.data.annotations import AnnotatedImage, Annotations, Person
 from rsgnet.errors import RSGNetError
 from rsgnet.skeletons import CROWDPOSE14
 
@@ -48,18 +48,18 @@ def asked_for(person: Person, crowdpose: bool) -> int:
     return int(np.count_nonzero(person.keypoints[: _CROWDPOSE_BODY if crowdpose else None, 2] > 0))
 
 
-def level_of(picture: AnnotatedPicture) -> str | None:
+def level_of(image: AnnotatedImage) -> str | None:
     """easy (crowd index below 0.2), medium (below 0.8), hard (the rest), or None without a crowd index."""
-    if picture.crowd_index is None:
+    if image.crowd_index is None:
         return None
-    return "easy" if picture.crowd_index < EASY_BELOW else "medium" if picture.crowd_index < MEDIUM_BELOW else "hard"
+    return "easy" if image.crowd_index < EASY_BELOW else "medium" if image.crowd_index < MEDIUM_BELOW else "hard"
 
 
 def by_level(levels: Sequence[str | None]) -> dict[str, list[int]]:
-    """Which pictures are easy, medium, hard and medium_hard (both upper levels together); empty where none has a level.
+    """Which images are easy, medium, hard and medium_hard (both upper levels together); empty where none has a level.
 
     Args:
-        levels: The level of each picture, as `level_of` gives it.
+        levels: The level of each image, as `level_of` gives it.
     """
     if not any(levels):
         return {}

@@ -1,4 +1,4 @@
-"""Average precision of pictures drawn again and again, from matches that were made once."""
+"""Average precision of images drawn again and again, from matches that were made once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Ranking:
 
     Attributes:
         scores: (N,) how sure each pose is.
-        pictures: (N,) the index of the scene it was found in.
+        images: (N,) the index of the scene it was found in.
         right: (10, N) whether it is matched to a counted person, at each of the ten OKS thresholds.
         counted: (10, N) whether it counts; poses of people who do not count do not.
         people: (P,) how many people count in each scene.
@@ -30,7 +30,7 @@ class Ranking:
     """
 
     scores: Floats
-    pictures: NDArray[np.intp]
+    images: NDArray[np.intp]
     right: NDArray[np.bool_]
     counted: NDArray[np.bool_]
     people: NDArray[np.int64]
@@ -38,11 +38,11 @@ class Ranking:
 
     def only(self, scenes: Sequence[int]) -> Ranking:
         """The ranking of some of the scenes, given by ascending indices."""
-        kept = np.isin(self.pictures, scenes)
+        kept = np.isin(self.images, scenes)
         return replace(
             self,
             scores=self.scores[kept],
-            pictures=np.searchsorted(scenes, self.pictures[kept]),
+            images=np.searchsorted(scenes, self.images[kept]),
             right=self.right[:, kept],
             counted=self.counted[:, kept],
             people=self.people[list(scenes)],
@@ -62,7 +62,7 @@ def rank(scenes: Sequence[Scene]) -> Ranking:
     order = np.argsort(-scores, kind="stable")
     return Ranking(
         scores=scores[order],
-        pictures=np.repeat(np.arange(len(scenes)), [len(scene.scores) for scene in scenes])[order],
+        images=np.repeat(np.arange(len(scenes)), [len(scene.scores) for scene in scenes])[order],
         right=np.concatenate(right, 1)[:, order],
         counted=np.concatenate(counted, 1)[:, order],
         people=np.array([scene.counted.sum() for scene in scenes], np.int64),
@@ -71,11 +71,11 @@ def rank(scenes: Sequence[Scene]) -> Ranking:
 
 
 def precision_recall(ranking: Ranking, draws: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Precision and recall where each picture is taken as often as it was drawn.
+    """Precision and recall where each image is taken as often as it was drawn.
 
     Args:
         ranking: The poses.
-        draws: (B, P) how often each picture is taken; a row of ones takes the data set as it is.
+        draws: (B, P) how often each image is taken; a row of ones takes the data set as it is.
 
     Returns:
         (B, 10, 101) the official tools' precision at each OKS threshold and recall of 0, 0.01, ... 1, the mean of which
@@ -101,7 +101,7 @@ def surest_cut(ranking: Ranking) -> float:
 
 def _some(ranking: Ranking, draws: NDArray[np.int64]) -> tuple[Floats, Floats]:
     people = draws @ ranking.people
-    times = draws.astype(np.int32)[:, ranking.pictures]
+    times = draws.astype(np.int32)[:, ranking.images]
     precision = np.zeros((len(draws), len(OKS_THRESHOLDS), len(RECALLS)))
     recall = np.zeros((len(draws), len(OKS_THRESHOLDS)))
     for row, (is_right, is_counted) in enumerate(zip(ranking.right, ranking.counted, strict=True)):

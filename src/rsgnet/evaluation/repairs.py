@@ -27,7 +27,7 @@ def figures_repaired(truth: Annotations, scenes: Sequence[Scene], crowdpose: boo
 
     Args:
         truth: The annotated people.
-        scenes: The same pictures with the poses found.
+        scenes: The same images with the poses found.
         crowdpose: Whether CrowdPose's rules hold (`protocol.is_crowdpose`).
     """
     return {
@@ -42,7 +42,7 @@ def repaired(scenes: Sequence[Scene], skeleton: Skeleton) -> dict[str, Results]:
     Poses are matched to people as by `count_errors`, whatever they score: all of them take part in the figures.
 
     Args:
-        scenes: The pictures with the poses found.
+        scenes: The images with the poses found.
         skeleton: The keypoints of their people.
     """
     poses = np.concatenate([np.empty((0, len(skeleton), 3)), *(scene.poses for scene in scenes)])

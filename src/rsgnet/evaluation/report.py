@@ -73,7 +73,7 @@ def _figures(assessment: Assessment) -> str:
         rows.append([name, _value(value), told, _NAMES.get(name, "")])
         if interval is not None:
             shown.append(Whisker(name, value, interval.low, interval.high))
-    note = f"With the interval that 95 % of {assessment.settings.resamples} draws of the pictures fall into."
+    note = f"With the interval that 95 % of {assessment.settings.resamples} draws of the images fall into."
     table = _table(["", "", "95 % interval", ""], rows)
     return _section("Official figures", note, whiskers(shown, "Figures with their intervals"), table)
 
@@ -88,7 +88,7 @@ def _comparison(assessment: Assessment, other: Comparison) -> str:
     here, there = assessment.errors["all"].keypoint_shares(), other.errors.keypoint_shares()
     kinds = [[kind, f"{here[kind]:.1%}", f"{there[kind]:.1%}"] for kind in KEYPOINT_KINDS]
     note = (
-        f"Less {other.results}, the same pictures drawn for both. An interval without 0 tells the two apart; "
+        f"Less {other.results}, the same images drawn for both. An interval without 0 tells the two apart; "
         "better is the share of draws in which these results score higher."
     )
     table = _table(["", "this", "other", "difference", "95 % interval", "better"], rows)

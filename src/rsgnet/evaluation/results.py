@@ -23,13 +23,13 @@ ResultsSource = str | Path | Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """Scored people, found in the pictures of a data set.
+    """Scored people, found in the images of a data set.
 
     Attributes:
         origin: The file they were read from, as errors name it.
-        image_ids: (N,) ids of the pictures they were found in.
+        image_ids: (N,) ids of the images they were found in.
         scores: (N,) how sure each is; higher is surer.
-        values: (N, K, 3) keypoints as x, y, score, or (N, 4) boxes as left, top, width, height, in picture pixels.
+        values: (N, K, 3) keypoints as x, y, score, or (N, 4) boxes as left, top, width, height, in image pixels.
     """
 
     origin: str
@@ -47,14 +47,14 @@ def read_keypoint_results(results: ResultsSource, annotations: Annotations) -> R
     Args:
         results: The JSON file, or the list itself. Each entry has `keypoints` (x, y, score of each), `score`, and
             `image_id` or, failing that, `file_name`; other keys are not looked at.
-        annotations: The truth, whose pictures and skeleton the entries must be of.
+        annotations: The truth, whose images and skeleton the entries must be of.
 
     Returns:
         The entries in their order, values (N, K, 3).
 
     Raises:
         AnnotationError: An entry has another number of keypoints, a value that is not finite, no score, an unknown
-            picture, another category than 1, or repeats an earlier one or its `id`. The entry is named, counted from
+            image, another category than 1, or repeats an earlier one or its `id`. The entry is named, counted from
             0, with its `id` where it has one.
     """
     skeleton = annotations.skeleton
@@ -68,7 +68,7 @@ def read_box_results(results: ResultsSource, annotations: Annotations) -> Result
     Args:
         results: The JSON file, or the list itself. Each entry has `bbox` (left, top, width, height), `score`, and
             `image_id` or, failing that, `file_name`; other keys are not looked at.
-        annotations: The truth, whose pictures the entries must be of.
+        annotations: The truth, whose images the entries must be of.
 
     Returns:
         The entries in their order, values (N, 4).
@@ -87,14 +87,14 @@ def _read(
     entries = load_json(Path(results)) if isinstance(results, (str, Path)) else results
     if not isinstance(entries, Sequence) or isinstance(entries, (str, bytes)):
         raise AnnotationError(f"{origin}: not a COCO results list: expected a list, got {type(entries).__name__}")
-    pictures = _PictureIndex(annotations)
+    images = _ImageIndex(annotations)
     image_ids, scores, values = [], [], []
     first_at: dict[tuple[Any, ...], int] = {}
     for index, entry in enumerate(entries):
         try:
             if not isinstance(entry, Mapping):
                 raise AnnotationError(f"expected an object, got {type(entry).__name__}")
-            image_id, score, value = pictures.id_of(entry), _score(entry), values_of(entry)
+            image_id, score, value = images.id_of(entry), _score(entry), values_of(entry)
             # Two boxes may yield one pose, but not one box twice: then the list holds a run's results more than once.
             box = entry.get("bbox")
             _once(first_at, index, "repeats", image_id, score, value.tobytes(), box if box is None else repr(box))
@@ -119,31 +119,29 @@ def _name(index: int, entry: object) -> str:
     return f"entry {index} (id {entry['id']!r})" if named else f"entry {index}"  # type: ignore[index]
 
 
-class _PictureIndex:
-    """Finds a picture's id by what a result says of it."""
+class _ImageIndex:
+    """Finds an image's id by what a result says of it."""
 
     def __init__(self, annotations: Annotations) -> None:
         self._path = annotations.path
-        self._ids = {picture.id for picture in annotations.pictures}
+        self._ids = {image.id for image in annotations.images}
         self._by_name: dict[str, set[int]] = {}
-        for picture in annotations.pictures:
-            for name in {picture.file_name, PurePosixPath(picture.file_name).name}:
-                self._by_name.setdefault(name, set()).add(picture.id)
+        for image in annotations.images:
+            for name in {image.file_name, PurePosixPath(image.file_name).name}:
+                self._by_name.setdefault(name, set()).add(image.id)
 
     def id_of(self, entry: Mapping[str, Any]) -> int:
         image_id = entry.get("image_id")
         if image_id is not None:
             if not _is_number(image_id) or image_id not in self._ids:
-                raise AnnotationError(f"{self._path} has no picture of image_id {image_id!r}")
+                raise AnnotationError(f"{self._path} has no image of image_id {image_id!r}")
             return int(image_id)
         name = entry.get("file_name")
         if not isinstance(name, str):
-            raise AnnotationError("neither image_id nor file_name says which picture it is of")
+            raise AnnotationError("neither image_id nor file_name says which image it is of")
         found = self._by_name.get(name) or self._by_name.get(PurePosixPath(name).name, set())
         if len(found) != 1:
-            raise AnnotationError(
-                f"{self._path} has {len(found) or 'no'} pictures of file_name {name!r}; give image_id"
-            )
+            raise AnnotationError(f"{self._path} has {len(found) or 'no'} images of file_name {name!r}; give image_id")
         return next(iter(found))
 
 

@@ -1,4 +1,4 @@
-"""Each picture's found poses beside its annotated people, and who is matched to whom."""
+"""Each image's found poses beside its annotated people, and who is matched to whom."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsgnet.data.annotations import AnnotatedPicture, Annotations
+from rsgnet.data.annotations import AnnotatedImage, Annotations
 from rsgnet.evaluation.protocol import asked_for, level_of, oks_area
 from rsgnet.evaluation.results import Results
 from rsgnet.evaluation.similarity import similarities
 from rsgnet.geometry import Floats
 
 NOBODY = -1
-_POSES_PER_PICTURE = 20  # as the official tools: the surest of each picture
+_POSES_PER_IMAGE = 20  # as the official tools: the surest of each image
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One picture: who was found, who is there, and how alike they are.
+    """One image: who was found, who is there, and how alike they are.
 
     Attributes:
-        image_id: The picture's id.
+        image_id: The image's id.
         level: easy, medium or hard by its crowd index, None without one.
-        poses: (N, K, 3) the 20 surest poses found, surest first: x, y in picture pixels, score.
+        poses: (N, K, 3) the 20 surest poses found, surest first: x, y in image pixels, score.
         scores: (N,) how sure each is.
         people: (M, K, 3) the annotated people: x, y, visibility (0 not labelled).
         areas: (M,) areas in squared pixels that set the OKS scale.
@@ -44,22 +44,22 @@ class Scene:
     oks: Floats
 
     def above(self, score: float) -> Scene:
-        """The same picture without the poses that score less."""
+        """The same image without the poses that score less."""
         kept = self.scores >= score
         return replace(self, poses=self.poses[kept], scores=self.scores[kept], oks=self.oks[kept])
 
 
 def read_scenes(truth: Annotations, results: Results, crowdpose: bool) -> tuple[Scene, ...]:
-    """One scene a picture, by ascending picture id.
+    """One scene an image, by ascending image id.
 
     Args:
         truth: The annotated people.
         results: The poses found.
         crowdpose: Whether CrowdPose's rules hold (`protocol.is_crowdpose`).
     """
-    oks = similarities(truth, results, crowdpose, _POSES_PER_PICTURE)
-    pictures = sorted(truth.pictures, key=lambda picture: picture.id)
-    return tuple(_scene(picture, results, oks.get(picture.id, []), crowdpose) for picture in pictures)
+    oks = similarities(truth, results, crowdpose, _POSES_PER_IMAGE)
+    images = sorted(truth.images, key=lambda image: image.id)
+    return tuple(_scene(image, results, oks.get(image.id, []), crowdpose) for image in images)
 
 
 def match(scene: Scene, thresholds: ArrayLike) -> NDArray[np.intp]:
@@ -68,7 +68,7 @@ def match(scene: Scene, thresholds: ArrayLike) -> NDArray[np.intp]:
     Each pose, surest first, takes the likest person whom no surer one has taken, a counted one before any other.
 
     Args:
-        scene: The picture.
+        scene: The image.
         thresholds: (T,) the OKS that a match needs at least.
 
     Returns:
@@ -95,7 +95,7 @@ def matched_people(scene: Scene, matches: NDArray[np.intp]) -> list[tuple[int, i
     """The poses matched to people who count, each with its person.
 
     Args:
-        scene: The picture.
+        scene: The image.
         matches: (N,) the index of each pose's person at one threshold, as `match` gives it.
     """
     found = [(pose, int(person)) for pose, person in enumerate(matches) if person != NOBODY]
@@ -106,8 +106,8 @@ def keypoint_similarity(pose_xy: ArrayLike, places_xy: ArrayLike, area: float, s
     """How near keypoints are to their places: the terms that OKS is the mean of.
 
     Args:
-        pose_xy: (K, 2) keypoints in picture pixels.
-        places_xy: (..., K, 2) places in picture pixels.
+        pose_xy: (K, 2) keypoints in image pixels.
+        places_xy: (..., K, 2) places in image pixels.
         area: Area in squared pixels that sets the scale.
         sigmas: (K,) falloffs.
 
@@ -119,14 +119,14 @@ def keypoint_similarity(pose_xy: ArrayLike, places_xy: ArrayLike, area: float, s
     return similarity
 
 
-def _scene(picture: AnnotatedPicture, results: Results, oks: ArrayLike, crowdpose: bool) -> Scene:
-    rows = np.flatnonzero(results.image_ids == picture.id)
-    rows = rows[np.argsort(-results.scores[rows], kind="stable")][:_POSES_PER_PICTURE]
-    people = picture.people
+def _scene(image: AnnotatedImage, results: Results, oks: ArrayLike, crowdpose: bool) -> Scene:
+    rows = np.flatnonzero(results.image_ids == image.id)
+    rows = rows[np.argsort(-results.scores[rows], kind="stable")][:_POSES_PER_IMAGE]
+    people = image.people
     groups = np.array([person.is_crowd for person in people], bool)
     return Scene(
-        image_id=picture.id,
-        level=level_of(picture),
+        image_id=image.id,
+        level=level_of(image),
         poses=results.values[rows],
         scores=results.scores[rows],
         people=np.array([person.keypoints for person in people]).reshape(-1, *results.values.shape[1:]),

@@ -1,4 +1,4 @@
-"""Two results of one picture beside each other, drawn."""
+"""Two results of one image beside each other, drawn."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 
 from rsgnet.data.annotations import Person
 from rsgnet.draw import draw_poses, person_colour
-from rsgnet.evaluation.differences import Pair, PictureDifference
+from rsgnet.evaluation.differences import ImageDifference, Pair
 from rsgnet.geometry import Floats, xywh_to_xyxy
-from rsgnet.pictures import Picture
+from rsgnet.images import RGBImage
 from rsgnet.skeletons import Skeleton
 from rsgnet.tiles import sheet
 
@@ -22,21 +22,19 @@ _ROOM, _LEAST_ROOM_PX = 0.1, 20
 _CALM = 0.1  # differences below this share of a person are drawn grey
 
 
-def draw_difference(
-    found: PictureDifference, picture: Picture, skeleton: Skeleton, names: tuple[str, str]
-) -> Image.Image:
-    """The picture twice: a person in the same colour on both sides, grey where both agree, boxed where alone.
+def draw_difference(found: ImageDifference, image: RGBImage, skeleton: Skeleton, names: tuple[str, str]) -> Image.Image:
+    """The image twice: a person in the same colour on both sides, grey where both agree, boxed where alone.
 
     Args:
         found: What differs.
-        picture: (H, W, 3) RGB.
+        image: (H, W, 3) RGB.
         skeleton: The keypoints.
         names: What to call the two results.
     """
-    left, top, right, bottom = _region(found, (picture.shape[1], picture.shape[0]))
+    left, top, right, bottom = _region(found, (image.shape[1], image.shape[0]))
     factor = min(_LONGEST / max(right - left, bottom - top), 4.0)
     size = round((right - left) * factor), round((bottom - top) * factor)
-    part = Image.fromarray(picture[top:bottom, left:right])
+    part = Image.fromarray(image[top:bottom, left:right])
     under = np.asarray(part.resize(size, Image.Resampling.BICUBIC))
     moved = tuple(_moved(people, np.array([left, top]), factor) for people in (found.first, found.second))
     alone = sum(None in (pair.first, pair.second) for pair in found.pairs)
@@ -52,7 +50,7 @@ def draw_difference(
     return sheet(tiles, 2 if size[0] < 2 * size[1] else 1, title)
 
 
-def _region(found: PictureDifference, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
+def _region(found: ImageDifference, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of where people differ, with room about it."""
     boxes = xywh_to_xyxy(np.array([_of(found, pair).box_xywh for pair in found.pairs if pair.difference > 0]))
     corner, far = boxes[:, :2].min(0), boxes[:, 2:].max(0)
@@ -62,7 +60,7 @@ def _region(found: PictureDifference, size_wh: tuple[int, int]) -> tuple[int, in
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
-def _of(found: PictureDifference, pair: Pair) -> Person:
+def _of(found: ImageDifference, pair: Pair) -> Person:
     """A pair's person, as the one side that has them, or the first, has them."""
     if pair.first is not None:
         return found.first[pair.first]
@@ -71,7 +69,7 @@ def _of(found: PictureDifference, pair: Pair) -> Person:
 
 
 def _moved(people: Sequence[Person], corner: Floats, factor: float) -> list[Person]:
-    """People in pixels of a part of the picture that is scaled."""
+    """People in pixels of a part of the image that is scaled."""
     return [
         replace(
             person,
@@ -85,7 +83,7 @@ def _moved(people: Sequence[Person], corner: Floats, factor: float) -> list[Pers
 
 
 def _side(
-    under: Picture,
+    under: RGBImage,
     people: Sequence[Person],
     pairs: Sequence[Pair],
     indices: Sequence[int | None],

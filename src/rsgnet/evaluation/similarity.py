@@ -17,7 +17,7 @@ _AT_ONCE = 4_000  # pairs worked on at once: few enough to stay in a cache
 
 @dataclass(frozen=True, eq=False)
 class _People:
-    """Everyone who is annotated, picture by picture, as arrays of rows."""
+    """Everyone who is annotated, image by image, as arrays of rows."""
 
     x: Floats
     y: Floats
@@ -27,7 +27,7 @@ class _People:
 
     @classmethod
     def of(cls, truth: Annotations, crowdpose: bool) -> _People:
-        people = [person for picture in truth.pictures for person in picture.people]
+        people = [person for image in truth.images for person in image.people]
         keypoints = np.array([person.keypoints for person in people]).reshape(-1, len(truth.skeleton), 3)
         x, y, visibility = np.ascontiguousarray(keypoints.transpose(2, 0, 1))
         boxes = np.array([person.box_xywh for person in people]).reshape(-1, 4)
@@ -36,41 +36,41 @@ class _People:
 
 
 def similarities(truth: Annotations, results: Results, crowdpose: bool, most: int) -> dict[int, Floats]:
-    """OKS of found with annotated people, as COCO's tools define it, by the ids of pictures that have both.
+    """OKS of found with annotated people, as COCO's tools define it, by the ids of images that have both.
 
     Args:
         truth: The annotated people.
         results: What was found.
         crowdpose: Whether CrowdPose's rules hold (`protocol.is_crowdpose`).
-        most: How many of those found in a picture count.
+        most: How many of those found in an image count.
 
     Returns:
-        For each picture (D, G): found people, surest first and of equal ones the first, with annotated ones in their
+        For each image (D, G): found people, surest first and of equal ones the first, with annotated ones in their
         order. For somebody without labelled keypoints it says how far found keypoints lie off twice the box.
     """
-    rows = {picture.id: row for row, picture in enumerate(truth.pictures)}
-    pictures = np.array([rows[image_id] for image_id in results.image_ids.tolist()], np.intp)
-    order = np.lexsort((-results.scores, pictures))
-    pictures = pictures[order]
-    place = np.arange(len(order)) - np.searchsorted(pictures, pictures)
-    order, pictures = order[place < most], pictures[place < most]
-    counts = np.array([len(picture.people) for picture in truth.pictures], np.intp)
-    pairs_of_found = counts[pictures] if len(pictures) else np.zeros(0, np.intp)
+    rows = {image.id: row for row, image in enumerate(truth.images)}
+    images = np.array([rows[image_id] for image_id in results.image_ids.tolist()], np.intp)
+    order = np.lexsort((-results.scores, images))
+    images = images[order]
+    place = np.arange(len(order)) - np.searchsorted(images, images)
+    order, images = order[place < most], images[place < most]
+    counts = np.array([len(image.people) for image in truth.images], np.intp)
+    pairs_of_found = counts[images] if len(images) else np.zeros(0, np.intp)
     found = np.repeat(order, pairs_of_found)
     first = np.cumsum(counts) - counts
     ends = np.cumsum(pairs_of_found)
     owner = np.arange(len(found)) - np.repeat(ends - pairs_of_found, pairs_of_found)
-    owner += np.repeat(first[pictures], pairs_of_found) if len(pictures) else 0
+    owner += np.repeat(first[images], pairs_of_found) if len(images) else 0
     people, falloff = _People.of(truth, crowdpose), 2 * np.square(2 * np.asarray(truth.skeleton.sigmas))
     values = np.empty(len(found))
     for start in range(0, len(found), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         values[part] = _oks(results.values[found[part], :, :2], people, owner[part], falloff)
-    told, begins = np.unique(pictures, return_index=True)
-    sizes = np.diff(np.append(begins, len(pictures)))
+    told, begins = np.unique(images, return_index=True)
+    sizes = np.diff(np.append(begins, len(images)))
     split = np.split(values, np.cumsum(sizes * counts[told])[:-1]) if len(told) else []
     return {
-        truth.pictures[row].id: own.reshape(size, counts[row])
+        truth.images[row].id: own.reshape(size, counts[row])
         for row, size, own in zip(told, sizes, split, strict=True)
         if counts[row]
     }

@@ -21,9 +21,9 @@ class TrackedFrame:
 
     Attributes:
         truth_ids: (G,) people's ids.
-        truth_boxes_xyxy: (G, 4) in picture pixels.
+        truth_boxes_xyxy: (G, 4) in image pixels.
         found_ids: (F,) tracks' ids; people without a track are left out.
-        found_boxes_xyxy: (F, 4) in picture pixels.
+        found_boxes_xyxy: (F, 4) in image pixels.
     """
 
     truth_ids: NDArray[np.intp]

@@ -60,7 +60,7 @@ def export_openvino(directory: Path, form: GraphForm | None = None, calibration:
     Args:
         directory: A model directory.
         form: What of the line a pose network's file is to do itself; nothing where None.
-        calibration: Labels of people, each `LABELS[:PICTURES_DIR]`: with any, the network is also written with
+        calibration: Labels of people, each `LABELS[:IMAGES_DIR]`: with any, the network is also written with
             quantised convolutions: `model-int8.xml` and its .bin.
 
     Returns:

@@ -103,11 +103,11 @@ class DetectorGraph(nn.Module):
     def __init__(self, model: PersonDetector, config: DetectorConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
-        self.input_name = "pictures"
+        self.input_name = "images"
         self.output_names = ["boxes_xyxy", "scores"]
         self.size_wh = config.size_wh
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, H, W, 3) uint8 RGB to (B, M, 4) boxes in input pixels and (B, M) scores, highest first."""
-        found = self.model(normalise(pictures, self.config.mean, self.config.std))
+        found = self.model(normalise(images, self.config.mean, self.config.std))
         return self.model.find_boxes(found)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.config import PoseConfig
-from rsgnet.data.catalog import labels_and_pictures
+from rsgnet.data.catalog import labels_and_images
 from rsgnet.data.dataset import DataSource, PoseDataset
 from rsgnet.errors import RSGNetError, needing
 from rsgnet.export.openvino_file import Network
@@ -23,20 +23,20 @@ def calibration_crops(data: Sequence[str], config: PoseConfig, seed: int = 0) ->
     """(N, H, W, 3) crops of labelled people, CROPS of them or all where there are fewer.
 
     Args:
-        data: Labels, each `LABELS[:PICTURES_DIR]`.
+        data: Labels, each `LABELS[:IMAGES_DIR]`.
         config: The network's.
         seed: Seeds the choice.
 
     Raises:
-        RSGNetError: Labels or pictures cannot be used, or hold nobody.
+        RSGNetError: Labels or images cannot be used, or hold nobody.
     """
     sources = []
     for text in data:
         try:
-            files = labels_and_pictures(text)
+            files = labels_and_images(text)
         except RSGNetError as error:
             raise RSGNetError(f"--calibrate {text}: {error}") from error
-        sources.append(DataSource(files.annotations, files.pictures))
+        sources.append(DataSource(files.annotations, files.images))
     people = PoseDataset(sources, config, augmented=False)
     chosen = np.random.default_rng(seed).permutation(len(people))[:CROPS]
     return np.stack([people[int(index)].crop.numpy() for index in chosen])

@@ -1,1 +1,1 @@
-"""From pictures to poses: detector, crops, network, decoding, suppression. No PyTorch needed."""
+"""From images to poses: detector, crops, network, decoding, suppression. No PyTorch needed."""

@@ -10,30 +10,30 @@ from typing import Any
 import numpy as np
 
 from rsgnet.data.annotations import Annotations
-from rsgnet.errors import PictureError, RSGNetError
+from rsgnet.errors import ImageError, RSGNetError
 from rsgnet.geometry import xywh_to_xyxy, xyxy_to_xywh
+from rsgnet.images import read_image
 from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.detector import Detector
 from rsgnet.inference.detector_file import FileBoxes
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import Outcome
-from rsgnet.inference.sources import PictureFile
-from rsgnet.pictures import read_picture
+from rsgnet.inference.sources import ImageFile
 
 
-def annotated_files(annotations: Annotations, pictures: Path) -> list[PictureFile]:
-    """The picture files of a data set.
+def annotated_files(annotations: Annotations, images: Path) -> list[ImageFile]:
+    """The image files of a data set.
 
     Args:
         annotations: The data set.
-        pictures: The folder that its file names are relative to.
+        images: The folder that its file names are relative to.
 
     Raises:
         RSGNetError: The folder does not exist.
     """
-    if not pictures.is_dir():
-        raise RSGNetError(f"--images {pictures}: no such folder")
-    return [PictureFile(pictures / picture.file_name, picture.file_name) for picture in annotations.pictures]
+    if not images.is_dir():
+        raise RSGNetError(f"--images {images}: no such folder")
+    return [ImageFile(images / image.file_name, image.file_name) for image in annotations.images]
 
 
 def boxes_for(annotations: Annotations, boxes: str) -> FileBoxes:
@@ -45,26 +45,26 @@ def boxes_for(annotations: Annotations, boxes: str) -> FileBoxes:
     """
     if boxes == "gt":
         return _own_boxes(annotations)
-    return FileBoxes.read(Path(boxes), {picture.id: picture.file_name for picture in annotations.pictures})
+    return FileBoxes.read(Path(boxes), {image.id: image.file_name for image in annotations.images})
 
 
 def _own_boxes(annotations: Annotations) -> FileBoxes:
     """Everyone with labelled keypoints, groups left out."""
     by_name = {}
-    for picture in annotations.pictures:
-        boxes = [person.box_xywh for person in picture.people if person.labelled and not person.is_crowd]
+    for image in annotations.images:
+        boxes = [person.box_xywh for person in image.people if person.labelled and not person.is_crowd]
         corners = xywh_to_xyxy(np.array(boxes).reshape(-1, 4))
-        by_name[picture.file_name] = Boxes(corners, np.ones(len(boxes)), picture.id)
+        by_name[image.file_name] = Boxes(corners, np.ones(len(boxes)), image.id)
     return FileBoxes(annotations.path, by_name, {}, complete=True)
 
 
-def detect_annotated(detector: Detector, annotations: Annotations, pictures: Path) -> list[dict[str, Any]]:
-    """What a detector finds in a data set's pictures, as COCO box results; pictures that cannot be read have none."""
+def detect_annotated(detector: Detector, annotations: Annotations, images: Path) -> list[dict[str, Any]]:
+    """What a detector finds in a data set's images, as COCO box results; images that cannot be read have none."""
     results: list[dict[str, Any]] = []
-    for file, annotated in zip(annotated_files(annotations, pictures), annotations.pictures, strict=True):
+    for file, annotated in zip(annotated_files(annotations, images), annotations.images, strict=True):
         try:
-            photo = Photo(read_picture(file.path), file.file_name, file.path)
-        except PictureError:
+            photo = Photo(read_image(file.path), file.file_name, file.path)
+        except ImageError:
             continue
         boxes = detector.detect([photo])[0].inside(photo.size_wh)
         for box, score in zip(xyxy_to_xywh(boxes.boxes_xyxy).tolist(), boxes.scores.tolist(), strict=True):
@@ -80,10 +80,10 @@ def detect_annotated(detector: Detector, annotations: Annotations, pictures: Pat
     return results
 
 
-def predict_annotated(estimator: PoseEstimator, annotations: Annotations, pictures: Path) -> Iterator[Outcome]:
-    """Each picture of a data set with its poses, which carry the data set's `image_id`, or with its error."""
-    ids = {picture.file_name: picture.id for picture in annotations.pictures}
-    for file, outcome in estimator.stream(annotated_files(annotations, pictures)):
+def predict_annotated(estimator: PoseEstimator, annotations: Annotations, images: Path) -> Iterator[Outcome]:
+    """Each image of a data set with its poses, which carry the data set's `image_id`, or with its error."""
+    ids = {image.file_name: image.id for image in annotations.images}
+    for file, outcome in estimator.stream(annotated_files(annotations, images)):
         if isinstance(outcome, RSGNetError):
             yield file, outcome
         else:

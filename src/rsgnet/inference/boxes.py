@@ -1,4 +1,4 @@
-"""What travels between the first steps of the line: a picture with its name, and the boxes found in it."""
+"""What travels between the first steps of the line: an image with its name, and the boxes found in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.errors import RSGNetError
-from rsgnet.pictures import Picture
+from rsgnet.images import RGBImage
 
 SMALLEST_SIDE_PX = 1.0
 BOX_THRESHOLD = 0.3  # for detectors that do not say what suits them
@@ -17,7 +17,7 @@ BOX_THRESHOLD = 0.3  # for detectors that do not say what suits them
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """One picture that was read.
+    """One image that was read.
 
     Attributes:
         pixels: (H, W, 3) RGB.
@@ -26,7 +26,7 @@ class Photo:
         boxes: Where its people are, if that is known beforehand; None where a detector is to find them.
     """
 
-    pixels: Picture = field(repr=False)
+    pixels: RGBImage = field(repr=False)
     file_name: str = ""
     path: Path | None = None
     boxes: Boxes | None = None
@@ -39,12 +39,12 @@ class Photo:
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """The people a detector found in one picture.
+    """The people a detector found in one image.
 
     Attributes:
-        boxes_xyxy: (N, 4) left, top, right, bottom in picture pixels.
+        boxes_xyxy: (N, 4) left, top, right, bottom in image pixels.
         scores: (N,) how sure the detector is of each, in 0..1.
-        image_id: The picture's id in the file that the boxes came from, None where they came from no file.
+        image_id: The image's id in the file that the boxes came from, None where they came from no file.
 
     Raises:
         RSGNetError: The shapes do not agree.
@@ -69,7 +69,7 @@ class Boxes:
         return cls(np.zeros((0, 4)), np.zeros(0), image_id)
 
     def inside(self, size_wh: tuple[int, int]) -> Boxes:
-        """The boxes clipped to a picture of that size; those that are not finite, or under a pixel wide or high, go."""
+        """The boxes clipped to an image of that size; those that are not finite, or under a pixel wide or high, go."""
         boxes = np.asarray(self.boxes_xyxy, np.float64)
         finite = np.isfinite(boxes).all(-1) & np.isfinite(self.scores)
         clipped = np.where(finite[:, None], boxes, 0.0).clip(0, [*size_wh, *size_wh])

@@ -16,7 +16,7 @@ from rsgnet.files import replacing, write_text
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.run_record import RUN_FILE, RunRecord
 from rsgnet.inference.smoothing import smoothed
-from rsgnet.inference.sources import PictureFile
+from rsgnet.inference.sources import ImageFile
 from rsgnet.inference.tracking import Tracker, TrackingConfig, tracked
 from rsgnet.inference.video import Frame, open_clip
 from rsgnet.inference.video_writer import ClipWriter, writing_clip
@@ -62,10 +62,10 @@ class ClipPredictions:
 
 def write_clips(
     estimator: PoseEstimator,
-    files: Sequence[PictureFile],
+    files: Sequence[ImageFile],
     out: Path,
-    overlays: dict[PictureFile, Path] | None,
-    report: Callable[[PictureFile, object], None],
+    overlays: dict[ImageFile, Path] | None,
+    report: Callable[[ImageFile, object], None],
     record: RunRecord,
     options: ClipOptions | None = None,
 ) -> ClipPredictions:
@@ -99,10 +99,10 @@ def write_clips(
 
 def _write_clip(
     estimator: PoseEstimator,
-    file: PictureFile,
+    file: ImageFile,
     lines: TextIO,
     overlay: Path | None,
-    report: Callable[[PictureFile, object], None],
+    report: Callable[[ImageFile, object], None],
     options: ClipOptions,
     done: ClipPredictions,
 ) -> None:
@@ -129,7 +129,7 @@ def _write_clip(
         raise trouble
 
 
-def _line(file: PictureFile, frame: Frame, poses: Poses | RSGNetError) -> dict[str, Any]:
+def _line(file: ImageFile, frame: Frame, poses: Poses | RSGNetError) -> dict[str, Any]:
     """What poses.jsonl says of a frame."""
     line: dict[str, Any] = {"file_name": file.file_name, "frame": frame.index, "time_s": round(float(frame.time), 6)}
     if isinstance(poses, RSGNetError):

@@ -1,4 +1,4 @@
-"""Keypoints that two people of a picture claim: who the rival is, and what speaks for them."""
+"""Keypoints that two people of an image claim: who the rival is, and what speaks for them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Contests:
 
 
 def find_contests(keypoints_xy: ArrayLike, scores: ArrayLike, boxes_xyxy: ArrayLike, skeleton: Skeleton) -> Contests:
-    """Finds the keypoints of one picture that two people claim.
+    """Finds the keypoints of one image that two people claim.
 
     A keypoint is contested by another person whose keypoint of that name, or its mirror image (a left knee for a right
     one), lies so near that the similarity of OKS is 0.5 or more, at the scale of the smaller of the two. Of several
@@ -45,7 +45,7 @@ def find_contests(keypoints_xy: ArrayLike, scores: ArrayLike, boxes_xyxy: ArrayL
     one person found twice, and no rivals.
 
     Args:
-        keypoints_xy: (N, K, 2) in picture pixels.
+        keypoints_xy: (N, K, 2) in image pixels.
         scores: (N, K) heights of the heatmaps.
         boxes_xyxy: (N, 4) of the people; 0.53 of a box's area sets the scale.
         skeleton: The K keypoints.
@@ -81,7 +81,7 @@ def with_contests(evidence: Evidence, contests: Contests) -> Evidence:
     """(N, K, len(FEATURES)) evidence: that of the people's crops, and what speaks for their rivals.
 
     Args:
-        evidence: (N, K, len(CROP_FEATURES)) as `evidence.gather` gives it, of one picture's people.
+        evidence: (N, K, len(CROP_FEATURES)) as `evidence.gather` gives it, of one image's people.
         contests: Who contests what among them.
     """
     contested = (contests.rival != NOBODY).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Crops through the network: keypoints in the picture, their scores, and the evidence about them."""
+"""Crops through the network: keypoints in the image, their scores, and the evidence about them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rsgnet.config import CropConfig, GraphForm, PoseConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats
 from rsgnet.inference.crops import Crop
-from rsgnet.inference.decode import in_picture
+from rsgnet.inference.decode import in_image
 from rsgnet.inference.evidence import Evidence, gather
 from rsgnet.inference.maps import Maps, Readings, read_off
 from rsgnet.inference.runner import AnyRunner, DecodingRunner, EvidenceRunner, Runner
@@ -24,10 +24,10 @@ class CropPoses:
     """One pose a crop, in the network's own skeleton.
 
     Attributes:
-        keypoints_xy: (B, K, 2) in picture pixels.
+        keypoints_xy: (B, K, 2) in image pixels.
         scores: (B, K) the heights of the heatmaps there.
         evidence: (B, K, len(CROP_FEATURES)) as `evidence.gather` gives it; (B, K, 0) where it was not asked for.
-        candidates: (B, K, P, 4) those of `Maps`, but in picture pixels; P is 0 where the network gives none, or
+        candidates: (B, K, P, 4) those of `Maps`, but in image pixels; P is 0 where the network gives none, or
             evidence was not asked for.
     """
 
@@ -57,17 +57,17 @@ def find_in_crops(
     readings = _readings(runner, config, np.stack([each.pixels for each in crops]), flip_test, evidence)
     told = gather(readings, crop.heatmap_shape_hw) if evidence else np.zeros((*readings.scores.shape, 0))
     affines = [each.affine for each in crops]
-    places, candidates = in_picture(readings.places, affines, crop), _candidates(readings, affines, crop)
+    places, candidates = in_image(readings.places, affines, crop), _candidates(readings, affines, crop)
     return CropPoses(places, readings.scores, told, candidates)
 
 
 def _candidates(readings: Readings, affines: Sequence[Floats], crop: CropConfig) -> NDArray[np.float32]:
-    """(B, K, P, 4) the candidates of the crops, not of their mirror images, in picture pixels; zeros stay so."""
+    """(B, K, P, 4) the candidates of the crops, not of their mirror images, in image pixels; zeros stay so."""
     if not readings.tables:
         return np.zeros((*readings.scores.shape, 0, 4), np.float32)
     table = readings.tables[0]
     batch, keypoints, peaks = table.shape[:3]
-    places = in_picture(table[..., :2].reshape(batch, -1, 2), affines, crop)
+    places = in_image(table[..., :2].reshape(batch, -1, 2), affines, crop)
     rest = table[..., 2:]
     places = np.where(rest[..., :1] > 0, places.reshape(batch, keypoints, peaks, 2), np.float32(0))
     return np.concatenate([places, rest], axis=-1)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rsgnet.config import CropConfig
 from rsgnet.geometry import Floats, crop_affine, crop_region, xyxy_to_xywh
-from rsgnet.pictures import Picture, warp
+from rsgnet.images import RGBImage, warp
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +18,8 @@ class Crop:
 
     Attributes:
         pixels: (height, width, 3) RGB.
-        affine: (2, 3) the map from picture pixels to crop pixels.
-        area: Area of the cropped region in squared picture pixels, padding included: the scale at which the released
+        affine: (2, 3) the map from image pixels to crop pixels.
+        area: Area of the cropped region in squared image pixels, padding included: the scale at which the released
             code compares poses.
     """
 
@@ -28,14 +28,14 @@ class Crop:
     area: float
 
 
-def cut(picture: Picture, box_xyxy: ArrayLike, config: CropConfig) -> Crop:
-    """Cuts one person out of a picture: the box widened to the crop's shape, padded, black outside the picture.
+def cut(image: RGBImage, box_xyxy: ArrayLike, config: CropConfig) -> Crop:
+    """Cuts one person out of an image: the box widened to the crop's shape, padded, black outside the image.
 
     Args:
-        picture: (H, W, 3) RGB.
-        box_xyxy: (4,) in picture pixels, finite and not empty.
+        image: (H, W, 3) RGB.
+        box_xyxy: (4,) in image pixels, finite and not empty.
         config: The crop's size and padding.
     """
     centre, region_wh = crop_region(xyxy_to_xywh(box_xyxy), config.size_wh, config.padding)
     affine = crop_affine(centre, region_wh, config.size_wh, pixel_centre=config.pixel_centre)
-    return Crop(warp(picture, affine, config.size_wh), affine, float(region_wh.prod()))
+    return Crop(warp(image, affine, config.size_wh), affine, float(region_wh.prod()))

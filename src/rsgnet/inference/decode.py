@@ -1,4 +1,4 @@
-"""Heatmaps of crops become keypoints in the picture, and their scores."""
+"""Heatmaps of crops become keypoints in the image, and their scores."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def average_flip(
     return mean
 
 
-def in_picture(places: ArrayLike, affines: ArrayLike, crop: CropConfig) -> NDArray[np.float32]:
-    """(B, K, 2) places in heatmap pixels to pixels of the pictures that the crops were cut from.
+def in_image(places: ArrayLike, affines: ArrayLike, crop: CropConfig) -> NDArray[np.float32]:
+    """(B, K, 2) places in heatmap pixels to pixels of the images that the crops were cut from.
 
     Args:
         places: (B, K, 2) in heatmap pixels.
-        affines: (B, 2, 3) from picture pixels to crop pixels.
+        affines: (B, 2, 3) from image pixels to crop pixels.
         crop: How heatmaps lie over crops.
     """
     to_heatmap = heatmap_affine(crop.stride, crop.pixel_centre)

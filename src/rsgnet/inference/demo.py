@@ -17,7 +17,7 @@ from rsgnet.files import replacing, write_text
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import Predictions, overlay_names, write_predictions
 from rsgnet.inference.run_record import record_run
-from rsgnet.inference.sources import PictureFile, find_pictures
+from rsgnet.inference.sources import ImageFile, find_images
 from rsgnet.poses import Poses
 
 CROWD_FILE, TRUTH_FILE = "crowd.png", "crowd.json"
@@ -48,14 +48,14 @@ class Demo:
 
 
 def run_demo(
-    photos: Sequence[str], out: Path, report: Callable[[PictureFile, Poses | RSGNetError], None], seed: int = 0
+    photos: Sequence[str], out: Path, report: Callable[[ImageFile, Poses | RSGNetError], None], seed: int = 0
 ) -> Demo:
     """Draws a crowd, runs the shipped weights on it and on any photos, and writes all of it.
 
     Args:
         photos: Files, folders and patterns, or none.
         out: The folder to write into.
-        report: Told of each picture once it is written.
+        report: Told of each image once it is written.
         seed: Of the crowd.
 
     Raises:
@@ -63,7 +63,7 @@ def run_demo(
     """
     estimator = PoseEstimator()
     crowd, truth, people = _write_crowd(out, seed)
-    files = [crowd, *(find_pictures(photos, skip=out) if photos else [])]
+    files = [crowd, *(find_images(photos, skip=out) if photos else [])]
     overlays = overlay_names(files, out)
     shown = Demo(Predictions(), crowd.path, truth, people, found=len(estimator(crowd.path)))
     first, boxes = estimator, "nano"
@@ -76,11 +76,11 @@ def run_demo(
     return replace(shown, predictions=write_predictions(outcomes, out, overlays, report, record))
 
 
-def _write_crowd(out: Path, seed: int) -> tuple[PictureFile, Path, int]:
+def _write_crowd(out: Path, seed: int) -> tuple[ImageFile, Path, int]:
     scene = simulate_crowd(seed)
     annotations: dict[str, Any] = dict(scene.annotations)
     annotations["images"] = [{**image, "file_name": CROWD_FILE} for image in annotations["images"]]
     with replacing(out / CROWD_FILE) as beside:
-        Image.fromarray(scene.picture).save(beside)
+        Image.fromarray(scene.image).save(beside)
     write_text(out / TRUTH_FILE, json.dumps(annotations))
-    return PictureFile(out / CROWD_FILE, CROWD_FILE), out / TRUTH_FILE, len(annotations["annotations"])
+    return ImageFile(out / CROWD_FILE, CROWD_FILE), out / TRUTH_FILE, len(annotations["annotations"])

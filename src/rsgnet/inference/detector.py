@@ -18,22 +18,22 @@ from rsgnet.inference.weights import DETECTOR_PREFIX, WeightFiles, any_config, c
 
 
 class Detector(Protocol):
-    """Finds the people in pictures. Anything with this method may stand for a detector."""
+    """Finds the people in images. Anything with this method may stand for a detector."""
 
     def detect(self, photos: Sequence[Photo]) -> list[Boxes]:
-        """The boxes of each picture, in the order of the pictures.
+        """The boxes of each image, in the order of the images.
 
         Raises:
-            RSGNetError: A picture cannot be served; the pictures are then asked for one by one.
+            RSGNetError: An image cannot be served; the images are then asked for one by one.
         """
         ...
 
 
-class WholePicture:
-    """Takes the whole picture for one person, as for pictures that are crops already."""
+class WholeImage:
+    """Takes the whole image for one person, as for images that are crops already."""
 
     def detect(self, photos: Sequence[Photo]) -> list[Boxes]:
-        """One box a picture: the picture."""
+        """One box an image: the image."""
         return [Boxes(np.array([[0.0, 0.0, *photo.size_wh]]), np.ones(1)) for photo in photos]
 
 
@@ -43,7 +43,7 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
     Args:
         spec: The name of a shipped one ("nano"), the model directory of a trained one, "onnx:PATH" (YOLOX, RTMDet or a
             detector of this package), "torchvision" or "torchvision:MODEL" (Faster R-CNN), "boxes:PATH" (COCO JSON) or
-            "full" (the whole picture is one person).
+            "full" (the whole image is one person).
         device: "auto", "cpu" or "cuda", for those that are networks.
         threshold: Boxes that a network scores less than this are dropped, as suits the network where None; boxes from a
             file are all taken.
@@ -53,7 +53,7 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
         RSGNetError: It is none of these, or cannot be opened.
     """
     if spec == "full":
-        return WholePicture()
+        return WholeImage()
     kind, colon, rest = spec.partition(":")
     if kind == "boxes" and rest:
         return FileBoxes.read(Path(rest))

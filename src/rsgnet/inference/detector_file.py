@@ -1,4 +1,4 @@
-"""Boxes that someone else found: COCO annotations or a COCO results list, matched to pictures by file name."""
+"""Boxes that someone else found: COCO annotations or a COCO results list, matched to images by file name."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class FileBoxes:
     Attributes:
         path: The file.
         by_name: The boxes of each file name that it lists.
-        by_id: Those of picture ids that it gives no file name for; they are found by the number that a picture's file
+        by_id: Those of image ids that it gives no file name for; they are found by the number that an image's file
             name ends in, as COCO's and CrowdPose's do.
-        complete: Whether it lists every picture, found people in it or not, as annotations do and results do not.
+        complete: Whether it lists every image, found people in it or not, as annotations do and results do not.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class FileBoxes:
 
         Args:
             path: COCO annotations (an object with `images` and `annotations`) or a COCO results list.
-            file_names: The file name of each picture id, where it is known from elsewhere.
+            file_names: The file name of each image id, where it is known from elsewhere.
 
         Raises:
             AnnotationError: It is neither, or an entry of it is broken.
@@ -64,10 +64,10 @@ class FileBoxes:
         )
 
     def detect(self, photos: Sequence[Photo]) -> list[Boxes]:
-        """The boxes of each picture, clipped to it.
+        """The boxes of each image, clipped to it.
 
         Raises:
-            AnnotationError: The file does not list a picture, or two of its pictures have that name.
+            AnnotationError: The file does not list an image, or two of its images have that name.
         """
         return [self._of(photo).inside(photo.size_wh) for photo in photos]
 
@@ -83,16 +83,14 @@ class FileBoxes:
         name = photo.path.absolute().as_posix() if photo.path else photo.file_name
         matches = self._best_matches(name) or self._best_matches(photo.file_name)
         if len(matches) > 1:
-            raise AnnotationError(f"{name}: {self.path} lists several pictures of that name: {', '.join(matches[:3])}")
+            raise AnnotationError(f"{name}: {self.path} lists several images of that name: {', '.join(matches[:3])}")
         if matches:
             return self.by_name[matches[0]]
         number = re.search(r"(\d+)$", PurePosixPath(name).stem)
         if number and int(number[1]) in self.by_id:
             return self.by_id[int(number[1])]
         if self.complete:
-            raise AnnotationError(
-                f"{name or 'a picture without a file name'}: {self.path} lists no picture of that name"
-            )
+            raise AnnotationError(f"{name or 'an image without a file name'}: {self.path} lists no image of that name")
         return Boxes.none()
 
     def _best_matches(self, name: str) -> list[str]:
@@ -112,12 +110,12 @@ def _shared_tail(name: str, listed: str) -> tuple[int, bool]:
 
 def _from_annotations(path: Path, content: Mapping[str, Any]) -> FileBoxes:
     people = {entry["id"] for entry in content.get("categories") or [] if entry.get("name") == "person"} or {1}
-    entries: dict[int, list[tuple[Any, float]]] = {int(picture["id"]): [] for picture in content["images"]}
+    entries: dict[int, list[tuple[Any, float]]] = {int(image["id"]): [] for image in content["images"]}
     for index, entry in enumerate(content["annotations"]):
         if entry.get("category_id", 1) not in people or entry.get("iscrowd") or _unlabelled(entry):
             continue
         if int(entry["image_id"]) not in entries:
-            raise AnnotationError(f"annotation {index}: `images` lists no picture {entry['image_id']}")
+            raise AnnotationError(f"annotation {index}: `images` lists no image {entry['image_id']}")
         entries[int(entry["image_id"])].append((_box(entry, index), 1.0))
     by_name = {str(p["file_name"]): _boxes(entries[int(p["id"])], int(p["id"])) for p in content["images"]}
     return FileBoxes(path, by_name, {}, complete=True)

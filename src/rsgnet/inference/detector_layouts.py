@@ -23,7 +23,7 @@ class Layout(Protocol):
 
     Attributes:
         size_wh: Width and height of its input.
-        fill: What pads pictures of another shape.
+        fill: What pads images of another shape.
         batch: How many canvases at once: exports of published detectors often hold one only, whatever their inputs say.
     """
 
@@ -47,7 +47,7 @@ class Layout(Protocol):
 
 @dataclass(frozen=True)
 class OwnLayout:
-    """The detectors of this package: uint8 `pictures` in; `boxes_xyxy` and `scores`, padded with score 0, out."""
+    """The detectors of this package: uint8 `images` in; `boxes_xyxy` and `scores`, padded with score 0, out."""
 
     size_wh: tuple[int, int]
     fill: ClassVar[int] = 0

@@ -55,7 +55,7 @@ class OnnxDetector:
         self._fixed = fixed is not None
 
     def detect(self, photos: Sequence[Photo]) -> list[Boxes]:
-        """The people of each picture, surest first, clipped to the picture."""
+        """The people of each image, surest first, clipped to the image."""
         found = []
         for start in range(0, len(photos), self._batch):
             found += self._detect(photos[start : start + self._batch])

@@ -77,7 +77,7 @@ class FasterRCNN:
     """A Faster R-CNN in PyTorch.
 
     Args:
-        network: Takes a list of (3, H, W) pictures in 0..1, gives `boxes`, `labels` and `scores` of each.
+        network: Takes a list of (3, H, W) images in 0..1, gives `boxes`, `labels` and `scores` of each.
         device: PyTorch's name of it.
         threshold: Boxes that score less are dropped.
         path: The file of its weights, None where it is torchvision's business.
@@ -88,7 +88,7 @@ class FasterRCNN:
         self._device, self._network = device, network.to(device).eval()
 
     def detect(self, photos: Sequence[Photo]) -> list[Boxes]:
-        """The people of each picture, surest first, clipped to the picture."""
+        """The people of each image, surest first, clipped to the image."""
         return [self._detect(photo) for photo in photos]
 
     def _detect(self, photo: Photo) -> Boxes:

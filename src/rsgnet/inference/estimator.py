@@ -1,4 +1,4 @@
-"""The whole line: pictures in, everyone's keypoints out.
+"""The whole line: images in, everyone's keypoints out.
 
 read -> detect -> crop -> network (and its mirror image) -> decode -> score -> suppress -> whose is what -> Poses
 """
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats
+from rsgnet.images import MAX_PIXELS
 from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.contests import find_contests, with_contests
 from rsgnet.inference.crop_poses import find_in_crops
@@ -31,7 +32,6 @@ from rsgnet.inference.reading import in_chunks, read_ahead
 from rsgnet.inference.runner import AnyRunner, flip_test_of, open_runner
 from rsgnet.inference.weights import find_weights, shipped_names
 from rsgnet.model_files import CONFIG_FILE
-from rsgnet.pictures import MAX_PIXELS
 from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17, Skeleton, skeleton_named
 
@@ -42,7 +42,7 @@ _WORKERS = 4
 
 @dataclass(frozen=True, eq=False)
 class _Person:
-    """What was found in one box, in the network's skeleton: places and candidates in the picture, and about them."""
+    """What was found in one box, in the network's skeleton: places and candidates in the image, and about them."""
 
     keypoints_xy: NDArray[np.float32]
     scores: NDArray[np.float32]
@@ -52,7 +52,7 @@ class _Person:
 
 
 class PoseEstimator:
-    """Estimates the poses of everyone in pictures.
+    """Estimates the poses of everyone in images.
 
         poses = PoseEstimator("nano")("crowd.jpg")
         poses.draw().save("overlay.jpg")
@@ -65,10 +65,10 @@ class PoseEstimator:
         device: "auto", "cpu" or "cuda".
         backend: "onnx" (ONNX Runtime), "torch" (PyTorch) or "openvino".
         flip_test: Whether heatmaps are averaged with those of the mirrored crop; as the weights say where None.
-        batch_size: How many crops the network gets at once, of however many people and pictures.
+        batch_size: How many crops the network gets at once, of however many people and images.
         skeleton: Which keypoints come out, by name or as a Skeleton; where None coco17 if the network predicts all of
             it, else the network's own.
-        max_pixels: Picture files with more pixels than this are refused.
+        max_pixels: Image files with more pixels than this are refused.
         box_threshold: People whom a detector's network scores less than this are left out; as suits it where None.
         precision: What the pose network reckons in: "float32"; "bf16" in PyTorch and OpenVINO; "int8" in OpenVINO.
 
@@ -149,34 +149,34 @@ class PoseEstimator:
         return push(path.parent, repo_id, license=license, private=private, revision=revision, token=token)
 
     @overload
-    def __call__(self, pictures: list[Any] | tuple[Any, ...]) -> list[Poses]: ...
+    def __call__(self, images: list[Any] | tuple[Any, ...]) -> list[Poses]: ...
     @overload
-    def __call__(self, pictures: Any) -> Poses: ...
-    def __call__(self, pictures: Any) -> Poses | list[Poses]:
-        """The poses in one picture, or in each of a list of pictures.
+    def __call__(self, images: Any) -> Poses: ...
+    def __call__(self, images: Any) -> Poses | list[Poses]:
+        """The poses in one image, or in each of a list of images.
 
         Args:
-            pictures: A path, a PIL image, an RGB array (H, W, 3) or a tensor (3, H, W); or a list or tuple of these.
+            images: A path, a PIL image, an RGB array (H, W, 3) or a tensor (3, H, W); or a list or tuple of these.
 
         Returns:
-            The people of the picture, surest first, with the picture kept for `draw`; a list for a list.
+            The people of the image, surest first, with the image kept for `draw`; a list for a list.
 
         Raises:
-            PictureError: A picture cannot be read. `stream` goes on with the others instead.
+            ImageError: An image cannot be read. `stream` goes on with the others instead.
         """
-        several = isinstance(pictures, (list, tuple))
+        several = isinstance(images, (list, tuple))
         poses = []
-        for _, result in self.stream(pictures if several else [pictures]):
+        for _, result in self.stream(images if several else [images]):
             if isinstance(result, RSGNetError):
                 raise result
             poses.append(result)
         return poses if several else poses[0]
 
     def stream(self, sources: Iterable[Source]) -> Iterator[tuple[Source, Poses | RSGNetError]]:
-        """Goes through any number of pictures in bounded memory.
+        """Goes through any number of images in bounded memory.
 
         Args:
-            sources: Pictures as in a call, `Photo`s, or anything `Readable`: `PictureFile`s and `SentPicture`s are.
+            sources: Images as in a call, `Photo`s, or anything `Readable`: `ImageFile`s and `SentImage`s are.
 
         Yields:
             Each source, in order, with its poses, or with the error that kept it from having any.
@@ -192,7 +192,7 @@ class PoseEstimator:
             pool.shutdown(cancel_futures=True)
 
     def _estimate(self, photos: Sequence[Photo], pool: ThreadPoolExecutor) -> list[Poses | RSGNetError]:
-        """The poses of pictures whose crops are batched together."""
+        """The poses of images whose crops are batched together."""
         found = self._boxes(photos)
         jobs = [
             (photo, box)
@@ -210,7 +210,7 @@ class PoseEstimator:
         return results
 
     def _boxes(self, photos: Sequence[Photo]) -> list[Boxes | RSGNetError]:
-        """Each picture's boxes: those known beforehand, or as the detector finds them."""
+        """Each image's boxes: those known beforehand, or as the detector finds them."""
         found = iter(self._detect([photo for photo in photos if photo.boxes is None]))
         return [next(found) if photo.boxes is None else photo.boxes.inside(photo.size_wh) for photo in photos]
 
@@ -266,21 +266,21 @@ class PoseEstimator:
             size_wh=photo.size_wh,
             file_name=photo.file_name,
             image_id=boxes.image_id,
-            picture=photo.pixels,
+            image=photo.pixels,
             candidates=self._candidates([people[index] for index in kept]),
             **claims,
         )
         return poses[np.argsort(-poses.pose_scores, kind="stable")]
 
     def _candidates(self, people: Sequence[_Person]) -> NDArray[np.float32] | None:
-        """Those of a picture's people; None without a network that gives them."""
+        """Those of an image's people; None without a network that gives them."""
         table = np.array([person.candidates for person in people], np.float32)
         return table[:, self._columns] if table.size else None
 
     def _claims(
         self, places: NDArray[np.float32], heights: NDArray[np.float32], boxes: Floats, people: Sequence[_Person]
     ) -> dict[str, Any]:
-        """The probabilities and rivals of a picture's people by their names in Poses; none without an ownership fit."""
+        """The probabilities and rivals of an image's people by their names in Poses; none without an ownership fit."""
         if self._ownership is None:
             return {}
         contests = find_contests(places, heights, boxes, self._predicted)

@@ -20,7 +20,7 @@ CROP_FEATURES = (
     "other_candidate",  # the height of the strongest candidate of this keypoint elsewhere
     "other_support",  # how much the person's other keypoints are related to that one
 )
-# What `contests` adds once everyone of the picture is known; 0 where nobody contests the place.
+# What `contests` adds once everyone of the image is known; 0 where nobody contests the place.
 FEATURES = (
     *CROP_FEATURES,
     "contested",  # 1 where another person's keypoint lies there, too

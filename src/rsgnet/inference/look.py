@@ -1,4 +1,4 @@
-"""One person of a picture as the network sees them: their crop, the maps behind the answer, and the answer."""
+"""One person of an image as the network sees them: their crop, the maps behind the answer, and the answer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from rsgnet.config import PoseConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import xywh_to_xyxy
+from rsgnet.images import read_image
 from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.crops import Crop, cut
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.inner_maps import InnerMaps, InnerRunner
 from rsgnet.inference.weights import find_weights
 from rsgnet.model_files import WEIGHTS_FILE
-from rsgnet.pictures import read_picture
 from rsgnet.poses import Poses
 
 
@@ -27,7 +27,7 @@ class Look:
     """What there is to see of one person.
 
     Attributes:
-        poses: Everyone of the picture, or the one person of a box; with the picture.
+        poses: Everyone of the image, or the one person of a box; with the image.
         person: Whose crop it is, an index into `poses`.
         crop: What the network was given.
         maps: What it made of it. (The answer may be averaged with that of the mirrored crop.)
@@ -46,25 +46,25 @@ def look_at(estimator: PoseEstimator, path: Path, person: int = 0, box_xywh: Seq
 
     Args:
         estimator: What finds the poses.
-        path: The picture.
+        path: The image.
         person: The index of a result, counted from 0 as in poses.json, where no box is given.
-        box_xywh: (4,) left, top, width, height in picture pixels: the person's box.
+        box_xywh: (4,) left, top, width, height in image pixels: the person's box.
 
     Raises:
-        RSGNetError: The picture cannot be read, there is no such person, the box is empty, or the network's file lets
+        RSGNetError: The image cannot be read, there is no such person, the box is empty, or the network's file lets
             nobody look inside.
     """
     runner = estimator.runner
     if not isinstance(runner, InnerRunner):
         raise RSGNetError("this network's file decodes inside and shows no maps; export it without --with-decoding")
-    photo = Photo(read_picture(path, estimator.max_pixels), path.name, path)
+    photo = Photo(read_image(path, estimator.max_pixels), path.name, path)
     if box_xywh is not None:
         box = Boxes(xywh_to_xyxy(np.asarray(box_xywh, np.float64)[None]), np.ones(1))
         photo = Photo(photo.pixels, photo.file_name, photo.path, box)
         person = 0
     poses = estimator(photo)
     if not 0 <= person < len(poses):
-        found = f"{len(poses)} people were found" if box_xywh is None else "the box holds nothing of the picture"
+        found = f"{len(poses)} people were found" if box_xywh is None else "the box holds nothing of the image"
         raise RSGNetError(f"{path}: no person {person}: {found}; name one from 0 on, or a box")
     crop = cut(photo.pixels, poses.boxes_xyxy[person], estimator.config.crop)
     return Look(poses, person, crop, runner.inner(crop.pixels), estimator.config)

@@ -1,4 +1,4 @@
-"""A look at one person, drawn: a page of everything, and a picture of each thing."""
+"""A look at one person, drawn: a page of everything, and an image of each thing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOTHING = 1e-6
 
 
 def draw_look(look: Look) -> dict[str, Image.Image]:
-    """Pictures by name: sheet, and of crop, everyone, limbs, own, relation, result what the network gives.
+    """Images by name: sheet, and of crop, everyone, limbs, own, relation, result what the network gives.
 
     Heat runs from dark (0) to bright (1). Candidates are dots in a colour a keypoint; their heights are the heat.
     """
@@ -111,7 +111,7 @@ def _result_in_crop(look: Look) -> Image.Image:
 
 
 def _result(look: Look) -> Image.Image:
-    """The whole picture with everyone's pose and the box."""
+    """The whole image with everyone's pose and the box."""
     drawn = look.poses.draw(threshold=look.config.decode.keypoint_threshold)
     box = look.poses.boxes_xyxy[look.person].tolist()
     ImageDraw.Draw(drawn).rectangle(box, None, (255, 255, 255), max(1, max(drawn.size) // 400))

@@ -32,7 +32,7 @@ def oks_nms(
     """The poses that are like no better pose by more than `threshold` ("Test", as in HRNet).
 
     Args:
-        keypoints_xy: (N, K, 2) in picture pixels; all of them count.
+        keypoints_xy: (N, K, 2) in image pixels; all of them count.
         scores: (N,) pose scores.
         areas: (N,) squared pixels; two poses are compared at the mean of theirs.
         sigmas: (K,) falloffs.

@@ -1,6 +1,6 @@
 """Whether a keypoint is there, can be seen, and is this person's: probabilities.
 
-The probabilities are logistic functions of the evidence, fitted on pictures that the network was not trained on by
+The probabilities are logistic functions of the evidence, fitted on images that the network was not trained on by
 `rsgnet calibrate`, and kept beside the weights in `ownership.json`.
 """
 
@@ -56,7 +56,7 @@ class Ownership:
         visible: That it is labelled as visible, too.
         mine: That the place found is right and this person's, if the keypoint is present.
         fitted_on: The label files and how many people, for the record.
-        calibration_errors: Of each probability, on pictures left out of the fit.
+        calibration_errors: Of each probability, on images left out of the fit.
     """
 
     keypoints: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Writing what the line gives: an overlay for each picture, one poses.json for all, and what they came from."""
+"""Writing what the line gives: an overlay for each image, one poses.json for all, and what they came from."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 from rsgnet.errors import RSGNetError
 from rsgnet.files import replacing, write_text
 from rsgnet.inference.run_record import RESULTS_FILE, RUN_FILE, RunRecord
-from rsgnet.inference.sources import PictureFile
+from rsgnet.inference.sources import ImageFile
 from rsgnet.poses import Poses
 from rsgnet.settings import to_json
 
 _JPEG_LARGEST_SIDE = 65_500
-_DRAWN_LATE = 4  # overlays that may wait to be drawn, with their pictures in memory
+_DRAWN_LATE = 4  # overlays that may wait to be drawn, with their images in memory
 
-Outcome = tuple[PictureFile, Poses | RSGNetError]
+Outcome = tuple[ImageFile, Poses | RSGNetError]
 
 
 @dataclass
@@ -29,26 +29,26 @@ class Predictions:
 
     Attributes:
         results: One COCO keypoint result a person.
-        pictures: How many pictures were done.
+        images: How many images were done.
         errors: What kept the others from being done.
-        overlays: The pictures that were drawn.
+        overlays: The images that were drawn.
     """
 
     results: list[dict[str, Any]] = field(default_factory=list)
-    pictures: int = 0
+    images: int = 0
     errors: list[RSGNetError] = field(default_factory=list)
     overlays: list[Path] = field(default_factory=list)
 
 
-def overlay_names(files: Sequence[PictureFile], out: Path) -> dict[PictureFile, Path]:
-    """A name of its own below `out` for the overlay of each picture: its folder and stem, and .jpg; of clips .mp4.
+def overlay_names(files: Sequence[ImageFile], out: Path) -> dict[ImageFile, Path]:
+    """A name of its own below `out` for the overlay of each image: its folder and stem, and .jpg; of clips .mp4.
 
-    Where two pictures differ in their suffix only, each keeps it: a.png.jpg. Nothing is told apart by case alone.
+    Where two images differ in their suffix only, each keeps it: a.png.jpg. Nothing is told apart by case alone.
 
     Raises:
-        RSGNetError: An overlay would replace one of the pictures.
+        RSGNetError: An overlay would replace one of the images.
     """
-    names: dict[PictureFile, Path] = {}
+    names: dict[ImageFile, Path] = {}
     taken: set[str] = set()
     stems = Counter(_stem(file) for file in files)
     for file in files:
@@ -72,8 +72,8 @@ def overlay_names(files: Sequence[PictureFile], out: Path) -> dict[PictureFile, 
 def write_predictions(
     outcomes: Iterable[Outcome],
     out: Path,
-    overlays: dict[PictureFile, Path] | None,
-    report: Callable[[PictureFile, Poses | RSGNetError], None],
+    overlays: dict[ImageFile, Path] | None,
+    report: Callable[[ImageFile, Poses | RSGNetError], None],
     record: RunRecord,
     rivals: bool = False,
 ) -> Predictions:
@@ -82,9 +82,9 @@ def write_predictions(
     poses.json holds all of them even if the run is broken off.
 
     Args:
-        outcomes: Pictures with their poses or errors, as `PoseEstimator.stream` yields them.
+        outcomes: Images with their poses or errors, as `PoseEstimator.stream` yields them.
         out: The folder to write into.
-        overlays: Where each picture's overlay goes, None to draw none.
+        overlays: Where each image's overlay goes, None to draw none.
         report: Told of each outcome once it is written.
         record: What the poses come from; written to run.json.
         rivals: Whether overlays show who else may own contested keypoints.
@@ -105,7 +105,7 @@ def write_predictions(
                     done.errors.append(outcome)
                 else:
                     done.results += outcome.to_coco()
-                    done.pictures += 1
+                    done.images += 1
                     if overlays is not None:
                         overlay = drawing.submit(_write_overlay, outcome, overlays[file], rivals)
                 waiting.append(_Told(file, outcome, overlay))
@@ -123,7 +123,7 @@ def write_predictions(
 class _Told:
     """An outcome, and the overlay that is drawn of it while the next are made."""
 
-    file: PictureFile
+    file: ImageFile
     outcome: Poses | RSGNetError
     overlay: Future[Path] | None
 
@@ -132,12 +132,12 @@ class _Told:
         return self.overlay is None or self.overlay.done()
 
 
-def _relative(file: PictureFile) -> PurePosixPath:
+def _relative(file: ImageFile) -> PurePosixPath:
     parts = [part for part in PurePosixPath(file.file_name).parts if part not in ("/", "..", ".")]
     return PurePosixPath(*parts)
 
 
-def _stem(file: PictureFile) -> str:
+def _stem(file: ImageFile) -> str:
     return str(_relative(file).with_suffix("")).casefold()
 
 

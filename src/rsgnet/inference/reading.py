@@ -1,4 +1,4 @@
-"""Reading pictures ahead of the network, in threads, in order, and never more than fit."""
+"""Reading images ahead of the network, in threads, in order, and never more than fit."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import Protocol, TypeVar, runtime_checkable
 from PIL import Image
 
 from rsgnet.errors import RSGNetError
+from rsgnet.images import as_image, read_image
 from rsgnet.inference.boxes import Photo
-from rsgnet.pictures import as_picture, read_picture
 
 Source = TypeVar("Source")
 
-AHEAD = 4  # pictures read while the network works
-CHUNK_PICTURES = 16
+AHEAD = 4  # images read while the network works
+CHUNK_IMAGES = 16
 CHUNK_PIXELS = 48_000_000
 
 
 @runtime_checkable
 class Readable(Protocol):
-    """A picture that knows how it is read. Anything with this method may be a source."""
+    """An image that knows how it is read. Anything with this method may be a source."""
 
     def read_photo(self, max_pixels: int) -> Photo:
-        """The picture, decoded.
+        """The image, decoded.
 
         Raises:
             RSGNetError: It cannot be read, or has more pixels than `max_pixels`.
@@ -40,7 +40,7 @@ def read_photo(source: object, max_pixels: int) -> Photo | RSGNetError:
     """The photo that a source means, or what is wrong with it.
 
     Args:
-        source: A `Photo`, anything `Readable`, or whatever `rsgnet.pictures.as_picture` takes.
+        source: A `Photo`, anything `Readable`, or whatever `rsgnet.images.as_image` takes.
         max_pixels: Files with more pixels than this are refused.
     """
     try:
@@ -50,9 +50,9 @@ def read_photo(source: object, max_pixels: int) -> Photo | RSGNetError:
             return source.read_photo(max_pixels)
         if isinstance(source, (str, PathLike)):
             path = Path(source)
-            return Photo(read_picture(path, max_pixels), path.as_posix(), path)
+            return Photo(read_image(path, max_pixels), path.as_posix(), path)
         name = str(getattr(source, "filename", "") or "") if isinstance(source, Image.Image) else ""
-        return Photo(as_picture(source, max_pixels), Path(name).as_posix() if name else "")
+        return Photo(as_image(source, max_pixels), Path(name).as_posix() if name else "")
     except RSGNetError as error:
         return error
 
@@ -75,13 +75,13 @@ def read_ahead(
 def in_chunks(
     read: Iterable[tuple[Source, Photo | RSGNetError]],
 ) -> Iterator[list[tuple[Source, Photo | RSGNetError]]]:
-    """Groups of pictures that go through the line together: so many, and not many more pixels than CHUNK_PIXELS."""
+    """Groups of images that go through the line together: so many, and not many more pixels than CHUNK_PIXELS."""
     chunk: list[tuple[Source, Photo | RSGNetError]] = []
     pixels = 0
     for source, photo in read:
         chunk.append((source, photo))
         pixels += 0 if isinstance(photo, RSGNetError) else photo.size_wh[0] * photo.size_wh[1]
-        if len(chunk) >= CHUNK_PICTURES or pixels >= CHUNK_PIXELS:
+        if len(chunk) >= CHUNK_IMAGES or pixels >= CHUNK_PIXELS:
             yield chunk
             chunk, pixels = [], 0
     if chunk:

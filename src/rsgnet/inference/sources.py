@@ -1,4 +1,4 @@
-"""What a user names on the command line becomes a list of files: pictures, and clips where they are taken."""
+"""What a user names on the command line becomes a list of files: images, and clips where they are taken."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rsgnet.errors import RSGNetError
+from rsgnet.images import IMAGE_SUFFIXES, decode_image, read_image
 from rsgnet.inference.boxes import Boxes, Photo
 from rsgnet.inference.video import VIDEO_SUFFIXES, is_camera
-from rsgnet.pictures import PICTURE_SUFFIXES, decode_picture, read_picture
 
 
 @dataclass(frozen=True)
-class PictureFile:
-    """A picture file that is still to be read; or a clip, or a camera.
+class ImageFile:
+    """An image file that is still to be read; or a clip, or a camera.
 
     Attributes:
         path: Where it lies.
@@ -28,17 +28,17 @@ class PictureFile:
 
     @property
     def is_clip(self) -> bool:
-        """Whether it holds many pictures: a clip, by what its name ends in, or a camera."""
+        """Whether it holds many images: a clip, by what its name ends in, or a camera."""
         return self.path.suffix.lower() in VIDEO_SUFFIXES or is_camera(self.path)
 
     def read_photo(self, max_pixels: int) -> Photo:
-        """The picture; refused if it has more pixels than `max_pixels`."""
-        return Photo(read_picture(self.path, max_pixels), self.file_name, self.path)
+        """The image; refused if it has more pixels than `max_pixels`."""
+        return Photo(read_image(self.path, max_pixels), self.file_name, self.path)
 
 
 @dataclass(frozen=True)
-class SentPicture:
-    """The content of a picture file that somebody sent; it is still to be decoded.
+class SentImage:
+    """The content of an image file that somebody sent; it is still to be decoded.
 
     Attributes:
         content: The bytes.
@@ -51,48 +51,48 @@ class SentPicture:
     boxes: Boxes | None = None
 
     def read_photo(self, max_pixels: int) -> Photo:
-        """The picture, decoded; refused if it has more pixels than `max_pixels`."""
-        return Photo(decode_picture(self.content, self.file_name, max_pixels), self.file_name, boxes=self.boxes)
+        """The image, decoded; refused if it has more pixels than `max_pixels`."""
+        return Photo(decode_image(self.content, self.file_name, max_pixels), self.file_name, boxes=self.boxes)
 
 
-def find_pictures(sources: Sequence[str | Path], skip: Path | None = None, clips: bool = False) -> list[PictureFile]:
-    """The pictures that files, folders (searched to the bottom) and glob patterns mean, each once, in their order.
+def find_images(sources: Sequence[str | Path], skip: Path | None = None, clips: bool = False) -> list[ImageFile]:
+    """The images that files, folders (searched to the bottom) and glob patterns mean, each once, in their order.
 
     Args:
         sources: Paths and patterns. A file is taken whatever its name ends in; a missing one too, so that reading it
             says so and the others are still done.
-        skip: A folder below a source whose pictures are left out: that of earlier results.
+        skip: A folder below a source whose images are left out: that of earlier results.
         clips: Whether folders and patterns are searched for clips as well.
 
     Raises:
-        RSGNetError: A folder or pattern holds no picture, or nothing was named.
+        RSGNetError: A folder or pattern holds no image, or nothing was named.
     """
     if not sources:
-        raise RSGNetError("no picture was named: pass files, folders or patterns such as 'photos/*.jpg'")
-    seen: dict[Path, PictureFile] = {}
-    suffixes = PICTURE_SUFFIXES | VIDEO_SUFFIXES if clips else PICTURE_SUFFIXES
+        raise RSGNetError("no image was named: pass files, folders or patterns such as 'photos/*.jpg'")
+    seen: dict[Path, ImageFile] = {}
+    suffixes = IMAGE_SUFFIXES | VIDEO_SUFFIXES if clips else IMAGE_SUFFIXES
     for source in sources:
-        for file in _pictures_of(Path(source), skip, suffixes):
+        for file in _images_of(Path(source), skip, suffixes):
             seen.setdefault(file.path.resolve(), file)
     return list(_told_apart(seen.values()))
 
 
-def _pictures_of(source: Path, skip: Path | None, suffixes: frozenset[str]) -> Iterator[PictureFile]:
+def _images_of(source: Path, skip: Path | None, suffixes: frozenset[str]) -> Iterator[ImageFile]:
     if is_camera(source):
-        yield PictureFile(source, str(source).replace(":", "-"))
+        yield ImageFile(source, str(source).replace(":", "-"))
     elif source.is_dir():
-        yield from _below(source, source.rglob("*"), skip, suffixes, f"{source}: no pictures in this folder")
+        yield from _below(source, source.rglob("*"), skip, suffixes, f"{source}: no images in this folder")
     elif source.exists() or not glob.has_magic(str(source)):
-        yield PictureFile(source, source.name)
+        yield ImageFile(source, source.name)
     else:
         root = _fixed_part(source)
         matches = (Path(match) for match in glob.iglob(str(source), recursive=True))  # noqa: PTH207
-        yield from _below(root, matches, skip, suffixes, f"{source}: no picture matches this pattern")
+        yield from _below(root, matches, skip, suffixes, f"{source}: no image matches this pattern")
 
 
 def _below(
     root: Path, paths: Iterable[Path], skip: Path | None, suffixes: frozenset[str], complaint: str
-) -> Iterator[PictureFile]:
+) -> Iterator[ImageFile]:
     hidden = skip.resolve() if skip is not None and skip.resolve() != root.resolve() else None
     found = False
     for path in sorted(paths):
@@ -101,7 +101,7 @@ def _below(
         if hidden is not None and root.resolve() in hidden.parents and hidden in path.resolve().parents:
             continue
         found = True
-        yield PictureFile(path, path.relative_to(root).as_posix())
+        yield ImageFile(path, path.relative_to(root).as_posix())
     if not found:
         raise RSGNetError(f"{complaint}; known are {', '.join(sorted(suffixes))}")
 
@@ -113,7 +113,7 @@ def _fixed_part(pattern: Path) -> Path:
     return Path(*parts[:magic])
 
 
-def _told_apart(files: Iterable[PictureFile]) -> Iterator[PictureFile]:
+def _told_apart(files: Iterable[ImageFile]) -> Iterator[ImageFile]:
     """Files that would be called alike are called by the paths they were named with."""
     files = list(files)
     counts = Counter(file.file_name for file in files)

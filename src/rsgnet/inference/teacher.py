@@ -64,5 +64,5 @@ class _Foreign:
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(B, 17, h, w) heatmaps of (B, H, W, 3) RGB crops, looked at one by one."""
         crop, name = self.config.crop, self._session.outputs[0].name
-        pictures = ((crops / 255 - crop.mean) / crop.std).astype(np.float32).transpose(0, 3, 1, 2)
-        return np.concatenate([self._session.run([name], picture[None])[0] for picture in pictures])
+        images = ((crops / 255 - crop.mean) / crop.std).astype(np.float32).transpose(0, 3, 1, 2)
+        return np.concatenate([self._session.run([name], image[None])[0] for image in images])

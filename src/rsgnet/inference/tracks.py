@@ -27,7 +27,7 @@ class People:
     """What the association sees of the people of a frame, found or expected.
 
     Attributes:
-        keypoints_xy: (N, K, 2) in picture pixels.
+        keypoints_xy: (N, K, 2) in image pixels.
         weights: (N, K) how far each can be believed to be this person's, in 0..1.
         boxes_xyxy: (N, 4).
     """

@@ -15,8 +15,8 @@ import numpy as np
 
 from rsgnet.bounded import require_content
 from rsgnet.errors import VideoError
+from rsgnet.images import MAX_PIXELS, RGBImage
 from rsgnet.inference.boxes import Photo
-from rsgnet.pictures import MAX_PIXELS, Picture
 
 if TYPE_CHECKING:
     import av
@@ -194,7 +194,7 @@ def _camera(source: str) -> tuple[str, str, str]:
     return pattern.format(source.removeprefix(CAMERA_PREFIX)), "r", device
 
 
-def _upright(decoded: av.VideoFrame) -> Picture:
+def _upright(decoded: av.VideoFrame) -> RGBImage:
     """(H, W, 3) RGB of a frame, turned as its file says."""
     pixels = decoded.to_ndarray(format="rgb24")
     return np.ascontiguousarray(np.rot90(pixels, round(decoded.rotation / 90)))

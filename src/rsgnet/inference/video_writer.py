@@ -1,4 +1,4 @@
-"""Writing clips: pictures at their times, and the sound of the clip that they come from as it is."""
+"""Writing clips: images at their times, and the sound of the clip that they come from as it is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MP4_SOUND = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "flac", "opus"})  #
 
 
 class ClipWriter:
-    """Writes pictures to a clip, and the sound that belongs between them.
+    """Writes images to a clip, and the sound that belongs between them.
 
     Attributes:
         path: Where the clip will lie.
@@ -38,9 +38,9 @@ class ClipWriter:
     ) -> None:
         self.path, self._target, self._video, self._time_base, self._sound = path, target, video, time_base, sound
 
-    def write(self, picture: Image.Image, time: Fraction) -> None:
-        """Adds an RGB picture, shown from a time in seconds on, later than the one before."""
-        frame = load_pyav().VideoFrame.from_image(picture)
+    def write(self, image: Image.Image, time: Fraction) -> None:
+        """Adds an RGB image, shown from a time in seconds on, later than the one before."""
+        frame = load_pyav().VideoFrame.from_image(image)
         frame = frame.reformat(self._video.width, self._video.height, "yuv420p")
         frame.pts, frame.time_base = round(time / self._time_base), self._time_base
         self._target.mux(self._video.encode(frame))
@@ -60,9 +60,9 @@ def writing_clip(
 
     Args:
         path: Where to; .mp4 becomes .mkv where an MP4 cannot hold the sound.
-        size_wh: Width and height in pixels, of which odd ones lose one; pictures of another size are scaled.
+        size_wh: Width and height in pixels, of which odd ones lose one; images of another size are scaled.
         time_base: What times are multiples of, in seconds.
-        rate: Pictures a second, on average.
+        rate: Images a second, on average.
         sound_of: A clip whose sound is copied, packet by packet; where it is broken the sound ends.
 
     Raises:

@@ -16,7 +16,7 @@ from rsgnet.config import NeckConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.model.hrnet import custom_hrnet, is_custom_hrnet
 from rsgnet.model.lite_hrnet import is_lite_hrnet, lite_hrnet
-from rsgnet.model.neck import DECONVOLUTION_WIDTH, Deconvolutions, FeaturePyramid, PixelShuffle
+from rsgnet.model.neck import DECONVOLUTION_WIDTH, Deconvolutions, FeaturePyramid
 
 
 class Backbone(nn.Module):
@@ -28,7 +28,7 @@ class Backbone(nn.Module):
 
     Args:
         name: A timm model name, or one that `hrnet_name` gives.
-        stride: Picture pixels per feature pixel that is wanted.
+        stride: Image pixels per feature pixel that is wanted.
         neck: What brings coarser maps to that stride.
         pretrained: Whether to load timm's ImageNet weights, fetched on first use.
 
@@ -42,9 +42,8 @@ class Backbone(nn.Module):
         neck = neck or NeckConfig()
         with torch.device("meta"):  # only to be asked for its strides
             reductions = _encoder(name).feature_info.reduction()
-        doubled = neck.kind == "pixel_shuffle"
-        finest = neck.deepest_stride if neck.kind == "deconvolutions" else stride * (1 + doubled)
-        deepest = stride if neck.kind == "none" else stride * 2 if doubled else neck.deepest_stride
+        finest = neck.deepest_stride if neck.kind == "deconvolutions" else stride
+        deepest = stride if neck.kind == "none" else neck.deepest_stride
         if finest not in reductions or deepest not in reductions or stride > deepest:
             raise RSGNetError(
                 f"backbone {name!r} yields features at strides {reductions}: "
@@ -58,13 +57,11 @@ class Backbone(nn.Module):
         if isinstance(self.encoder, EfficientNetFeatures):
             self.encoder.blocks = self.encoder.blocks[: self.encoder.feature_info.get_dicts()[-1]["stage"]]
         widths = self.encoder.feature_info.channels()
-        self.neck: Deconvolutions | FeaturePyramid | PixelShuffle | None = None
+        self.neck: Deconvolutions | FeaturePyramid | None = None
         self.width: int = widths[0]
         if neck.kind == "deconvolutions":
             self.neck = Deconvolutions(widths[0], (deepest // stride).bit_length() - 1)
             self.width = DECONVOLUTION_WIDTH
-        elif doubled:
-            self.neck = PixelShuffle(widths[0])
         elif neck.kind == "pyramid":
             self.neck = FeaturePyramid(widths, reductions[indices[0] : indices[-1] + 1], neck.width, neck.residuals)
             self.width = neck.width
@@ -88,9 +85,9 @@ class Backbone(nn.Module):
             module.eval()
         return self
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised RGB to (B, width, H / stride, W / stride) features."""
-        maps: list[Tensor] = self.encoder(pictures)
+        maps: list[Tensor] = self.encoder(images)
         features: Tensor = maps[0]
         if isinstance(self.neck, FeaturePyramid):
             features = self.neck(maps)

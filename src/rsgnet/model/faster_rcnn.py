@@ -26,11 +26,11 @@ _WITHIN = 0.5  # a box with more of its area than this in an ignored one is not 
 
 
 class PersonRCNN(FasterRCNN):  # type: ignore[misc]  # torchvision carries no types
-    """Finds people's boxes. Normalises and scales pictures itself, and brings boxes back to their pixels.
+    """Finds people's boxes. Normalises and scales images itself, and brings boxes back to their pixels.
 
-    Called with a list of (3, H, W) RGB pictures in 0..1: in prediction gives for each a dict of `boxes` (N, 4) left,
+    Called with a list of (3, H, W) RGB images in 0..1: in prediction gives for each a dict of `boxes` (N, 4) left,
     top, right, bottom in its pixels, `scores` (N,), highest first, and `labels` (N,), all PERSON; in training takes
-    `targets` too, one dict a picture of `boxes` and int64 `labels`, PERSON ones first, then IGNORED ones, and gives a
+    `targets` too, one dict an image of `boxes` and int64 `labels`, PERSON ones first, then IGNORED ones, and gives a
     dict of losses.
 
     Args:
@@ -64,7 +64,7 @@ class _FirstStage(RegionProposalNetwork):  # type: ignore[misc]
     """torchvision's, with anchors in ignored boxes left out of the loss."""
 
     def assign_targets_to_anchors(self, anchors: list[Tensor], targets: list[dict[str, Tensor]]) -> Any:
-        """Labels (1 person, 0 background, -1 neither) and the box of each anchor, picture by picture."""
+        """Labels (1 person, 0 background, -1 neither) and the box of each anchor, image by image."""
         people = [{"boxes": each["boxes"][each["labels"] == PERSON]} for each in targets]
         labels, boxes = super().assign_targets_to_anchors(anchors, people)
         return [_spared(*each) for each in zip(labels, anchors, targets, strict=True)], boxes
@@ -76,7 +76,7 @@ class _SecondStage(RoIHeads):  # type: ignore[misc]
     def assign_targets_to_proposals(
         self, proposals: list[Tensor], boxes: list[Tensor], labels: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """The index of each proposal's box and its label, picture by picture."""
+        """The index of each proposal's box and its label, image by image."""
         targets = [{"boxes": b, "labels": each} for b, each in zip(boxes, labels, strict=True)]
         people = [each["labels"] == PERSON for each in targets]
         # People stand first among the boxes, so that an index among people is one among all.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -80,20 +79,3 @@ class FeaturePyramid(nn.Module):
             grown = F.interpolate(merged, scale_factor=float(self.growth[level]), mode="bilinear")
             merged = self.mix[level](self.lateral[level](maps[level]) + grown)
         return merged
-
-
-class PixelShuffle(nn.Sequential):
-    """Doubles a map's resolution: a pointwise convolution yields the four pixels that each pixel becomes.
-
-    It starts as the enlargement by nearest neighbour of maps that are not negative, so that heads trained on the
-    coarser map go on from where they are (Shi et al., CVPR 2016, and its initialisation, arXiv:1707.02937).
-
-    Args:
-        width: Channels, kept.
-    """
-
-    def __init__(self, width: int) -> None:
-        expand = rectified(convolution(width, 4 * width, 1))
-        with torch.no_grad():
-            expand[0].weight.copy_(torch.eye(width).repeat_interleave(4, 0)[:, :, None, None])
-        super().__init__(expand, nn.PixelShuffle(2))

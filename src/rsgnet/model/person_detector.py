@@ -56,9 +56,9 @@ class PersonDetector(nn.Module):
         assert self.centre_head.bias is not None
         nn.init.constant_(self.centre_head.bias, -4.6)  # one pixel in a hundred is a centre, so losses start small
 
-    def forward(self, pictures: Float[Tensor, "batch 3 height width"]) -> Detections:
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Detections:
         """(B, 3, H, W) normalised RGB to the detector's maps."""
-        features = self.neck(self.backbone(pictures))
+        features = self.neck(self.backbone(images))
         # Sides are predicted as logarithms of strides: always positive, and errors count relative to the size.
         sides = self.stride * self.side_head(features).clamp(-4, 6).exp()
         return Detections(self.centre_head(features), sides)

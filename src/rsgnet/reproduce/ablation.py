@@ -21,7 +21,7 @@ from rsgnet.config import PoseConfig
 from rsgnet.data.annotations import read_annotations
 from rsgnet.data.catalog import DataSetFiles
 from rsgnet.errors import RSGNetError
-from rsgnet.evaluation.intervals import draw_pictures
+from rsgnet.evaluation.intervals import draw_images
 from rsgnet.evaluation.paired_runs import (
     FigureDraws,
     PairedDifference,
@@ -102,11 +102,11 @@ class Ablation:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Pictures that are measured on together.
+    """Images that are measured on together.
 
     Attributes:
         name: What it is called.
-        files: Its label files and pictures.
+        files: Its label files and images.
     """
 
     name: str
@@ -119,14 +119,14 @@ class Outcome:
 
     Attributes:
         name: The benchmark's.
-        pictures: How many it has.
+        images: How many it has.
         people: How many people count in them.
         means: By arm and figure.
         differences: By arm and figure, the arm's less the plain one's, over the seeds that both were trained from.
     """
 
     name: str
-    pictures: int
+    images: int
     people: int
     means: Mapping[str, Mapping[str, SeedMean]]
     differences: Mapping[str, Mapping[str, PairedDifference]]
@@ -224,7 +224,7 @@ def measure_runs(ablation: Ablation, benchmark: Benchmark, resamples: int = 1000
     Args:
         ablation: The runs.
         benchmark: What they are measured on.
-        resamples: How many times pictures and seeds are drawn for the intervals.
+        resamples: How many times images and seeds are drawn for the intervals.
         seed: What the draws begin with.
 
     Raises:
@@ -238,7 +238,7 @@ def measure_runs(ablation: Ablation, benchmark: Benchmark, resamples: int = 1000
     for arm, seeds in done.items():
         for number in seeds:
             scenes, skeleton = run_scenes(ablation, arm, number, benchmark)
-            draws = draw_pictures(len(scenes), resamples, seed) if draws is None else draws
+            draws = draw_images(len(scenes), resamples, seed) if draws is None else draws
             figures.setdefault(arm.name, {})[number] = run_figures(scenes, skeleton, draws)
     counted = sum(int(scene.counted.sum()) for scene in scenes)
     return Outcome(benchmark.name, len(scenes), counted, *_compared(figures, resamples, seed))
@@ -265,7 +265,7 @@ def run_scenes(ablation: Ablation, arm: Arm, seed: int, benchmark: Benchmark) ->
     """One run's poses beside the truth, found unless they were found already.
 
     Raises:
-        RSGNetError: A picture cannot be read, or the set's files have different keypoints.
+        RSGNetError: An image cannot be read, or the set's files have different keypoints.
     """
     run = ablation.run_of(arm, seed)
     scenes: list[Scene] = []
@@ -275,7 +275,7 @@ def run_scenes(ablation: Ablation, arm: Arm, seed: int, benchmark: Benchmark) ->
         folder = ablation.out / "poses" / run.name / f"{files.annotations.parent.name}-{files.annotations.stem}"
         if not has_poses(folder, run / MODEL_DIRECTORY, "gt", flip_test=False, boxes_file=files.annotations):
             ablation.tell(f"{run.name}: poses on {files.annotations}")
-            find_poses(folder, run / MODEL_DIRECTORY, truth, files.pictures, "gt", flip_test=False)
+            find_poses(folder, run / MODEL_DIRECTORY, truth, files.images, "gt", flip_test=False)
         results = read_keypoint_results(folder / RESULTS_FILE, truth)
         scenes += read_scenes(truth, results, is_crowdpose(truth, "auto"))
         skeletons.append(truth.skeleton)

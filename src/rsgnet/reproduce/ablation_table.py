@@ -80,7 +80,7 @@ def as_json(title: str, rows: Sequence[ArmRow], outcomes: Sequence[Outcome]) -> 
         ],
         "benchmarks": [
             {
-                "name": outcome.name, "pictures": outcome.pictures, "people": outcome.people,
+                "name": outcome.name, "images": outcome.images, "people": outcome.people,
                 "means": {arm: {key: asdict(at) for key, at in by.items()} for arm, by in outcome.means.items()},
                 "less_plain": {
                     arm: {key: {**asdict(at), "clear": at.is_clear} for key, at in by.items()}
@@ -110,8 +110,8 @@ def _means(outcome: Outcome) -> list[str]:
         [name, *(_interval(means.get(name), ".1f") for means in outcome.means.values())]
         for name in _told(outcome.means)
     ]
-    heading = f"## {outcome.name}: {outcome.pictures} pictures, {outcome.people} people"
-    note = "In percent: the mean over the seeds, with the interval of 95 % of draws of pictures and seeds."
+    heading = f"## {outcome.name}: {outcome.images} images, {outcome.people} people"
+    note = "In percent: the mean over the seeds, with the interval of 95 % of draws of images and seeds."
     return [heading, "", note, "", *_table(["", *outcome.means], rows)]
 
 
@@ -126,7 +126,7 @@ def _differences(outcome: Outcome) -> list[str]:
         ["AP, seed by seed", *(", ".join(f"{100 * seed:+.1f}" for seed in by["AP"].seeds) for by in by_arm.values())]
     ]
     note = (
-        f"Less {PLAIN.name}, paired by seed and picture;{_CLEAR} where it is clear of zero: the interval leaves it out "
+        f"Less {PLAIN.name}, paired by seed and image;{_CLEAR} where it is clear of zero: the interval leaves it out "
         "and all seeds, two or more, agree. Higher is better for AP, lower for the others."
     )
     return [note, "", *_table([f"less {PLAIN.name}", *by_arm], rows), "", *_clear(outcome)]

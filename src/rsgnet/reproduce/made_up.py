@@ -1,4 +1,4 @@
-"""The tables end to end on a few made-up pictures: tiny networks, one epoch, the published data sets' own layouts."""
+"""The tables end to end on a few made-up images: tiny networks, one epoch, the published data sets' own layouts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rsgnet.files import replacing, write_text
 from rsgnet.reproduce.tables import DataSetName
 from rsgnet.skeletons import COCO17, CROWDPOSE14
 
-_SIZE_WH, _PEOPLE, _PICTURES = (160, 120), 3, 2
+_SIZE_WH, _PEOPLE, _IMAGES = (160, 120), 3, 2
 
 
 def write_data_sets(root: Path) -> dict[DataSetName, str]:
@@ -49,11 +49,11 @@ def write_crowd_sets(root: Path) -> dict[str, str]:
     """Writes drawn crowds for an ablation: "train", "val", and one set for each level of crowding.
 
     Returns:
-        By name `LABELS:PICTURES`, as the command line takes them.
+        By name `LABELS:IMAGES`, as the command line takes them.
     """
     sets = {"train": (0.0, 1.0), "val": (0.0, 0.5), "easy": (0.0, 0.2), "medium": (0.2, 0.8), "hard": (0.8, 1.2)}
     return {
-        name: f"{write_crowds(root / name, _PICTURES, seed, level, _SIZE_WH)}:{root / name / 'images'}"
+        name: f"{write_crowds(root / name, _IMAGES, seed, level, _SIZE_WH)}:{root / name / 'images'}"
         for seed, (name, level) in enumerate(sets.items())
     }
 
@@ -68,12 +68,12 @@ def tiny_settings(preset: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _crowd(pictures: Path, split: str, seed: int) -> dict[str, Any]:
+def _crowd(images: Path, split: str, seed: int) -> dict[str, Any]:
     merged: dict[str, Any] = {"images": [], "annotations": []}
-    for number in range(1, _PICTURES + 1):
+    for number in range(1, _IMAGES + 1):
         scene = simulate_crowd(100 * seed + number, _SIZE_WH, _PEOPLE)
         name = f"{split}-{number}.png"
-        with replacing(pictures / name) as beside:
-            Image.fromarray(scene.picture).save(beside)
+        with replacing(images / name) as beside:
+            Image.fromarray(scene.image).save(beside)
         add_scene(merged, scene, number, name)
     return merged

@@ -100,7 +100,7 @@ def _network(preset: str, data: DataSetName, place: Workplace) -> Path | None:
         place.tell(f"training {preset} -> {run}")
         files = find_data_set(place.data, _TRAINED_ON[data])
         train(
-            preset, place.settings(preset), [f"{files.annotations}:{files.pictures}"], run,
+            preset, place.settings(preset), [f"{files.annotations}:{files.images}"], run,
             resume=True, workers=place.workers, progress=False,
         )  # fmt: skip
     return model if (model / WEIGHTS_FILE).is_file() else None
@@ -122,8 +122,8 @@ def _precision(model: Path, out: Path, data: DataSetName, place: Workplace) -> d
     boxes = place.boxes.get(data, "gt")
     if not has_poses(out, model, boxes):
         place.tell(f"{model}: poses on {data}, boxes {boxes}")
-        find_poses(out, model, truth, files.pictures, boxes, _boxes_file(boxes, truth, files, place))
-    if any(picture.people for picture in truth.pictures):
+        find_poses(out, model, truth, files.images, boxes, _boxes_file(boxes, truth, files, place))
+    if any(image.people for image in truth.images):
         figures = evaluate_keypoints(files.annotations, out / RESULTS_FILE)
         write_text(out / "metrics.json", json.dumps(figures, indent=2))
         return figures
@@ -139,12 +139,12 @@ def _precision(model: Path, out: Path, data: DataSetName, place: Workplace) -> d
 def _boxes_file(boxes: str, truth: Annotations, files: DataSetFiles, place: Workplace) -> str:
     """ "gt", or a file of boxes: the given, or what the detector found, once for all rows."""
     if boxes == "gt" or boxes.endswith(".json"):
-        if boxes == "gt" and not any(picture.people for picture in truth.pictures):
+        if boxes == "gt" and not any(image.people for image in truth.images):
             raise RSGNetError(f"{files.annotations}: has no boxes of its own; name a detector or a file with --boxes")
         return boxes
     found = place.out / f"boxes-{files.annotations.stem}-{Path(boxes).name}.json"
     if not found.is_file():
         place.tell(f"boxes on {files.annotations} by {boxes}")
         detector = open_detector(boxes, threshold=0.05)
-        write_text(found, json.dumps(detect_annotated(detector, truth, files.pictures)))
+        write_text(found, json.dumps(detect_annotated(detector, truth, files.images)))
     return str(found)

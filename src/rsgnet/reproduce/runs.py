@@ -55,7 +55,7 @@ def find_poses(
     out: Path,
     model: Path,
     truth: Annotations,
-    pictures: Path,
+    images: Path,
     boxes: str,
     boxes_file: str = "gt",
     flip_test: bool | None = None,
@@ -66,13 +66,13 @@ def find_poses(
         out: The folder.
         model: The network's model directory.
         truth: The data set.
-        pictures: The folder of its pictures.
+        images: The folder of its images.
         boxes: What the boxes are asked for by, to be recorded.
         boxes_file: The boxes, as `boxes_for` takes them.
         flip_test: Whether heatmaps are averaged with the mirrored crop's; as the weights say where None.
 
     Raises:
-        RSGNetError: A picture cannot be read.
+        RSGNetError: An image cannot be read.
     """
     estimator = PoseEstimator(
         str(model), boxes_for(truth, boxes_file), backend="torch", flip_test=flip_test, skeleton=truth.skeleton
@@ -80,11 +80,11 @@ def find_poses(
     record = record_run(estimator, str(model), boxes)
     complete = False
     try:
-        outcomes = predict_annotated(estimator, truth, pictures)
+        outcomes = predict_annotated(estimator, truth, images)
         failed = write_predictions(outcomes, out, None, lambda *_: None, record).errors
         complete = not failed
     finally:
         if not complete:  # without its record nobody takes a part for the whole
             (out / RUN_FILE).unlink(missing_ok=True)
     if failed:
-        raise RSGNetError(f"{len(failed)} pictures could not be read, the first: {failed[0]}")
+        raise RSGNetError(f"{len(failed)} images could not be read, the first: {failed[0]}")

@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows that are measured on the same pictures.
+    """Rows that are measured on the same images.
 
     Attributes:
         data: The data set that they are measured on.

@@ -1,1 +1,1 @@
-"""Millions of pictures on many machines: an input list in shards, each of which is done once. Needs the extra `ray`."""
+"""Millions of images on many machines: an input list in shards, each of which is done once. Needs the extra `ray`."""

@@ -1,4 +1,4 @@
-"""What a user names becomes pieces of work: picture files, tar archives, and row groups of Parquet files."""
+"""What a user names becomes pieces of work: image files, tar archives, and row groups of Parquet files."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rsgnet.errors import RSGNetError
-from rsgnet.pictures import PICTURE_SUFFIXES
+from rsgnet.images import IMAGE_SUFFIXES
 from rsgnet.scaleout.store import open_location
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 PARQUET_SUFFIX = ".parquet"
 ALL_GROUPS = -1
-_COLUMNS = ("image", "picture", "bytes", "content", "jpg", "png", "uri", "url", "path")  # in this order
+_COLUMNS = ("image", "image", "bytes", "content", "jpg", "png", "uri", "url", "path")  # in this order
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some pictures that lie together.
+    """Some images that lie together.
 
     Attributes:
-        kind: "file" (a picture), "tar" or "parquet".
+        kind: "file" (an image), "tar" or "parquet".
         uri: The file that holds them.
         file_name: What results call it: its path below the folder that was named.
-        column: Of Parquet: the column of pictures or of their URIs; "" for one of a usual name.
+        column: Of Parquet: the column of images or of their URIs; "" for one of a usual name.
         first: Of Parquet: the first of its row groups.
         stop: Of Parquet: the row group after the last one; ALL_GROUPS where the file could not be read when listed.
     """
@@ -57,7 +57,7 @@ def find_pieces(sources: Sequence[str], rows: int, skip: str = "") -> Iterator[P
         RSGNetError: A folder or pattern holds nothing of a known kind, a store cannot be opened, or nothing was named.
     """
     if not sources:
-        raise RSGNetError("no picture was named: pass files, folders or patterns such as 's3://bucket/photos/*.jpg'")
+        raise RSGNetError("no image was named: pass files, folders or patterns such as 's3://bucket/photos/*.jpg'")
     seen: set[str] = set()
     for source in sources:
         location, column = _split_column(source)
@@ -82,8 +82,8 @@ def full_uri(source: str) -> str:
     return f"{uri}#{column}" if column else uri
 
 
-def picture_column(schema: pa.Schema, wish: str, uri: str) -> str:
-    """The column of pictures, or of their URIs.
+def image_column(schema: pa.Schema, wish: str, uri: str) -> str:
+    """The column of images, or of their URIs.
 
     Raises:
         RSGNetError: There is none of that name, or none of a usual one.
@@ -111,7 +111,7 @@ def _files_of(file_system: fsspec.AbstractFileSystem, path: str, source: str) ->
         return
     known = [file for file in sorted(found) if _is_known(file)]
     if not known:
-        kinds = ", ".join([*sorted(PICTURE_SUFFIXES), *TAR_SUFFIXES, PARQUET_SUFFIX])
+        kinds = ", ".join([*sorted(IMAGE_SUFFIXES), *TAR_SUFFIXES, PARQUET_SUFFIX])
         raise RSGNetError(f"{source}: nothing of a known kind lies there; known are {kinds}")
     for file in known:
         yield file, file.removeprefix(root).lstrip("/")
@@ -124,12 +124,12 @@ def _fixed_part(pattern: str) -> str:
 
 def _is_known(path: str) -> bool:
     name = path.rpartition("/")[2].lower()
-    return not name.startswith(".") and (is_picture_name(name) or name.endswith((*TAR_SUFFIXES, PARQUET_SUFFIX)))
+    return not name.startswith(".") and (is_image_name(name) or name.endswith((*TAR_SUFFIXES, PARQUET_SUFFIX)))
 
 
-def is_picture_name(name: str) -> bool:
-    """Whether a file's name ends as a picture's does."""
-    return PurePosixPath(name.lower()).suffix in PICTURE_SUFFIXES
+def is_image_name(name: str) -> bool:
+    """Whether a file's name ends as an image's does."""
+    return PurePosixPath(name.lower()).suffix in IMAGE_SUFFIXES
 
 
 def _pieces_of(uri: str, file_name: str, column: str, rows: int) -> Iterator[Piece]:
@@ -147,7 +147,7 @@ def _parquet_pieces(uri: str, file_name: str, column: str, rows: int) -> Iterato
     except Exception:  # whatever a store or a broken file raises: the work meets it again and tells of it
         yield Piece("parquet", uri, file_name, column)
         return
-    column, first, gathered = picture_column(schema, column, uri), 0, 0
+    column, first, gathered = image_column(schema, column, uri), 0, 0
     for number, count in enumerate(counts, 1):
         gathered += count
         if gathered >= rows or number == len(counts):

@@ -22,12 +22,12 @@ class Totals:
     """What was done.
 
     Attributes:
-        pictures: Rows, of pictures and of errors.
+        images: Rows, of images and of errors.
         people: Whom they show.
         errors: Rows of errors.
     """
 
-    pictures: int = 0
+    images: int = 0
     people: int = 0
     errors: int = 0
 
@@ -51,8 +51,8 @@ class Manifest:
 
     Attributes:
         sources: What was asked for, as URIs.
-        shard_size: Picture files, or at least so many rows of Parquet, in a shard.
-        max_pixels: Pictures with more were refused.
+        shard_size: Image files, or at least so many rows of Parquet, in a shard.
+        max_pixels: Images with more were refused.
         run: The network and the detector.
         keypoints: Their names, in the order of the rows.
         shards: How many there are.
@@ -127,5 +127,5 @@ def complete_shards(store: Store) -> dict[int, ShardRecord]:
 
 def sum_up(records: Iterable[Totals]) -> Totals:
     """The totals of several shards."""
-    rows = [(each.pictures, each.people, each.errors) for each in records]
+    rows = [(each.images, each.people, each.errors) for each in records]
     return Totals(*(sum(column) for column in zip(*rows, strict=True))) if rows else Totals()

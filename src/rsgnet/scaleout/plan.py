@@ -22,7 +22,7 @@ _SCHEMA = pa.schema(
 
 
 def in_shards(pieces: Iterable[Piece], size: int) -> Iterator[list[Piece]]:
-    """Gathers neighbouring picture files into shards of `size`; every other piece is one by itself."""
+    """Gathers neighbouring image files into shards of `size`; every other piece is one by itself."""
     gathered: list[Piece] = []
     for piece in pieces:
         if gathered and (piece.kind != "file" or len(gathered) >= size):

@@ -1,6 +1,6 @@
 """Shards on Ray Data: a pool of actors, each with a network of its own, that survives the loss of workers and nodes.
 
-Only numbers of shards and records travel through Ray; pictures and rows go between the stores and the actors.
+Only numbers of shards and records travel through Ray; images and rows go between the stores and the actors.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ShardActor:
 
     def _told(self, shard: int) -> dict[str, Any]:
         if ray.get(self._tries.begin.remote(shard)) > TRIES:
-            return _failed(shard, f"its workers died {TRIES} times; does one of its pictures kill them?")
+            return _failed(shard, f"its workers died {TRIES} times; does one of its images kill them?")
         try:
             return {**asdict(self._worker.do(shard)), "failure": ""}
         except Exception as error:  # a store that is full, say: this shard has to wait for the next start

@@ -1,4 +1,4 @@
-"""The pictures of a piece of work, one after the other; what cannot be read stands in its place with the reason."""
+"""The images of a piece of work, one after the other; what cannot be read stands in its place with the reason."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from rsgnet.bounded import regular_size
-from rsgnet.errors import PictureError
+from rsgnet.errors import ImageError
+from rsgnet.images import decode_image
 from rsgnet.inference.boxes import Photo
-from rsgnet.pictures import decode_picture
-from rsgnet.scaleout.listing import ALL_GROUPS, Piece, is_picture_name, picture_column
+from rsgnet.scaleout.listing import ALL_GROUPS, Piece, image_column, is_image_name
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-MOST_BYTES = 1 << 29  # of a picture file: more is not read into memory
+MOST_BYTES = 1 << 29  # of an image file: more is not read into memory
 _TRIES = 3
 _WAIT_S = 0.5
 _LASTING = (PermissionError, IsADirectoryError, NotADirectoryError)  # trying again is of no use
@@ -42,14 +42,14 @@ _ABOUT_OTHERS = (
 
 
 @dataclass(frozen=True)
-class StoredPicture:
-    """A picture in a store, read when its turn comes.
+class StoredImage:
+    """An image in a store, read when its turn comes.
 
     Attributes:
         source: Where it is: FILE, ARCHIVE#MEMBER or PARQUET#ROW, as URIs; rows are counted from 0.
         file_name: What detectors that know boxes by name call it: its path below the folder that was named, or in its
             archive.
-        content: Gives the bytes of the picture file.
+        content: Gives the bytes of the image file.
     """
 
     source: str
@@ -57,21 +57,21 @@ class StoredPicture:
     content: Callable[[], bytes] = field(repr=False)
 
     def read_photo(self, max_pixels: int) -> Photo:
-        """The picture, decoded.
+        """The image, decoded.
 
         Raises:
-            PictureError: It cannot be read, or has more pixels than `max_pixels`.
+            ImageError: It cannot be read, or has more pixels than `max_pixels`.
         """
-        return Photo(decode_picture(self.content(), self.source, max_pixels), self.file_name)
+        return Photo(decode_image(self.content(), self.source, max_pixels), self.file_name)
 
 
-def stored_pictures(pieces: Iterable[Piece]) -> Iterator[StoredPicture]:
-    """The pictures of pieces, in order. A piece that breaks ends in a picture that says so when it is read."""
+def stored_images(pieces: Iterable[Piece]) -> Iterator[StoredImage]:
+    """The images of pieces, in order. A piece that breaks ends in an image that says so when it is read."""
     for piece in pieces:
         if piece.kind == "file":
-            yield StoredPicture(piece.uri, piece.file_name, partial(fetch, piece.uri))
+            yield StoredImage(piece.uri, piece.file_name, partial(fetch, piece.uri))
         else:
-            yield from _tar_pictures(piece) if piece.kind == "tar" else _parquet_pictures(piece)
+            yield from _tar_images(piece) if piece.kind == "tar" else _parquet_images(piece)
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def fetch(uri: str) -> bytes:
     """The bytes of a file; what may pass, as a store that does not answer, is tried again.
 
     Raises:
-        PictureError: It cannot be read.
+        ImageError: It cannot be read.
     """
     for left in reversed(range(_TRIES)):
         try:
@@ -96,27 +96,27 @@ def fetch(uri: str) -> bytes:
                 content: bytes = file.read(MOST_BYTES + 1)
             break
         except FileNotFoundError as error:
-            raise PictureError(f"{uri}: no such file") from error
+            raise ImageError(f"{uri}: no such file") from error
         except Exception as error:  # stores raise what their libraries raise
             if isinstance(error, _LASTING) or not isinstance(error, OSError) or not left:
-                raise PictureError(f"{uri}: cannot be read ({_reason(error)})") from error
+                raise ImageError(f"{uri}: cannot be read ({_reason(error)})") from error
             time.sleep(_WAIT_S)
     return _bounded(content, len(content), uri)
 
 
 def _bounded(content: bytes, size: int, source: str) -> bytes:
     if size > MOST_BYTES:
-        raise PictureError(f"{source}: over {MOST_BYTES} bytes, which is more than a picture file may have")
+        raise ImageError(f"{source}: over {MOST_BYTES} bytes, which is more than an image file may have")
     return content
 
 
-def _broken(source: str, file_name: str, error: Exception | str) -> StoredPicture:
-    """A picture that is not there, and why."""
+def _broken(source: str, file_name: str, error: Exception | str) -> StoredImage:
+    """An image that is not there, and why."""
 
     def content() -> bytes:
-        raise PictureError(f"{source}: {error}")
+        raise ImageError(f"{source}: {error}")
 
-    return StoredPicture(source, file_name, content)
+    return StoredImage(source, file_name, content)
 
 
 class _StrictHeader(tarfile.TarInfo):
@@ -135,8 +135,8 @@ class _StrictHeader(tarfile.TarInfo):
         return header
 
 
-def _tar_pictures(piece: Piece) -> Iterator[StoredPicture]:
-    """The members of an archive that are pictures by their names, in the order of the archive."""
+def _tar_images(piece: Piece) -> Iterator[StoredImage]:
+    """The members of an archive that are images by their names, in the order of the archive."""
     try:
         with (
             _opened(piece.uri) as file,
@@ -144,11 +144,11 @@ def _tar_pictures(piece: Piece) -> Iterator[StoredPicture]:
         ):
             for member in tar:
                 source = f"{piece.uri}#{member.name}"
-                if member.isfile() and is_picture_name(member.name) and not member.issparse():
+                if member.isfile() and is_image_name(member.name) and not member.issparse():
                     if member.size <= MOST_BYTES:
                         yield _member(tar, member, source)
                         continue
-                    yield StoredPicture(source, member.name, partial(_bounded, b"", member.size, source))
+                    yield StoredImage(source, member.name, partial(_bounded, b"", member.size, source))
                 _pass_over(tar, member)
     except Exception as error:  # stores and decompressors raise what they like
         told = f"cannot be read on from here ({_reason(error)}); is the archive truncated?"
@@ -164,24 +164,24 @@ def _pass_over(tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         pass
 
 
-def _member(tar: tarfile.TarFile, member: tarfile.TarInfo, source: str) -> StoredPicture:
+def _member(tar: tarfile.TarFile, member: tarfile.TarInfo, source: str) -> StoredImage:
     opened = tar.extractfile(member)
     assert opened is not None
-    return StoredPicture(source, member.name, partial(bytes, opened.read()))
+    return StoredImage(source, member.name, partial(bytes, opened.read()))
 
 
-def _parquet_pictures(piece: Piece) -> Iterator[StoredPicture]:
-    """A picture a row; rows that cannot be read have one each, too, where the file says how many they are."""
+def _parquet_images(piece: Piece) -> Iterator[StoredImage]:
+    """An image a row; rows that cannot be read have one each, too, where the file says how many they are."""
     row = stop = 0
     try:
         with _opened(piece.uri) as file, pq.ParquetFile(file) as parquet:
             counts = [parquet.metadata.row_group(index).num_rows for index in range(parquet.num_row_groups)]
             groups = range(piece.first, len(counts) if piece.stop == ALL_GROUPS else piece.stop)
             row, stop = sum(counts[: groups.start]), sum(counts[: groups.stop])
-            column = picture_column(parquet.schema_arrow, piece.column, piece.uri)
+            column = image_column(parquet.schema_arrow, piece.column, piece.uri)
             for batch in parquet.iter_batches(_ROWS_AT_ONCE, row_groups=list(groups), columns=[column]):
                 for value in batch.column(0).to_pylist():
-                    yield _row_picture(piece, row, value)
+                    yield _row_image(piece, row, value)
                     row += 1
     except Exception as error:  # stores and decompressors raise what they like
         told = f"cannot be read ({_reason(error)})"
@@ -191,17 +191,17 @@ def _parquet_pictures(piece: Piece) -> Iterator[StoredPicture]:
             yield _broken(f"{piece.uri}#{lost}", f"{piece.file_name}#{lost}", told)
 
 
-def _row_picture(piece: Piece, row: int, value: Any) -> StoredPicture:
-    """A picture of a row that holds its bytes, its URI, or both as {bytes, path}, the first that is there."""
+def _row_image(piece: Piece, row: int, value: Any) -> StoredImage:
+    """An image of a row that holds its bytes, its URI, or both as {bytes, path}, the first that is there."""
     source, file_name = f"{piece.uri}#{row}", f"{piece.file_name}#{row}"
     if isinstance(value, dict):
         file_name = value.get("path") or file_name
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes):
-        return StoredPicture(source, file_name, partial(bytes, value))
+        return StoredImage(source, file_name, partial(bytes, value))
     if isinstance(value, str):
-        return StoredPicture(source, value, partial(fetch, _beside(piece.uri, value)))
-    return _broken(source, file_name, f"no picture in this row, but {value!r:.40}")
+        return StoredImage(source, value, partial(fetch, _beside(piece.uri, value)))
+    return _broken(source, file_name, f"no image in this row, but {value!r:.40}")
 
 
 def _beside(uri: str, location: str) -> str:

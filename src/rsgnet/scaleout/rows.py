@@ -1,4 +1,4 @@
-"""Results as rows of Parquet, one a picture: the schema, and filling it from arrays."""
+"""Results as rows of Parquet, one an image: the schema, and filling it from arrays."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class PictureResult:
-    """What came of one picture.
+class ImageResult:
+    """What came of one image.
 
     Attributes:
         source: Where it is.
@@ -57,13 +57,13 @@ def schema_of(skeleton: Skeleton) -> pa.Schema:
     return _SCHEMA.with_metadata({"skeleton": skeleton.name, "keypoints": ",".join(skeleton.keypoints)})
 
 
-def rows_table(schema: pa.Schema, shard: int, first: int, results: Sequence[PictureResult]) -> pa.Table:
-    """The rows of neighbouring pictures of a shard.
+def rows_table(schema: pa.Schema, shard: int, first: int, results: Sequence[ImageResult]) -> pa.Table:
+    """The rows of neighbouring images of a shard.
 
     Args:
         schema: Of `schema_of`.
         shard: The shard's number.
-        first: The index in it of the first of the pictures.
+        first: The index in it of the first of the images.
         results: What came of them.
     """
     outcomes = [result.outcome for result in results]
@@ -82,7 +82,7 @@ def rows_table(schema: pa.Schema, shard: int, first: int, results: Sequence[Pict
 
 
 def _people(outcomes: Sequence[Poses | RSGNetError]) -> pa.Array:
-    """A list of people a picture, null where it was not done."""
+    """A list of people an image, null where it was not done."""
     poses = [outcome for outcome in outcomes if isinstance(outcome, Poses)]
     counts = [len(outcome) if isinstance(outcome, Poses) else 0 for outcome in outcomes]
     done = np.array([isinstance(outcome, Poses) for outcome in outcomes], bool)

@@ -57,13 +57,13 @@ def plan_run(
         out: A folder, by path or URI, of this run alone.
         estimator: Like those that will find the poses.
         run: What it runs with.
-        shard_size: Picture files in a shard, and rows of Parquet at least; an archive is always one.
+        shard_size: Image files in a shard, and rows of Parquet at least; an archive is always one.
 
     Raises:
         RSGNetError: A source cannot be listed, or `out` holds another run.
     """
     if shard_size < 1:
-        raise RSGNetError(f"shards hold 1 picture or more, not {shard_size}")
+        raise RSGNetError(f"shards hold 1 image or more, not {shard_size}")
     store, uris = Store(out), tuple(map(full_uri, sources))
     asked = Manifest(uris, shard_size, estimator.max_pixels, run, estimator.skeleton.keypoints)
     begun = read_manifest(store)

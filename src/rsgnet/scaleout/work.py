@@ -18,8 +18,8 @@ from rsgnet.inference.run_record import RunRecord, record_run
 from rsgnet.poses import Poses
 from rsgnet.scaleout.manifest import ShardRecord, part_name, record_shard
 from rsgnet.scaleout.plan import Plan
-from rsgnet.scaleout.reading import stored_pictures
-from rsgnet.scaleout.rows import PictureResult, rows_table, schema_of
+from rsgnet.scaleout.reading import stored_images
+from rsgnet.scaleout.rows import ImageResult, rows_table, schema_of
 from rsgnet.scaleout.store import Store
 
 ROWS_AT_ONCE = 1024  # held in memory, and in a row group
@@ -44,7 +44,7 @@ class Job:
 
 @dataclass(frozen=True)
 class ShardFailure:
-    """A shard that could not be done, though its pictures may be fine.
+    """A shard that could not be done, though its images may be fine.
 
     Attributes:
         shard: Its number.
@@ -77,22 +77,22 @@ class ShardWorker:
 
     def do(self, shard: int) -> ShardRecord:
         """Writes the rows of a shard, and then that it is complete."""
-        pictures = people = errors = 0
+        images = people = errors = 0
         with (
             self._store.writing(part_name(shard)) as file,
             pq.ParquetWriter(file, self._schema, compression="zstd") as writer,
         ):
             results = self._results(shard)
             while batch := list(islice(results, ROWS_AT_ONCE)):
-                writer.write_table(rows_table(self._schema, shard, pictures, batch))
-                pictures += len(batch)
+                writer.write_table(rows_table(self._schema, shard, images, batch))
+                images += len(batch)
                 people += sum(len(each.outcome) for each in batch if isinstance(each.outcome, Poses))
                 errors += sum(isinstance(each.outcome, RSGNetError) for each in batch)
-        record = ShardRecord(pictures, people, errors, shard, self._store.size(part_name(shard)))
+        record = ShardRecord(images, people, errors, shard, self._store.size(part_name(shard)))
         record_shard(self._store, record)
         return record
 
-    def _results(self, shard: int) -> Iterator[PictureResult]:
-        for picture, outcome in self._estimator.stream(stored_pictures(self._plan[shard])):
-            kept: Any = replace(outcome, picture=None, candidates=None) if isinstance(outcome, Poses) else outcome
-            yield PictureResult(picture.source, picture.file_name, kept)
+    def _results(self, shard: int) -> Iterator[ImageResult]:
+        for image, outcome in self._estimator.stream(stored_images(self._plan[shard])):
+            kept: Any = replace(outcome, image=None, candidates=None) if isinstance(outcome, Poses) else outcome
+            yield ImageResult(image.source, image.file_name, kept)

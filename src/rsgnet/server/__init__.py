@@ -1,1 +1,1 @@
-"""The service: pictures in by HTTP, poses out as JSON, and a page to look at them. Needs `rsgnet[serve]`."""
+"""The service: images in by HTTP, poses out as JSON, and a page to look at them. Needs `rsgnet[serve]`."""

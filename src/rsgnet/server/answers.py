@@ -28,15 +28,15 @@ class SkeletonAnswer:
 
 
 @dataclass(frozen=True)
-class PictureAnswer:
-    """What was found in one picture, or why nothing was.
+class ImageAnswer:
+    """What was found in one image, or why nothing was.
 
     Attributes:
         file_name: As it was sent.
         width: In pixels, upright.
         height: In pixels, upright.
-        people: The picture's entries of poses.json, a COCO results list; with `candidates` on request.
-        error: What is wrong with the picture; the others are then None.
+        people: The image's entries of poses.json, a COCO results list; with `candidates` on request.
+        error: What is wrong with the image; the others are then None.
     """
 
     file_name: str
@@ -48,18 +48,18 @@ class PictureAnswer:
 
 @dataclass(frozen=True)
 class PosesAnswer:
-    """What was found in the pictures of a request, in their order.
+    """What was found in the images of a request, in their order.
 
     Attributes:
         weights: Whose poses these are.
         skeleton: Their keypoints.
-        pictures: One each.
-        error: What is wrong with all of the pictures; None where any was done.
+        images: One each.
+        error: What is wrong with all of the images; None where any was done.
     """
 
     weights: str
     skeleton: SkeletonAnswer
-    pictures: list[PictureAnswer]
+    images: list[ImageAnswer]
     error: str | None = None
 
 
@@ -105,8 +105,8 @@ def skeleton_answer(skeleton: Skeleton) -> SkeletonAnswer:
     return SkeletonAnswer(skeleton.name, list(skeleton.keypoints), list(skeleton.edges))
 
 
-def picture_answer(file_name: str, outcome: Poses | Exception, candidates: bool) -> PictureAnswer:
-    """The answer about one picture.
+def image_answer(file_name: str, outcome: Poses | Exception, candidates: bool) -> ImageAnswer:
+    """The answer about one image.
 
     Args:
         file_name: As it was sent.
@@ -114,18 +114,18 @@ def picture_answer(file_name: str, outcome: Poses | Exception, candidates: bool)
         candidates: Whether to tell what competed for each keypoint.
     """
     if isinstance(outcome, Exception):
-        return PictureAnswer(file_name, error=str(outcome))
+        return ImageAnswer(file_name, error=str(outcome))
     width, height = outcome.size_wh
-    return PictureAnswer(file_name, width, height, outcome.to_coco(candidates))
+    return ImageAnswer(file_name, width, height, outcome.to_coco(candidates))
 
 
-def poses_answer(weights: str, skeleton: Skeleton, pictures: list[PictureAnswer]) -> PosesAnswer:
+def poses_answer(weights: str, skeleton: Skeleton, images: list[ImageAnswer]) -> PosesAnswer:
     """The answer to a request."""
-    faults = [picture.error for picture in pictures if picture.error is not None]
-    error = faults[0] if len(faults) == len(pictures) else None
-    if error and len(pictures) > 1:
-        error = f"none of the {len(pictures)} pictures can be used; the first: {error}"
-    return PosesAnswer(weights, skeleton_answer(skeleton), pictures, error)
+    faults = [image.error for image in images if image.error is not None]
+    error = faults[0] if len(faults) == len(images) else None
+    if error and len(images) > 1:
+        error = f"none of the {len(images)} images can be used; the first: {error}"
+    return PosesAnswer(weights, skeleton_answer(skeleton), images, error)
 
 
 def about_answer(workers: Mapping[str, object], limits: Limits) -> AboutAnswer:

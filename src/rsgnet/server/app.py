@@ -28,13 +28,13 @@ from rsgnet.server.answers import (
     PosesAnswer,
     StateAnswer,
     about_answer,
-    picture_answer,
+    image_answer,
     poses_answer,
 )
 from rsgnet.server.crowd import HIGHEST_CROWD_INDEX, CrowdPainter
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Counted, Metrics
-from rsgnet.server.uploads import FORM_SCHEMA, Held, read_pictures
+from rsgnet.server.uploads import FORM_SCHEMA, Held, read_images
 from rsgnet.server.worker import Busy, Worker, WorkerCrash
 
 PAGE = Path(__file__).parent / "page"
@@ -77,7 +77,7 @@ def create_app(service: Service) -> FastAPI:
 
     app = FastAPI(
         title="RSGNet",
-        summary="Everyone's pose in crowded pictures.",
+        summary="Everyone's pose in crowded images.",
         version=version("rsgnet"),
         lifespan=working,
         docs_url=None,  # FastAPI's pages load scripts from elsewhere; /api.html is the page's own
@@ -104,7 +104,7 @@ def _add_poses(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/poses",
         dependencies=allowed,
-        summary="Everyone's keypoints in one or several pictures",
+        summary="Everyone's keypoints in one or several images",
         response_model=PosesAnswer,
         response_model_exclude_none=True,
         openapi_extra=FORM_SCHEMA,
@@ -136,15 +136,15 @@ def _add_poses(app: FastAPI, service: Service) -> None:
         worker = service.workers[name]
         worker.check_room(1)
         with anyio.fail_after(limits.seconds), held.request() as take:
-            pictures = await read_pictures(request, limits, take)
-            answers = [asyncio.wrap_future(future) for future in worker.submit(pictures)]
+            images = await read_images(request, limits, take)
+            answers = [asyncio.wrap_future(future) for future in worker.submit(images)]
             outcomes = await asyncio.gather(*answers, return_exceptions=True)
         told = []
-        for picture, outcome in zip(pictures, outcomes, strict=True):
+        for image, outcome in zip(images, outcomes, strict=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, RSGNetError):
                 raise outcome
-            service.metrics.picture_done(None if isinstance(outcome, RSGNetError) else len(outcome))
-            told.append(picture_answer(picture.file_name, outcome, candidates))
+            service.metrics.image_done(None if isinstance(outcome, RSGNetError) else len(outcome))
+            told.append(image_answer(image.file_name, outcome, candidates))
         answer = poses_answer(name, worker.skeleton, told)
         response.status_code = 200 if answer.error is None else 422
         return answer
@@ -154,7 +154,7 @@ def _add_crowd(app: FastAPI, service: Service) -> None:
     @app.get(
         "/v1/crowd",
         dependencies=[Depends(bearer_check(service.token))],
-        summary="A drawn crowd to play with: its picture, or the truth about it",
+        summary="A drawn crowd to play with: its image, or the truth about it",
         response_class=Response,
         responses={**_REFUSALS, 200: {"content": {"image/png": {}, "application/json": {}}}},
     )
@@ -163,7 +163,7 @@ def _add_crowd(app: FastAPI, service: Service) -> None:
             float, Query(ge=0, le=HIGHEST_CROWD_INDEX, description="CrowdPose's index; met to 0.05.")
         ] = 0.5,
         seed: Annotated[int, Query(ge=0, lt=2**31, description="The same seed gives the same crowd.")] = 0,
-        truth: Annotated[bool, Query(description="Give the COCO annotations in place of the picture.")] = False,
+        truth: Annotated[bool, Query(description="Give the COCO annotations in place of the image.")] = False,
     ) -> Response:
         drawn = service.paint(crowd_index, seed)
         if truth:
@@ -176,7 +176,7 @@ def _add_states(app: FastAPI, service: Service) -> None:
     async def healthz() -> StateAnswer:
         return StateAnswer("ok")
 
-    @app.get("/readyz", summary="Whether pictures are worked on", responses={503: {"model": StateAnswer}})
+    @app.get("/readyz", summary="Whether images are worked on", responses={503: {"model": StateAnswer}})
     async def readyz(response: Response) -> StateAnswer:
         waits = [name for name, worker in service.workers.items() if not worker.ready]
         response.status_code = 503 if waits else 200
@@ -218,7 +218,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(TimeoutError)
     async def late(_: Request, __: TimeoutError) -> JSONResponse:
-        return tell(504, "this took longer than a request may; send fewer or smaller pictures, or try again later")
+        return tell(504, "this took longer than a request may; send fewer or smaller images, or try again later")
 
     @app.exception_handler(WorkerCrash)
     async def crashed(_: Request, error: WorkerCrash) -> JSONResponse:

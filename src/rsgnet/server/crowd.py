@@ -23,7 +23,7 @@ class DrawnCrowd:
     """A crowd, ready to be sent.
 
     Attributes:
-        png: The picture.
+        png: The image.
         truth: Its annotations, a COCO file.
     """
 
@@ -56,5 +56,5 @@ class CrowdPainter:
 def _draw(crowd_index: float, seed: int) -> DrawnCrowd:
     scene = rendered_crowd(seed, crowd_index)
     file = BytesIO()
-    Image.fromarray(scene.picture).save(file, "png")
+    Image.fromarray(scene.image).save(file, "png")
     return DrawnCrowd(file.getvalue(), json.dumps(scene.annotations).encode())

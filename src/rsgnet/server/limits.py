@@ -16,14 +16,14 @@ class Limits:
 
     Attributes:
         request_bytes: Of a whole request.
-        pixels: Of a picture.
-        pictures: In a request.
-        people: In a picture.
+        pixels: Of an image.
+        images: In a request.
+        people: In an image.
         seconds: That a request may take, from its first byte to its answer.
-        waiting: Pictures that may wait for the network; beyond it requests are turned away.
+        waiting: Images that may wait for the network; beyond it requests are turned away.
         held_bytes: Of all requests together that are coming in or wait; beyond it requests are turned away.
         connections: At once; beyond it clients are turned away.
-        batch: Pictures that go through the network together, of however many clients.
+        batch: Images that go through the network together, of however many clients.
 
     Raises:
         RSGNetError: One of them is not positive, or a request could never be taken.
@@ -31,7 +31,7 @@ class Limits:
 
     request_bytes: int = 32_000_000
     pixels: int = 64_000_000
-    pictures: int = 16
+    images: int = 16
     people: int = 200
     seconds: float = 60.0
     waiting: int = 64
@@ -43,9 +43,9 @@ class Limits:
         for field in fields(self):
             if not getattr(self, field.name) > 0:
                 raise RSGNetError(f"limits: {field.name} must be positive, not {getattr(self, field.name)}")
-        if self.waiting < self.pictures:
+        if self.waiting < self.images:
             raise RSGNetError(
-                f"limits: {self.waiting} pictures may wait, so a request of {self.pictures} could never be taken"
+                f"limits: {self.waiting} images may wait, so a request of {self.images} could never be taken"
             )
         if self.held_bytes < self.request_bytes:
             raise RSGNetError(
@@ -54,11 +54,11 @@ class Limits:
 
 
 class BoundedDetector:
-    """A detector whose pictures are refused where it finds more people than are allowed.
+    """A detector whose images are refused where it finds more people than are allowed.
 
     Args:
         detector: Finds them.
-        people: How many are allowed in a picture.
+        people: How many are allowed in an image.
     """
 
     def __init__(self, detector: Detector, people: int) -> None:
@@ -68,7 +68,7 @@ class BoundedDetector:
         """The detector's boxes.
 
         Raises:
-            RSGNetError: There are too many in one of the pictures.
+            RSGNetError: There are too many in one of the images.
         """
         found = self.detector.detect(photos)
         for photo, boxes in zip(photos, found, strict=True):

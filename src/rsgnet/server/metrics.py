@@ -19,11 +19,11 @@ class Metrics:
             "rsgnet_requests", "Requests answered, by path and status.", ["path", "status"], registry=registry
         )
         self._request_seconds = Histogram("rsgnet_request_seconds", "Time to answer.", ["path"], registry=registry)
-        self._pictures = Counter("rsgnet_pictures", "Pictures by outcome.", ["outcome"], registry=registry)
+        self._images = Counter("rsgnet_images", "Images by outcome.", ["outcome"], registry=registry)
         self._people = Counter("rsgnet_people", "People whose poses were told.", registry=registry)
-        self._waiting = Gauge("rsgnet_waiting_pictures", "Pictures that wait for the network.", registry=registry)
+        self._waiting = Gauge("rsgnet_waiting_images", "Images that wait for the network.", registry=registry)
         self._batches = Histogram(
-            "rsgnet_batch_pictures", "Pictures in one batch.", buckets=_BATCH_SIZES, registry=registry
+            "rsgnet_batch_images", "Images in one batch.", buckets=_BATCH_SIZES, registry=registry
         )
         self._batch_seconds = Histogram("rsgnet_batch_seconds", "Time of one batch.", registry=registry)
         self._crashes = Counter("rsgnet_worker_crashes", "How often the network failed.", registry=registry)
@@ -33,18 +33,18 @@ class Metrics:
         self._requests.labels(path, str(status)).inc()
         self._request_seconds.labels(path).observe(seconds)
 
-    def picture_done(self, people: int | None) -> None:
-        """Counts a picture: its people, or None where it was refused."""
-        self._pictures.labels("error" if people is None else "done").inc()
+    def image_done(self, people: int | None) -> None:
+        """Counts an image: its people, or None where it was refused."""
+        self._images.labels("error" if people is None else "done").inc()
         self._people.inc(people or 0)
 
-    def waiting(self, pictures: int) -> None:
-        """Says how many pictures wait."""
-        self._waiting.set(pictures)
+    def waiting(self, images: int) -> None:
+        """Says how many images wait."""
+        self._waiting.set(images)
 
-    def batch_done(self, pictures: int, seconds: float) -> None:
+    def batch_done(self, images: int, seconds: float) -> None:
         """Counts a batch."""
-        self._batches.observe(pictures)
+        self._batches.observe(images)
         self._batch_seconds.observe(seconds)
 
     def crashed(self) -> None:

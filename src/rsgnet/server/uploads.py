@@ -1,4 +1,4 @@
-"""What a client sends becomes pictures: counted while it comes in, so that no more is kept than is allowed."""
+"""What a client sends becomes images: counted while it comes in, so that no more is kept than is allowed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.types import Message, Receive
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import xywh_to_xyxy
 from rsgnet.inference.boxes import Boxes
-from rsgnet.inference.sources import SentPicture
+from rsgnet.inference.sources import SentImage
 from rsgnet.server.limits import Limits
 from rsgnet.server.worker import Busy
 
@@ -31,16 +31,16 @@ FORM_SCHEMA: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["pictures"],
+                    "required": ["images"],
                     "properties": {
-                        "pictures": {
+                        "images": {
                             "type": "array",
                             "items": {"type": "string", "format": "binary"},
                             "description": "JPEG, PNG, WebP, GIF, BMP, TIFF or PPM files.",
                         },
                         BOXES_FIELD: {
                             "type": "string",
-                            "description": "Boxes of your own, as JSON: for each picture a list of [left, top, width, "
+                            "description": "Boxes of your own, as JSON: for each image a list of [left, top, width, "
                             "height], or null where people are to be found.",
                         },
                     },
@@ -83,39 +83,39 @@ class Held:
             self._held -= own
 
 
-async def read_pictures(request: Request, limits: Limits, take: Callable[[int], None]) -> list[SentPicture]:
-    """The pictures of a request's form, whatever the fields of the files are called.
+async def read_images(request: Request, limits: Limits, take: Callable[[int], None]) -> list[SentImage]:
+    """The images of a request's form, whatever the fields of the files are called.
 
     Args:
         request: Its body has not been read.
-        limits: How many pictures and bytes it may hold, and people where it brings boxes.
+        limits: How many images and bytes it may hold, and people where it brings boxes.
         take: Told of the number of bytes of each part, before the next is asked for.
 
     Raises:
         HTTPException: It is too large (413), no form (415), a broken one or one of too many files (400).
         Busy: There is no room for it among the others.
-        RSGNetError: There is no picture in it, or its boxes do not fit.
+        RSGNetError: There is no image in it, or its boxes do not fit.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip() != "multipart/form-data":
-        raise HTTPException(415, "send pictures as multipart/form-data: curl -F pictures=@photo.jpg URL")
+        raise HTTPException(415, "send images as multipart/form-data: curl -F images=@photo.jpg URL")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.request_bytes:
         raise _too_large(limits)
     counted = Request(request.scope, _counted(request.receive, limits, take))
-    async with counted.form(max_files=limits.pictures, max_fields=1) as form:
+    async with counted.form(max_files=limits.images, max_fields=1) as form:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:
-            raise RSGNetError("the form holds no picture: curl -F pictures=@photo.jpg URL")
+            raise RSGNetError("the form holds no image: curl -F images=@photo.jpg URL")
         boxes = _read_boxes(form, len(files), limits.people)
         return [
-            SentPicture(await file.read(), file.filename or f"picture {number}", own)
+            SentImage(await file.read(), file.filename or f"image {number}", own)
             for number, (file, own) in enumerate(zip(files, boxes, strict=True), 1)
         ]
 
 
 def _too_large(limits: Limits) -> HTTPException:
     return HTTPException(
-        413, f"the request is over the limit of {limits.request_bytes} bytes; send fewer or smaller pictures"
+        413, f"the request is over the limit of {limits.request_bytes} bytes; send fewer or smaller images"
     )
 
 
@@ -135,21 +135,21 @@ def _counted(receive: Receive, limits: Limits, take: Callable[[int], None]) -> R
     return more
 
 
-def _read_boxes(form: FormData, pictures: int, people: int) -> list[Boxes | None]:
+def _read_boxes(form: FormData, images: int, people: int) -> list[Boxes | None]:
     text = form.get(BOXES_FIELD)
     if not isinstance(text, str):
-        return [None] * pictures
+        return [None] * images
     try:
         given = _BOXES.validate_json(text)
     except ValidationError as error:
         raise RSGNetError(
-            f"{BOXES_FIELD}: expected JSON, for each picture a list of [left, top, width, height] or null "
+            f"{BOXES_FIELD}: expected JSON, for each image a list of [left, top, width, height] or null "
             f"({error.errors()[0]['msg']})"
         ) from error
-    if len(given) != pictures:
-        raise RSGNetError(f"{BOXES_FIELD}: of {len(given)} pictures, but there are {pictures}")
+    if len(given) != images:
+        raise RSGNetError(f"{BOXES_FIELD}: of {len(given)} images, but there are {images}")
     if any(len(own or ()) > people for own in given):
-        raise RSGNetError(f"{BOXES_FIELD}: more than the limit of {people} people in a picture")
+        raise RSGNetError(f"{BOXES_FIELD}: more than the limit of {people} people in an image")
     return [own if own is None else _boxes(own) for own in given]
 
 

@@ -13,14 +13,14 @@ from threading import Condition, Thread
 from typing import Protocol
 
 from rsgnet.errors import RSGNetError
-from rsgnet.inference.sources import SentPicture
+from rsgnet.inference.sources import SentImage
 from rsgnet.poses import Poses
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Metrics
 from rsgnet.skeletons import Skeleton
 
 _LOG = logging.getLogger(__name__)
-_PACE_MEMORY = 0.8  # how much of the time per picture is remembered from batch to batch
+_PACE_MEMORY = 0.8  # how much of the time per image is remembered from batch to batch
 _FIRST_PACE_S = 0.5
 _LONGEST_RETRY_S = 60
 _REOPEN_EVERY_S = 1.0
@@ -31,13 +31,13 @@ class Estimator(Protocol):
 
     skeleton: Skeleton
 
-    def stream(self, sources: Iterable[SentPicture]) -> Iterator[tuple[SentPicture, Poses | RSGNetError]]:
-        """Each picture, in order, with its poses or its error."""
+    def stream(self, sources: Iterable[SentImage]) -> Iterator[tuple[SentImage, Poses | RSGNetError]]:
+        """Each image, in order, with its poses or its error."""
         ...
 
 
 class Busy(Exception):  # noqa: N818
-    """Too many pictures wait, or the service is stopping.
+    """Too many images wait, or the service is stopping.
 
     Attributes:
         retry_after_s: When to try again.
@@ -49,14 +49,14 @@ class Busy(Exception):  # noqa: N818
 
 
 class WorkerCrash(Exception):  # noqa: N818
-    """The network failed while a picture was in its batch."""
+    """The network failed while an image was in its batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """A picture that waits, and its answer to come."""
+    """An image that waits, and its answer to come."""
 
-    picture: SentPicture
+    image: SentImage
     answer: Future[Poses] = field(default_factory=Future)
 
 
@@ -65,7 +65,7 @@ class Worker:
 
     Args:
         open_estimator: Opens the estimator: at once, and anew whenever it has crashed.
-        limits: How many pictures may wait, and go together.
+        limits: How many images may wait, and go together.
         metrics: Told of batches and crashes.
 
     Raises:
@@ -84,7 +84,7 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """Whether pictures are being worked on."""
+        """Whether images are being worked on."""
         return self._thread.is_alive() and self._open_for_work and not self._stopping
 
     def start(self) -> None:
@@ -98,8 +98,8 @@ class Worker:
             self._changed.notify_all()
         self._thread.join()
 
-    def check_room(self, pictures: int) -> None:
-        """Refuses so many pictures if they would not be taken now; asked before a request's body is read.
+    def check_room(self, images: int) -> None:
+        """Refuses so many images if they would not be taken now; asked before a request's body is read.
 
         Raises:
             Busy: They do not fit into the queue, or the worker is stopping.
@@ -107,23 +107,23 @@ class Worker:
         with self._changed:
             if self._stopping:
                 raise Busy("the service is stopping; try again", 1)
-            if len(self._waiting) + pictures > self._limits.waiting:
-                raise Busy(f"{len(self._waiting)} pictures wait already; try again later", self._retry_after_s())
+            if len(self._waiting) + images > self._limits.waiting:
+                raise Busy(f"{len(self._waiting)} images wait already; try again later", self._retry_after_s())
 
-    def submit(self, pictures: Sequence[SentPicture]) -> list[Future[Poses]]:
-        """Queues the pictures of one request, all or none.
+    def submit(self, images: Sequence[SentImage]) -> list[Future[Poses]]:
+        """Queues the images of one request, all or none.
 
         Args:
-            pictures: At most as many as may wait.
+            images: At most as many as may wait.
 
         Returns:
-            Their poses to come. A picture at fault gets a `RSGNetError`, one whose batch crashed a `WorkerCrash`.
+            Their poses to come. An image at fault gets a `RSGNetError`, one whose batch crashed a `WorkerCrash`.
             Futures that are cancelled before their turn cost nothing.
 
         Raises:
             Busy: As `check_room`.
         """
-        jobs = [_Job(picture) for picture in pictures]
+        jobs = [_Job(image) for image in images]
         with self._changed:
             self.check_room(len(jobs))
             self._waiting.extend(jobs)
@@ -168,12 +168,12 @@ class Worker:
         return batch
 
     def _answer(self, batch: Sequence[_Job]) -> None:
-        outcomes = self._estimator.stream([job.picture for job in batch])
+        outcomes = self._estimator.stream([job.image for job in batch])
         for job, (_, outcome) in zip(batch, outcomes, strict=True):
             if isinstance(outcome, RSGNetError):
                 job.answer.set_exception(outcome)
             else:
-                job.answer.set_result(replace(outcome, picture=None))  # its pixels are not asked for again
+                job.answer.set_result(replace(outcome, image=None))  # its pixels are not asked for again
 
     def _reopen(self) -> None:
         """Opens the estimator anew, however often it takes; gives up when the worker is stopped."""

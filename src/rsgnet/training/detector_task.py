@@ -25,9 +25,9 @@ _CENTRE_SHARE = 0.25  # sides are learnt where the Gaussian is higher than this
 class DetectorTask(NetworkTask[DetectorConfig]):
     """Trains a detector of centres: a penalty-reduced focal loss on centres, generalised IoU on boxes."""
 
-    def forward(self, pictures: Tensor) -> Any:
-        """(B, H, W, 3) uint8 RGB pictures to the detector's maps."""
-        return self.model(normalise(pictures, self.config.mean, self.config.std))
+    def forward(self, images: Tensor) -> Any:
+        """(B, H, W, 3) uint8 RGB images to the detector's maps."""
+        return self.model(normalise(images, self.config.mean, self.config.std))
 
     def training_step(self, batch: DetectionSample, _: int) -> Tensor:
         """The total loss of a batch."""
@@ -39,7 +39,7 @@ class DetectorTask(NetworkTask[DetectorConfig]):
 
     def _log(self, stage: str, batch: DetectionSample) -> Tensor:
         labels = make_labels(batch, self.config.stride)
-        found: Detections = self(batch.picture)
+        found: Detections = self(batch.image)
         centre, box = centre_loss(found, labels), box_loss(found, labels, self.config.stride)
         for name, value in (("centre", centre), ("box", box)):
             self.log(f"{stage}/{name}", value, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
@@ -67,9 +67,9 @@ class DetectionLabels:
 
 def make_labels(batch: DetectionSample, stride: int) -> DetectionLabels:
     """Labels on the batch's device, from its boxes."""
-    height, width = batch.picture.shape[1] // stride, batch.picture.shape[2] // stride
-    rows = (torch.arange(height, device=batch.picture.device) + 0.5)[:, None] * stride
-    columns = (torch.arange(width, device=batch.picture.device) + 0.5) * stride
+    height, width = batch.image.shape[1] // stride, batch.image.shape[2] // stride
+    rows = (torch.arange(height, device=batch.image.device) + 0.5)[:, None] * stride
+    columns = (torch.arange(width, device=batch.image.device) + 0.5) * stride
     left, top, right, bottom = batch.boxes_xyxy[..., None, None].unbind(2)
     centre_x, centre_y = (left + right) / 2, (top + bottom) / 2
     # Counted from the pixel that holds the centre, so that every person has a pixel of height 1.

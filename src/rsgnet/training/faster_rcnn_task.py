@@ -32,7 +32,7 @@ class FasterRCNNTask(NetworkTask[FasterRCNNConfig]):
 
     def training_step(self, batch: list[DetectionSample], _: int) -> Tensor:
         """The total loss of a batch."""
-        losses: dict[str, Tensor] = self.model(_pictures(batch), [targets(each) for each in batch])
+        losses: dict[str, Tensor] = self.model(_images(batch), [targets(each) for each in batch])
         total = torch.stack(list(losses.values())).sum()
         for name, value in {**losses, "total": total}.items():
             self.log(
@@ -47,12 +47,12 @@ class FasterRCNNTask(NetworkTask[FasterRCNNConfig]):
         return total
 
     def validation_step(self, batch: list[DetectionSample], _: int) -> None:
-        """Notes the boxes found in a batch, one picture at a time as in prediction: padding to others changes them."""
-        found = [self.model([picture])[0] for picture in _pictures(batch)]
+        """Notes the boxes found in a batch, one image at a time as in prediction: padding to others changes them."""
+        found = [self.model([image])[0] for image in _images(batch)]
         self.average_precision.update(found, [_truth(each) for each in batch])
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the average precision over all validation pictures."""
+        """Logs the average precision over all validation images."""
         figures = self.average_precision.compute()
         self.average_precision.reset()
         for name, key in (("AP", "map"), ("AP50", "map_50"), ("AP75", "map_75")):
@@ -60,7 +60,7 @@ class FasterRCNNTask(NetworkTask[FasterRCNNConfig]):
 
 
 def targets(sample: DetectionSample) -> dict[str, Tensor]:
-    """What PersonRCNN is to learn from one picture: `boxes` and `labels`, people first, then what is ignored."""
+    """What PersonRCNN is to learn from one image: `boxes` and `labels`, people first, then what is ignored."""
     people, ignored = _real(sample.boxes_xyxy), _real(sample.ignored_xyxy)
     labels = [torch.full((len(each),), label) for each, label in ((people, PERSON), (ignored, IGNORED))]
     return {"boxes": torch.cat([people, ignored]), "labels": torch.cat(labels).to(people.device)}
@@ -76,9 +76,9 @@ def _truth(sample: DetectionSample) -> dict[str, Any]:
     }
 
 
-def _pictures(batch: list[DetectionSample]) -> list[Tensor]:
+def _images(batch: list[DetectionSample]) -> list[Tensor]:
     """(3, H, W) RGB in 0..1 each."""
-    return [each.picture.permute(2, 0, 1) / 255 for each in batch]
+    return [each.image.permute(2, 0, 1) / 255 for each in batch]
 
 
 def _real(boxes: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from rsgnet.config import PoseConfig
 from rsgnet.data.batches import Draw, SeededDraws, TensorRecord
-from rsgnet.data.catalog import labels_and_pictures
+from rsgnet.data.catalog import labels_and_images
 from rsgnet.data.dataset import DataSource, PoseDataset, Sample
 from rsgnet.data.detection import DetectionDataset
 from rsgnet.data.teacher import Teacher
@@ -24,21 +24,21 @@ from rsgnet.errors import RSGNetError
 
 
 def parse_source(text: str) -> DataSource:
-    """Reads `LABELS[:PICTURES_DIR][,OPTIONS]`, or `DIR:NAME` of a published data set with the same options.
+    """Reads `LABELS[:IMAGES_DIR][,OPTIONS]`, or `DIR:NAME` of a published data set with the same options.
 
-    Options are `weight=2`, and `partial`, which says that not everyone in the pictures is labelled. Where no folder is
-    named pictures lie where the labels say, else in `images` beside them.
+    Options are `weight=2`, and `partial`, which says that not everyone in the images is labelled. Where no folder is
+    named images lie where the labels say, else in `images` beside them.
 
     Raises:
         RSGNetError: The text is none, or what it names does not exist.
     """
     places, *options = text.split(",")
     try:
-        files = labels_and_pictures(places)
+        files = labels_and_images(places)
     except RSGNetError as error:
         raise RSGNetError(f"--data {text}: {error}") from error
-    if not files.pictures.is_dir():
-        raise RSGNetError(f"--data {text}: no folder {files.pictures}; name it: {files.annotations}:PICTURES_DIR")
+    if not files.images.is_dir():
+        raise RSGNetError(f"--data {text}: no folder {files.images}; name it: {files.annotations}:IMAGES_DIR")
     weight, everyone_labelled = 1.0, True
     for option in options:
         key, _, value = option.partition("=")
@@ -48,7 +48,7 @@ def parse_source(text: str) -> DataSource:
             everyone_labelled = False
         else:
             raise RSGNetError(f"--data {text}: {option!r} is neither weight=NUMBER nor partial")
-    return DataSource(files.annotations, files.pictures, weight, everyone_labelled)
+    return DataSource(files.annotations, files.images, weight, everyone_labelled)
 
 
 class TrainingData(L.LightningDataModule):
@@ -78,7 +78,7 @@ class TrainingData(L.LightningDataModule):
         super().__init__()
         self.training = config.training
         self.workers = workers
-        # Pictures of Faster R-CNN differ in size: they travel as a list.
+        # Images of Faster R-CNN differ in size: they travel as a list.
         self._collate = list if isinstance(config, FasterRCNNConfig) else _stack
         self.dataset = _dataset(sources, config, augmented=True)
         self._teacher, self._folder = teacher, folder

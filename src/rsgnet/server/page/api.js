@@ -50,7 +50,7 @@ function model(name, { properties = {} }) {
 }
 
 const here = new URL("v1/poses", location.href);
-document.querySelector("#example").textContent = `curl -F pictures=@photo.jpg -F pictures=@other.jpg ${here}`;
+document.querySelector("#example").textContent = `curl -F images=@photo.jpg -F images=@other.jpg ${here}`;
 try {
   const description = await (await fetch("openapi.json")).json();
   const operations = Object.entries(description.paths).flatMap(([path, methods]) =>

@@ -1,4 +1,4 @@
-// What a second network finds in the same picture, beside what the first does: the paper's Figure 3, for any picture.
+// What a second network finds in the same image, beside what the first does: the paper's Figure 3, for any image.
 
 import { counterpart, readPeople } from "./people.js";
 import { Stage } from "./stage.js";

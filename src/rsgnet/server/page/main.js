@@ -1,10 +1,10 @@
-// The page: where a picture comes from, what the service finds in it, and what of it is looked at.
+// The page: where an image comes from, what the service finds in it, and what of it is looked at.
 
 import { Beside } from "./beside.js";
 import { takePhoto } from "./camera.js";
 import { drawPanel } from "./panel.js";
 import { counterpart, readPeople } from "./people.js";
-import { saveJson, savePicture } from "./save.js";
+import { saveJson, saveImage } from "./save.js";
 import { about, drawCrowd, findPoses } from "./service.js";
 import { Stage } from "./stage.js";
 
@@ -17,7 +17,7 @@ const view = {
   chosen: { person: null, keypoint: null },
   from: Object.fromEntries(SLIDERS.map((name) => [name, $(name).valueAsNumber])),
 };
-let picture = null; // what was sent last: its blob, name, and of a drawn crowd the truth and boxes
+let image = null; // what was sent last: its blob, name, and of a drawn crowd the truth and boxes
 let sending = new AbortController();
 let limits = null;
 
@@ -49,7 +49,7 @@ function showChosen() {
 }
 
 function showAll() {
-  view.truth = $("truth").checked ? (picture?.truth ?? null) : null;
+  view.truth = $("truth").checked ? (image?.truth ?? null) : null;
   if (view.size) stage.draw(view);
   beside.draw(view);
   drawPanel($("panel"), view, told);
@@ -90,11 +90,11 @@ async function send(given, signal) {
   const boxes = given.truth && $("boxes").checked ? given.truth.annotations.map(({ bbox }) => bbox) : null;
   const asked = [$("weights").value, ...otherNetworks().slice(0, $("both").checked ? 1 : 0)];
   const answers = await Promise.all(asked.map((weights) => findPoses({ ...given, boxes }, weights, signal)));
-  const [found] = answers[0].pictures;
-  picture = given;
+  const [found] = answers[0].images;
+  image = given;
   show(found, answers[0].skeleton);
   $("first").textContent = `${asked[0]}: ${found.people.length} people`;
-  if (asked.length > 1) beside.show(asked[1], answers[1].pictures[0], answers[1].skeleton, $("photo").src, view.people);
+  if (asked.length > 1) beside.show(asked[1], answers[1].images[0], answers[1].skeleton, $("photo").src, view.people);
   else beside.hide();
   showAll();
   const count = found.people.length === 1 ? "1 person" : `${found.people.length} people`;
@@ -104,16 +104,16 @@ async function send(given, signal) {
 
 function show(found, skeleton) {
   URL.revokeObjectURL($("photo").src);
-  $("photo").src = URL.createObjectURL(picture.blob);
-  $("photo").alt = picture.name;
+  $("photo").src = URL.createObjectURL(image.blob);
+  $("photo").alt = image.name;
   $("stage").classList.remove("empty");
   $("stage").style.setProperty("--aspect", found.width / found.height);
   Object.assign(view, {
-    name: picture.name, size: { width: found.width, height: found.height }, edges: skeleton.edges,
+    name: image.name, size: { width: found.width, height: found.height }, edges: skeleton.edges,
     results: found.people, people: readPeople(found, skeleton), lifted: null,
     chosen: { person: null, keypoint: null },
   });
-  for (const id of ["save-json", "save-picture"]) $(id).disabled = false;
+  for (const id of ["save-json", "save-image"]) $(id).disabled = false;
 }
 
 function otherNetworks() {
@@ -148,9 +148,9 @@ function listen() {
   });
   $("draw").addEventListener("click", drawAnother);
   $("truth").addEventListener("change", showAll);
-  for (const id of ["boxes", "weights", "both"]) $(id).addEventListener("change", () => picture && open(picture));
+  for (const id of ["boxes", "weights", "both"]) $(id).addEventListener("change", () => image && open(image));
   $("save-json").addEventListener("click", () => saveJson(view));
-  $("save-picture").addEventListener("click", () => savePicture(view, $("photo")));
+  $("save-image").addEventListener("click", () => saveImage(view, $("photo")));
   for (const range of document.querySelectorAll("input[type=range]")) {
     const output = document.querySelector(`output[for=${range.id}]`);
     const tell = () => (output.textContent = range.value);

@@ -8,8 +8,8 @@ export function colour(index) {
 }
 
 // The service names a pixel by its index, drawing counts from its corner: hence 0.5.
-export function readPeople(picture, skeleton) {
-  return picture.people.map((person, index) => ({
+export function readPeople(image, skeleton) {
+  return image.people.map((person, index) => ({
     index,
     label: `Person ${index + 1}`,
     colour: colour(index),

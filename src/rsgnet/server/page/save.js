@@ -1,4 +1,4 @@
-// Downloads: the answer as poses.json has it, and the picture with the people drawn over it.
+// Downloads: the answer as poses.json has it, and the image with the people drawn over it.
 
 import { isShown, shapes } from "./people.js";
 
@@ -8,13 +8,13 @@ function download(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-const stem = (name) => name.replace(/^.*\//, "").replace(/\.[^.]*$/, "") || "picture";
+const stem = (name) => name.replace(/^.*\//, "").replace(/\.[^.]*$/, "") || "image";
 
 export function saveJson(view) {
   download(new Blob([JSON.stringify(view.results)], { type: "application/json" }), `${stem(view.name)}_poses.json`);
 }
 
-export async function savePicture(view, photo) {
+export async function saveImage(view, photo) {
   const canvas = Object.assign(document.createElement("canvas"), view.size);
   const pen = canvas.getContext("2d");
   if (photo.naturalWidth) pen.drawImage(photo, 0, 0, canvas.width, canvas.height);

@@ -42,10 +42,10 @@ export async function about() {
   return (await call("v1/about")).json();
 }
 
-export async function findPoses(picture, weights, signal) {
+export async function findPoses(image, weights, signal) {
   const form = new FormData();
-  form.append("pictures", picture.blob, picture.name);
-  if (picture.boxes) form.append("boxes", JSON.stringify([picture.boxes]));
+  form.append("images", image.blob, image.name);
+  if (image.boxes) form.append("boxes", JSON.stringify([image.boxes]));
   const query = new URLSearchParams({ candidates: true, ...(weights && { weights }) });
   return (await call(`v1/poses?${query}`, { method: "POST", body: form, signal })).json();
 }

@@ -1,4 +1,4 @@
-// The people over the picture: drawn in SVG, lifted out of the crowd, with what competed for a chosen keypoint.
+// The people over the image: drawn in SVG, lifted out of the crowd, with what competed for a chosen keypoint.
 
 import { competitors, isShown, middle, shapes } from "./people.js";
 
@@ -31,7 +31,7 @@ export class Stage {
     overlay.addEventListener("click", (event) => event.target === overlay && told.leave());
   }
 
-  // Everything anew: another picture, or other thresholds.
+  // Everything anew: another image, or other thresholds.
   draw(view) {
     const { size, people, from } = view;
     const whole = { x: 0, y: 0, width: size.width, height: size.height };
@@ -83,7 +83,7 @@ export class Stage {
     return group;
   }
 
-  // How many pixels of the picture one of the screen covers.
+  // How many pixels of the image one of the screen covers.
   #screenPixel(view) {
     return view.size.width / Math.max(this.overlay.clientWidth, 1);
   }

@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/method.md: `python docs/method_pictures.py [FOLDER]`, by default docs/pictures.
+"""Draws the images of docs/method.md: `python docs/method_images.py [FOLDER]`, by default docs/images.
 
 One person of a drawn crowd, and what the shipped `nano` makes of their crop, step by step. Needs rsgnet[train].
 """
@@ -18,11 +18,11 @@ from rsgnet.data.crowds import simulate_crowd
 from rsgnet.draw import person_colour
 from rsgnet.geometry import Floats, apply_affine, invert_affine, xywh_to_xyxy
 from rsgnet.heatmaps import heatmap_affine
+from rsgnet.images import RGBImage
 from rsgnet.inference.crops import cut
 from rsgnet.inference.weights import SHIPPED
 from rsgnet.model.pixels import normalise
 from rsgnet.model.rsgnet import ModelOutput, RSGNet
-from rsgnet.pictures import Picture
 
 SEED, PERSON = 2, 1  # somebody stands before this person
 LARGER = 4  # by how much panels are larger than the network's crop
@@ -31,25 +31,25 @@ WHITE = (255, 255, 255)
 
 
 def main() -> None:
-    """Writes one picture for the question, the crop, each of the network's outputs and the answer."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "pictures"
+    """Writes one image for the question, the crop, each of the network's outputs and the answer."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "images"
     folder.mkdir(parents=True, exist_ok=True)
     scene = simulate_crowd(SEED)
     boxes = xywh_to_xyxy([person["bbox"] for person in scene.annotations["annotations"]])
-    output, config = outputs(scene.picture, boxes[PERSON])
-    panel = Image.fromarray(cut(scene.picture, boxes[PERSON], larger(config.crop)).pixels)
+    output, config = outputs(scene.image, boxes[PERSON])
+    panel = Image.fromarray(cut(scene.image, boxes[PERSON], larger(config.crop)).pixels)
     dim = panel.point(lambda value: value // 3)
-    pictures = {
-        "question": with_boxes(scene.picture, boxes),
+    images = {
+        "question": with_boxes(scene.image, boxes),
         "crop": panel,
         "candidates": with_maps(dim, output.candidate_heatmaps),
         "relation": with_relation(dim, output, config.crop),
         "limbs": with_maps(dim, output.limb_heatmaps),
         "target": with_maps(dim, output.target_heatmaps),
-        "answer": with_poses(scene.picture, boxes),
+        "answer": with_poses(scene.image, boxes),
     }
-    for name, picture in pictures.items():
-        picture.save(folder / f"method-{name}.jpg", quality=88)
+    for name, image in images.items():
+        image.save(folder / f"method-{name}.jpg", quality=88)
 
 
 def larger(crop: CropConfig) -> CropConfig:
@@ -58,23 +58,23 @@ def larger(crop: CropConfig) -> CropConfig:
     return CropConfig((width * LARGER, height * LARGER), padding=crop.padding, pixel_centre=crop.pixel_centre)
 
 
-def outputs(picture: Picture, box_xyxy: Floats) -> tuple[ModelOutput, PoseConfig]:
+def outputs(image: RGBImage, box_xyxy: Floats) -> tuple[ModelOutput, PoseConfig]:
     """What the shipped network predicts for one person."""
     model, config = load_model(SHIPPED / "nano")
     assert isinstance(model, RSGNet) and isinstance(config, PoseConfig)
-    crop = torch.tensor(cut(picture, box_xyxy, config.crop).pixels)[None]
+    crop = torch.tensor(cut(image, box_xyxy, config.crop).pixels)[None]
     with torch.inference_mode():
         output: ModelOutput = model.eval()(normalise(crop, config.crop.mean, config.crop.std))
     return output, config
 
 
-def with_boxes(picture: Picture, boxes_xyxy: Floats) -> Image.Image:
+def with_boxes(image: RGBImage, boxes_xyxy: Floats) -> Image.Image:
     """Everyone's box, thin, over the one that is asked about."""
-    image = Image.fromarray(picture)
-    pen = ImageDraw.Draw(image)
+    drawn = Image.fromarray(image)
+    pen = ImageDraw.Draw(drawn)
     for person, box in enumerate(boxes_xyxy.tolist()):
         pen.rectangle(box, outline=person_colour(person), width=5 if person == PERSON else 1)
-    return image
+    return drawn
 
 
 def with_maps(panel: Image.Image, maps: torch.Tensor | None) -> Image.Image:
@@ -109,10 +109,10 @@ def panel_places(heatmap_xy: NDArray[np.float32], crop: CropConfig) -> Floats:
     return (in_crop + 0.5) * LARGER - 0.5
 
 
-def with_poses(picture: Picture, boxes_xyxy: Floats) -> Image.Image:
+def with_poses(image: RGBImage, boxes_xyxy: Floats) -> Image.Image:
     """Everyone's pose, lines leading from contested keypoints to whoever else may own them."""
     estimator = PoseEstimator("nano", "full")
-    photo = Photo(picture, boxes=Boxes(boxes_xyxy, np.ones(len(boxes_xyxy))))
+    photo = Photo(image, boxes=Boxes(boxes_xyxy, np.ones(len(boxes_xyxy))))
     [(_, poses)] = estimator.stream([photo])
     return poses.draw(rivals=True)
 

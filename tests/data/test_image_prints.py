@@ -3,13 +3,13 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from rsgnet.data.crowds import simulate_crowd
-from rsgnet.data.picture_prints import picture_print, same_bytes, same_view
-from rsgnet.errors import PictureError
+from rsgnet.data.image_prints import image_print, same_bytes, same_view
+from rsgnet.errors import ImageError
 
 
 @pytest.fixture(scope="module")
 def scenes():
-    return [Image.fromarray(simulate_crowd(seed, (320, 240), people=4).picture) for seed in range(6)]
+    return [Image.fromarray(simulate_crowd(seed, (320, 240), people=4).image) for seed in range(6)]
 
 
 def prints(folder, images, **options):
@@ -18,7 +18,7 @@ def prints(folder, images, **options):
     for index, image in enumerate(images):
         path = folder / f"{index}.{options.get('suffix', 'png')}"
         image.save(path, **{key: value for key, value in options.items() if key != "suffix"})
-        found.append(picture_print(path))
+        found.append(image_print(path))
     return found
 
 
@@ -32,7 +32,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_picture_is_known_again(scenes, tmp_path, change):
+def test_a_image_is_known_again(scenes, tmp_path, change):
     alter, options = CHANGES[change]
     originals = prints(tmp_path / "a", scenes)
     altered = prints(tmp_path / "b", [alter(scene) for scene in scenes[::-1]], **options)
@@ -51,12 +51,12 @@ def test_what_it_does_not_claim(scenes, tmp_path):
 
 def test_size_and_deep_greys(tmp_path):
     Image.fromarray(np.tile(np.arange(0, 65536, 256, dtype=np.uint16), (40, 1))).save(tmp_path / "deep.png")
-    found = picture_print(tmp_path / "deep.png")
+    found = image_print(tmp_path / "deep.png")
     assert found.size_wh == (256, 40) and found.bits == 2**64 - 1 and found.thumbnail.shape == (16, 18)
 
 
-def test_a_cut_picture_is_an_error(scenes, tmp_path):
+def test_a_cut_image_is_an_error(scenes, tmp_path):
     scenes[0].save(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:2000])
-    with pytest.raises(PictureError, match="truncated"):
-        picture_print(tmp_path / "a.jpg")
+    with pytest.raises(ImageError, match="truncated"):
+        image_print(tmp_path / "a.jpg")

@@ -1,4 +1,4 @@
-"""Hostile pictures: every format broken in every way, bombs, loops, and programs that come as pictures."""
+"""Hostile images: every format broken in every way, bombs, loops, and programs that come as images."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def picture_file(name: str, rng: np.random.Generator, size_wh: tuple[int, int] = (40, 30)) -> bytes:
-    """A small whole picture file of one of the kinds."""
+def image_file(name: str, rng: np.random.Generator, size_wh: tuple[int, int] = (40, 30)) -> bytes:
+    """A small whole image file of one of the kinds."""
     options = dict(KINDS[name])
     mode = options.pop("mode")
     noise = Image.fromarray(rng.integers(0, 256, (size_wh[1], size_wh[0], 3), np.uint8))
@@ -43,21 +43,21 @@ def picture_file(name: str, rng: np.random.Generator, size_wh: tuple[int, int] =
     return file.getvalue()
 
 
-def picture_cases(rng: np.random.Generator) -> Iterator[Case]:
+def image_cases(rng: np.random.Generator) -> Iterator[Case]:
     """All of them."""
     for name in KINDS:
-        for what, content in damaged(picture_file(name, rng), rng):
-            yield lone("pictures", "picture", name, f"{name}: {what}", content, what == "cut to its head")
+        for what, content in damaged(image_file(name, rng), rng):
+            yield lone("images", "image", name, f"{name}: {what}", content, what == "cut to its head")
     for name, what, content in (*_bombs(), *_lies(), *_impostors()):
-        yield lone("pictures", "picture", name, what, content)
+        yield lone("images", "image", name, what, content)
     for name, what, content in _odd():
-        yield lone("pictures", "picture", name, what, content, refused=False)
-    yield lone("pictures", "picture", "pipe.png", "a named pipe", Pipe())
-    yield lone("pictures", "picture", "zero.png", "a link to endless zeros", Link("/dev/zero"))
-    yield lone("pictures", "picture", "loop.png", "a link to itself", Link("loop.png"))
-    yield lone("pictures", "picture", "huge.png", "4 GB of zeros", Sparse(b"", 4 << 30))
-    yield lone("pictures", "picture", "huge.bmp", "4 GB behind a head", Sparse(_bmp(20_000, 20_000, 24), 4 << 30))
-    yield Case("pictures/a folder", "picture", "folder.png", {"folder.png/a.txt": b""})
+        yield lone("images", "image", name, what, content, refused=False)
+    yield lone("images", "image", "pipe.png", "a named pipe", Pipe())
+    yield lone("images", "image", "zero.png", "a link to endless zeros", Link("/dev/zero"))
+    yield lone("images", "image", "loop.png", "a link to itself", Link("loop.png"))
+    yield lone("images", "image", "huge.png", "4 GB of zeros", Sparse(b"", 4 << 30))
+    yield lone("images", "image", "huge.bmp", "4 GB behind a head", Sparse(_bmp(20_000, 20_000, 24), 4 << 30))
+    yield Case("images/a folder", "image", "folder.png", {"folder.png/a.txt": b""})
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -72,7 +72,7 @@ def png(size_wh: tuple[int, int], depth: int, colour: int, content: bytes, extra
 
 
 def zeros_png(size_wh: tuple[int, int], depth: int, colour: int) -> bytes:
-    """A small file that unpacks to a huge picture, all of which is there."""
+    """A small file that unpacks to a huge image, all of which is there."""
     channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
     row, pack = bytes(1 + (size_wh[0] * channels * depth + 7) // 8), zlib.compressobj(1)
     rows, left = row * 100, size_wh[1] // 100
@@ -104,14 +104,14 @@ def _odd() -> Iterator[tuple[str, str, bytes]]:
     yield "a.png", "rows of 100000 pixels", zeros_png((100_000, 100), 8, 0)
     profile = chunk(b"iCCP", b"note\0\0" + zlib.compress(bytes(80_000_000), 1))
     yield "a.png", "a profile that unpacks to 80 MB", png((8, 8), 8, 2, zlib.compress(bytes(8 * 25)), profile)
-    whole = picture_file("a.jpg", np.random.default_rng(0))
+    whole = image_file("a.jpg", np.random.default_rng(0))
     for turn in (0, 9, 300, 65535):
         tags = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + struct.pack("<I", turn) + bytes(4)
         yield "a.jpg", f"turned by {turn}", _with_exif(whole, tags)
     yield "a.jpg", "an Exif block that points to itself", _with_exif(whole, b"II*\0\x08\0\0\0\0\0\x08\0\0\0")
     yield "a.jpg", "an Exif block of 60000 tags", _with_exif(whole, b"II*\0\x08\0\0\0" + struct.pack("<H", 60_000))
     yield "a.png", "too few rows", png((100, 100), 8, 2, zlib.compress(bytes(301)))
-    yield "a.jpg", "two pictures in one file", whole + whole
+    yield "a.jpg", "two images in one file", whole + whole
     yield "a.gif", "an animation of 2000 frames", _animation(2000)
 
 
@@ -136,7 +136,7 @@ def _lies() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _impostors() -> Iterator[tuple[str, str, bytes]]:
-    """Other things under a picture's name; the first would start a program."""
+    """Other things under an image's name; the first would start a program."""
     script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(out) (w) file closefile\nshowpage\n"
     yield "a.jpg", "a PostScript program", script
     yield (
@@ -153,7 +153,7 @@ def _impostors() -> Iterator[tuple[str, str, bytes]]:
         "a Photoshop file",
         b"8BPS\0\1" + bytes(20) + struct.pack(">HIIHH", 3, 30000, 30000, 8, 3) + bytes(90),
     )
-    yield "a.png", "text", b"this is no picture\n" * 50
+    yield "a.png", "text", b"this is no image\n" * 50
 
 
 def _bmp(width: int, height: int, bits: int) -> bytes:

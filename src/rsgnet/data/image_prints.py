@@ -1,7 +1,7 @@
-"""Fingerprints of pictures, by which one is known again in another split: the same bytes, or the same view.
+"""Fingerprints of images, by which one is known again in another split: the same bytes, or the same view.
 
 The perceptual print has 64 bits: whether each of 8x8 cells is brighter than its right neighbour (a difference hash).
-Prints that differ in at most 16 bits are held side by side as thumbnails, which must correlate. That finds pictures
+Prints that differ in at most 16 bits are held side by side as thumbnails, which must correlate. That finds images
 that were scaled, compressed anew, brightened or lightly changed; not those that were mirrored, turned or cut.
 """
 
@@ -15,17 +15,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.pictures import Picture, grey_thumbnail
+from rsgnet.images import RGBImage, grey_thumbnail
 
 _CELLS_WH, _CELL = (9, 8), 2  # thumbnails are 18x16
 _MOST_BITS, _LEAST_CORRELATION = 16, 0.95
-_LEAST_CONTRAST = 4.0  # grey levels; pictures of one tone have no view to compare
+_LEAST_CONTRAST = 4.0  # grey levels; images of one tone have no view to compare
 _ROWS = 512  # of the table of pairs that is held at a time
 
 
 @dataclass(frozen=True, eq=False)
-class PicturePrint:
-    """What is kept of a picture to know it again.
+class ImagePrint:
+    """What is kept of an image to know it again.
 
     Attributes:
         size_wh: Its width and height in pixels.
@@ -37,14 +37,14 @@ class PicturePrint:
     size_wh: tuple[int, int]
     sha256: str
     bits: int
-    thumbnail: Picture = field(repr=False)
+    thumbnail: RGBImage = field(repr=False)
 
 
-def picture_print(path: Path) -> PicturePrint:
-    """The fingerprint of a picture file, which is decoded for it.
+def image_print(path: Path) -> ImagePrint:
+    """The fingerprint of an image file, which is decoded for it.
 
     Raises:
-        PictureError: The file is missing, empty, truncated, not a picture, or over the limit.
+        ImageError: The file is missing, empty, truncated, not an image, or over the limit.
     """
     thumbnail, size_wh = grey_thumbnail(path, (_CELLS_WH[0] * _CELL, _CELLS_WH[1] * _CELL))
     cells = thumbnail.reshape(_CELLS_WH[1], _CELL, _CELLS_WH[0], _CELL).mean((1, 3))
@@ -53,19 +53,19 @@ def picture_print(path: Path) -> PicturePrint:
     with path.open("rb") as file:
         while block := file.read(2**20):
             digest.update(block)
-    return PicturePrint(size_wh, digest.hexdigest(), bits, thumbnail)
+    return ImagePrint(size_wh, digest.hexdigest(), bits, thumbnail)
 
 
-def same_bytes(some: Sequence[PicturePrint], others: Sequence[PicturePrint]) -> Iterator[tuple[int, int]]:
-    """Index pairs of pictures whose files are equal."""
+def same_bytes(some: Sequence[ImagePrint], others: Sequence[ImagePrint]) -> Iterator[tuple[int, int]]:
+    """Index pairs of images whose files are equal."""
     by_digest = {each.sha256: index for index, each in enumerate(others)}
     for index, each in enumerate(some):
         if each.sha256 in by_digest:
             yield index, by_digest[each.sha256]
 
 
-def same_view(some: Sequence[PicturePrint], others: Sequence[PicturePrint]) -> Iterator[tuple[int, int]]:
-    """Index pairs of pictures that show the same, files that are equal included."""
+def same_view(some: Sequence[ImagePrint], others: Sequence[ImagePrint]) -> Iterator[tuple[int, int]]:
+    """Index pairs of images that show the same, files that are equal included."""
     if not some or not others:
         return
     across = np.array([each.bits for each in others], np.uint64)

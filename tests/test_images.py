@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsgnet.errors import PictureError
+from rsgnet.errors import ImageError
 from rsgnet.geometry import crop_affine
-from rsgnet.pictures import (
-    as_picture,
-    decode_picture,
+from rsgnet.images import (
+    as_image,
+    decode_image,
     grey_thumbnail,
-    picture_size,
-    read_picture,
+    image_size,
+    read_image,
     rgb_array,
     warp,
 )
@@ -35,15 +35,15 @@ class TestBadFiles:
             ("missing.jpg", None, "no such file"),
             ("a" * 300 + ".jpg", None, "cannot be read: File name too long"),
             ("empty.jpg", b"", "empty"),
-            ("text.jpg", b"this is no picture\n" * 50, "not a picture"),
-            ("noise.png", bytes(range(256)) * 8, "not a picture"),
+            ("text.jpg", b"this is no image\n" * 50, "not an image"),
+            ("noise.png", bytes(range(256)) * 8, "not an image"),
         ],
     )
     def test_are_named_in_one_line(self, tmp_path, name, content, says):
         if content is not None:
             (tmp_path / name).write_bytes(content)
-        with pytest.raises(PictureError, match=says) as caught:
-            read_picture(tmp_path / name)
+        with pytest.raises(ImageError, match=says) as caught:
+            read_image(tmp_path / name)
         assert name in str(caught.value)
 
     @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".gif", ".webp"])
@@ -51,12 +51,12 @@ class TestBadFiles:
         noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
         whole = save(tmp_path / f"whole{suffix}", Image.fromarray(noise)).read_bytes()
         (tmp_path / f"half{suffix}").write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(PictureError, match="half"):
-            read_picture(tmp_path / f"half{suffix}")
+        with pytest.raises(ImageError, match="half"):
+            read_image(tmp_path / f"half{suffix}")
 
     def test_a_folder(self, tmp_path):
-        with pytest.raises(PictureError):
-            read_picture(tmp_path)
+        with pytest.raises(ImageError):
+            read_image(tmp_path)
 
     def test_over_the_limit_before_it_is_decoded(self, tmp_path):
         # a PNG header that promises more pixels than are behind it
@@ -70,23 +70,23 @@ class TestBadFiles:
             )
             return tmp_path / "bomb.png"
 
-        with pytest.raises(PictureError, match="12000x10000 is over the limit of 100000000 pixels"):
-            read_picture(promise(12_000, 10_000))
-        with pytest.raises(PictureError, match=r"bomb.png: too large to decode safely \(.*3600000000 pixels"):
-            read_picture(promise(60_000, 60_000))
+        with pytest.raises(ImageError, match="12000x10000 is over the limit of 100000000 pixels"):
+            read_image(promise(12_000, 10_000))
+        with pytest.raises(ImageError, match=r"bomb.png: too large to decode safely \(.*3600000000 pixels"):
+            read_image(promise(60_000, 60_000))
 
     def test_the_limit_is_settable(self, tmp_path):
         path = save(tmp_path / "a.png", Image.fromarray(QUADRANTS))
-        assert read_picture(path, max_pixels=2400).shape == (40, 60, 3)
-        with pytest.raises(PictureError, match="limit of 2399"):
-            read_picture(path, max_pixels=2399)
+        assert read_image(path, max_pixels=2400).shape == (40, 60, 3)
+        with pytest.raises(ImageError, match="limit of 2399"):
+            read_image(path, max_pixels=2399)
 
 
 class TestModes:
     @pytest.mark.parametrize("size_wh", [(1, 1), (1, 5000), (5000, 1)])
     def test_extreme_shapes(self, tmp_path, size_wh):
-        picture = read_picture(save(tmp_path / "a.png", Image.new("RGB", size_wh, (1, 2, 3))))
-        assert picture.shape == (size_wh[1], size_wh[0], 3) and (picture == (1, 2, 3)).all()
+        image = read_image(save(tmp_path / "a.png", Image.new("RGB", size_wh, (1, 2, 3))))
+        assert image.shape == (size_wh[1], size_wh[0], 3) and (image == (1, 2, 3)).all()
 
     @pytest.mark.parametrize(
         ("mode", "colour", "suffix", "rgb"),
@@ -106,20 +106,20 @@ class TestModes:
         ],
     )
     def test_become_rgb(self, tmp_path, mode, colour, suffix, rgb):
-        picture = read_picture(save(tmp_path / f"a{suffix}", Image.new(mode, (5, 4), colour)))
-        assert picture.shape == (4, 5, 3) and picture.dtype == np.uint8
-        assert np.abs(picture.astype(int) - rgb).max() <= 1
+        image = read_image(save(tmp_path / f"a{suffix}", Image.new(mode, (5, 4), colour)))
+        assert image.shape == (4, 5, 3) and image.dtype == np.uint8
+        assert np.abs(image.astype(int) - rgb).max() <= 1
 
     def test_cmyk_jpeg(self, tmp_path):
         path = save(tmp_path / "a.jpg", Image.new("CMYK", (16, 16), (0, 255, 255, 0)), quality=95)
-        assert np.abs(read_picture(path).astype(int) - (255, 0, 0)).max() <= 4
+        assert np.abs(read_image(path).astype(int) - (255, 0, 0)).max() <= 4
 
     def test_palette_with_a_transparent_colour(self, tmp_path):
-        image = Image.new("P", (4, 4), 0)
-        image.putpalette([9, 8, 7, 40, 50, 60] + [0] * 762)
-        image.putpixel((1, 2), 1)
-        picture = read_picture(save(tmp_path / "a.png", image, transparency=0))
-        assert tuple(picture[2, 1]) == (40, 50, 60) and tuple(picture[0, 0]) == (255, 255, 255)
+        palette = Image.new("P", (4, 4), 0)
+        palette.putpalette([9, 8, 7, 40, 50, 60] + [0] * 762)
+        palette.putpixel((1, 2), 1)
+        image = read_image(save(tmp_path / "a.png", palette, transparency=0))
+        assert tuple(image[2, 1]) == (40, 50, 60) and tuple(image[0, 0]) == (255, 255, 255)
 
     @pytest.mark.parametrize("orientation", range(1, 9))
     def test_exif_orientation_is_applied(self, tmp_path, orientation):
@@ -136,40 +136,40 @@ class TestModes:
         exif = Image.Exif()
         exif[0x0112] = orientation
         stored = Image.fromarray(np.ascontiguousarray(undo(QUADRANTS)))
-        assert np.array_equal(read_picture(save(tmp_path / "a.png", stored, exif=exif)), QUADRANTS)
+        assert np.array_equal(read_image(save(tmp_path / "a.png", stored, exif=exif)), QUADRANTS)
 
 
 class TestSentContent:
     @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".gif", ".webp", ".bmp", ".ppm"])
     def test_is_read_as_a_file_is(self, tmp_path, suffix):
         path = save(tmp_path / f"a{suffix}", Image.fromarray(QUADRANTS))
-        assert np.array_equal(decode_picture(path.read_bytes(), "a"), read_picture(path))
+        assert np.array_equal(decode_image(path.read_bytes(), "a"), read_image(path))
 
     def test_stands_upright(self, tmp_path):
         exif = Image.Exif()
         exif[0x0112] = 6
         path = save(tmp_path / "a.jpg", Image.fromarray(QUADRANTS), exif=exif)
-        assert decode_picture(path.read_bytes(), "a").shape == (60, 40, 3)
+        assert decode_image(path.read_bytes(), "a").shape == (60, 40, 3)
 
     @pytest.mark.parametrize(
         ("content", "says"),
         [
             (b"", "mine.jpg: the file is empty"),
-            (b"no picture\n" * 50, "mine.jpg: not a picture"),
-            (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "mine.jpg: not a picture"),
+            (b"no image\n" * 50, "mine.jpg: not an image"),
+            (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "mine.jpg: not an image"),
         ],
     )
-    def test_that_is_no_picture_is_named(self, content, says):
-        with pytest.raises(PictureError, match=says):
-            decode_picture(content, "mine.jpg")
+    def test_that_is_no_image_is_named(self, content, says):
+        with pytest.raises(ImageError, match=says):
+            decode_image(content, "mine.jpg")
 
     def test_over_the_limit(self, tmp_path):
         path = save(tmp_path / "a.png", Image.fromarray(QUADRANTS))
-        with pytest.raises(PictureError, match="big: 60x40 is over the limit of 2399 pixels"):
-            decode_picture(path.read_bytes(), "big", max_pixels=2399)
+        with pytest.raises(ImageError, match="big: 60x40 is over the limit of 2399 pixels"):
+            decode_image(path.read_bytes(), "big", max_pixels=2399)
 
 
-class TestAsPicture:
+class TestAsImage:
     @pytest.mark.parametrize(
         "given",
         [
@@ -182,21 +182,21 @@ class TestAsPicture:
         ids=["uint8", "float", "PIL", "PIL with alpha", "not contiguous"],
     )
     def test_what_is_taken(self, given):
-        picture = as_picture(given)
-        assert np.array_equal(picture, QUADRANTS) and picture.flags.c_contiguous
+        image = as_image(given)
+        assert np.array_equal(image, QUADRANTS) and image.flags.c_contiguous
 
     def test_grey_arrays_and_paths(self, tmp_path):
-        assert np.array_equal(as_picture(QUADRANTS[..., 0])[..., 2], QUADRANTS[..., 0])
+        assert np.array_equal(as_image(QUADRANTS[..., 0])[..., 2], QUADRANTS[..., 0])
         path = save(tmp_path / "a.png", Image.fromarray(QUADRANTS))
-        assert np.array_equal(as_picture(path), QUADRANTS) and np.array_equal(as_picture(str(path)), QUADRANTS)
+        assert np.array_equal(as_image(path), QUADRANTS) and np.array_equal(as_image(str(path)), QUADRANTS)
 
     def test_tensors(self):
         torch = pytest.importorskip("torch")
         tensor = torch.from_numpy(QUADRANTS).permute(2, 0, 1)
-        assert np.array_equal(as_picture(tensor), QUADRANTS)
-        assert np.array_equal(as_picture(tensor.float() / 255), QUADRANTS)
-        with pytest.raises(PictureError, match=r"\(3, H, W\)"):
-            as_picture(torch.from_numpy(QUADRANTS))
+        assert np.array_equal(as_image(tensor), QUADRANTS)
+        assert np.array_equal(as_image(tensor.float() / 255), QUADRANTS)
+        with pytest.raises(ImageError, match=r"\(3, H, W\)"):
+            as_image(torch.from_numpy(QUADRANTS))
 
     @pytest.mark.parametrize(
         ("given", "says"),
@@ -212,14 +212,14 @@ class TestAsPicture:
         ],
     )
     def test_what_is_refused(self, given, says):
-        with pytest.raises(PictureError, match=says):
-            as_picture(given)
+        with pytest.raises(ImageError, match=says):
+            as_image(given)
 
     def test_a_pil_image_whose_file_is_truncated(self):
         stored = io.BytesIO()
         Image.fromarray(QUADRANTS).save(stored, "PNG")
-        with pytest.raises(PictureError, match="truncated"):
-            as_picture(Image.open(io.BytesIO(stored.getvalue()[:-60])))
+        with pytest.raises(ImageError, match="truncated"):
+            as_image(Image.open(io.BytesIO(stored.getvalue()[:-60])))
 
 
 class TestWarp:
@@ -230,7 +230,7 @@ class TestWarp:
             if abs(np.linalg.det(matrix[:, :2])) <= 0.25:
                 continue  # smaller than half: averaged, which plain bilinear is not
             crop = warp(golden["image"], matrix, tuple(golden["output_wh"].tolist()))
-            # Pillow ends the picture at the edge of its last pixel, exact bilinear fades it out over one pixel more
+            # Pillow ends the image at the edge of its last pixel, exact bilinear fades it out over one pixel more
             difference = np.abs(crop - exact)
             assert np.median(difference) <= 0.51 and np.quantile(difference, 0.97) <= 1.5
             compared += 1
@@ -250,7 +250,7 @@ class TestWarp:
         assert np.abs(crop.astype(int) - 127.5).max() <= 3
 
     @pytest.mark.parametrize("centre", [(-500.0, 20.0), (1e6, 1e6)])
-    def test_a_crop_beside_the_picture_is_black(self, centre):
+    def test_a_crop_beside_the_image_is_black(self, centre):
         assert warp(QUADRANTS, crop_affine(centre, (400, 400), (48, 64)), (48, 64)).max() == 0
 
     def test_of_one_pixel(self):
@@ -259,7 +259,7 @@ class TestWarp:
         assert (crop == 90).all()
 
 
-def test_rgb_array_of_an_integer_picture():
+def test_rgb_array_of_an_integer_image():
     assert np.array_equal(rgb_array(Image.new("I", (2, 2), 65535)), np.full((2, 2, 3), 255))
 
 
@@ -267,14 +267,14 @@ class TestSizesAndThumbnails:
     @pytest.mark.parametrize(
         ("orientation", "size_wh"), [(None, (60, 40)), (3, (60, 40)), (6, (40, 60)), (8, (40, 60))]
     )
-    def test_pictures_are_upright(self, tmp_path, orientation, size_wh):
+    def test_images_are_upright(self, tmp_path, orientation, size_wh):
         exif = Image.Exif()
         if orientation:
             exif[0x0112] = orientation
         path = save(tmp_path / "a.jpg", Image.fromarray(QUADRANTS), exif=exif, quality=95)
-        assert picture_size(path) == size_wh
+        assert image_size(path) == size_wh
         thumbnail, whole_wh = grey_thumbnail(path, (4, 4))
-        grey = np.asarray(Image.fromarray(read_picture(path)).convert("L").resize((4, 4), Image.Resampling.BOX))
+        grey = np.asarray(Image.fromarray(read_image(path)).convert("L").resize((4, 4), Image.Resampling.BOX))
         assert whole_wh == size_wh and np.abs(thumbnail.astype(int) - grey).max() < 12
 
     def test_a_cut_file_has_a_size_but_no_thumbnail(self, tmp_path):
@@ -282,8 +282,8 @@ class TestSizesAndThumbnails:
             tmp_path / "a.jpg", Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8))
         )
         path.write_bytes(path.read_bytes()[:1500])
-        assert picture_size(path) == (90, 90)
-        with pytest.raises(PictureError, match="truncated"):
+        assert image_size(path) == (90, 90)
+        with pytest.raises(ImageError, match="truncated"):
             grey_thumbnail(path, (4, 4))
-        with pytest.raises(PictureError, match="no such file"):
-            picture_size(tmp_path / "none.jpg")
+        with pytest.raises(ImageError, match="no such file"):
+            image_size(tmp_path / "none.jpg")

@@ -1,0 +1,77 @@
+"""Networks published without batch normalisations get them back, and nothing changes but that they can be trained."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from rsgnet.model.folded_norms import folded_convolutions, restore_norms
+from rsgnet.model.lite_hrnet import LiteHRNet
+
+
+class Branched(nn.Module):
+    """Defined in one order, run in another, and read from its output in a third."""
+
+    def __init__(self):
+        super().__init__()
+        self.last, self.right, self.left, self.first = (
+            nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.BatchNorm2d(3)) for _ in range(4)
+        )
+
+    def forward(self, maps):
+        maps = self.first(maps)
+        right = self.right(maps)
+        return self.last(self.left(maps) + right)
+
+
+def test_convolutions_come_as_the_graph_reads_them_from_its_output():
+    network = Branched()
+    found = [convolution for convolution, _ in folded_convolutions(network)]
+    assert found == [network.first[0], network.left[0], network.right[0], network.last[0]]
+    assert all(
+        norm is part[1]
+        for (_, norm), part in zip(
+            folded_convolutions(network), [network.first, network.left, network.right, network.last], strict=True
+        )
+    )
+
+
+def randomised(network):
+    """A network whose normalisations have statistics, as after training."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.normal_(module.bias)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def restored():
+    """A trained network, the same folded and restored, and the crops that its statistics are of."""
+    torch.manual_seed(0)
+    trained, network = randomised(LiteHRNet(8, (1, 1, 1))), LiteHRNet(8, (1, 1, 1))
+    biases = {}
+    pairs = zip(folded_convolutions(trained), folded_convolutions(network), strict=True)
+    for (convolution, norm), (own, own_norm) in pairs:
+        folded = fuse_conv_bn_eval(convolution, norm)
+        own.weight.data.copy_(folded.weight)
+        biases[own_norm] = folded.bias.detach()
+    crops = torch.randn(8, 3, 64, 64)
+    network.train()
+    restore_norms(network, biases, crops)
+    return trained, network, crops
+
+
+def test_nothing_changes_in_prediction(restored):
+    trained, network, crops = restored
+    assert network.training
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(network.eval()(images)[0], trained(images)[0], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(network(crops)[0], trained(crops)[0], rtol=1e-3, atol=1e-3)
+
+
+def test_in_training_it_starts_from_the_same_answers_on_those_crops(restored):
+    trained, network, crops = restored
+    torch.testing.assert_close(network.train()(crops)[0], trained(crops)[0], rtol=1e-2, atol=1e-2)
