@@ -16,7 +16,7 @@ import measuring
 import numpy as np
 from predicted import poses_of
 
-from rsgnet.data.annotations import Annotations, read_annotations
+from rsgnet.annotations.readers import Annotations, read_annotations
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.average_precision import keypoint_figures
 from rsgnet.evaluation.official import official_evaluator
@@ -26,7 +26,7 @@ from rsgnet.geometry import xywh_to_xyxy
 from rsgnet.images import read_image
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import cut
-from rsgnet.inference.runner import OpenedRunner, open_runner
+from rsgnet.inference.runtime.network import OpenedRunner, open_runner
 from rsgnet.inference.weights import find_weights
 
 WITHIN_PX = 0.1

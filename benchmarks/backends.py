@@ -19,19 +19,18 @@ import numpy as np
 import torch
 
 from rsgnet.checkpoint import build, load_pose_model, save_model
-from rsgnet.config import GraphForm, PoseConfig
+from rsgnet.config import ExportOptions, PoseConfig
+from rsgnet.config_files import EXPORT_OPTIONS_PROPERTY, INT8_FILE, WEIGHTS_FILE, to_json
 from rsgnet.errors import RSGNetError
 from rsgnet.export.directory import export_onnx
-from rsgnet.export.openvino_file import read_network, set_metadata, write_network
+from rsgnet.export.network_files import read_network, set_metadata, write_network
 from rsgnet.export.quantise import quantised
-from rsgnet.inference.backends import PRECISIONS
-from rsgnet.inference.runner import open_runner
+from rsgnet.inference.runtime.backends import PRECISIONS
+from rsgnet.inference.runtime.network import open_runner
 from rsgnet.inference.weights import find_weights
 from rsgnet.model.cost import cost_of
-from rsgnet.model.pixels import normalise
-from rsgnet.model_files import GRAPH_FORM_PROPERTY, INT8_FILE, WEIGHTS_FILE
+from rsgnet.model.layers import normalise
 from rsgnet.presets import preset_named
-from rsgnet.settings import to_json
 
 NETWORKS = ["nano", "hrnet-w32-256x192-coco", "rsgnet-w32-256x192-coco"]
 JUDGED = "hrnet-w32-256x192-coco"  # what the bounds are for
@@ -61,7 +60,7 @@ def model_directory(network: str, folder: Path) -> Path:
     width, height = open_runner(directory).config.crop.size_wh
     noise = np.random.default_rng(0).integers(0, 256, (CALIBRATION, height, width, 3), np.uint8)
     small = quantised(read_network(path), noise)
-    set_metadata(small, GRAPH_FORM_PROPERTY, to_json(GraphForm(int8=True)))
+    set_metadata(small, EXPORT_OPTIONS_PROPERTY, to_json(ExportOptions(int8=True)))
     write_network(small, directory / INT8_FILE)
     return directory
 

@@ -19,7 +19,7 @@ import av
 import measuring
 import numpy as np
 
-from rsgnet.data.crowds import rendered_crowd
+from rsgnet.crowds.simulator.crowd import rendered_crowd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.server.process import memory_mb

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
+from rsgnet.config_files import with_settings
 from rsgnet.data.batches import SeededDraws
 from rsgnet.data.dataset import DataSource, PoseDataset
 from rsgnet.presets import preset_named
-from rsgnet.settings import with_settings
 
 
 def crops_per_second(dataset: PoseDataset, crops: int) -> tuple[float, float]:

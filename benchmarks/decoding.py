@@ -14,10 +14,10 @@ from pathlib import Path
 
 from predicted import poses_of
 
-from rsgnet.data.annotations import Annotations, read_annotations
+from rsgnet.annotations.readers import Annotations, read_annotations
 from rsgnet.evaluation.assessment import assess
 from rsgnet.evaluation.results import Results
-from rsgnet.inference.runner import open_runner
+from rsgnet.inference.runtime.network import open_runner
 
 REFINEMENTS = ("quarter", "none", "taylor", "expected_oks")
 

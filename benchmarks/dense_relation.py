@@ -23,10 +23,10 @@ from torch import Tensor
 from rsgnet.checkpoint import build, load_model, save_model
 from rsgnet.config import PoseConfig
 from rsgnet.export.directory import export_onnx
-from rsgnet.inference.runner import open_runner
+from rsgnet.inference.runtime.network import open_runner
 from rsgnet.model import DenseRSGNet
-from rsgnet.model.dense_relation import DenseRelation
-from rsgnet.model.pixels import normalise
+from rsgnet.model.layers import normalise
+from rsgnet.model.released.dense_relation import DenseRelation
 from rsgnet.presets import preset_named
 
 PRESET = "dense-w32-256x192-coco"

@@ -17,7 +17,7 @@ from pathlib import Path
 import measuring
 import numpy as np
 
-from rsgnet.data.annotations import read_annotations
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.evaluation.average_precision import figures_by_level, overall_figures
 from rsgnet.evaluation.official import official_evaluator
 from rsgnet.evaluation.results import read_keypoint_results

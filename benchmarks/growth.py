@@ -13,8 +13,9 @@ import measuring
 import torch
 from whole_line import consume, with_boxes
 
+from rsgnet.config import CandidateRelationConfig
 from rsgnet.images import read_image
-from rsgnet.inference.boxes import Photo
+from rsgnet.inference.detectors.boxes import LoadedImage
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.sources import find_images
 from rsgnet.model.relation_parser import TargetAwareRelationParser
@@ -28,7 +29,9 @@ KEYPOINTS, WIDTH, BATCH = 19, 64, 8
 
 def relation(height: int, peaks: int) -> Callable[[], object]:
     torch.manual_seed(0)
-    parser = TargetAwareRelationParser(WIDTH, KEYPOINTS, 32, peaks, 0.1).eval()
+    parser = TargetAwareRelationParser(
+        WIDTH, KEYPOINTS, CandidateRelationConfig(clue_dim=32, peaks_per_keypoint=peaks)
+    ).eval()
     features = torch.randn(BATCH, WIDTH, height, height * 3 // 4)
     heatmaps = torch.rand(BATCH, KEYPOINTS, height, height * 3 // 4)
 
@@ -45,7 +48,7 @@ def median_ms(calls: dict[int, Callable[[], object]], arguments: argparse.Namesp
     return {amount: 1000 * times.spread(str(amount)).median for amount in calls}
 
 
-def measured(photos: list[Photo], arguments: argparse.Namespace) -> dict[str, dict[int, float]]:
+def measured(photos: list[LoadedImage], arguments: argparse.Namespace) -> dict[str, dict[int, float]]:
     """Milliseconds by what grows."""
     estimator = PoseEstimator("nano", flip_test=False)
     crowds = {count: with_boxes(photos[0], count) for count in PEOPLE}
@@ -85,7 +88,7 @@ def main() -> None:
     measuring.use_threads(arguments.threads)
     measuring.print_machine(arguments.threads)
     files = find_images([str(arguments.images)])[: max(IMAGES)]
-    times = measured([Photo(read_image(file.path), file.file_name) for file in files], arguments)
+    times = measured([LoadedImage(read_image(file.path), file.file_name) for file in files], arguments)
     if arguments.plot is not None:
         draw(times, arguments.plot)
     figures = [

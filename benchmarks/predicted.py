@@ -3,13 +3,12 @@
 import tempfile
 from pathlib import Path
 
-from rsgnet.data.annotations import Annotations
+from rsgnet.annotations.readers import Annotations
 from rsgnet.evaluation.results import Results, read_keypoint_results
 from rsgnet.inference.annotated import boxes_for, predict_annotated
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.predictions import write_predictions
-from rsgnet.inference.run_record import RESULTS_FILE, record_run
-from rsgnet.inference.runner import AnyRunner
+from rsgnet.inference.predictions import RESULTS_FILE, record_run, write_predictions
+from rsgnet.inference.runtime.network import AnyRunner
 
 
 def poses_of(runner: AnyRunner, truth: Annotations, images: Path, weights: str, flip: bool) -> Results:

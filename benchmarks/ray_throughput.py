@@ -26,14 +26,13 @@ from pathlib import Path
 import ray
 from PIL import Image
 
-from rsgnet.data.crowds import rendered_crowd
+from rsgnet.crowds.simulator.crowd import rendered_crowd
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.run_record import record_run
+from rsgnet.inference.predictions import record_run
 from rsgnet.scaleout.listing import find_pieces
 from rsgnet.scaleout.ray_pool import RayOptions, do_on_ray
 from rsgnet.scaleout.reading import stored_images
-from rsgnet.scaleout.run import finish_run, plan_run
-from rsgnet.scaleout.work import Job
+from rsgnet.scaleout.run import Job, finish_run, plan_run
 
 DRAWN = 20  # crowds that are drawn; the rest are these again
 

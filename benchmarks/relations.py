@@ -12,8 +12,8 @@ import torch
 
 from rsgnet.checkpoint import load_model
 from rsgnet.data.dataset import DataSource, PoseDataset, Sample
-from rsgnet.data.labels import relation_labels
-from rsgnet.model.pixels import normalise
+from rsgnet.model.layers import normalise
+from rsgnet.training.labels import relation_labels
 
 BATCH = 16
 

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rsgnet.data.crowds import rendered_crowd
+from rsgnet.crowds.simulator.crowd import rendered_crowd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.server.process import Server, serving

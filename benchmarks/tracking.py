@@ -5,10 +5,10 @@
 All three get the same boxes and poses, and are the same tracker. Boxes are the truth's, of what is seen of a person,
 moved about and dropped, the more of a person is hidden the oftener, with false ones among them.
 
-Poses come from the truth too, not from a network: the shipped ones never saw a drawn person. `mine` is drawn about 0.9
+Poses come from the truth too, not from a network: the shipped ones never saw a drawn person. `owned` is drawn about 0.9
 for keypoints that are seen and about 0.5 for hidden ones, and is right as often as it says: where it is not, the
 keypoint of whoever hides it is found instead, if anybody does, else some place in the box. Scores say how clear a
-keypoint at the place found is, whosever it is, as heatmaps do. The second row has these alone, the third `mine`.
+keypoint at the place found is, whosever it is, as heatmaps do. The second row has these alone, the third `owned`.
 
 Each runs at every one of several thresholds on other clips (`--tune-seed`), and is shown at the one with the best IDF1;
 once on every frame, once on every third.
@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from rsgnet.data.moving_crowds import FRAME_RATE, moving_crowd
+from rsgnet.crowds.simulator.walking import FRAME_RATE, moving_crowd
 from rsgnet.evaluation.tracking import TrackedFrame, TrackingCounts, count_tracks
 from rsgnet.geometry import xywh_to_xyxy
-from rsgnet.inference.tracking import NOBODY, Tracker, TrackingConfig
+from rsgnet.inference.video.tracking import NOBODY, Tracker, TrackingConfig
 from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17
 
@@ -58,7 +58,7 @@ def noisy_frame(random: np.random.Generator, truths: Truths) -> FoundFrame:
     found += [false_person(random) for _ in range(random.poisson(0.1))]
     people = [person for person in found if person is not None]
     random.shuffle(people)
-    places, mine, scores, boxes_found, box_scores = (
+    places, owned, scores, boxes_found, box_scores = (
         np.array([person[part] for person in people], np.float32).reshape(-1, *shape)
         for part, shape in enumerate(((17, 2), (17,), (17,), (4,), ()))
     )
@@ -70,28 +70,28 @@ def noisy_frame(random: np.random.Generator, truths: Truths) -> FoundFrame:
         box_scores=box_scores,
         pose_scores=box_scores,
         size_wh=SIZE_WH,
-        present=mine,
-        visible=mine,
-        mine=mine,
-        rival=np.full(mine.shape, -1),
-        rival_claim=np.zeros_like(mine),
+        present=owned,
+        visible=owned,
+        owned=owned,
+        rival=np.full(owned.shape, -1),
+        rival_owned=np.zeros_like(owned),
     )
     return FoundFrame(np.array([truth["id"] for truth in truths], int), boxes, poses)
 
 
 def noisy_person(random, truth, box, keypoints):  # type: ignore[no-untyped-def]
-    """Places, `mine`, scores, box and its score as they might be found; None where nobody is."""
+    """Places, `owned`, scores, box and its score as they might be found; None where nobody is."""
     own, size = keypoints[truth["id"]], box[2:] - box[:2]
     seen = float((own[:, 2] == 2).mean())
     if random.uniform() < 0.03 + 0.6 * max(0.0, 0.5 - seen):
         return None
     scale = np.sqrt(size.prod() * 0.53)
-    mine = np.where(own[:, 2] == 2, random.beta(9, 1, 17), random.beta(2, 2, 17))
+    owned = np.where(own[:, 2] == 2, random.beta(9, 1, 17), random.beta(2, 2, 17))
     places = own[:, :2] + random.normal(0, 1, (17, 2)) * scale * 1.2 * np.array(COCO17.sigmas)[:, None]
     places = np.where(own[:, 2:] > 0, places, random.uniform(box[:2], box[2:], (17, 2)))
-    mine = np.where(own[:, 2] > 0, mine, random.beta(1, 9, 17))
+    owned = np.where(own[:, 2] > 0, owned, random.beta(1, 9, 17))
     clear = own[:, 2] == 2
-    for row in np.flatnonzero((own[:, 2] > 0) & (random.uniform(size=17) > mine)):
+    for row in np.flatnonzero((own[:, 2] > 0) & (random.uniform(size=17) > owned)):
         rival = keypoints.get(truth["hidden_by"][row], own)
         clear[row] = rival is not own and rival[row, 2] == 2
         wrong = rival[row, :2] if clear[row] else random.uniform(box[:2], box[2:])
@@ -99,7 +99,7 @@ def noisy_person(random, truth, box, keypoints):  # type: ignore[no-untyped-def]
     scores = np.where(clear, random.beta(9, 2, 17), random.beta(2, 3, 17))
     moved = box + random.normal(0, 0.04, 4) * np.tile(size, 2)
     score = float(np.clip(0.35 + 0.6 * seen + random.normal(0, 0.08), 0.3, 1))
-    return places, mine, scores, moved, score
+    return places, owned, scores, moved, score
 
 
 def false_person(random):  # type: ignore[no-untyped-def]
@@ -117,7 +117,7 @@ def false_person(random):  # type: ignore[no-untyped-def]
 
 def without_ownership(poses: Poses) -> Poses:
     """The same poses of a network that does not tell whose a keypoint is."""
-    return replace(poses, present=None, visible=None, mine=None, rival=None, rival_claim=None)
+    return replace(poses, present=None, visible=None, owned=None, rival=None, rival_owned=None)
 
 
 def followed(clip: Sequence[FoundFrame], config: TrackingConfig, ownership: bool, step: int) -> Iterator[TrackedFrame]:

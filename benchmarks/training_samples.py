@@ -16,15 +16,15 @@ import measuring
 import numpy as np
 from PIL import Image
 
+from rsgnet.annotations.readers import AnnotatedImage, Person, read_annotations
 from rsgnet.config import PoseConfig
-from rsgnet.data.annotations import AnnotatedImage, Person, read_annotations
 from rsgnet.data.augment import training_affine
 from rsgnet.data.batches import Draw
 from rsgnet.data.dataset import PoseDataset, Sample
-from rsgnet.data.labels import make_labels
 from rsgnet.geometry import apply_affine, invert_affine
 from rsgnet.presets import preset_named
 from rsgnet.skeletons import Skeleton, skeleton_named
+from rsgnet.training.labels import make_labels
 from rsgnet.training.sources import parse_source
 
 PRESET = "rsgnet-w32-256x192-coco"

@@ -14,10 +14,10 @@ import torch
 from rsgnet.checkpoint import build
 from rsgnet.config import PoseConfig
 from rsgnet.data.dataset import Sample
-from rsgnet.model.pixels import normalise
+from rsgnet.model.layers import normalise
 from rsgnet.presets import preset_named
 from rsgnet.skeletons import skeleton_named
-from rsgnet.training.depthwise import quicken_depthwise
+from rsgnet.training.depthwise import use_fast_depthwise
 from rsgnet.training.losses import pose_losses
 
 CONTIGUOUS, LAST, QUICK = "contiguous", "channels last", "channels last, depthwise gradients from windows"
@@ -39,7 +39,7 @@ def stepper(config: PoseConfig, kind: str, batch: Sample, bf16: bool) -> Callabl
     layout = torch.contiguous_format if kind == CONTIGUOUS else torch.channels_last
     model = build(config).train()
     if kind == QUICK:
-        quicken_depthwise(model)
+        use_fast_depthwise(model)
     model = model.to(memory_format=layout)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     skeleton = skeleton_named(config.model.skeleton)

@@ -22,10 +22,9 @@ import numpy as np
 from rsgnet.checkpoint import build, save_model
 from rsgnet.export.directory import export_onnx
 from rsgnet.images import read_image
-from rsgnet.inference.boxes import Boxes, Photo
+from rsgnet.inference.detectors.boxes import Boxes, LoadedImage
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.predictions import overlay_names, write_predictions
-from rsgnet.inference.run_record import record_run
+from rsgnet.inference.predictions import overlay_names, record_run, write_predictions
 from rsgnet.inference.sources import find_images
 from rsgnet.presets import preset_named
 
@@ -58,13 +57,13 @@ class Stopwatch:
         return timed
 
 
-def with_boxes(photo: Photo, count: int, seed: int = 0) -> Photo:
+def with_boxes(photo: LoadedImage, count: int, seed: int = 0) -> LoadedImage:
     """The photo with that many boxes of the size of people, somewhere in it."""
     random, (width, height) = np.random.default_rng(seed), photo.size_wh
     sides = np.stack([random.uniform(0.1, 0.2, count) * width, random.uniform(0.3, 0.6, count) * height], 1)
     corners = random.uniform(0, 1, (count, 2)) * ([width, height] - sides)
     boxes = Boxes(np.concatenate([corners, corners + sides], 1), np.ones(count))
-    return Photo(photo.pixels, photo.file_name, boxes=boxes)
+    return LoadedImage(photo.pixels, photo.file_name, boxes=boxes)
 
 
 def consume(outcomes: Iterable[object]) -> None:
@@ -72,7 +71,7 @@ def consume(outcomes: Iterable[object]) -> None:
         pass
 
 
-def further_people(weights: Path, photo: Photo, arguments: argparse.Namespace) -> list[measuring.Figure]:
+def further_people(weights: Path, photo: LoadedImage, arguments: argparse.Namespace) -> list[measuring.Figure]:
     estimator = PoseEstimator(weights, backend=arguments.backend, flip_test=False)
     crowds = {count: with_boxes(photo, count) for count in CROWDS}
     rivals = {str(count): lambda crowd=crowd: estimator(crowd) for count, crowd in crowds.items()}
@@ -112,7 +111,9 @@ def share_in_networks(weights: Path, folder: Path, arguments: argparse.Namespace
     return [measuring.at_least(what, measuring.Spread.of(shares), 0.85)]
 
 
-def together(name: str, weights: str | Path, photos: list[Photo], arguments: argparse.Namespace) -> measuring.Figure:
+def together(
+    name: str, weights: str | Path, photos: list[LoadedImage], arguments: argparse.Namespace
+) -> measuring.Figure:
     estimator = PoseEstimator(weights, backend=arguments.backend, flip_test=False)
     rivals = {
         "together": lambda: consume(estimator.stream(photos)),
@@ -140,7 +141,7 @@ def main() -> None:
             save_model(build(config), config, weights)
             export_onnx(weights)
         files = find_images([str(arguments.images)])[:32]
-        photos = [Photo(read_image(file.path), file.file_name) for file in files]
+        photos = [LoadedImage(read_image(file.path), file.file_name) for file in files]
         few = [with_boxes(photo, FEW, seed) for seed, photo in enumerate(photos)]
         figures = further_people(weights, photos[0], arguments)
         figures += share_in_networks(weights, arguments.images, arguments)

@@ -14,12 +14,14 @@ from mkdocs.structure.files import File, Files
 
 import rsgnet
 
-# Rooms of the package that have a page of their own, and what is in them; the commands have theirs out of typer.
-ROOMS = {
-    "inference": "The line from images to poses, in numpy.",
-    "poses": "What leaves it.",
-    "skeletons": "Which keypoints there are.",
-    "data": "Labels, crops, simulated crowds.",
+# Modules and packages that have a page of their own; the commands have theirs out of typer.
+REFERENCE = {
+    "inference": "From images to poses, in numpy.",
+    "poses": "The value that leaves the pipeline.",
+    "skeletons": "Keypoints, edges, limbs and sigmas.",
+    "annotations": "Label formats in and out, and their checks.",
+    "crowds": "Simulated crowds, drawn and of real people.",
+    "data": "Training crops and their augmentation. Needs `rsgnet[train]`.",
     "evaluation": "Official figures, intervals, kinds of errors, tracking.",
     "calibrate": "Fitting ownership.",
     "model": "The network, one part of the paper a module. Needs `rsgnet[train]`.",
@@ -27,15 +29,15 @@ ROOMS = {
     "scaleout": "Millions of images on Ray. Needs `rsgnet[ray]`.",
     "export": "Networks for ONNX Runtime and OpenVINO. Needs `rsgnet[train]`.",
     "checkpoint": "Model directories and published checkpoints. Needs `rsgnet[train]`.",
-    "config": "Everything that can be set, with `--set` too.",
-    "model_files": "What the files of a model directory are called.",
-    "detector_config": "What can be set of person detectors.",
-    "presets": "The rows of the paper's tables, and `nano` and `small`.",
+    "config": "Settings of networks.",
+    "training_config": "Settings of training.",
+    "config_files": "Settings in and out of files, and the files of a model directory.",
+    "presets": "The rows of the paper's tables, and the networks that ship.",
     "heatmaps": "Keypoints to heatmaps and back.",
     "geometry": "Boxes, and the map between an image and a crop.",
     "draw": "People over an image.",
     "server": "The service.",
-    "errors": "What is raised.",
+    "errors": "The exceptions.",
 }
 _PACKAGE = Path(rsgnet.__file__).parent
 _DECISIONS = Path(__file__).parent / "decisions"
@@ -44,8 +46,8 @@ _DECISIONS = Path(__file__).parent / "decisions"
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Fills the sections of the navigation that follow from the package and from the folder of decisions."""
     assert config.nav is not None
-    rooms = [{f"rsgnet.{room}": f"reference/{room}.md"} for room in ROOMS]
-    reference = [{"Commands": "reference/commands.md"}, {"rsgnet": "reference/rsgnet.md"}, *rooms]
+    modules = [{f"rsgnet.{name}": f"reference/{name}.md"} for name in REFERENCE]
+    reference = [{"Commands": "reference/commands.md"}, {"rsgnet": "reference/rsgnet.md"}, *modules]
     decisions = [{_title(path): f"decisions/{path.name}"} for path in sorted(_DECISIONS.glob("*.md"))]
     config.nav += [{"Reference": reference}, {"Decisions": decisions}]
     return config
@@ -53,7 +55,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages."""
-    pages = {"commands": commands_page(), "rsgnet": names_page(), **{room: room_page(room) for room in ROOMS}}
+    pages = {"commands": commands_page(), "rsgnet": names_page(), **{name: module_page(name) for name in REFERENCE}}
     for name, content in pages.items():
         files.append(File.generated(config, f"reference/{name}.md", content=content))
     return files
@@ -75,11 +77,12 @@ def names_page() -> str:
     return f"# rsgnet\n\n::: rsgnet\n    options:\n      show_root_heading: false\n      members:\n{members}"
 
 
-def room_page(room: str) -> str:
-    """All modules of one room."""
-    folder = _PACKAGE / room
-    modules = [f"rsgnet.{room}.{path.stem}" for path in sorted(folder.glob("[!_]*.py"))] or [f"rsgnet.{room}"]
-    return "\n".join([f"# rsgnet.{room}\n", f"{ROOMS[room]}\n", *(f"::: {module}\n" for module in modules)])
+def module_page(name: str) -> str:
+    """A module, or all modules of a package."""
+    folder = _PACKAGE / name
+    paths = [path.relative_to(_PACKAGE).with_suffix("") for path in sorted(folder.rglob("[!_]*.py"))] or [Path(name)]
+    modules = [f"rsgnet.{'.'.join(path.parts)}" for path in paths]
+    return "\n".join([f"# rsgnet.{name}\n", f"{REFERENCE[name]}\n", *(f"::: {module}\n" for module in modules)])
 
 
 def _example(lines: re.Match[str]) -> str:

@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from rsgnet import Boxes, Photo, PoseEstimator
+from rsgnet import Boxes, LoadedImage, PoseEstimator
 from rsgnet.checkpoint import load_model
 from rsgnet.config import CropConfig, PoseConfig
-from rsgnet.data.crowds import simulate_crowd
+from rsgnet.crowds.simulator.crowd import simulate_crowd
 from rsgnet.draw import person_colour
 from rsgnet.geometry import Floats, apply_affine, invert_affine, xywh_to_xyxy
 from rsgnet.heatmaps import heatmap_affine
 from rsgnet.images import RGBImage
 from rsgnet.inference.crops import cut
 from rsgnet.inference.weights import SHIPPED
-from rsgnet.model.pixels import normalise
+from rsgnet.model.layers import normalise
 from rsgnet.model.rsgnet import ModelOutput, RSGNet
 
 SEED, PERSON = 2, 1  # somebody stands before this person
@@ -112,7 +112,7 @@ def panel_places(heatmap_xy: NDArray[np.float32], crop: CropConfig) -> Floats:
 def with_poses(image: RGBImage, boxes_xyxy: Floats) -> Image.Image:
     """Everyone's pose, lines leading from contested keypoints to whoever else may own them."""
     estimator = PoseEstimator("nano", "full")
-    photo = Photo(image, boxes=Boxes(boxes_xyxy, np.ones(len(boxes_xyxy))))
+    photo = LoadedImage(image, boxes=Boxes(boxes_xyxy, np.ones(len(boxes_xyxy))))
     [(_, poses)] = estimator.stream([photo])
     return poses.draw(rivals=True)
 

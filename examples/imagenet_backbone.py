@@ -23,9 +23,9 @@ from torch import nn
 
 from rsgnet.checkpoint import build, save_model
 from rsgnet.config import CropConfig
+from rsgnet.config_files import with_settings
 from rsgnet.model import RSGNet
 from rsgnet.presets import nano
-from rsgnet.settings import with_settings
 
 THEIR_MEAN, THEIR_STD, THEIR_EPSILON = 127.0, 128.0, 1e-3
 

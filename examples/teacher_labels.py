@@ -11,14 +11,13 @@ crops as they are cut in training it needs no labels: `rsgnet train --teacher`.
 import sys
 from pathlib import Path
 
-from rsgnet.data.annotations import read_annotations
+from rsgnet.annotations.readers import read_annotations
+from rsgnet.cli.options import progress
 from rsgnet.inference.annotated import annotated_files, boxes_for, predict_annotated
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.predictions import write_predictions
-from rsgnet.inference.run_record import record_run
+from rsgnet.inference.predictions import record_run, write_predictions
 from rsgnet.inference.teacher import open_teacher
 from rsgnet.skeletons import COCO17
-from rsgnet.terminal import progress
 
 
 def main(model: str, annotations: Path, images: Path, out: Path) -> None:

@@ -15,9 +15,8 @@ import pytest
 from PIL import Image
 
 from rsgnet import cli
-from rsgnet.config import CropConfig, DecodeConfig, ModelConfig, PoseConfig
-from rsgnet.detector_config import DetectorConfig
-from rsgnet.settings import to_json
+from rsgnet.config import CropConfig, DecodeConfig, DetectorConfig, ModelConfig, PoseConfig
+from rsgnet.config_files import to_json
 from rsgnet.skeletons import skeleton_named
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -40,7 +39,7 @@ def colour_config(skeleton: str = "coco17", **decode: Any) -> PoseConfig:
     return PoseConfig(
         name="colours",
         crop=CropConfig(size_wh=(48, 64), stride=4, pixel_centre=0.5),
-        model=ModelConfig(backbone="none", skeleton=skeleton, relation="none", skeleton_graph=False),
+        model=ModelConfig(backbone="none", skeleton=skeleton, relation=None, skeleton_graph=False),
         decode=DecodeConfig(**{"flip_test": False, **decode}),
     )
 

@@ -9,13 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rsgnet.checkpoint import build, load_backbone, load_fitting, load_pose_model, load_weights, read_config, save_model
-from rsgnet.config import ModelConfig, PoseConfig
-from rsgnet.detector_config import DetectorConfig
+from rsgnet.config import CandidateRelationConfig, DenseRelationConfig, DetectorConfig, ModelConfig, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.presets import PRESETS, nano, preset_named
 from rsgnet.skeletons import skeleton_named
 
-POSE = PoseConfig(name="tiny", model=ModelConfig(backbone="hrnet_w18_small", clue_width=8))
+POSE = PoseConfig(
+    name="tiny", model=ModelConfig(backbone="hrnet_w18_small", relation=CandidateRelationConfig(clue_dim=8))
+)
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_whatever_fits_can_be_the_start(saved):
     """Of a dense network all but its relation's own tensors; heads of the same name and shape are taken too."""
     _, directory = saved
     given = load_file(directory / "model.safetensors")
-    network = build(replace(POSE, model=replace(POSE.model, relation="dense", word_width=8)))
+    network = build(replace(POSE, model=replace(POSE.model, relation=DenseRelationConfig(embedding_dim=8))))
     fresh = load_fitting(network, directory)
     weights = network.state_dict()
     assert any(name.startswith("relation_head.") for name in fresh)
@@ -69,7 +70,7 @@ def test_whatever_fits_can_be_the_start(saved):
 
 def test_a_network_grows_out_of_a_smaller_one(tmp_path):
     plain = nano()
-    small = replace(plain, model=replace(plain.model, neck=replace(plain.model.neck, residuals=0), relation="none"))
+    small = replace(plain, model=replace(plain.model, neck=replace(plain.model.neck, residuals=0), relation=None))
     given = build(small)
     save_model(given, small, tmp_path)
     grown = build(plain)
@@ -168,5 +169,5 @@ def test_every_preset_builds_and_gives_the_maps_that_it_promises(name):
         output = network.eval()(torch.empty(1, 3, height, width, device="meta"))
     keypoints = len(skeleton_named(config.model.skeleton))
     assert output.target_heatmaps.shape == (1, keypoints, *config.crop.heatmap_shape_hw)
-    assert (output.candidate_heatmaps is not None) == (config.model.relation != "none")
+    assert (output.candidate_heatmaps is not None) == (config.model.relation is not None)
     assert (output.limb_logits is not None) == config.model.skeleton_graph

@@ -3,10 +3,18 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from rsgnet.config import CropConfig, DecodeConfig, ModelConfig, PoseConfig, TrainingConfig
-from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig
+from rsgnet.config import (
+    CropConfig,
+    DecodeConfig,
+    DenseRelationConfig,
+    DetectorConfig,
+    FasterRCNNConfig,
+    ModelConfig,
+    PoseConfig,
+)
+from rsgnet.config_files import from_json, network_config, to_json, with_settings
 from rsgnet.errors import RSGNetError
-from rsgnet.settings import from_json, network_config, to_json, with_settings
+from rsgnet.training_config import TrainingConfig
 
 NANO = PoseConfig(name="nano")
 
@@ -53,7 +61,7 @@ class TestJson:
             PoseConfig(
                 "other",
                 CropConfig((96, 128), 2, 1.1, 0.5),
-                ModelConfig("resnet18", "people19", "none", False, 32, 2, 0.3),
+                ModelConfig("resnet18", "people19", DenseRelationConfig(subsample=True), False),
                 DecodeConfig(False, "taylor", 0.1, 0.8),
                 replace(TrainingConfig(milestones=(3, 5), optimizer="adamw"), seed=7),
             ),
@@ -92,7 +100,7 @@ class TestWithSettings:
     @pytest.mark.parametrize(
         ("setting", "read", "expected"),
         [
-            ("name=mine", lambda c: c.name, "mine"),
+            ("name=owned", lambda c: c.name, "owned"),
             ("training.batch_size=64", lambda c: c.training.batch_size, 64),
             ("training.learning_rate=4e-3", lambda c: c.training.learning_rate, 0.004),
             ("training.loss.sigma=3", lambda c: c.training.loss.sigma, 3.0),

@@ -36,11 +36,11 @@ class Absent(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Absent())
 import rsgnet
-for package in ("rsgnet.inference", "rsgnet.evaluation", "rsgnet.calibrate", "rsgnet.server"):
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
+for package in ("annotations", "crowds", "inference", "evaluation", "calibrate", "server"):
+    package = "rsgnet." + package
+    for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
         importlib.import_module(module.name)
-for module in ("cli", "draw", "poses", "images", "presets", "config", "heatmaps", "data.annotations", "data.catalog",
-               "data.check", "data.crowds", "cli.data"):
+for module in ("cli", "draw", "poses", "images", "presets", "config", "heatmaps", "cli.data"):
     importlib.import_module("rsgnet." + module)
 for name in rsgnet.__all__:
     getattr(rsgnet, name)
@@ -54,7 +54,7 @@ hub = sys.modules["huggingface_hub"] = types.ModuleType("huggingface_hub")
 hub.snapshot_download = lambda name, **_: str(pose)
 assert len(rsgnet.PoseEstimator.from_pretrained("user/model", detector="full")(folder / "a.png")) == 1
 shipped = rsgnet.PoseEstimator("nano", "full")(folder / "a.png")
-assert shipped.mine.shape == (1, 17) and shipped.draw(rivals=True).size == (64, 64)
+assert shipped.owned.shape == (1, 17) and shipped.draw(rivals=True).size == (64, 64)
 
 def run(*arguments):
     sys.argv = ["rsgnet", *map(str, arguments)]

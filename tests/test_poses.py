@@ -147,41 +147,41 @@ class TestOwnership:
     @pytest.fixture
     def claimed(self):
         random = np.random.default_rng(0)
-        values = {name: random.random((3, 17)).astype(np.float32) for name in ("present", "visible", "mine")}
+        values = {name: random.random((3, 17)).astype(np.float32) for name in ("present", "visible", "owned")}
         rival = np.full((3, 17), -1)
         rival[0, 4], rival[2, 4], rival[1, 5] = 2, 0, 0
-        return poses(3, **values, rival=rival, rival_claim=np.where(rival < 0, 0, 0.5).astype(np.float32))
+        return poses(3, **values, rival=rival, rival_owned=np.where(rival < 0, 0, 0.5).astype(np.float32))
 
     def test_selected_people_keep_theirs_and_rivals_are_counted_anew(self, claimed):
         chosen = claimed[[2, 0]]
-        assert np.array_equal(chosen.mine, claimed.mine[[2, 0]])
-        assert chosen.rival[:, 4].tolist() == [1, 0] and chosen.rival_claim[:, 4].tolist() == [0.5, 0.5]
+        assert np.array_equal(chosen.owned, claimed.owned[[2, 0]])
+        assert chosen.rival[:, 4].tolist() == [1, 0] and chosen.rival_owned[:, 4].tolist() == [0.5, 0.5]
 
     def test_who_is_left_out_is_nobodys_rival(self, claimed):
         chosen = claimed[np.array([False, True, True])]
-        assert (chosen.rival == -1).all() and (chosen.rival_claim == 0).all()
+        assert (chosen.rival == -1).all() and (chosen.rival_owned == 0).all()
 
     def test_another_skeleton_takes_its_columns(self):
-        values = {name: np.random.default_rng(0).random((2, 19)) for name in ("present", "visible", "mine")}
-        nobody = {"rival": np.full((2, 19), -1), "rival_claim": np.zeros((2, 19))}
+        values = {name: np.random.default_rng(0).random((2, 19)) for name in ("present", "visible", "owned")}
+        nobody = {"rival": np.full((2, 19), -1), "rival_owned": np.zeros((2, 19))}
         people = poses(skeleton=PEOPLE19, **values, **nobody)
         crowd = people.to_skeleton(CROWDPOSE14)
-        assert np.array_equal(crowd.mine[:, -1], people.mine[:, PEOPLE19.keypoints.index("neck")])
+        assert np.array_equal(crowd.owned[:, -1], people.owned[:, PEOPLE19.keypoints.index("neck")])
 
     def test_results_carry_it(self, claimed):
         first = json.loads(claimed.to_json())[0]
         assert first["present"] == pytest.approx(claimed.present[0], abs=1e-4) and len(first["visible"]) == 17
-        assert first["rival"] == claimed.rival[0].tolist() and first["rival_claim"][4] == 0.5
+        assert first["rival"] == claimed.rival[0].tolist() and first["rival_owned"][4] == 0.5
 
     def test_supervision_carries_it(self, claimed):
         pytest.importorskip("supervision")
-        assert np.array_equal(claimed.to_supervision().data["mine"], claimed.mine)
+        assert np.array_equal(claimed.to_supervision().data["owned"], claimed.owned)
 
     def test_all_or_none_of_it(self):
-        with pytest.raises(RSGNetError, match="has mine but not all of present, visible, mine, rival, rival_claim"):
-            poses(mine=np.zeros((2, 17), np.float32))
-        with pytest.raises(RSGNetError, match=r"Poses\.mine must have shape"):
-            poses(mine=np.zeros((2, 16), np.float32))
+        with pytest.raises(RSGNetError, match="has owned but not all of present, visible, owned, rival, rival_owned"):
+            poses(owned=np.zeros((2, 17), np.float32))
+        with pytest.raises(RSGNetError, match=r"Poses\.owned must have shape"):
+            poses(owned=np.zeros((2, 16), np.float32))
 
 
 def test_tracks_go_with_their_people():

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from rsgnet.detector_config import DetectorConfig
+from rsgnet.config import DenseRelationConfig, DetectorConfig
+from rsgnet.config_files import from_json, to_json
 from rsgnet.errors import RSGNetError
 from rsgnet.presets import PRESETS, nano, paper, preset_named, simple_baseline, small
-from rsgnet.settings import from_json, to_json
 
 
 @pytest.mark.parametrize("system", ["hrnet", "trp", "rsgnet"])
@@ -22,7 +22,7 @@ def test_rows_of_the_papers_tables(system, width, size, size_wh, sigma, data, sk
     assert config == paper(system, width, size_wh, data)
     assert config.model.backbone == f"hrnet_w{width}"
     assert config.model.skeleton == skeleton
-    assert config.model.relation == ("none" if system == "hrnet" else "candidates")
+    assert config.model.relation_kind == ("none" if system == "hrnet" else "candidates")
     assert config.model.skeleton_graph == (system == "rsgnet")
     training = config.training
     assert (training.optimizer, training.batch_size, training.learning_rate) == ("adam", 32, 1e-3)
@@ -80,11 +80,11 @@ def test_the_papers_detector_keeps_to_the_usual_recipe():
 def test_the_released_form(width, size, size_wh, data, sigmas):
     config = preset_named(f"dense-w{width}-{size}-{data}")
     assert config == paper("dense", width, size_wh, data)
-    assert (config.crop.stride, config.model.relation, config.model.skeleton_graph) == (2, "dense", True)
-    assert (config.model.word_width, config.model.subsample) == (600, False)
+    assert (config.crop.stride, config.model.relation_kind, config.model.skeleton_graph) == (2, "dense", True)
+    assert config.model.relation == DenseRelationConfig(embedding_dim=600, subsample=False)
     loss = config.training.loss
     assert (loss.target, loss.candidates, loss.relation, loss.limbs) == (1, 1, 0.001, 0.01)
-    assert (loss.heatmap_scale, loss.rivals, loss.labels) == (0.5, 0.5, "released")
+    assert (loss.heatmap_scale, loss.other_people_peak, loss.labels) == (0.5, 0.5, "released")
     assert loss.sigma == sigmas[size_wh == (288, 384)]
     like = preset_named(f"rsgnet-w{width}-{size}-{data}").training
     assert (config.training.epochs, config.training.milestones) == (like.epochs, like.milestones)
@@ -97,7 +97,7 @@ def test_simple_baseline(depth, size, size_wh, sigma, data, skeleton):
     config = preset_named(f"simplebaseline-r{depth}-{size}-{data}")
     assert config == simple_baseline(depth, size_wh, data)
     assert (config.model.backbone, config.model.skeleton) == (f"resnet{depth}", skeleton)
-    assert (config.model.relation, config.model.skeleton_graph) == ("none", False)
+    assert (config.model.relation_kind, config.model.skeleton_graph) == ("none", False)
     assert (config.model.neck.kind, config.model.neck.deepest_stride) == ("deconvolutions", 32)
     training = config.training
     assert (training.epochs, training.milestones, training.batch_size) == (140, (90, 120), 32)

@@ -1,6 +1,7 @@
 """Published checkpoints: they come in as they were, and nothing half-read or executable comes in."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rsgnet.checkpoint import build, load_pose_model, load_released, read_released, save_model
-from rsgnet.config import CropConfig, ModelConfig, NeckConfig, PoseConfig
+from rsgnet.config import CropConfig, DenseRelationConfig, ModelConfig, NeckConfig, PoseConfig
 from rsgnet.errors import WeightsError
-from rsgnet.inference.runner import open_runner
-from rsgnet.model.released import TRANSPOSED, their_name
+from rsgnet.inference.runtime.network import open_runner
+from rsgnet.model.released.state_dict import TRANSPOSED, their_name
 from rsgnet.training.losses import dense_relation_loss, heatmap_loss, limb_loss
 
 NARROW = "hrnet_w8_modules122_blocks2"
@@ -36,7 +37,7 @@ def golden(shared, tmp_path):
 def test_golden_outputs_of_rsgnet(golden, name, skeleton):
     tensors, path = golden(name)
     model, config = read_released(path)
-    assert config.model == ModelConfig(NARROW, skeleton, "dense", word_width=24)
+    assert config.model == ModelConfig(NARROW, skeleton, DenseRelationConfig(embedding_dim=24))
     assert config.crop == CropConfig((96, 128), stride=2)
     assert (config.decode.flip_test, config.decode.refinement) == (True, "quarter")
     with torch.inference_mode():
@@ -54,7 +55,7 @@ def test_golden_outputs_of_rsgnet(golden, name, skeleton):
 def test_golden_outputs_of_hrnet(golden):
     tensors, path = golden("hrnet_tiny17")
     model, config = read_released(path, (96, 128))
-    assert config.model == ModelConfig(NARROW, "coco17", "none", skeleton_graph=False)
+    assert config.model == ModelConfig(NARROW, "coco17", None, skeleton_graph=False)
     with torch.inference_mode():
         torch.testing.assert_close(model(tensors["input"]).target_heatmaps, tensors["out_target"], atol=2e-4, rtol=0)
 
@@ -122,17 +123,16 @@ class TestTrainingStep:
                 torch.testing.assert_close(value, tensors[key], rtol=1e-4, atol=1e-4)
 
 
+DENSE = DenseRelationConfig(embedding_dim=12)
 CONFIGS = {
-    "rsgnet17": PoseConfig("x", CropConfig((64, 64), 2), ModelConfig(NARROW, "coco17", "dense", word_width=12)),
+    "rsgnet17": PoseConfig("x", CropConfig((64, 64), 2), ModelConfig(NARROW, "coco17", DENSE)),
     "rsgnet14 at stride 4, subsampled": PoseConfig(
-        "x", CropConfig((64, 96), 4), ModelConfig(NARROW, "crowdpose14", "dense", word_width=12, subsample=True)
+        "x", CropConfig((64, 96), 4), ModelConfig(NARROW, "crowdpose14", replace(DENSE, subsample=True))
     ),
-    "rsgnet without limbs": PoseConfig(
-        "x", CropConfig((64, 64), 2), ModelConfig(NARROW, "coco17", "dense", False, word_width=12)
-    ),
-    "hrnet32": PoseConfig("x", CropConfig(), ModelConfig("hrnet_w32", "crowdpose14", "none", False)),
+    "rsgnet without limbs": PoseConfig("x", CropConfig((64, 64), 2), ModelConfig(NARROW, "coco17", DENSE, False)),
+    "hrnet32": PoseConfig("x", CropConfig(), ModelConfig("hrnet_w32", "crowdpose14", None, False)),
     "simplebaseline": PoseConfig(
-        "x", CropConfig(), ModelConfig("resnet50", "coco17", "none", False, neck=NeckConfig("deconvolutions"))
+        "x", CropConfig(), ModelConfig("resnet50", "coco17", None, False, neck=NeckConfig("deconvolutions"))
     ),
 }
 

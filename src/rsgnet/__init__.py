@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rsgnet.errors import AnnotationError, ImageError, RSGNetError, WeightsError
     from rsgnet.images import read_image
-    from rsgnet.inference.boxes import Boxes, Photo
-    from rsgnet.inference.detector import open_detector
+    from rsgnet.inference.detectors.boxes import Boxes, LoadedImage
+    from rsgnet.inference.detectors.detector import open_detector
     from rsgnet.inference.estimator import PoseEstimator
     from rsgnet.poses import Poses
     from rsgnet.skeletons import COCO17, CROWDPOSE14, Skeleton
@@ -27,7 +27,7 @@ __all__ = [
     "AnnotationError",
     "Boxes",
     "ImageError",
-    "Photo",
+    "LoadedImage",
     "PoseEstimator",
     "Poses",
     "RSGNetError",
@@ -41,15 +41,15 @@ _HOMES = {
     "COCO17": "skeletons",
     "CROWDPOSE14": "skeletons",
     "AnnotationError": "errors",
-    "Boxes": "inference.boxes",
-    "Photo": "inference.boxes",
+    "Boxes": "inference.detectors.boxes",
+    "LoadedImage": "inference.detectors.boxes",
     "ImageError": "errors",
     "PoseEstimator": "inference.estimator",
     "Poses": "poses",
     "RSGNetError": "errors",
     "Skeleton": "skeletons",
     "WeightsError": "errors",
-    "open_detector": "inference.detector",
+    "open_detector": "inference.detectors.detector",
     "read_image": "images",
 }
 

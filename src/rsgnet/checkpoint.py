@@ -15,16 +15,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from rsgnet.bounded import read_bounded, regular_size
-from rsgnet.config import PoseConfig
-from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig, NetworkConfig
+from rsgnet.config import DenseRelationConfig, DetectorConfig, FasterRCNNConfig, NetworkConfig, PoseConfig
+from rsgnet.config_files import CONFIG_FILE, DERIVED_FILES, WEIGHTS_FILE, network_config, to_json
 from rsgnet.errors import RSGNetError, WeightsError
-from rsgnet.files import replacing, write_text
+from rsgnet.files import read_bounded, regular_size, replacing, write_text
 from rsgnet.model import DenseRSGNet, PersonDetector, PersonRCNN, RSGNet
 from rsgnet.model.folded_norms import folded_convolutions, restore_norms
-from rsgnet.model.released import TRANSPOSED, released_config, their_name
-from rsgnet.model_files import CONFIG_FILE, DERIVED_FILES, WEIGHTS_FILE
-from rsgnet.settings import network_config, to_json
+from rsgnet.model.released.state_dict import TRANSPOSED, released_config, their_name
 
 PoseNetwork = RSGNet | DenseRSGNet
 Network = PoseNetwork | PersonDetector | PersonRCNN
@@ -42,7 +39,7 @@ def build(config: NetworkConfig, pretrained: bool = False) -> Network:
         return PersonRCNN(config, pretrained)
     _check_size(config)
     if isinstance(config, PoseConfig):
-        if config.model.relation == "dense":
+        if isinstance(config.model.relation, DenseRelationConfig):
             return DenseRSGNet(config.model, config.crop, pretrained)
         return RSGNet(config.model, config.crop.stride, pretrained)
     return PersonDetector(config, pretrained)

@@ -1,25 +1,20 @@
-"""What can be configured, as frozen dataclasses; `rsgnet.settings` reads and writes them."""
+"""What can be configured, as frozen dataclasses; `rsgnet.config_files` reads and writes them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict
+from pydantic import BeforeValidator, Field
 
 from rsgnet.errors import RSGNetError
 from rsgnet.skeletons import Skeleton
+from rsgnet.training_config import Strict, TrainingConfig
 
 # Mean and standard deviation of ImageNet's RGB channels, values in 0..1: what torchvision's and timm's networks want.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # More than any network here has; a config from elsewhere may ask for anything.
 _WIDEST, _DEEPEST, _LARGEST_SIDE = 4096, 64, 8192
-
-
-class Strict:
-    """Settings that nobody knows are errors, not silence."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
@@ -82,59 +77,126 @@ class NeckConfig(Strict):
 
 
 @dataclass(frozen=True)
+class CandidateRelationConfig(Strict):
+    """The paper's relation: everyone's keypoints, found as peaks, related to each other (Eq. 1 and 2).
+
+    Attributes:
+        kind: Names this kind of relation.
+        clue_dim: d, the width of each of the three clue encodings.
+        peaks_per_keypoint: How many peaks of each candidate heatmap become candidates; Np is this times K.
+        candidate_threshold: Peaks lower than this are masked out.
+        gradient_to_features: Whether the losses of everyone's heatmaps and of the relation change the features, as in
+            the paper; where not, both read the features that the target heatmaps alone ask for.
+
+    Raises:
+        RSGNetError: A size is out of range.
+    """
+
+    kind: Literal["candidates"] = "candidates"
+    clue_dim: int = 64
+    peaks_per_keypoint: int = 4
+    candidate_threshold: float = 0.1
+    gradient_to_features: bool = True
+
+    def __post_init__(self) -> None:
+        _check_widths(clue_dim=self.clue_dim, peaks_per_keypoint=self.peaks_per_keypoint)
+
+
+@dataclass(frozen=True)
+class DenseRelationConfig(Strict):
+    """The relation of the authors' released code: between all pixels, with the heads that their weights have.
+
+    Attributes:
+        kind: Names this kind of relation.
+        embedding_dim: Width of the embedding of a keypoint's name.
+        subsample: Whether pixels are related to the highest values in 2x2 windows, not to all pixels.
+        peaks_per_keypoint: How many peaks of each candidate heatmap are given out as candidates.
+        candidate_threshold: Peaks lower than this are masked out.
+
+    Raises:
+        RSGNetError: A size is out of range.
+    """
+
+    kind: Literal["dense"] = "dense"
+    embedding_dim: int = 600
+    subsample: bool = False
+    peaks_per_keypoint: int = 4
+    candidate_threshold: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_widths(embedding_dim=self.embedding_dim, peaks_per_keypoint=self.peaks_per_keypoint)
+
+
+@dataclass(frozen=True)
+class ConvolutionsConfig(Strict):
+    """No relation, but 3x3 convolutions of the backbone's width in its place: the control of an ablation.
+
+    Attributes:
+        kind: Names this control.
+        count: How many; two cost what fusing a relation with the features costs.
+
+    Raises:
+        RSGNetError: The count is out of range.
+    """
+
+    kind: Literal["convolutions"] = "convolutions"
+    count: int = 2
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= _DEEPEST:
+            raise RSGNetError(f"count of convolutions is 1 to {_DEEPEST}, not {self.count}")
+
+
+def _check_widths(**widths: int) -> None:
+    for name, width in widths.items():
+        if not 1 <= width <= _WIDEST:
+            raise RSGNetError(f"{name} is 1 to {_WIDEST}, not {width}")
+
+
+RelationConfig = CandidateRelationConfig | DenseRelationConfig | ConvolutionsConfig
+
+
+def _relation_by_kind(value: Any) -> Any:
+    """Takes the bare name of a kind for that kind with its defaults, and "none" for None."""
+    if isinstance(value, str):
+        return None if value == "none" else {"kind": value}
+    return value
+
+
+@dataclass(frozen=True)
 class ModelConfig(Strict):
     """The network.
 
     Attributes:
-        backbone: Name of a timm model, or an HRNet that timm has no name for, such as `hrnet_w8_modules122_blocks2`: 8
-            channels at the finest resolution, 1, 2 and 2 modules in stages 2 to 4, 2 blocks a branch.
+        backbone: Name of a timm model; or `lite_hrnet_w40`, or of another width; or an HRNet that timm has no name for,
+            such as `hrnet_w8_modules122_blocks2`: 8 channels at the finest resolution, 1, 2 and 2 modules in stages 2
+            to 4, 2 blocks a branch.
         skeleton: The skeleton it predicts: the name of a built-in one, or one of your own, which is kept whole.
-        relation: "none" (a plain heatmap network), "candidates" (Eq. 1-2 over the peaks of the candidate heatmaps) or
-            "dense" (between all pixels, with the heads that the paper's authors released).
+        relation: What stands between the features and the target heatmaps; None for a plain heatmap network.
         skeleton_graph: Whether the Skeleton Graph Machine (Eq. 3-4) predicts limbs.
-        clue_width: d, the width of each of the three clue encodings.
-        peaks_per_keypoint: How many peaks of each candidate heatmap become candidates; Np is this times K.
-        candidate_threshold: Peaks lower than this are masked out.
         neck: What brings the backbone's maps to the crop's stride.
-        word_width: Dense relation: numbers in the embedding of a keypoint's name.
-        subsample: Dense relation: whether pixels are related to the highest values in 2x2 windows, not to all pixels.
-        plain_convolutions: Without a relation: 3x3 convolutions, of the backbone's width, before the target head. Two
-            cost what a relation's fusing costs: the control of an ablation.
-        fusion: What becomes of the features where E_t, or such convolutions, join them: a "convolution" of both stands
-            in their place (the paper), or, "residual", is added to them and starts at 0, so that a plain network that
-            grows loses nothing.
-        relation_gradient: Whether the losses of everyone's heatmaps and of the relation change the features, as in the
-            paper; where not, these read the features that the target heatmaps alone ask for.
-
-    Raises:
-        RSGNetError: There are to be such convolutions beside a relation, or fewer than none.
+        fusion: How E_t, or the control's convolutions, join the features: a "convolution" of both replaces them (the
+            paper); a "residual" is added to them and starts at 0, so that a plain network that grows loses nothing.
     """
 
     backbone: str = "hrnet_w32"
     skeleton: str | Skeleton = "coco17"
-    relation: Literal["none", "candidates", "dense"] = "candidates"
+    relation: Annotated[
+        Annotated[RelationConfig, Field(discriminator="kind")] | None, BeforeValidator(_relation_by_kind)
+    ] = field(default_factory=CandidateRelationConfig)
     skeleton_graph: bool = True
-    clue_width: int = 64
-    peaks_per_keypoint: int = 4
-    candidate_threshold: float = 0.1
     neck: NeckConfig = field(default_factory=NeckConfig)
-    word_width: int = 600
-    subsample: bool = False
-    plain_convolutions: int = 0
     fusion: Literal["convolution", "residual"] = "convolution"
-    relation_gradient: bool = True
 
-    def __post_init__(self) -> None:
-        if not all(1 <= width <= _WIDEST for width in (self.clue_width, self.word_width, self.peaks_per_keypoint)):
-            raise RSGNetError(f"clue_width, word_width and peaks_per_keypoint are 1 to {_WIDEST}")
-        if (
-            self.plain_convolutions < 0
-            or self.plain_convolutions > _DEEPEST
-            or (self.plain_convolutions and self.relation != "none")
-        ):
-            raise RSGNetError(
-                f"plain_convolutions, {self.plain_convolutions} here, are 0 or more, and need relation 'none'"
-            )
+    @property
+    def candidates(self) -> CandidateRelationConfig | DenseRelationConfig | None:
+        """The relation of a network that also predicts everyone's keypoints; None of another."""
+        return None if isinstance(self.relation, ConvolutionsConfig) else self.relation
+
+    @property
+    def relation_kind(self) -> str:
+        """The kind of the relation by name, "none" without one."""
+        return "none" if self.relation is None else self.relation.kind
 
 
 Refinement = Literal["none", "quarter", "taylor", "expected_oks"]
@@ -160,7 +222,7 @@ class DecodeConfig(Strict):
 
 
 @dataclass(frozen=True)
-class GraphForm(Strict):
+class ExportOptions(Strict):
     """What the file of a pose network does inside, beside running the network on crops.
 
     Attributes:
@@ -172,119 +234,6 @@ class GraphForm(Strict):
     flip_test: bool = False
     decoding: bool = False
     int8: bool = False
-
-
-@dataclass(frozen=True)
-class LossConfig(Strict):
-    """The weights of Eq. (8) and what the labels look like.
-
-    Attributes:
-        target: alpha, of the target heatmaps.
-        candidates: beta, of everyone's heatmaps.
-        relation: theta, of the relation map.
-        relation_error: "squared" as Eq. (6) has it, or "cross_entropy". Few pairs belong together, and the square of a
-            sigmoid's error hardly has a slope where it calls them all strangers: small networks stay there.
-        limbs: gamma, of the limb heatmaps.
-        peak_emphasis: By how much more an error counts at a keypoint than where there is none; 0 is the plain mean
-            squared error of Eq. (5).
-        location: Of the divergence between where heatmaps say a keypoint is and where it is; 0 leaves it out.
-        distillation: Of the errors to the heatmaps of a teacher (`train --teacher`): the square, and `location` times
-            theirs.
-        sharpness: For `location`, heatmaps are read as probabilities by softmax(sharpness * heatmap).
-        sigma: Standard deviation of a keypoint's Gaussian, in heatmap pixels.
-        limb_width: Full width of a limb's line, in heatmap pixels.
-        match_sigmas: A candidate is the target's if it lies within this many sigmas of the target's keypoint.
-        heatmap_scale: Factor of both heatmap losses; the released code has 0.5.
-        rivals: Height of other people's peaks in the candidate heatmaps' labels; the released code has 0.5 on
-            CrowdPose and, by mistake, 0 on COCO.
-        labels: "paper", or "released" for what the released code makes of limbs and of keypoints that nobody has
-            labelled: see `data/labels.py`.
-    """
-
-    target: float = 1.0
-    candidates: float = 1.0
-    relation: float = 1.0
-    relation_error: Literal["squared", "cross_entropy"] = "squared"
-    limbs: float = 0.01
-    peak_emphasis: float = 0.0
-    location: float = 0.0
-    distillation: float = 0.0
-    sharpness: float = 10.0
-    sigma: float = 2.0
-    limb_width: float = 2.0
-    match_sigmas: float = 1.5
-    heatmap_scale: float = 1.0
-    rivals: float = 1.0
-    labels: Literal["paper", "released"] = "paper"
-
-
-@dataclass(frozen=True)
-class AugmentConfig(Strict):
-    """Random changes to training crops (Section "Training" and HRNet's recipe).
-
-    Attributes:
-        rotation_deg: Spread of the rotation; applied to 6 of 10 crops, clipped at twice this.
-        scale: Spread of the scale about 1, clipped at this.
-        shift: Spread of the crop's position as a share of the region, uniform.
-        flip: Probability of mirroring.
-        half_body: Probability that a person with more than 8 labelled keypoints is cropped to one half of the body.
-        colour: Spread of brightness, contrast and saturation about 1, uniform.
-        paste: Probability that other people, cut out of the training data by their masks, are pasted before and behind
-            a crop's person, or into a detector's image.
-        mosaic: Probability that a detector's image is made of four.
-    """
-
-    rotation_deg: float = 45.0
-    scale: float = 0.35
-    shift: float = 0.0
-    flip: float = 0.5
-    half_body: float = 0.3
-    colour: float = 0.0
-    paste: float = 0.0
-    mosaic: float = 0.0
-
-
-@dataclass(frozen=True)
-class TrainingConfig(Strict):
-    """One training run.
-
-    Attributes:
-        epochs: How many epochs.
-        epoch_samples: Crops in one epoch; 0 means every labelled person once.
-        batch_size: Crops in one step and process.
-        optimizer: "adam" (the paper), "adamw", "sgd" (momentum 0.9) or "muon" (matrices by Muon, the rest by AdamW).
-        learning_rate: Its highest value.
-        weight_decay: For weights of two or more dimensions.
-        schedule: "step" (times 0.1 at each of `milestones`) or "cosine" (to zero).
-        milestones: Epochs at which "step" decays.
-        warmup_steps: Steps over which the learning rate rises linearly from zero.
-        ema_decay: Decay of the averaged weights that are validated and saved; 0 averages nothing.
-        precision: Lightning's precision, "32-true" or "bf16-mixed".
-        max_people: People labelled in one crop, the box's own included; nearest first.
-        min_keypoints: People with fewer labelled keypoints are not trained on.
-        pretrained: Whether the backbone starts from timm's ImageNet weights (needs a network once).
-        frozen: Modules of the backbone's encoder that keep their weights and statistics, such as `layer1`.
-        seed: Seeds initialisation, order and augmentation.
-    """
-
-    epochs: int = 210
-    epoch_samples: int = 0
-    batch_size: int = 32
-    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adam"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    schedule: Literal["step", "cosine"] = "step"
-    milestones: tuple[int, ...] = (170, 200)
-    warmup_steps: int = 0
-    ema_decay: float = 0.0
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    max_people: int = 8
-    min_keypoints: int = 1
-    pretrained: bool = True
-    frozen: tuple[str, ...] = ()
-    seed: int = 0
-    loss: LossConfig = field(default_factory=LossConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
 @dataclass(frozen=True)
@@ -304,3 +253,88 @@ class PoseConfig(Strict):
     model: ModelConfig = field(default_factory=ModelConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+@dataclass(frozen=True)
+class DetectorConfig(Strict):
+    """A person detector that predicts box centres on a heatmap.
+
+    Attributes:
+        name: The preset it came from.
+        backbone: Name of a timm model.
+        neck: What brings its maps to the stride.
+        size_wh: Width and height of the input; images are scaled to fit and padded at the right and bottom.
+        stride: Input pixels per heatmap pixel.
+        max_boxes: How many boxes it returns at the most.
+        box_threshold: Boxes that score less are left out where nobody asks for another threshold.
+        mean: Mean of each RGB channel, values in 0..1.
+        std: Standard deviation of each RGB channel.
+        training: How it is or was trained; of the augmentation rotation, shift and half-body are not used.
+    """
+
+    name: str
+    backbone: str = "hrnet_w18_small"
+    neck: NeckConfig = field(default_factory=NeckConfig)
+    size_wh: tuple[int, int] = (320, 320)
+    stride: int = 4
+    max_boxes: int = 100
+    box_threshold: float = 0.3
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+@dataclass(frozen=True)
+class FasterRCNNConfig(Strict):
+    """A Faster R-CNN person detector on a ResNet with a feature pyramid, as torchvision builds it. PyTorch only.
+
+    Attributes:
+        name: The preset it came from.
+        backbone: Name of a torchvision ResNet.
+        shorter_side_px: What images' shorter sides are scaled to: in training one of these, drawn for each image,
+            in prediction the last.
+        longer_side_px: Images whose longer side would be longer are scaled to this instead.
+        trained_stages: How many of an ImageNet backbone's five stages are trained, counted from the deepest; its batch
+            norms keep their statistics. Without `training.pretrained` all are trained, and so are the norms.
+        proposals: How many boxes the first stage hands to the second in prediction; twice as many in training.
+        sampled_boxes: Of these, how many of each image the second stage learns from.
+        max_boxes: How many boxes it returns at the most.
+        box_threshold: Boxes that score less are left out where nobody asks for another threshold.
+        nms_threshold: Of two boxes that overlap (IoU) more than this the lower-scored goes; a higher one keeps more
+            people who overlap, and more people found twice.
+        mean: Mean of each RGB channel, values in 0..1.
+        std: Standard deviation of each RGB channel.
+        training: How it is or was trained, a batch being whole images; of the augmentation mirroring, colour and
+            pasting are used.
+
+    Raises:
+        RSGNetError: A number lies outside its range, or the training names modules to freeze.
+    """
+
+    name: str
+    backbone: str = "resnet101"
+    shorter_side_px: tuple[int, ...] = (800,)
+    longer_side_px: int = 1333
+    trained_stages: int = 3
+    proposals: int = 1000
+    sampled_boxes: int = 512
+    max_boxes: int = 100
+    box_threshold: float = 0.5
+    nms_threshold: float = 0.5
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if not self.shorter_side_px or min(*self.shorter_side_px, self.longer_side_px) < 32:
+            raise RSGNetError(f"{self.name}: sides of images must be 32 pixels or more")
+        if min(self.proposals, self.sampled_boxes, self.max_boxes) < 1 or not 0 <= self.trained_stages <= 5:
+            raise RSGNetError(f"{self.name}: numbers of boxes must be positive, trained_stages 0 to 5")
+        if not 0 < self.nms_threshold <= 1 or not 0 <= self.box_threshold <= 1:
+            raise RSGNetError(f"{self.name}: thresholds must lie in 0..1")
+        if self.training.frozen:
+            raise RSGNetError(f"{self.name}: Faster R-CNN is frozen by trained_stages, not by training.frozen")
+
+
+AnyDetectorConfig = DetectorConfig | FasterRCNNConfig
+NetworkConfig = PoseConfig | AnyDetectorConfig

@@ -48,7 +48,7 @@ def _one_line(text: str) -> str:
 
 
 @contextmanager
-def needing(what: str, extra: str) -> Iterator[None]:
+def requires_extra(what: str, extra: str) -> Iterator[None]:
     """Names what wants a library, and the extra to install, where one is missing.
 
     Args:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from rsgnet.bounded import require_content
 from rsgnet.errors import ImageError
+from rsgnet.files import require_content
 from rsgnet.geometry import Floats, invert_affine
 
 RGBImage = NDArray[np.uint8]

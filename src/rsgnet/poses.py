@@ -46,7 +46,7 @@ def oks(
     return alike
 
 
-OWNERSHIP = ("present", "visible", "mine", "rival", "rival_claim")
+OWNERSHIP = ("present", "visible", "owned", "rival", "rival_owned")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +67,15 @@ class Poses:
         image: (H, W, 3) the RGB image itself where it is kept, for `draw`.
         present: (N, K) how likely each keypoint is there at all, in the crop about the person's box, in 0..1.
         visible: (N, K) how likely it is there and can be seen.
-        mine: (N, K) how likely, if it is there, the place is right and this person's and nobody else's.
+        owned: (N, K) how likely, if it is there, the place is right and this person's and nobody else's.
         rival: (N, K) the index of the person in these poses with the best claim to the same place, -1 for nobody.
-        rival_claim: (N, K) that person's `mine` there, 0 where there is nobody.
+        rival_owned: (N, K) that person's `owned` there, 0 where there is nobody.
         candidates: (N, K, P, 4) the places that competed for each keypoint, everyone's in the person's crop, highest
             first: x, y in image pixels, height, and how much the person's other keypoints are related to it in 0..1;
             rows of zeros for none. None where the network gives none, or nobody was found.
         track_ids: (N,) who each person is through the frames of a clip, from 1, -1 for nobody known; None of images.
 
-    `present` to `rival_claim` are all None where the weights carry no ownership fit (`rsgnet calibrate`).
+    `present` to `rival_owned` are all None where the weights carry no ownership fit (`rsgnet calibrate`).
 
     Raises:
         RSGNetError: The shapes do not agree.
@@ -93,9 +93,9 @@ class Poses:
     image: NDArray[np.uint8] | None = field(default=None, repr=False)
     present: NDArray[np.float32] | None = None
     visible: NDArray[np.float32] | None = None
-    mine: NDArray[np.float32] | None = None
+    owned: NDArray[np.float32] | None = None
     rival: NDArray[np.intp] | None = None
-    rival_claim: NDArray[np.float32] | None = None
+    rival_owned: NDArray[np.float32] | None = None
     candidates: NDArray[np.float32] | None = field(default=None, repr=False)
     track_ids: NDArray[np.intp] | None = None
 
@@ -120,7 +120,7 @@ class Poses:
             raise RSGNetError(f"Poses has {', '.join(self.ownership())} but not all of {', '.join(OWNERSHIP)}")
 
     def ownership(self) -> dict[str, Any]:
-        """(N, K) `present`, `visible`, `mine`, `rival` and `rival_claim` by name; empty where there are none."""
+        """(N, K) `present`, `visible`, `owned`, `rival` and `rival_owned` by name; empty where there are none."""
         return {name: value for name in OWNERSHIP if (value := getattr(self, name)) is not None}
 
     def __len__(self) -> int:
@@ -148,7 +148,7 @@ class Poses:
             moved = np.full(len(self) + 1, -1, np.intp)  # the last is for nobody, -1
             moved[rows[::-1]] = np.arange(len(rows))[::-1]
             chosen["rival"] = moved[chosen["rival"]]
-            chosen["rival_claim"] = np.where(chosen["rival"] < 0, np.float32(0), chosen["rival_claim"])
+            chosen["rival_owned"] = np.where(chosen["rival"] < 0, np.float32(0), chosen["rival_owned"])
         return chosen
 
     def to_skeleton(self, skeleton: Skeleton) -> Poses:
@@ -175,7 +175,7 @@ class Poses:
     def to_coco(self, candidates: bool = False) -> list[dict[str, Any]]:
         """One COCO keypoint result a person; the third of each keypoint's numbers is its score.
 
-        Where they are known, `present`, `visible`, `mine`, `rival` and `rival_claim` are lists of one number a
+        Where they are known, `present`, `visible`, `owned`, `rival` and `rival_owned` are lists of one number a
         keypoint; `rival` counts this image's results from 0, -1 for nobody. So is `track_id`, one number.
 
         Args:
@@ -250,4 +250,4 @@ class Poses:
         contested = self.rival if rivals else None
         edges = self.skeleton.edges
         people = self.keypoints_xy, self.scores
-        return draw_poses(canvas, *people, edges, threshold, self.mine, contested, self.track_ids)
+        return draw_poses(canvas, *people, edges, threshold, self.owned, contested, self.track_ids)

@@ -11,25 +11,28 @@ from functools import partial
 from typing import Literal
 
 from rsgnet.config import (
-    AugmentConfig,
+    CandidateRelationConfig,
     CropConfig,
     DecodeConfig,
-    LossConfig,
+    DenseRelationConfig,
+    DetectorConfig,
+    FasterRCNNConfig,
     ModelConfig,
     NeckConfig,
+    NetworkConfig,
     PoseConfig,
-    TrainingConfig,
+    RelationConfig,
 )
-from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError
+from rsgnet.training_config import AugmentConfig, LossConfig, TrainingConfig
 
 System = Literal["hrnet", "trp", "rsgnet", "dense"]
 DataSet = Literal["coco", "crowdpose"]
-_RELATIONS: dict[System, Literal["none", "candidates", "dense"]] = {
-    "hrnet": "none",
-    "trp": "candidates",
-    "rsgnet": "candidates",
-    "dense": "dense",
+_RELATIONS: dict[System, RelationConfig | None] = {
+    "hrnet": None,
+    "trp": CandidateRelationConfig(),
+    "rsgnet": CandidateRelationConfig(),
+    "dense": DenseRelationConfig(),
 }
 _SKELETONS: dict[DataSet, str] = {"coco": "coco17", "crowdpose": "crowdpose14"}
 
@@ -49,7 +52,7 @@ def paper(system: System, width: Literal[32, 48], size_wh: tuple[int, int], data
     if system == "dense":
         # Rivals count half on COCO too, where the released code forgets them by mistake.
         sigma = _sigma(size_wh) + (1.0 if data == "coco" else 0.0)
-        loss = LossConfig(relation=0.001, sigma=sigma, heatmap_scale=0.5, rivals=0.5, labels="released")
+        loss = LossConfig(relation=0.001, sigma=sigma, heatmap_scale=0.5, other_people_peak=0.5, labels="released")
     return PoseConfig(
         name=f"{system}-w{width}-{_row(size_wh, data)}",
         crop=CropConfig(size_wh=size_wh, stride=2 if system == "dense" else 4),
@@ -77,7 +80,7 @@ def simple_baseline(depth: Literal[50, 101, 152], size_wh: tuple[int, int], data
         model=ModelConfig(
             backbone=f"resnet{depth}",
             skeleton=_SKELETONS[data],
-            relation="none",
+            relation=None,
             skeleton_graph=False,
             neck=NeckConfig(kind="deconvolutions"),
         ),
@@ -111,10 +114,9 @@ def nano() -> PoseConfig:
             backbone="efficientnet_lite0",
             neck=NeckConfig("pyramid", width=64, residuals=1, deepest_stride=16),
             skeleton="people19",
-            clue_width=32,
             # The modules read what the target's heatmaps ask for and leave it alone: so they cost nothing.
+            relation=CandidateRelationConfig(clue_dim=32, gradient_to_features=False),
             fusion="residual",
-            relation_gradient=False,
         ),
         decode=DecodeConfig(refinement="expected_oks"),
         training=TrainingConfig(

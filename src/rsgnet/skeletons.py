@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.bounded import read_bounded
 from rsgnet.errors import RSGNetError
+from rsgnet.files import read_bounded
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -51,13 +51,13 @@ def test_bounds(measuring, value, lowest, highest):
 
 def test_figures_replace_those_of_the_same_benchmark_only(measuring, tmp_path, capsys):
     path = tmp_path / "figures.json"
-    path.write_text(json.dumps({"other": {"figures": []}, "mine": {"figures": ["old"]}}))
+    path.write_text(json.dumps({"other": {"figures": []}, "owned": {"figures": ["old"]}}))
     arguments = Namespace(json=path, threads=2, rounds=3)
     figure = measuring.at_least("speed", measuring.Spread(1.5, 1.0, 2.0), 2.0)
-    measuring.report("mine", [figure], arguments)
+    measuring.report("owned", [figure], arguments)
     assert "speed: 1.5 (from 1 to 2)   wanted at least 2: MISSED" in capsys.readouterr().out
     written = json.loads(path.read_text())
-    assert list(written) == ["mine", "other"]
-    assert written["mine"]["figures"][0]["value"] == {"median": 1.5, "low": 1.0, "high": 2.0}
-    assert written["mine"]["machine"]["threads"] == 2
+    assert list(written) == ["other", "owned"]
+    assert written["owned"]["figures"][0]["value"] == {"median": 1.5, "low": 1.0, "high": 2.0}
+    assert written["owned"]["machine"]["threads"] == 2
     assert sorted(tmp_path.iterdir()) == [path]

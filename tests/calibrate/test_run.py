@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from rsgnet import cli
 from rsgnet.calibrate.run import calibrate_weights
 from rsgnet.errors import RSGNetError
-from rsgnet.inference.backends import open_session
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.runner import open_runner
+from rsgnet.inference.runtime.backends import open_backend
+from rsgnet.inference.runtime.network import open_runner
 from rsgnet.skeletons import COCO17
 
 
@@ -49,16 +49,16 @@ def test_one_command_fits_keeps_and_shows(pose_network, held_out, tmp_path, lone
     weights = pose_network(lone=lone)
     ran = run(weights, "--data", held_out, "--out", tmp_path / "out", "--device", "cpu")
     assert ran.exit_code == 0, ran.output
-    assert all(f"ECE of {name}" in ran.output for name in ("present", "visible", "mine"))
+    assert all(f"ECE of {name}" in ran.output for name in ("present", "visible", "owned"))
     assert (tmp_path / "out" / "reliability.html").is_file()
     fit = open_runner(weights, device="cpu").ownership
     assert fit is not None and not fit.candidates and fit.fitted_on == "val.json: 8 images, 272 keypoints"
     if not lone:
         beside = (weights / "ownership.json").read_text()
-        inside = open_session(weights / "model.onnx", "cpu").metadata
+        inside = open_backend(weights / "model.onnx", "cpu").metadata
         assert inside["rsgnet_ownership"] == beside  # the file suffices by itself
     poses = PoseEstimator(weights, "full", device="cpu")(held_out.parent / "images" / "0.png")
-    assert poses.mine.shape == (1, 17) and ((poses.mine > 0) & (poses.mine < 1)).all()
+    assert poses.owned.shape == (1, 17) and ((poses.owned > 0) & (poses.owned < 1)).all()
 
 
 def test_the_same_seed_gives_the_same_fit(pose_network, held_out):

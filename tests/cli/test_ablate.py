@@ -15,7 +15,7 @@ def begun(line):
 
 
 def test_end_to_end(tmp_path):
-    done = ablate("--smoke", "--arms", "plain,trp,dense", "--out", tmp_path)
+    done = ablate("--smoke", "--variants", "plain,trp,dense", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert sum(map(begun, done.stderr.splitlines())) == 6 + 6 * 4
     assert "trp: 1.0" in done.stderr and "M multiply-adds, 0 of" in done.stderr
@@ -23,12 +23,12 @@ def test_end_to_end(tmp_path):
     assert done.stdout.strip() == text.strip()
     assert "## validation: 2 images" in text and "## simulated crowds: 6 images" in text
     table = json.loads((tmp_path / "ablation.json").read_bytes())
-    assert [arm["seeds"] for arm in table["arms"]] == [[0, 1]] * 3
+    assert [variant["seeds"] for variant in table["variants"]] == [[0, 1]] * 3
     crowds = table["benchmarks"][1]
     assert crowds["less_plain"].keys() == {"trp", "dense"}
     assert {"AP", "AP_easy", "AP_medium", "AP_hard"} <= crowds["less_plain"]["dense"].keys()
     assert len(crowds["means"]["plain"]["AP"]["seeds"]) == 2
-    again = ablate("--smoke", "--collect", "--arms", "plain,trp,dense", "--out", tmp_path)
+    again = ablate("--smoke", "--collect", "--variants", "plain,trp,dense", "--out", tmp_path)
     assert again.returncode == 0, again.stderr
     assert not any(map(begun, again.stderr.splitlines()))
     assert again.stdout == done.stdout

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsgnet.inference.video import open_clip
+from rsgnet.inference.video.reader import open_clip
 
 
 def test_drawn_people(rsgnet, tmp_path):

@@ -7,7 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from rsgnet import cli
-from rsgnet.data.crowds import simulate_crowd
+from rsgnet.crowds.simulator.crowd import simulate_crowd
 from rsgnet.skeletons import COCO17
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsgnet.inference import clips, video
-from rsgnet.inference.video import open_clip
+from rsgnet.inference.video import clips
+from rsgnet.inference.video import reader as video
+from rsgnet.inference.video.reader import open_clip
 
 pytest.importorskip("av")
 pytest.importorskip("scipy")

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from rsgnet.config import AugmentConfig, CropConfig, ModelConfig, PoseConfig, TrainingConfig
+from rsgnet.config import CropConfig, ModelConfig, PoseConfig
 from rsgnet.data.batches import Draw
 from rsgnet.data.dataset import PoseDataset, Sample
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import COCO17, PEOPLE19
+from rsgnet.training_config import AugmentConfig, TrainingConfig
 
 CONFIG = PoseConfig(
     name="test",

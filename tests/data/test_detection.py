@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rsgnet.config import AugmentConfig, TrainingConfig
+from rsgnet.config import DetectorConfig, FasterRCNNConfig
 from rsgnet.data.batches import Draw
 from rsgnet.data.detection import DetectionDataset
-from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig
 from rsgnet.errors import AnnotationError
 from rsgnet.images import read_image
+from rsgnet.training_config import AugmentConfig, TrainingConfig
 
 CONFIG = DetectorConfig(
     name="test", size_wh=(160, 160), training=TrainingConfig(augment=AugmentConfig(scale=0.4, colour=0.0))

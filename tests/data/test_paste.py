@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from rsgnet.config import AugmentConfig, CropConfig, ModelConfig, PoseConfig, TrainingConfig
+from rsgnet.config import CropConfig, ModelConfig, PoseConfig
 from rsgnet.data.batches import Draw
 from rsgnet.data.dataset import DataSource, PoseDataset
 from rsgnet.data.paste import seen_share
 from rsgnet.errors import AnnotationError
+from rsgnet.training_config import AugmentConfig, TrainingConfig
 
 STILL = AugmentConfig(rotation_deg=0, scale=0, flip=0, half_body=0, paste=1.0)
 CONFIG = PoseConfig(

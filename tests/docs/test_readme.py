@@ -11,7 +11,7 @@ from PIL import Image
 from tests.docs.pages import ROOT, blocks
 
 from rsgnet.cli import app
-from rsgnet.data.crowds import simulate_crowd
+from rsgnet.crowds.simulator.crowd import simulate_crowd
 
 README = "../README.md"
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from rsgnet.data.annotations import read_annotations
+from rsgnet.annotations.readers import read_annotations
+from rsgnet.evaluation.matching import read_scenes
 from rsgnet.evaluation.results import read_keypoint_results
-from rsgnet.evaluation.scenes import read_scenes
 from rsgnet.skeletons import COCO17
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.evaluation.conftest import found, person, random_crowds
 
-from rsgnet.data.annotations import read_annotations
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.assessment import assess
 from rsgnet.evaluation.average_precision import evaluate_keypoints

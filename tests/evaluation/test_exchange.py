@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsgnet.data.annotations import read_annotations
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.errors import AnnotationError, ImageError, RSGNetError
-from rsgnet.evaluation.exchange import FORMS, convert
+from rsgnet.evaluation.exchange import FORMS, convert, write_submission
 from rsgnet.evaluation.found_people import read_found_people
 from rsgnet.skeletons import COCO17, CROWDPOSE14
 
@@ -268,3 +268,50 @@ def test_forms_and_splits_that_are_none(labels):
         convert(labels, labels.parent / "x", "excel")
     with pytest.raises(RSGNetError, match="expected train, val or test"):
         convert(labels, labels.parent / "x", "yolo", split="../..")
+
+
+POSE = {"image_id": 7, "category_id": 1, "keypoints": [1.23456, 2.0, 0.5] * 17, "score": 0.5, "bbox": [0, 0, 1, 1]}
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """COCO's list of test images, which has no annotations and no keypoint names."""
+    images = [{"id": number, "file_name": f"{number:012}.jpg", "width": 9, "height": 9} for number in (7, 9)]
+    path = tmp_path / "image_info_test-dev2017.json"
+    path.write_text(json.dumps({"images": images, "categories": [{"id": 1, "name": "person"}], "info": {}}))
+    return path
+
+
+def poses(count, **change):
+    return [{**POSE, "score": index / 100, **change} for index in range(count)]
+
+
+def test_form_and_name(listed, tmp_path):
+    path = write_submission(poses(2, image_id=None, file_name="000000000009.jpg"), listed, tmp_path / "out", "owned")
+    assert path == tmp_path / "out" / "person_keypoints_test-dev2017_owned_results.json"
+    entries = json.loads(path.read_text())
+    assert [sorted(entry) for entry in entries] == [["category_id", "image_id", "keypoints", "score"]] * 2
+    assert [(entry["image_id"], entry["category_id"], entry["score"]) for entry in entries] == [(9, 1, 0.01), (9, 1, 0)]
+    assert entries[0]["keypoints"] == [1.235, 2.0, 0.5] * 17
+
+
+def test_the_twenty_surest_of_each_image(listed, tmp_path):
+    entries = json.loads(write_submission(poses(30) + poses(3, image_id=9), listed, tmp_path).read_text())
+    assert [entry["image_id"] for entry in entries] == [7] * 20 + [9] * 3
+    assert [entry["score"] for entry in entries[:20]] == [index / 100 for index in range(29, 9, -1)]
+
+
+@pytest.mark.parametrize(
+    ("results", "name", "message"),
+    [
+        ([], "a", "holds no poses"),
+        (poses(1, image_id=8), "a", "has no image of image_id 8"),
+        (poses(1, keypoints=[0.0] * 42), "a", "predict in coco17"),
+        (poses(1, score=float("nan")), "a", "finite"),
+        (poses(1), "../a", "letters, digits"),
+        (poses(1), "", "letters, digits"),
+    ],
+)
+def test_what_the_server_would_refuse_is_refused(listed, tmp_path, results, name, message):
+    with pytest.raises(RSGNetError, match=message):
+        write_submission(results, listed, tmp_path, name)

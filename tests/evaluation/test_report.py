@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tests.evaluation.conftest import random_crowds
 
-from rsgnet.data.annotations import read_annotations
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.evaluation.assessment import assess
 from rsgnet.evaluation.report import report_html
 from rsgnet.evaluation.results import read_keypoint_results

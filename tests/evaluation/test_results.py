@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.evaluation.conftest import person
 
-from rsgnet.data.annotations import read_annotations
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.errors import AnnotationError
 from rsgnet.evaluation.results import read_box_results, read_keypoint_results
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from rsgnet.checkpoint import build, load_pose_model
+from rsgnet.config_files import with_settings
 from rsgnet.presets import nano
-from rsgnet.settings import with_settings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "imagenet_backbone.py"
 

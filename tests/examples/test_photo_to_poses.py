@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from rsgnet.data.crowds import simulate_crowd
+from rsgnet.crowds.simulator.crowd import simulate_crowd
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "photo_to_poses.py"
 

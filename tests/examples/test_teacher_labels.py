@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.inference.test_teacher import foreign
 
-from rsgnet.data.crowd_sets import write_crowds
+from rsgnet.crowds.data_sets import write_crowds
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "teacher_labels.py"
 

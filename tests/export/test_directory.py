@@ -12,18 +12,17 @@ import pytest
 import torch
 
 from rsgnet.checkpoint import build, load_model, save_model
-from rsgnet.config import GraphForm
+from rsgnet.config import ExportOptions
+from rsgnet.config_files import ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, network_config, with_settings
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.export.directory import embed_ownership, export_onnx, export_openvino, publish
 from rsgnet.export.graphs import DetectorGraph, PoseGraph
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import Crop
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.runner import flip_test_of, open_runner
+from rsgnet.inference.runtime.network import flip_test_of, open_runner
 from rsgnet.inference.weights import SHIPPED
-from rsgnet.model_files import ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY
 from rsgnet.presets import detector_nano, nano, paper
-from rsgnet.settings import network_config, with_settings
 
 
 def compare(directory, batches=(1, 3)):
@@ -51,7 +50,7 @@ def compare(directory, batches=(1, 3)):
 
 def test_a_pose_network_with_candidates_exports(tmp_path):
     torch.manual_seed(0)
-    config = with_settings(nano(), ["crop.size_wh=64,64", "model.clue_width=8"])
+    config = with_settings(nano(), ["crop.size_wh=64,64", "model.relation.clue_dim=8"])
     model = build(config)
     torch.nn.init.normal_(model.candidate_head.weight, std=0.2)
     output = model(torch.randn(2, 3, 64, 64))
@@ -63,7 +62,7 @@ def test_a_pose_network_with_candidates_exports(tmp_path):
 
 def test_the_released_form_exports(tmp_path):
     torch.manual_seed(0)
-    small = ["crop.size_wh=64,96", "model.backbone=hrnet_w8_modules111_blocks1", "model.word_width=12"]
+    small = ["crop.size_wh=64,96", "model.backbone=hrnet_w8_modules111_blocks1", "model.relation.embedding_dim=12"]
     config = with_settings(paper("dense", 32, (192, 256), "coco"), small)
     save_model(build(config), config, tmp_path)
     export_onnx(tmp_path)
@@ -101,7 +100,7 @@ def test_detector_and_pose_presets_build_their_graphs():
 
 
 def test_the_command_writes_a_directory_of_half_the_size_that_predicts_the_same(tmp_path):
-    config = with_settings(nano(), ["crop.size_wh=64,64", "model.clue_width=8"])
+    config = with_settings(nano(), ["crop.size_wh=64,64", "model.relation.clue_dim=8"])
     torch.manual_seed(0)
     save_model(build(config), config, tmp_path / "model")
     command = [sys.executable, "-m", "rsgnet", "export", str(tmp_path / "model"), "--out", str(tmp_path / "small")]
@@ -112,7 +111,7 @@ def test_the_command_writes_a_directory_of_half_the_size_that_predicts_the_same(
 
 
 def test_an_ownership_fit_goes_where_its_weights_go_and_no_further(tmp_path):
-    config = with_settings(nano(), ["crop.size_wh=64,64", "model.clue_width=8"])
+    config = with_settings(nano(), ["crop.size_wh=64,64", "model.relation.clue_dim=8"])
     save_model(build(config), config, tmp_path / "model")
     text = (SHIPPED / "nano" / "ownership.json").read_text()
     (tmp_path / "model" / "ownership.json").write_text(text)
@@ -134,8 +133,8 @@ def test_the_shipped_onnx_file_carries_the_shipped_fit():
 
 # What is done inside the files. A network of random weights, whose heatmaps are given something to find.
 
-TINY = ["crop.size_wh=64,64", "model.clue_width=8", "model.backbone=test_efficientnet", "model.neck.width=8"]
-FORMS = [PLAIN, DECODED, FLIPPED, BOTH] = [GraphForm(*each) for each in product((False, True), repeat=2)]
+TINY = ["crop.size_wh=64,64", "model.relation.clue_dim=8", "model.backbone=test_efficientnet", "model.neck.width=8"]
+FORMS = [PLAIN, DECODED, FLIPPED, BOTH] = [ExportOptions(*each) for each in product((False, True), repeat=2)]
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +206,7 @@ def test_the_line_does_as_the_file_does(exported):
         assert estimator.flip_test
         poses = estimator(image)
         np.testing.assert_allclose(poses.keypoints_xy, plain.keypoints_xy, atol=0.1)
-        np.testing.assert_allclose(poses.mine, plain.mine, atol=1e-3)
+        np.testing.assert_allclose(poses.owned, plain.owned, atol=1e-3)
         with pytest.raises(RSGNetError, match=r"model\.onnx has the flip test inside"):
             PoseEstimator(exported(form), "full", flip_test=False)
     runner = open_runner(exported(DECODED))
@@ -263,7 +262,7 @@ def test_a_form_of_another_version_is_named(exported, tmp_path):
         if entry.key == "rsgnet_graph":
             entry.value = '{"tracking": true}'
     onnx.save(proto, tmp_path / "other.onnx")
-    with pytest.raises(WeightsError, match=r"other\.onnx: not a GraphForm: .*export it anew"):
+    with pytest.raises(WeightsError, match=r"other\.onnx: not a ExportOptions: .*export it anew"):
         open_runner(tmp_path / "other.onnx")
 
 

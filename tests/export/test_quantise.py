@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from rsgnet.checkpoint import build, save_model
-from rsgnet.config import GraphForm
+from rsgnet.config import ExportOptions
+from rsgnet.config_files import with_settings
 from rsgnet.errors import AnnotationError, RSGNetError
 from rsgnet.export import quantise
 from rsgnet.export.quantise import calibration_crops
-from rsgnet.inference.runner import open_runner
+from rsgnet.inference.runtime.network import open_runner
 from rsgnet.presets import nano
-from rsgnet.settings import with_settings
 
-TINY = ["crop.size_wh=64,64", "model.clue_width=8", "model.backbone=test_efficientnet", "model.neck.width=8"]
+TINY = ["crop.size_wh=64,64", "model.relation.clue_dim=8", "model.backbone=test_efficientnet", "model.neck.width=8"]
 CONFIG = with_settings(nano(), TINY)
 
 
@@ -47,7 +47,7 @@ def test_the_command_writes_a_network_in_8_bits_that_predicts_nearly_the_same(rs
     sizes = [(tmp_path / "model" / f"model{kind}.bin").stat().st_size for kind in ("", "-int8")]
     assert sizes[1] < 0.6 * sizes[0]
     exact, small = (open_runner(tmp_path / "model", "openvino", "cpu", precision=p) for p in ("float32", "int8"))
-    assert (exact.form, small.form) == (GraphForm(flip_test=True), GraphForm(flip_test=True, int8=True))
+    assert (exact.form, small.form) == (ExportOptions(flip_test=True), ExportOptions(flip_test=True, int8=True))
     assert small.config == CONFIG and small.path.name == "model-int8.xml"
     crops = calibration_crops([f"{labels}:{images}"], CONFIG)
     for count in (6, 1):

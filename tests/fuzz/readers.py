@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rsgnet.data.annotations import read_annotations
+from rsgnet.annotations.readers import read_annotations
+from rsgnet.config_files import network_config
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.results import read_box_results, read_keypoint_results
-from rsgnet.evaluation.track_files import read_clips
+from rsgnet.evaluation.tracking import read_clips
 from rsgnet.images import decode_image
-from rsgnet.settings import network_config
 from rsgnet.skeletons import read_skeleton
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="rsgnet-fuzz-"))

@@ -12,9 +12,8 @@ from tests.hostile.labels import CSV, CVAT, SKELETON, YOLO, coco
 from tests.hostile.models import safetensors
 from tests.hostile.results import result
 
-from rsgnet.config import PoseConfig
-from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig
-from rsgnet.settings import to_json
+from rsgnet.config import DetectorConfig, FasterRCNNConfig, PoseConfig
+from rsgnet.config_files import to_json
 
 
 def truth_file(folder: Path) -> Path:

@@ -46,7 +46,7 @@ CSV = (
     "file_name,image_id,person_id,box_left,box_top,box_width,box_height,area,head_x,head_y,head_visibility\n"
     "a.png,1,1,0,0,9,9,81,4,4,2\n"
 )
-SKELETON = b'name = "mine"\nkeypoints = ["a", "b"]\nedges = [["a", "b"]]\n'
+SKELETON = b'name = "owned"\nkeypoints = ["a", "b"]\nedges = [["a", "b"]]\n'
 
 
 def coco() -> dict[str, Any]:

@@ -11,19 +11,19 @@ from pathlib import Path
 
 from tests.hostile.results import TRACKS, TRUTH
 
-from rsgnet.data.annotations import read_annotations
-from rsgnet.data.check import check_set
-from rsgnet.data.masks import read_segmentations, segmentation_mask
+from rsgnet.annotations.checks import check_set
+from rsgnet.annotations.masks import read_segmentations, segmentation_mask
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation import exchange
 from rsgnet.evaluation.found_people import read_found_people
 from rsgnet.evaluation.results import read_box_results, read_keypoint_results
-from rsgnet.evaluation.track_files import read_clips
+from rsgnet.evaluation.tracking import read_clips
 from rsgnet.images import MAX_PIXELS, decode_image, grey_thumbnail, image_size, read_image
-from rsgnet.inference.detector_file import FileBoxes
-from rsgnet.inference.reading import read_photo
-from rsgnet.inference.session_onnx import OnnxSession
-from rsgnet.inference.video import open_clip
+from rsgnet.inference.detectors.box_file import FileBoxes
+from rsgnet.inference.runtime.backends import OnnxBackend
+from rsgnet.inference.sources import read_photo
+from rsgnet.inference.video.reader import open_clip
 from rsgnet.skeletons import read_skeleton
 
 Errors = list[RSGNetError]
@@ -144,7 +144,7 @@ def published(path: Path, out: Path) -> Errors:
 def onnx(path: Path, out: Path) -> Errors:
     errors: Errors = []
     with _kept(errors):
-        OnnxSession(path, "cpu")
+        OnnxBackend(path, "cpu")
     return errors
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsgnet.data.annotations import read_annotations
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.annotated import boxes_for, detect_annotated, predict_annotated
-from rsgnet.inference.detector import open_detector
+from rsgnet.inference.detectors.detector import open_detector
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.poses import Poses
 

@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 from tests.conftest import colour_config
 
-from rsgnet.config import GraphForm
+from rsgnet.config import ExportOptions
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import cut
-from rsgnet.inference.maps import Maps
+from rsgnet.inference.decode import Maps
 
 
 class Two:
     """A network that finds every keypoint in the same two places of its 12x16 heatmap."""
 
-    config, ownership, gives_candidates, form = colour_config(), None, True, GraphForm()
+    config, ownership, gives_candidates, form = colour_config(), None, True, ExportOptions()
 
     def __call__(self, crops):
         heatmaps = np.zeros((len(crops), 17, 16, 12), np.float32)

@@ -7,7 +7,7 @@ from tests.conftest import colour_config
 
 from rsgnet.errors import ImageError, RSGNetError
 from rsgnet.inference import estimator as module
-from rsgnet.inference.boxes import Boxes, Photo
+from rsgnet.inference.detectors.boxes import Boxes, LoadedImage
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17, CROWDPOSE14, PEOPLE19
@@ -190,7 +190,7 @@ class TestMany:
         assert [isinstance(result, Poses) and len(result) for result in results] == [1, False, 1]
 
     def test_boxes_known_beforehand_are_taken_and_the_others_detected(self, line, image):
-        known = Photo(image, "known", boxes=Boxes(np.array([[80.0, 40, 999, 140]]), np.ones(1)))
+        known = LoadedImage(image, "known", boxes=Boxes(np.array([[80.0, 40, 999, 140]]), np.ones(1)))
         detector = Told({240: [[70, 30, 160, 130]]})
         results = [poses for _, poses in line(detector).stream([image, known, image])]
         assert detector.asked == [2]
@@ -198,7 +198,7 @@ class TestMany:
         assert results[1].boxes_xyxy.tolist() == [[80, 40, 240, 140]]  # what lies outside of the image is cut off
 
     def test_a_stream_is_lazy_and_can_be_left(self, line, image, monkeypatch):
-        monkeypatch.setattr("rsgnet.inference.reading.CHUNK_IMAGES", 2)
+        monkeypatch.setattr("rsgnet.inference.sources.CHUNK_IMAGES", 2)
         drawn = []
 
         def endless():

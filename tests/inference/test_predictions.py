@@ -6,13 +6,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rsgnet.config_files import from_json, to_json
 from rsgnet.errors import ImageError, RSGNetError
+from rsgnet.files import sha256
 from rsgnet.inference import predictions
-from rsgnet.inference.predictions import overlay_names, write_predictions
-from rsgnet.inference.run_record import BoxesOrigin, Origin, RunRecord
+from rsgnet.inference.detectors.boxes import Boxes
+from rsgnet.inference.detectors.detector import open_detector
+from rsgnet.inference.estimator import PoseEstimator
+from rsgnet.inference.predictions import (
+    BoxesOrigin,
+    Origin,
+    RunRecord,
+    overlay_names,
+    record_run,
+    run_beside,
+    write_predictions,
+)
 from rsgnet.inference.sources import ImageFile
 from rsgnet.poses import Poses
-from rsgnet.settings import from_json
 from rsgnet.skeletons import COCO17
 
 RECORD = RunRecord("0", Origin("nano", "ab"), BoxesOrigin("gt", "cd", None), "coco17", flip_test=False)
@@ -124,3 +135,44 @@ def test_a_image_too_long_for_jpeg_becomes_a_png(tmp_path, monkeypatch):
 def test_ids_are_kept(tmp_path):
     done = write([(files("a.png")[0], replace(poses("a.png"), image_id=12))], tmp_path)
     assert done.results[0]["image_id"] == 12
+
+
+def test_a_detector_is_named_with_its_weights_and_threshold(pose_network, box_network):
+    pose, boxes = pose_network(), box_network([[0, 0, 9, 9]], [0.9])
+    record = record_run(PoseEstimator(pose, f"onnx:{boxes}"), "owned", "nano")
+    assert (record.weights.name, record.weights.sha256) == ("owned", sha256(pose / "model.onnx"))
+    assert (record.boxes.name, record.boxes.sha256) == ("nano", sha256(boxes / "model.onnx"))
+    assert (record.boxes.threshold, record.skeleton, record.flip_test) == (0.3, "coco17", False)
+    assert (record.backend, record.precision) == ("onnx", "float32")
+
+
+def test_boxes_of_a_file_are_named_with_the_file(pose_network, tmp_path):
+    (tmp_path / "b.json").write_text("[]")
+    record = record_run(PoseEstimator(pose_network(), f"boxes:{tmp_path / 'b.json'}"), "owned", "gt")
+    assert (record.boxes.sha256, record.boxes.threshold) == (sha256(tmp_path / "b.json"), None)
+
+
+def test_boxes_found_beforehand_are_named_by_what_found_them(pose_network, box_network, tmp_path):
+    (tmp_path / "boxes.json").write_text("[]")
+    finder = open_detector(f"onnx:{box_network([[0, 0, 9, 9]], [0.9])}", threshold=0.05)
+    estimator = PoseEstimator(pose_network(), f"boxes:{tmp_path / 'boxes.json'}")
+    assert record_run(estimator, "owned", "nano", finder).boxes.threshold == 0.05
+
+
+def test_what_has_no_file_has_no_sha256(pose_network):
+    class Own:
+        def detect(self, photos):
+            return [Boxes(np.zeros((0, 4)), np.zeros(0)) for _ in photos]
+
+    assert record_run(PoseEstimator(pose_network(), Own()), "owned", "own").boxes.sha256 is None
+    assert record_run(PoseEstimator(pose_network(), "full"), "owned", "full").boxes.sha256 is None
+
+
+def test_the_record_is_found_beside_this_packages_results_only(pose_network, tmp_path):
+    assert run_beside(tmp_path / "poses.json") is None
+    record = record_run(PoseEstimator(pose_network(), "full"), "owned", "full")
+    (tmp_path / "run.json").write_text(to_json(record))
+    assert run_beside(tmp_path / "poses.json") == record and run_beside(tmp_path / "theirs.json") is None
+    (tmp_path / "run.json").write_text(json.dumps({"rsgnet": "0"}))
+    with pytest.raises(RSGNetError, match=r"run\.json: not a RunRecord"):
+        run_beside(tmp_path / "poses.json")

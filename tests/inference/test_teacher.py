@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from rsgnet.checkpoint import build, save_model
-from rsgnet.config import GraphForm
+from rsgnet.config import ExportOptions
 from rsgnet.errors import WeightsError
 from rsgnet.export.directory import export_onnx
 from rsgnet.inference.teacher import open_teacher
@@ -58,7 +58,7 @@ def test_a_network_of_other_keypoints_or_images_is_refused(tmp_path, shape):
 
 def test_weights_that_decode_inside_are_refused(tmp_path):
     save_model(build(nano()), nano(), tmp_path / "model")
-    export_onnx(tmp_path / "model", GraphForm(decoding=True))
+    export_onnx(tmp_path / "model", ExportOptions(decoding=True))
     with pytest.raises(WeightsError, match="gives no heatmaps to learn from"):
         open_teacher(str(tmp_path / "model"))
 

@@ -7,12 +7,12 @@ import torch
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
-from rsgnet.config import TrainingConfig
-from rsgnet.detector_config import FasterRCNNConfig
+from rsgnet.config import FasterRCNNConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.model import PersonRCNN
 from rsgnet.model.faster_rcnn import IGNORED, PERSON, within
 from rsgnet.presets import faster_rcnn_r101
+from rsgnet.training_config import TrainingConfig
 
 TINY = FasterRCNNConfig("tiny", "resnet18", (64,), 96, proposals=20, training=TrainingConfig(pretrained=False))
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.special import expit as sigmoid
 
-from rsgnet.detector_config import DetectorConfig
+from rsgnet.config import DetectorConfig
 from rsgnet.model import Detections, PersonDetector
 
 CONFIG = DetectorConfig(name="test", size_wh=(64, 96), max_boxes=5)

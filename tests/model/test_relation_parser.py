@@ -4,9 +4,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from rsgnet.config import CandidateRelationConfig
 from rsgnet.heatmaps import encode
 from rsgnet.model import TargetAwareRelationParser
-from rsgnet.model.relation_parser import bilinear_weights, find_candidates
+from rsgnet.model.relation_parser import (
+    Candidates,
+    bilinear_weights,
+    candidate_table,
+    find_candidates,
+)
+from rsgnet.model.released.dense_relation import DenseRelation
+from rsgnet.model.rsgnet import ModelOutput
 
 PEAKS, KEYPOINTS, WIDTH, CLUE = 3, 4, 6, 5
 
@@ -25,7 +33,7 @@ def heatmaps_with_peaks(places, shape_hw=(16, 12), heights=None):
 @pytest.fixture
 def parser():
     torch.manual_seed(0)
-    return TargetAwareRelationParser(WIDTH, KEYPOINTS, CLUE, PEAKS, threshold=0.1)
+    return TargetAwareRelationParser(WIDTH, KEYPOINTS, CandidateRelationConfig(clue_dim=CLUE, peaks_per_keypoint=PEAKS))
 
 
 @pytest.fixture
@@ -104,7 +112,8 @@ def test_target_aware_encoding_is_equation_2(parser, crowd):
 def test_what_pads_the_candidates_changes_nothing(crowd):
     features, heatmaps = crowd
     few, many = (
-        TargetAwareRelationParser(WIDTH, KEYPOINTS, CLUE, peaks=peaks, threshold=0.1) for peaks in (PEAKS, PEAKS + 4)
+        TargetAwareRelationParser(WIDTH, KEYPOINTS, CandidateRelationConfig(clue_dim=CLUE, peaks_per_keypoint=peaks))
+        for peaks in (PEAKS, PEAKS + 4)
     )
     many.load_state_dict(few.state_dict())
     torch.testing.assert_close(few(features, heatmaps).encoding, many(features, heatmaps).encoding)
@@ -128,3 +137,43 @@ def test_gradients(parser, crowd):
     # The relation is kept in single precision, so the check is as coarse as that.
     inputs = (features.requires_grad_(), *(value.detach().clone().requires_grad_() for value in values))
     assert torch.autograd.gradcheck(run, inputs, eps=1e-3, atol=2e-3, rtol=1e-2, nondet_tol=1e-6, fast_mode=True)
+
+
+def test_support_is_the_mean_over_other_keypoints_of_their_best_candidate():
+    # Two keypoints with two candidates each; the last is padding.
+    relation = torch.tensor([[[1.0, 0.9, 0.2, 0], [0.9, 1, 0.7, 0], [0.2, 0.7, 1, 0], [0, 0, 0, 0]]])
+    found = Candidates(
+        xy=torch.arange(8.0).reshape(1, 4, 2),
+        keypoint=torch.tensor([0, 0, 1, 1]),
+        scores=torch.tensor([[0.9, 0.8, 0.7, 0.05]]),
+        mask=torch.tensor([[True, True, True, False]]),
+        peaks=2,
+    )
+    table = candidate_table(found, relation)
+    assert table.shape == (1, 2, 2, 4)
+    assert table[0, 0, 0].tolist() == pytest.approx([0, 1, 0.9, 0.2])
+    assert table[0, 0, 1].tolist() == pytest.approx([2, 3, 0.8, 0.7])
+    assert table[0, 1].flatten().tolist() == pytest.approx([4, 5, 0.7, 0.7, 0, 0, 0, 0])
+
+
+def test_without_a_candidate_relation_there_is_no_support():
+    heatmaps = torch.zeros(2, 3, 8, 8)
+    heatmaps[1, 2, 5, 4] = 0.6
+    table = candidate_table(find_candidates(heatmaps, 2, 0.1))
+    assert table.shape == (2, 3, 2, 4)
+    assert table[1, 2, 0].tolist() == pytest.approx([4, 5, 0.6, 0]) and table.count_nonzero() == 3
+
+
+def test_a_dense_relation_is_read_where_the_candidates_lie():
+    heatmaps = torch.zeros(1, 2, 8, 6)
+    heatmaps[0, 0, 2, 3], heatmaps[0, 1, 5, 1] = 0.9, 0.8
+    dense = DenseRelation(torch.randn(1, 4, 8, 6, generator=torch.Generator().manual_seed(0)).abs())
+    candidates = find_candidates(heatmaps, 2, 0.1)
+    found = ModelOutput(heatmaps, heatmaps, candidates=candidates, dense_relation=dense).candidate_relation
+    first, second = 2 * 6 + 3, 5 * 6 + 1  # the pixels' places in the whole relation
+    torch.testing.assert_close(found[0, 0, 2], dense.matrix()[0, first, second])
+    assert (found[0, 1] == 0).all() and (found[0, :, 3] == 0).all()  # padding
+
+
+def test_without_a_relation_there_is_none():
+    assert ModelOutput(torch.zeros(1, 2, 8, 6)).candidate_relation is None

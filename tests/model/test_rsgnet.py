@@ -7,13 +7,14 @@ import torch
 from beartype import beartype
 from jaxtyping import jaxtyped
 
-from rsgnet.config import ModelConfig
+from rsgnet.config import CandidateRelationConfig, ConvolutionsConfig, ModelConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.model import ModelOutput, RSGNet
 from rsgnet.model.backbone import Backbone
 from rsgnet.skeletons import skeleton_named
 
-NANO = ModelConfig(backbone="hrnet_w18_small", skeleton="crowdpose14", clue_width=8, candidate_threshold=0.0)
+RELATED = CandidateRelationConfig(clue_dim=8, candidate_threshold=0.0)
+NANO = ModelConfig(backbone="hrnet_w18_small", skeleton="crowdpose14", relation=RELATED)
 
 
 def millions(module):
@@ -21,28 +22,28 @@ def millions(module):
 
 
 @pytest.mark.parametrize(
-    ("relation", "skeleton_graph"), [("none", False), ("candidates", False), ("candidates", True), ("none", True)]
+    ("relation", "skeleton_graph"), [(None, False), (RELATED, False), (RELATED, True), (None, True)]
 )
 def test_each_module_switches(relation, skeleton_graph):
     config = replace(NANO, relation=relation, skeleton_graph=skeleton_graph)
     output = RSGNet(config)(torch.randn(2, 3, 64, 64))
     skeleton = skeleton_named(config.skeleton)
-    related = relation == "candidates"
+    related = relation is not None
     assert output.target_heatmaps.shape == (2, len(skeleton), 16, 16)
     assert (output.candidate_heatmaps is not None) == related
     assert (output.relation is not None) == related
     assert (output.limb_heatmaps is not None) == skeleton_graph
     if related:
-        count = len(skeleton) * config.peaks_per_keypoint
+        count = len(skeleton) * config.relation.peaks_per_keypoint
         assert output.relation.shape == (2, count, count)
     if skeleton_graph:
         assert output.limb_heatmaps.shape == (2, len(skeleton.limbs), 16, 16)
         assert 0 <= output.limb_heatmaps.min() <= output.limb_heatmaps.max() <= 1
 
 
-@pytest.mark.parametrize("joined", [{"skeleton_graph": True}, {"relation": "none", "plain_convolutions": 2}])
+@pytest.mark.parametrize("joined", [{"skeleton_graph": True}, {"relation": ConvolutionsConfig()}])
 def test_a_plain_network_that_grows_by_residual_fusion_loses_nothing_and_learns(joined):
-    plain = RSGNet(replace(NANO, relation="none", skeleton_graph=False)).train()
+    plain = RSGNet(replace(NANO, relation=None, skeleton_graph=False)).train()
     grown = RSGNet(replace(NANO, **{"skeleton_graph": False, **joined}, fusion="residual")).train()
     grown.load_state_dict(plain.state_dict(), strict=False)
     crops = torch.randn(2, 3, 64, 64)
@@ -54,13 +55,13 @@ def test_a_plain_network_that_grows_by_residual_fusion_loses_nothing_and_learns(
     ].weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("relation_gradient", [True, False])
-def test_whether_everyone_changes_the_features(relation_gradient):
-    network = RSGNet(replace(NANO, relation_gradient=relation_gradient))
+@pytest.mark.parametrize("gradient_to_features", [True, False])
+def test_whether_everyone_changes_the_features(gradient_to_features):
+    network = RSGNet(replace(NANO, relation=replace(RELATED, gradient_to_features=gradient_to_features)))
     output = network(torch.randn(2, 3, 64, 64))
     (output.candidate_heatmaps.square().mean() + output.relation.mean()).backward()
     moved = [parameter.grad is not None for parameter in network.backbone.parameters()]
-    assert all(moved) if relation_gradient else not any(moved)
+    assert all(moved) if gradient_to_features else not any(moved)
     assert network.candidate_head.weight.grad.abs().sum() > 0
     assert network.relation_parser.visual.weight.grad.abs().sum() > 0
     network.zero_grad()
@@ -79,7 +80,7 @@ def test_hrnet_backbones_have_the_published_sizes():
 
 
 def test_hrnet_w32_network_has_the_papers_size():
-    config = ModelConfig(backbone="hrnet_w32", relation="none", skeleton_graph=False)
+    config = ModelConfig(backbone="hrnet_w32", relation=None, skeleton_graph=False)
     assert millions(RSGNet(config)) == pytest.approx(28.54, abs=0.005)
 
 

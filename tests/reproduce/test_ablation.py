@@ -1,4 +1,4 @@
-"""Every arm gets the same, runs are done once, and what was begun otherwise is not gone on with."""
+"""Every variant gets the same, runs are done once, and what was begun otherwise is not gone on with."""
 
 import json
 import shutil
@@ -8,36 +8,44 @@ import pytest
 import torch
 from filelock import FileLock
 
+from rsgnet.annotations.catalog import labels_and_images
 from rsgnet.checkpoint import build, save_model
-from rsgnet.data.catalog import labels_and_images
 from rsgnet.errors import RSGNetError, WeightsError
-from rsgnet.reproduce import made_up
+from rsgnet.reproduce import synthetic_data
 from rsgnet.reproduce.ablation import Ablation, Benchmark, measure_runs, tensors_taken, train_runs
-from rsgnet.reproduce.ablation_table import arm_row, as_json, markdown
-from rsgnet.reproduce.arms import ARMS, PLAIN, arm_config, arms_named
+from rsgnet.reproduce.ablation_table import as_json, markdown, variant_row
+from rsgnet.reproduce.variants import ARMS, PLAIN, variant_config, variants_named
 from rsgnet.training.checkpoints import whole_checkpoint
 from rsgnet.training.run import train
 
-SETTINGS = tuple(made_up.tiny_settings("nano"))
+SETTINGS = tuple(synthetic_data.tiny_settings("nano"))
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """A model directory of the plain arm."""
+    """A model directory of the plain variant."""
     directory = tmp_path_factory.mktemp("start")
-    config = arm_config("nano", [*SETTINGS, *PLAIN.settings])
+    config = variant_config("nano", [*SETTINGS, *PLAIN.settings])
     save_model(build(config), config, directory)
     return directory
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, start):
-    """An ablation of two arms and one seed, trained; and what it was told."""
+    """An ablation of two variants and one seed, trained; and what it was told."""
     root = tmp_path_factory.mktemp("ablation")
-    sets = made_up.write_crowd_sets(root / "data")
+    sets = synthetic_data.write_crowd_sets(root / "data")
     told = []
     ablation = Ablation(
-        "nano", SETTINGS, arms_named("plain,trp"), 1, (sets["train"],), root / "out", start, workers=0, tell=told.append
+        "nano",
+        SETTINGS,
+        variants_named("plain,trp"),
+        1,
+        (sets["train"],),
+        root / "out",
+        start,
+        workers=0,
+        tell=told.append,
     )
     train_runs(ablation)
     return ablation, Benchmark("crowds", tuple(labels_and_images(sets[name]) for name in ("easy", "hard"))), told
@@ -48,9 +56,9 @@ def test_whatever_fits_is_taken(tmp_path, start):
     network = build(ablation.config_of(PLAIN))
     names = set(network.state_dict())
     assert tensors_taken(ablation, PLAIN) == (len(names), len(names))
-    for arm in (ARMS["trp"], ARMS["dense"]):
+    for variant in (ARMS["trp"], ARMS["dense"]):
         everyones_head = 2  # weight and bias, from the target's
-        assert tensors_taken(ablation, arm)[0] == len(names) + everyones_head
+        assert tensors_taken(ablation, variant)[0] == len(names) + everyones_head
     backbone = sum(name.startswith("backbone.") for name in names)
     heads_fresh = replace(ablation, start_from=None, backbone_from=start)
     assert tensors_taken(heads_fresh, PLAIN) == (backbone, len(names))
@@ -88,7 +96,7 @@ def test_runs_and_poses_are_done_once(done):
 
 
 def test_what_another_process_trains_is_passed_over(tmp_path, done):
-    of_all = replace(done[0], arms=arms_named("plain"), out=tmp_path, tell=pytest.fail)
+    of_all = replace(done[0], variants=variants_named("plain"), out=tmp_path, tell=pytest.fail)
     held = of_all.run_of(PLAIN, 0)
     held.mkdir(parents=True)
     with FileLock(held / "lock"):
@@ -121,19 +129,19 @@ def test_what_was_begun_otherwise_is_refused(done):
 
 def test_without_the_plain_arm_nothing_is_compared(tmp_path, done):
     ablation, benchmark, _ = done
-    with pytest.raises(RSGNetError, match="no run of the arm 'plain'"):
+    with pytest.raises(RSGNetError, match="no run of the variant 'plain'"):
         measure_runs(replace(ablation, out=tmp_path), benchmark)
 
 
 def test_documents(done):
     ablation, benchmark, _ = done
     outcome = measure_runs(ablation, benchmark, resamples=5)
-    rows = [arm_row(ablation, arm) for arm in ablation.arms]
+    rows = [variant_row(ablation, variant) for variant in ablation.variants]
     text = markdown("nano", rows, [outcome])
     assert "## crowds: 4 images" in text and "| less plain | trp |" in text and "- trp: clear of zero in" in text
     document = as_json("nano", rows, [outcome])
-    assert [arm["name"] for arm in document["arms"]] == ["plain", "trp"]
-    assert document["arms"][0]["parameters"] < document["arms"][1]["parameters"]
+    assert [variant["name"] for variant in document["variants"]] == ["plain", "trp"]
+    assert document["variants"][0]["parameters"] < document["variants"][1]["parameters"]
     (measured,) = document["benchmarks"]
     assert measured["less_plain"]["trp"]["AP"]["clear"] in (True, False)
     json.dumps(document)
@@ -142,7 +150,9 @@ def test_documents(done):
 def test_a_run_that_was_broken_off_goes_on(tmp_path, done):
     ablation, _, _ = done
     told = []
-    longer = replace(ablation, settings=(*SETTINGS, "training.epochs=2"), arms=(PLAIN,), out=tmp_path, tell=told.append)
+    longer = replace(
+        ablation, settings=(*SETTINGS, "training.epochs=2"), variants=(PLAIN,), out=tmp_path, tell=told.append
+    )
     run = longer.run_of(PLAIN, 0)
     settings = [*longer.settings_of(PLAIN, 0), "training.epochs=1"]
     train("nano", settings, longer.data, run, fitting_from=longer.start_from, workers=0, progress=False)
@@ -157,9 +167,9 @@ def test_weights_that_favour_an_arm_are_told(tmp_path, done):
     ablation, _, _ = done
     told = []
     trp = ablation.run_of(ARMS["trp"], 0) / "model"
-    other = replace(ablation, arms=(PLAIN,), out=tmp_path, tell=told.append)
+    other = replace(ablation, variants=(PLAIN,), out=tmp_path, tell=told.append)
     train_runs(replace(other, start_from=trp))
-    assert "is no plain network: arms like it begin trained" in told[0]
+    assert "is no plain network: variants like it begin trained" in told[0]
     told.clear()
     train_runs(replace(other, out=tmp_path / "fair", start_from=None, backbone_from=trp))
     assert len(told) == 1

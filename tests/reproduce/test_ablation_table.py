@@ -1,6 +1,6 @@
 """What is printed of figures that are known."""
 
-from rsgnet.evaluation.paired_runs import PairedDifference, SeedMean
+from rsgnet.evaluation.intervals import PairedDifference, SeedMean
 from rsgnet.reproduce.ablation import Outcome
 from rsgnet.reproduce.ablation_table import markdown
 

@@ -7,7 +7,7 @@ import pytest
 from rsgnet.errors import RSGNetError
 from rsgnet.presets import PRESETS
 from rsgnet.reproduce.measure import sizes
-from rsgnet.reproduce.tables import TABLES, table_named
+from rsgnet.reproduce.tables import TABLES, Block, Row, Table, as_json, cells, markdown, table_named
 
 BLOCKS = [(table.name, block) for table in TABLES.values() for block in table.blocks]
 
@@ -51,3 +51,39 @@ def test_presets_have_the_printed_sizes(row):
 def test_unknown_tables_are_answered_with_the_known():
     with pytest.raises(RSGNetError, match=r"'table5'; there are table1, table2, table3, table4"):
         table_named("table5")
+
+
+BLOCK = Block(
+    "coco:val2017",
+    ("multiply_adds", "AP", "APM"),
+    (
+        Row("Other", "X", "", None, (6.2, 68.6, None)),
+        Row("HRNet", "HRNet-W32", "256x192", "hrnet", (7.1, 74.4, 70.8)),
+    ),
+)
+OURS = {"hrnet": {"multiply_adds": 7.104, "AP": 0.7432, "APM": -1}}
+
+
+def test_cells():
+    assert cells(BLOCK, BLOCK.rows[0], OURS) == ["Other", "X", "-", "6.20", "68.6", "-"]
+    assert cells(BLOCK, BLOCK.rows[1], OURS) == [
+        "HRNet",
+        "HRNet-W32",
+        "256x192",
+        "7.10 / 7.10",
+        "74.4 / 74.3",
+        "70.8 / -",
+    ]
+    assert cells(BLOCK, BLOCK.rows[1], {})[3:] == ["7.10 / -", "74.4 / -", "70.8 / -"]
+
+
+def test_documents_say_what_was_measured_on_which_boxes():
+    table = Table("table9", "Comparison", (BLOCK,))
+    text = markdown(table, [OURS], ["gt"])
+    assert "coco:val2017, our boxes: gt" in text
+    assert "| HRNet | HRNet-W32 | 256x192 | 7.10 / 7.10 | 74.4 / 74.3 | 70.8 / - |" in text.splitlines()
+    (block,) = as_json(table, [OURS], ["gt"])["blocks"]
+    assert block["boxes"] == "gt"
+    assert block["rows"][1]["paper"] == {"multiply_adds": 7.1, "AP": 74.4, "APM": 70.8}
+    assert block["rows"][1]["ours"] == {"multiply_adds": 7.104, "AP": 74.32, "APM": None}
+    assert block["rows"][0]["ours"] == {"multiply_adds": None, "AP": None, "APM": None}

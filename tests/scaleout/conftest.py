@@ -19,9 +19,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.run_record import record_run
-from rsgnet.scaleout.run import finish_run, plan_run
-from rsgnet.scaleout.work import Job, ShardWorker
+from rsgnet.inference.predictions import record_run
+from rsgnet.scaleout.run import Job, ShardWorker, finish_run, plan_run
 
 
 def png(grey: int, size_wh: tuple[int, int] = (64, 48)) -> bytes:

@@ -17,9 +17,8 @@ import pytest
 from tests.scaleout.conftest import png, rows_of
 
 from rsgnet.errors import RSGNetError
-from rsgnet.inference.run_record import record_run
-from rsgnet.scaleout.run import finish_run, plan_run
-from rsgnet.scaleout.work import Job, ShardFailure
+from rsgnet.inference.predictions import record_run
+from rsgnet.scaleout.run import Job, ShardFailure, finish_run, plan_run
 
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -246,7 +245,7 @@ def test_the_shipped_network_on_drawn_crowds(rsgnet, cluster, monkeypatch, tmp_p
         assert name == plain["file_name"] and person["score"] == pytest.approx(plain["score"], abs=1e-3)
         numbers = [value for each in person["keypoints"] for value in (each["x"], each["y"], each["score"])]
         assert numbers == pytest.approx(plain["keypoints"], abs=0.05)
-        for claim in ("present", "visible", "mine", "rival"):
+        for claim in ("present", "visible", "owned", "rival"):
             assert [each[claim] for each in person["keypoints"]] == pytest.approx(plain[claim], abs=0.01)
 
 

@@ -7,8 +7,7 @@ import pytest
 from tests.scaleout.conftest import png, rows_of, write_tar
 
 from rsgnet.errors import RSGNetError
-from rsgnet.scaleout.run import finish_run, plan_run
-from rsgnet.scaleout.work import Job, ShardFailure, ShardWorker
+from rsgnet.scaleout.run import Job, ShardFailure, ShardWorker, finish_run, plan_run
 
 BAD = ["03.png", "07.png"]
 
@@ -84,7 +83,7 @@ def test_another_question_is_refused(run_here, photos, tmp_path):
 def test_a_worker_with_other_weights_is_refused(open_tiny, photos, tmp_path):
     from dataclasses import replace
 
-    from rsgnet.inference.run_record import record_run
+    from rsgnet.inference.predictions import record_run
 
     run = replace(record_run(open_tiny(), "tiny", "boxes"), rsgnet="0.0.0")
     planned = plan_run([str(photos)], str(tmp_path / "out"), open_tiny(), run)
@@ -93,7 +92,7 @@ def test_a_worker_with_other_weights_is_refused(open_tiny, photos, tmp_path):
 
 
 def test_shards_that_fail_are_told_and_the_others_kept(open_tiny, photos, tmp_path):
-    from rsgnet.inference.run_record import record_run
+    from rsgnet.inference.predictions import record_run
 
     run = record_run(open_tiny(), "tiny", "boxes")
     planned = plan_run([str(photos)], str(tmp_path / "out"), open_tiny(), run, 4)

@@ -47,8 +47,8 @@ def three_people(file_name: str, size_wh: tuple[int, int] = SIZE_WH) -> Poses:
     """Three people side by side, with probabilities, a rival and candidates."""
     places = np.array([np.add(_BODY, (x, 15)) for x in (LEFT, MIDDLE, RIGHT)], np.float32)
     claims = {name: np.full((3, 17), value, np.float32) for name, value in (("present", 0.9), ("visible", 0.8))}
-    mine, rival = np.full((3, 17), 0.75, np.float32), np.full((3, 17), -1, np.intp)
-    mine[1, WRIST], rival[1, WRIST] = 0.25, 2
+    owned, rival = np.full((3, 17), 0.75, np.float32), np.full((3, 17), -1, np.intp)
+    owned[1, WRIST], rival[1, WRIST] = 0.25, 2
     candidates = np.zeros((3, 17, 4, 4), np.float32)
     candidates[:, :, 0] = np.concatenate([places, np.full((3, 17, 1), 0.9), np.full((3, 17, 1), 0.6)], -1)
     candidates[1, :, 1] = np.concatenate([places[2], np.full((17, 1), 0.7), np.full((17, 1), 0.125)], -1)
@@ -62,9 +62,9 @@ def three_people(file_name: str, size_wh: tuple[int, int] = SIZE_WH) -> Poses:
         size_wh=size_wh,
         file_name=file_name,
         **claims,
-        mine=mine,
+        owned=owned,
         rival=rival,
-        rival_claim=np.where(rival < 0, 0, 0.5).astype(np.float32),
+        rival_owned=np.where(rival < 0, 0, 0.5).astype(np.float32),
         candidates=candidates,
     )
 

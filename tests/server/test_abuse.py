@@ -16,7 +16,7 @@ from tests.server import abuse
 from tests.server.conftest import png
 from tests.server.process import FORM_TYPE, PATIENCE_S, serving
 
-from rsgnet.settings import to_json
+from rsgnet.config_files import to_json
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc, which is Linux's"),

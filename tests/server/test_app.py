@@ -1,6 +1,12 @@
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -8,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 from tests.server.conftest import LEFT, PATIENCE_S, WRIST, files, png, three_people
 
-from rsgnet.data.annotations import read_annotations
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.server.app import PAGE, create_app
 
 
@@ -24,7 +30,7 @@ class TestPoses:
         (image,) = answer.json()["images"]
         assert image["people"] == three_people("a.png").to_coco() and "candidates" not in image["people"][0]
         assert (image["file_name"], image["width"], image["height"]) == ("a.png", 320, 240)
-        assert {"present", "visible", "mine", "rival", "rival_claim"} <= set(image["people"][0])
+        assert {"present", "visible", "owned", "rival", "rival_owned"} <= set(image["people"][0])
 
     def test_candidates_on_request(self, client):
         answer = client().post("/v1/poses", params={"candidates": True}, files=files("a.png"))
@@ -258,3 +264,97 @@ class TestCrowd:
     def test_what_cannot_be_drawn(self, client, asked):
         answer = client().get("/v1/crowd", params=asked)
         assert answer.status_code == 422 and next(iter(asked)) in answer.json()["error"]
+
+
+BUSY = """
+import time
+from rsgnet.server.app import Service
+from rsgnet.server.limits import Limits
+from rsgnet.server.metrics import Metrics
+from rsgnet.server.app import run
+from rsgnet.server.worker import Worker
+from tests.server.conftest import Told, three_people
+
+class Slow(Told):
+    def stream(self, sources):
+        print("started", flush=True)
+        time.sleep(1)
+        for source in sources:
+            yield source, three_people(source.file_name)
+
+limits, metrics = Limits(), Metrics()
+run(Service({"slow": Worker(Slow, limits, metrics)}, limits, metrics), "127.0.0.1", 0)
+"""
+
+
+@pytest.fixture
+def started():
+    """Starts a process of this Python; gives it and the address that it serves."""
+    processes = []
+
+    def start(*arguments, **environment):
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment},
+        )  # fmt: skip
+        processes.append(process)
+        said = ""
+        for line in process.stderr:
+            said += line
+            if found := re.search(r"running on (http://\S+)", line):
+                return process, found[1]
+        raise AssertionError(said)
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def post(address, token=None):
+    body = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n' + png() + b"\r\n--x--\r\n"
+    headers = {"content-type": "multipart/form-data; boundary=x", **({"authorization": token} if token else {})}
+    with urllib.request.urlopen(urllib.request.Request(f"{address}/v1/poses", body, headers)) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to stop by")
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_it_finishes_what_it_took_and_leaves_with_0(started, told):
+    process, address = started("-c", BUSY)
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(post, address)
+        assert process.stdout.readline() == "started\n"
+        process.send_signal(told)
+        assert len(answer.result()["images"][0]["people"]) == 3
+    assert process.wait(PATIENCE_S) == 0
+    with pytest.raises(urllib.error.URLError):
+        post(address)
+
+
+def test_the_program(started, pose_network, box_network):
+    line = ["--weights", pose_network(name="pose"), "--detector", f"onnx:{box_network([[5, 5, 50, 60]], [0.9])}"]
+    _, address = started("-m", "rsgnet", "serve", "--port", 0, "--max-people", 3, *line, RSGNET_TOKEN="secret")
+    assert address.startswith("http://127.0.0.1:")
+    (image,) = post(address, "Bearer secret")["images"]
+    assert image["people"][0]["bbox"] == pytest.approx([25, 25, 225, 215], abs=100) and image["width"] == 320
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        post(address)
+
+
+def test_what_the_program_cannot_serve(rsgnet):
+    for arguments, says in (
+        (["--weights", "nowhere"], "no weights 'nowhere'"),
+        (["--detector", "nowhere"], "no detector 'nowhere'"),
+        (["--max-waiting", "3"], "could never be taken"),
+        (["--compare", "nano"], "--compare"),
+    ):
+        code, _, errors = rsgnet("serve", "--port", "0", *arguments)
+        assert code == 2 and len(errors) == 1 and says in errors[0]
+
+
+def test_without_the_extra_it_says_what_to_install(rsgnet, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "rsgnet.server.app", raising=False)
+    code, _, errors = rsgnet("serve")
+    assert code == 2 and errors == ["error: this needs uvicorn: pip install 'rsgnet[serve]'"]

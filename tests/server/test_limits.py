@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from rsgnet.errors import RSGNetError
-from rsgnet.inference.boxes import Boxes, Photo
-from rsgnet.inference.detector import WholeImage
+from rsgnet.inference.detectors.boxes import Boxes, LoadedImage, WholeImage
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.server.limits import BoundedDetector, Limits
 
@@ -34,10 +33,13 @@ def test_a_crowd_over_the_limit_is_refused_and_the_others_are_done(pose_network)
 
     grey = np.full((64, 64, 3), 99, np.uint8)
     estimator = PoseEstimator(pose_network(), BoundedDetector(Crowded(), 2), device="cpu")
-    outcomes = [outcome for _, outcome in estimator.stream([Photo(grey, "a"), Photo(grey, "crowd"), Photo(grey, "b")])]
+    outcomes = [
+        outcome
+        for _, outcome in estimator.stream([LoadedImage(grey, "a"), LoadedImage(grey, "crowd"), LoadedImage(grey, "b")])
+    ]
     assert len(outcomes[0]) == len(outcomes[2]) == 1
     assert str(outcomes[1]) == "crowd: 3 people are over the limit of 2; send parts of it"
 
 
 def test_as_many_as_are_allowed_are_taken():
-    assert len(BoundedDetector(Three(), 3).detect([Photo(np.zeros((9, 9, 3), np.uint8))])[0]) == 3
+    assert len(BoundedDetector(Three(), 3).detect([LoadedImage(np.zeros((9, 9, 3), np.uint8))])[0]) == 3

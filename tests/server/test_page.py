@@ -201,7 +201,7 @@ def test_sliders_act_at_once(opened, estimator):
     opened.slide("people", 0.5)
     assert len(opened.all(".person")) == 2 and "2 people" in opened.one("#panel").text
     assert len(opened.all(".person .ring")) == 1  # the disputed wrist
-    opened.slide("mine", 0.8)
+    opened.slide("owned", 0.8)
     assert len(opened.all(".person .ring")) == 2 * 17
     opened.slide("keypoints", 0.95)
     assert not opened.all(".person") and len(estimator.batches) == 1

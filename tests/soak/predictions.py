@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.soak.commands import Moments, finish, start
 from tests.soak.outcome import Outcome
 
-from rsgnet.data.crowd_sets import write_crowds
+from rsgnet.crowds.data_sets import write_crowds
 
 RAY_TESTS = ("killed_and_started_anew", "test_a_node_is_lost_in_mid_run")
 

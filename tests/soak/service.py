@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.soak.outcome import Outcome
 
-from rsgnet.data.crowd_sets import write_crowds
+from rsgnet.crowds.data_sets import write_crowds
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.sources import SentImage
 from rsgnet.server.limits import Limits

@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 from tests.soak.commands import PATIENCE_S, Moments, finish, kill, start
 from tests.soak.outcome import Outcome
 
-from rsgnet.data.crowd_sets import write_crowds
+from rsgnet.crowds.data_sets import write_crowds
 from rsgnet.training.checkpoints import BEFORE_LAST, FOLDER, LAST, is_whole
 
 SETTINGS = [
-    "crop.size_wh=64,64", "model.clue_width=8", "training.batch_size=4", "training.epoch_samples=8",
+    "crop.size_wh=64,64", "model.relation.clue_dim=8", "training.batch_size=4", "training.epoch_samples=8",
     "training.epochs=5", "training.precision=32-true", "training.warmup_steps=0", "training.pretrained=false",
 ]  # fmt: skip
 DISK_MB = 300

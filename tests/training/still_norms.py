@@ -7,7 +7,7 @@ else must come to the same.
 from torch import nn
 
 from rsgnet.cli import main
-from rsgnet.training.network_task import NetworkTask
+from rsgnet.training.task import NetworkTask
 
 
 def still(task: NetworkTask) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from rsgnet.presets import nano
-from rsgnet.training.depthwise import DepthwiseConvolution, quicken_depthwise
+from rsgnet.training.depthwise import DepthwiseConvolution, use_fast_depthwise
 from rsgnet.training.task import PoseTask
 
 
@@ -75,7 +75,7 @@ def test_only_slow_depthwise_convolutions_are_replaced_and_weights_are_shared():
         }
     )
     weights = {name: convolution.weight for name, convolution in network.items()}
-    quicken_depthwise(network)
+    use_fast_depthwise(network)
     replaced = {name for name, convolution in network.items() if type(convolution) is DepthwiseConvolution}
     assert replaced == {"large", "striding"}
     assert all(convolution.weight is weights[name] for name, convolution in network.items())

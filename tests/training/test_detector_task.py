@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from rsgnet.config import DetectorConfig
 from rsgnet.data.detection import DetectionSample
-from rsgnet.detector_config import DetectorConfig
 from rsgnet.model import Detections, PersonDetector
 from rsgnet.training.detector_task import box_loss, centre_loss, make_labels
 

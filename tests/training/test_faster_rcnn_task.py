@@ -11,17 +11,17 @@ from safetensors.torch import load_file
 
 from rsgnet import cli
 from rsgnet.checkpoint import build, save_model
+from rsgnet.config_files import with_settings
 from rsgnet.data.detection import DetectionSample
 from rsgnet.errors import RSGNetError
 from rsgnet.export.directory import export_onnx
 from rsgnet.files import sha256
 from rsgnet.images import read_image
-from rsgnet.inference.boxes import Photo
-from rsgnet.inference.detector import open_detector
+from rsgnet.inference.detectors.boxes import LoadedImage
+from rsgnet.inference.detectors.detector import open_detector
 from rsgnet.model.faster_rcnn import IGNORED, PERSON
-from rsgnet.model.pixels import normalise
+from rsgnet.model.layers import normalise
 from rsgnet.presets import faster_rcnn_r101
-from rsgnet.settings import with_settings
 from rsgnet.training.faster_rcnn_task import targets
 
 NAN = torch.nan
@@ -132,7 +132,7 @@ def test_it_predicts_wherever_a_detector_is_taken(trained, people, pose_network,
 
 
 def test_where_nobody_asks_its_own_threshold_holds(trained, people):
-    photo = Photo(read_image(people / "images" / "1.png"))
+    photo = LoadedImage(read_image(people / "images" / "1.png"))
     assert open_detector(str(trained)).threshold == 0.5
     counts = [len(open_detector(str(trained), "cpu", at).detect([photo])[0]) for at in (0.0, 0.5, 1.0)]
     assert counts[0] >= counts[1] > counts[2] == 0

@@ -6,9 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.data.test_labels import SHAPE, sample
+from tests.training.test_labels import SHAPE, sample
 
-from rsgnet.config import LossConfig
 from rsgnet.heatmaps import encode
 from rsgnet.model import DenseRelation, ModelOutput
 from rsgnet.skeletons import CROWDPOSE14
@@ -20,6 +19,7 @@ from rsgnet.training.losses import (
     pose_losses,
     relation_loss,
 )
+from rsgnet.training_config import LossConfig
 
 
 def test_heatmap_loss_is_the_mean_squared_error_with_masked_places_right():

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.checkpoint import read_config
 from rsgnet.config import PoseConfig
-from rsgnet.data.annotations import read_annotations
+from rsgnet.config_files import from_json, to_json, with_settings
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.average_precision import evaluate_keypoints
 from rsgnet.export.directory import export_onnx
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.presets import nano
-from rsgnet.settings import from_json, to_json, with_settings
 from rsgnet.skeletons import read_skeleton
 from rsgnet.training.run import train
 
@@ -25,7 +25,7 @@ edges = [["top", "left_foot"], ["top", "right_foot"]]
 sigmas = { top = 0.1 }
 """
 TINY = [
-    "crop.size_wh=64,64", "model.clue_width=8", "training.batch_size=4", "training.epoch_samples=4",
+    "crop.size_wh=64,64", "model.relation.clue_dim=8", "training.batch_size=4", "training.epoch_samples=4",
     "training.epochs=1", "training.precision=32-true", "training.warmup_steps=0", "training.pretrained=false",
 ]  # fmt: skip
 

@@ -10,21 +10,22 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rsgnet.checkpoint import build, load_model, load_pose_model, read_config, save_model
 from rsgnet.config import CropConfig, ModelConfig, PoseConfig
-from rsgnet.data.crowd_sets import write_crowds
+from rsgnet.config_files import with_settings
+from rsgnet.crowds.data_sets import write_crowds
 from rsgnet.data.dataset import DataSource, PoseDataset, Sample
 from rsgnet.data.teacher import Teacher
 from rsgnet.errors import RSGNetError
 from rsgnet.heatmaps import decode
 from rsgnet.model import RSGNet
-from rsgnet.model.pixels import normalise
+from rsgnet.model.layers import normalise
 from rsgnet.presets import nano, preset_named
-from rsgnet.settings import with_settings
 from rsgnet.training.losses import pose_losses
 from rsgnet.training.run import train
 from rsgnet.training.sources import parse_source
 
+NARROW = "model.backbone=hrnet_w8_modules111_blocks1"
 TINY = [
-    "crop.size_wh=64,64", "model.clue_width=8", "training.batch_size=4", "training.epoch_samples=8",
+    "crop.size_wh=64,64", "model.relation.clue_dim=8", "training.batch_size=4", "training.epoch_samples=8",
     "training.epochs=4", "training.precision=32-true", "training.warmup_steps=0",
 ]  # fmt: skip
 
@@ -170,13 +171,14 @@ def test_an_epoch_too_small_for_a_batch_is_an_error(crowd, tmp_path):
 @pytest.mark.parametrize(
     ("preset", "settings"),
     [
-        ("dense-w32-256x192-coco", ["model.backbone=hrnet_w8_modules111_blocks1", "model.word_width=12"]),
-        ("dense-w32-256x192-crowdpose", ["model.backbone=hrnet_w8_modules111_blocks1", "model.subsample=true"]),
+        ("dense-w32-256x192-coco", [NARROW, "model.relation.embedding_dim=12"]),
+        ("dense-w32-256x192-crowdpose", [NARROW, "model.relation.subsample=true"]),
         ("simplebaseline-r50-256x192-coco", ["model.backbone=resnet18"]),
     ],
 )
 def test_the_released_form_and_the_baseline_train(crowd, tmp_path, preset, settings):
-    settings = [*TINY, *settings, "training.pretrained=false", "training.epochs=1"]
+    small = [each for each in TINY if "clue_dim" not in each]  # which only the candidate relation has
+    settings = [*small, *settings, "training.pretrained=false", "training.epochs=1"]
     model = train(preset, settings, [str(crowd)], tmp_path, validation=str(crowd), workers=0, progress=False)
     config = read_config(model)
     assert config == with_settings(preset_named(preset), settings)

@@ -10,17 +10,17 @@ import torch
 from safetensors.torch import load_file
 
 from rsgnet.checkpoint import build, load_pose_model, save_model
-from rsgnet.data.crowd_sets import write_crowds
+from rsgnet.config_files import with_settings
+from rsgnet.crowds.data_sets import write_crowds
 from rsgnet.data.dataset import PoseDataset, Sample
-from rsgnet.model.pixels import normalise
+from rsgnet.model.layers import normalise
 from rsgnet.presets import nano
-from rsgnet.settings import with_settings
 from rsgnet.training.run import train
 from rsgnet.training.sources import parse_source
 from rsgnet.training.task import PoseTask
 
 TINY = [
-    "crop.size_wh=64,64", "model.clue_width=8", "training.batch_size=4", "training.epoch_samples=8",
+    "crop.size_wh=64,64", "model.relation.clue_dim=8", "training.batch_size=4", "training.epoch_samples=8",
     "training.precision=32-true", "training.warmup_steps=0", "training.pretrained=false",
 ]  # fmt: skip
 STILL_NORMS = Path(__file__).with_name("still_norms.py")
@@ -89,7 +89,7 @@ def run_of(crowd, start, out, batch_size):
     settings = [
         *TINY, f"training.batch_size={batch_size}", "training.epoch_samples=16", "training.epochs=2",
         "training.optimizer=sgd", "training.learning_rate=1e-3", "training.ema_decay=0.9",
-        "model.candidate_threshold=0",
+        "model.relation.candidate_threshold=0",
     ]  # fmt: skip
     words = [word for setting in settings for word in ("--set", setting)]
     return [

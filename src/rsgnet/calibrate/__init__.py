@@ -1,1 +1,1 @@
-"""Fitting `present`, `visible` and `mine` on labelled images that a network was not trained on."""
+"""Fitting `present`, `visible` and `owned` on labelled images that a network was not trained on."""

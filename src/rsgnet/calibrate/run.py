@@ -1,22 +1,64 @@
-"""One calibration: open the network, see what it finds in labelled images, fit, keep the fit with the weights."""
+"""Reliability curves of a calibration as one HTML page, with nothing to load."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
-from rsgnet.calibrate.claims import Claims, collect, join
-from rsgnet.calibrate.fit import Calibration, calibrate
-from rsgnet.data.annotations import read_annotations
-from rsgnet.data.catalog import labels_and_images
+from rsgnet.annotations.catalog import labels_and_images
+from rsgnet.annotations.readers import read_annotations
+from rsgnet.calibrate.fit import CONTESTED, Calibration, calibrate
+from rsgnet.calibrate.samples import CalibrationSamples, collect, join
+from rsgnet.config_files import OWNERSHIP_FILE, to_json
 from rsgnet.errors import RSGNetError
+from rsgnet.evaluation.plots import PLOT_STYLE, Line, line_plot
 from rsgnet.files import write_text
-from rsgnet.inference.runner import OpenedRunner, flip_test_of, open_runner
+from rsgnet.inference.runtime.network import OpenedRunner, flip_test_of, open_runner
 from rsgnet.inference.weights import find_weights
-from rsgnet.model_files import OWNERSHIP_FILE
-from rsgnet.settings import to_json
 from rsgnet.skeletons import skeleton_named
+
+MEANINGS = {
+    "present": "the keypoint is labelled for this person and lies in the crop",
+    "visible": "it is labelled as visible, too",
+    "owned": "the place found is right and this person's, if the keypoint is present",
+    CONTESTED: "the same, where another person of the image claims the place, too",
+}
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem;
+  background: Canvas; color: CanvasText; }
+main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 2rem; }
+.note { opacity: .75; font-size: .9rem; }
+"""
+
+
+def reliability_html(calibration: Calibration, weights: str) -> str:
+    """The page.
+
+    Args:
+        calibration: What to tell.
+        weights: What the weights were asked for by.
+    """
+    sections = []
+    for name, curve in calibration.curves.items():
+        line = Line(name, curve.probabilities.tolist(), curve.frequencies.tolist())
+        plot = line_plot([line], name, "share come true", diagonal=True, dots=True)
+        note = (
+            f"How likely {MEANINGS[name]}. {calibration.claims[name]} keypoints; expected calibration error "
+            f"{curve.expected_calibration_error:.3f}."
+        )
+        sections.append(f'<section><h2>{name}</h2><p class="note">{note}</p>{plot}</section>')
+    heading = f"{weights} on {calibration.ownership.fitted_on}"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(heading)}</title><style>{_STYLE}{PLOT_STYLE}</style></head>"
+        f'<body><h1>Whose keypoints</h1><p class="note">{escape(heading)}. Each image is told by a fit on other '
+        "images; on the dashed line probabilities can be believed.</p>"
+        f"<main>{''.join(sections)}</main></body></html>"
+    )
 
 
 def calibrate_weights(
@@ -44,7 +86,7 @@ def calibrate_weights(
         RSGNetError: The weights or labels cannot be used, or do not suffice.
     """
     runner = open_runner(weights, backend, device, ownership=False)
-    if runner.config.model.relation != "none" and not runner.gives_candidates:
+    if runner.config.model.candidates is not None and not runner.gives_candidates:
         raise RSGNetError(f"{weights}: its network file is of an older form, without candidates; run: rsgnet export")
     flip = flip_test_of(runner, flip_test)
     claims = join(_collected(runner, data, flip, seed, report))
@@ -57,8 +99,8 @@ def calibrate_weights(
 
 def _collected(
     runner: OpenedRunner, data: Sequence[str], flip: bool, seed: int, report: Callable[[object, object], None]
-) -> list[Claims]:
-    found: list[Claims] = []
+) -> list[CalibrationSamples]:
+    found: list[CalibrationSamples] = []
     first = 0
     for text in data:
         try:

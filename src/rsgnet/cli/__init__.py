@@ -17,6 +17,7 @@ from rsgnet.cli.evaluate import evaluate
 from rsgnet.cli.evaluate_tracks import evaluate_tracks
 from rsgnet.cli.export import export
 from rsgnet.cli.info import info
+from rsgnet.cli.options import BAD_INPUT, fail
 from rsgnet.cli.predict import predict
 from rsgnet.cli.push import push
 from rsgnet.cli.reproduce import reproduce
@@ -25,7 +26,6 @@ from rsgnet.cli.show import show
 from rsgnet.cli.train import train
 from rsgnet.cli.train_detector import train_detector
 from rsgnet.errors import RSGNetError
-from rsgnet.terminal import BAD_INPUT, fail
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,7 +54,7 @@ def about(
     First of all: [bold]rsgnet demo[/bold]
     """
     if version:
-        import rsgnet  # noqa: PLC0415
+        import rsgnet
 
         typer.echo(f"rsgnet {rsgnet.__version__}")
         raise typer.Exit()

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rsgnet.cli.options import Backend, Device, Flip, needing_the_train_extra
-from rsgnet.terminal import print_metrics, progress
+from rsgnet.cli.options import Backend, Device, Flip, print_metrics, progress, requires_train_extra
 
 
 def calibrate(
@@ -37,9 +36,12 @@ def calibrate(
 
       rsgnet calibrate runs/nano/model --data val.json:val/ --data crowds/crowds.json --out out
     """
-    from rsgnet.calibrate.report import reliability_html  # noqa: PLC0415
-    from rsgnet.calibrate.run import calibrate_weights, keep  # noqa: PLC0415
-    from rsgnet.files import write_text  # noqa: PLC0415
+    from rsgnet.calibrate.run import (
+        calibrate_weights,
+        keep,
+        reliability_html,
+    )
+    from rsgnet.files import write_text
 
     with progress(None, Path(weights)) as report:
         found = calibrate_weights(weights, data, flip_test=flip, backend=backend, device=device, report=report)
@@ -47,7 +49,7 @@ def calibrate(
         write_text(out / "reliability.html", reliability_html(found, weights))
     errors = {f"ECE of {name}": curve.expected_calibration_error for name, curve in found.curves.items()}
     counts = {f"ECE of {name}": str(count) for name, count in found.claims.items()}
-    with needing_the_train_extra():
+    with requires_train_extra():
         kept = keep(found, weights)
     print_metrics(errors, {"keypoints": counts})
     typer.echo(f"{found.ownership.fitted_on} -> {kept}", err=True)

@@ -33,13 +33,15 @@ def compare(
 
       rsgnet compare old/poses.json new/poses.json --images photos --out differences --count 20
     """
-    import json  # noqa: PLC0415
+    import json
 
-    from rsgnet.evaluation.differences import most_different  # noqa: PLC0415
-    from rsgnet.evaluation.found_people import read_found_people  # noqa: PLC0415
-    from rsgnet.evaluation.side_by_side import draw_difference  # noqa: PLC0415
-    from rsgnet.files import replacing, write_text  # noqa: PLC0415
-    from rsgnet.images import read_image  # noqa: PLC0415
+    from rsgnet.evaluation.comparison import (
+        draw_difference,
+        most_different,
+    )
+    from rsgnet.evaluation.found_people import read_found_people
+    from rsgnet.files import replacing, write_text
+    from rsgnet.images import read_image
 
     if not images.is_dir():
         raise RSGNetError(f"--images {images}: no such folder")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rsgnet.cli.options import needing_the_train_extra
+from rsgnet.cli.options import requires_train_extra
 from rsgnet.errors import RSGNetError
 
 
@@ -31,8 +31,8 @@ def convert(
 
       rsgnet convert pose_hrnet_w32_384x288.pth out/hrnet-w32 --size 384x288
     """
-    with needing_the_train_extra():
-        from rsgnet.checkpoint import read_released, save_model  # noqa: PLC0415
+    with requires_train_extra():
+        from rsgnet.checkpoint import read_released, save_model
     size_wh = None
     if size is not None:
         found = re.fullmatch(r"(\d+)x(\d+)", size)
@@ -44,7 +44,7 @@ def convert(
     typer.echo(
         f"{out}: {config.model.backbone}, {config.model.skeleton}, "
         f"{config.crop.size_wh[1]}x{config.crop.size_wh[0]}, heatmaps at stride {config.crop.stride}, "
-        f"relation {config.model.relation}\n"
+        f"relation {config.model.relation_kind}\n"
         f"Try next: rsgnet export {out}\n"
         f"      or: rsgnet predict PHOTOS --out out --weights {out} --backend torch"
     )

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsgnet.cli.options import progress
 from rsgnet.errors import RSGNetError
-from rsgnet.terminal import progress
 
 if TYPE_CHECKING:
-    from rsgnet.data.scenes import CrowdMaker
+    from rsgnet.crowds.scenes import CrowdMaker
 
 
 def crowds(
@@ -49,8 +49,8 @@ def crowds(
 
     Of clips, OUT/clips has the videos, OUT/images their frames, and crowds.json says who is who.
     """
-    from rsgnet.data.crowd_sets import write_crowds  # noqa: PLC0415
-    from rsgnet.data.crowds import rendered_crowd  # noqa: PLC0415
+    from rsgnet.crowds.data_sets import write_crowds
+    from rsgnet.crowds.simulator.crowd import rendered_crowd
 
     size_wh = _size(size) if size else None
     if frames is not None:
@@ -69,12 +69,12 @@ def crowds(
 
 
 def _write_clips(out: Path, scenes: int, frames: int, seed: int, size_wh: tuple[int, int] | None, walkers: int) -> None:
-    from PIL import Image  # noqa: PLC0415
+    from PIL import Image
 
-    from rsgnet.data.moving_crowds import FRAME_RATE, clip_name, write_moving_crowds  # noqa: PLC0415
-    from rsgnet.images import image_size, read_image  # noqa: PLC0415
-    from rsgnet.inference.video import load_pyav  # noqa: PLC0415
-    from rsgnet.inference.video_writer import writing_clip  # noqa: PLC0415
+    from rsgnet.crowds.simulator.walking import FRAME_RATE, clip_name, write_moving_crowds
+    from rsgnet.images import image_size, read_image
+    from rsgnet.inference.video.reader import load_pyav
+    from rsgnet.inference.video.writer import writing_clip
 
     load_pyav()
     with progress(scenes * frames, out, "frames") as report:
@@ -91,8 +91,8 @@ def _write_clips(out: Path, scenes: int, frames: int, seed: int, size_wh: tuple[
 
 
 def _real_crowds(people: str) -> CrowdMaker:
-    from rsgnet.data.annotations import images_folder  # noqa: PLC0415
-    from rsgnet.data.composed import RealCrowds  # noqa: PLC0415
+    from rsgnet.annotations.readers import images_folder
+    from rsgnet.crowds.real_people.compositing import RealCrowds
 
     annotations, _, images = people.partition(":")
     return RealCrowds(Path(annotations), Path(images) if images else images_folder(annotations))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rsgnet.data.findings import Finding
+    from rsgnet.annotations.findings import Finding
 
 FAULTS_FOUND = 1  # exit code
 
@@ -48,11 +48,11 @@ def check(
 
       rsgnet data check my-poses/data.yaml#train my-poses/data.yaml#val
     """
-    import json  # noqa: PLC0415
+    import json
 
-    from rsgnet.data.catalog import labels_and_images  # noqa: PLC0415
-    from rsgnet.data.check import check_set, check_splits, summary  # noqa: PLC0415
-    from rsgnet.files import write_text  # noqa: PLC0415
+    from rsgnet.annotations.catalog import labels_and_images
+    from rsgnet.annotations.checks import check_set, check_splits, summary
+    from rsgnet.files import write_text
 
     files = [labels_and_images(path, images) for path in [*paths, *(against or [])]]
     sets = [check_set(each.annotations, each.images if each.images.is_dir() else None) for each in files]
@@ -92,12 +92,12 @@ def complete(
 
       rsgnet data complete people.json found/poses.json --skeleton people19 --out completed.json
     """
-    import json  # noqa: PLC0415
+    import json
 
-    from rsgnet.data import completion  # noqa: PLC0415
-    from rsgnet.data.annotations import load_json, read_annotations  # noqa: PLC0415
-    from rsgnet.files import write_text  # noqa: PLC0415
-    from rsgnet.skeletons import skeleton_named  # noqa: PLC0415
+    from rsgnet.annotations import completion
+    from rsgnet.annotations.readers import load_json, read_annotations
+    from rsgnet.files import write_text
+    from rsgnet.skeletons import skeleton_named
 
     truth = read_annotations(annotations)
     into = skeleton_named(skeleton) if skeleton else None
@@ -130,7 +130,7 @@ def submission(
 
       rsgnet data submission out/poses.json out --images image_info_test-dev2017.json
     """
-    from rsgnet.evaluation.submission import write_submission  # noqa: PLC0415
+    from rsgnet.evaluation.exchange import write_submission
 
     written = write_submission(poses, images, out, name, split)
     typer.echo(f"{written}\nTry next: zip it and upload it to the COCO keypoints server")
@@ -173,8 +173,8 @@ def convert(
 
       rsgnet data convert annotations.xml people.json --to coco
     """
-    from rsgnet.data.catalog import labels_and_images  # noqa: PLC0415
-    from rsgnet.evaluation import exchange  # noqa: PLC0415
+    from rsgnet.annotations.catalog import labels_and_images
+    from rsgnet.evaluation import exchange
 
     files = labels_and_images(source)
     done = exchange.convert(
@@ -192,7 +192,7 @@ def convert(
 
 
 def _print(report: dict[str, Any], findings: list[Finding], limit: int) -> None:
-    from rsgnet.data.findings import FAULTS, WARNINGS  # noqa: PLC0415
+    from rsgnet.annotations.findings import FAULTS, WARNINGS
 
     typer.echo(f"{report['labels']}: {report['images']} images, {report['people']} people ({report['skeleton']})")
     if not report["images_read"]:

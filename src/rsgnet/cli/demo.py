@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rsgnet.cli.options import Out
-from rsgnet.terminal import BAD_IMAGES, progress
+from rsgnet.cli.options import BAD_IMAGES, Out, progress
 
 
 def demo(
@@ -25,7 +24,7 @@ def demo(
 
       rsgnet demo my-photo.jpg --out out
     """
-    from rsgnet.inference.demo import run_demo  # noqa: PLC0415
+    from rsgnet.inference.demo import run_demo
 
     with progress(None, out) as report:
         shown = run_demo(photos or [], out, report, seed)

@@ -7,16 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsgnet.cli.options import Backend, BatchSize, Device, Flip, Out, Precision, Weights
+from rsgnet.cli.options import (
+    BAD_IMAGES,
+    Backend,
+    BatchSize,
+    Device,
+    Flip,
+    Out,
+    Precision,
+    Weights,
+    print_metrics,
+    progress,
+)
 from rsgnet.errors import RSGNetError
-from rsgnet.terminal import BAD_IMAGES, print_metrics, progress
 
 if TYPE_CHECKING:
-    from rsgnet.data.annotations import Annotations
+    from rsgnet.annotations.readers import Annotations
     from rsgnet.evaluation.assessment import Assessment
-    from rsgnet.inference.detector import Detector
+    from rsgnet.inference.detectors.boxes import Detector
     from rsgnet.inference.estimator import PoseEstimator
-    from rsgnet.inference.run_record import RunRecord
+    from rsgnet.inference.predictions import RunRecord
 
 
 def evaluate(
@@ -66,20 +76,20 @@ def evaluate(
 
       rsgnet evaluate --annotations val.json --results mine.json --compare theirs.json --out out
     """
-    import json  # noqa: PLC0415
-    from dataclasses import asdict  # noqa: PLC0415
+    import json
+    from dataclasses import asdict
 
-    from rsgnet.data.annotations import read_annotations  # noqa: PLC0415
-    from rsgnet.evaluation.assessment import assess  # noqa: PLC0415
-    from rsgnet.evaluation.protocol import is_crowdpose  # noqa: PLC0415
-    from rsgnet.evaluation.report import report_html  # noqa: PLC0415
-    from rsgnet.evaluation.results import read_keypoint_results  # noqa: PLC0415
-    from rsgnet.files import write_text  # noqa: PLC0415
-    from rsgnet.inference.annotated import boxes_for  # noqa: PLC0415
-    from rsgnet.inference.detector import open_detector  # noqa: PLC0415
-    from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415
-    from rsgnet.inference.run_record import record_run, run_beside  # noqa: PLC0415
-    from rsgnet.skeletons import read_skeleton  # noqa: PLC0415
+    from rsgnet.annotations.readers import read_annotations
+    from rsgnet.evaluation.assessment import assess
+    from rsgnet.evaluation.protocol import is_crowdpose
+    from rsgnet.evaluation.report import report_html
+    from rsgnet.evaluation.results import read_keypoint_results
+    from rsgnet.files import write_text
+    from rsgnet.inference.annotated import boxes_for
+    from rsgnet.inference.detectors.detector import open_detector
+    from rsgnet.inference.estimator import PoseEstimator
+    from rsgnet.inference.predictions import record_run, run_beside
+    from rsgnet.skeletons import read_skeleton
 
     if (results is None) == (images is None):
         raise RSGNetError("evaluate needs either --images DIR, to predict, or --results R.json")
@@ -125,11 +135,11 @@ def evaluate(
 
 def _detect(detector: Detector, truth: Annotations, images: Path, out: Path) -> dict[str, float]:
     """Finds boxes, writes boxes.json; gives the boxes' figures."""
-    import json  # noqa: PLC0415
+    import json
 
-    from rsgnet.evaluation.average_precision import box_average_precision  # noqa: PLC0415
-    from rsgnet.files import write_text  # noqa: PLC0415
-    from rsgnet.inference.annotated import detect_annotated  # noqa: PLC0415
+    from rsgnet.evaluation.average_precision import box_average_precision
+    from rsgnet.files import write_text
+    from rsgnet.inference.annotated import detect_annotated
 
     found = detect_annotated(detector, truth, images)
     write_text(out / "boxes.json", json.dumps(found))
@@ -140,9 +150,11 @@ def _predict(
     estimator: PoseEstimator, truth: Annotations, images: Path, out: Path, record: RunRecord
 ) -> tuple[Path, bool]:
     """Finds poses; gives the file they are written to, and whether images failed."""
-    from rsgnet.inference.annotated import annotated_files, predict_annotated  # noqa: PLC0415
-    from rsgnet.inference.predictions import write_predictions  # noqa: PLC0415
-    from rsgnet.inference.run_record import RESULTS_FILE  # noqa: PLC0415
+    from rsgnet.inference.annotated import annotated_files, predict_annotated
+    from rsgnet.inference.predictions import (
+        RESULTS_FILE,
+        write_predictions,
+    )
 
     files = annotated_files(truth, images)
     with progress(len(files), out) as report:

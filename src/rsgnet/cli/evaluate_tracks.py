@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rsgnet.terminal import print_metrics
+from rsgnet.cli.options import print_metrics
 
 
 def evaluate_tracks(
@@ -25,8 +25,11 @@ def evaluate_tracks(
 
       rsgnet evaluate-tracks --annotations walks/crowds.json --results out/poses.jsonl
     """
-    from rsgnet.evaluation.track_files import read_clips  # noqa: PLC0415
-    from rsgnet.evaluation.tracking import TrackingCounts, count_tracks  # noqa: PLC0415
+    from rsgnet.evaluation.tracking import (
+        TrackingCounts,
+        count_tracks,
+        read_clips,
+    )
 
     clips = read_clips(annotations, results)
     counts = sum((count_tracks(frames) for frames in clips.values()), TrackingCounts())

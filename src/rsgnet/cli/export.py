@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rsgnet.cli.options import needing_the_train_extra
+from rsgnet.cli.options import requires_train_extra
 from rsgnet.errors import RSGNetError
 
 
@@ -48,16 +48,16 @@ def export(
 
       rsgnet export runs/nano/model --to openvino --calibrate people.json:images
     """
-    with needing_the_train_extra():
-        from rsgnet.config import GraphForm  # noqa: PLC0415
-        from rsgnet.export.directory import export_onnx, export_openvino, publish  # noqa: PLC0415
+    with requires_train_extra():
+        from rsgnet.config import ExportOptions
+        from rsgnet.export.directory import export_onnx, export_openvino, publish
     if to not in ("onnx", "openvino"):
         raise RSGNetError(f"--to {to}: expected onnx or openvino")
     if calibrate and to != "openvino":
         raise RSGNetError("--calibrate: 8 bits are for OpenVINO: add --to openvino")
     if out is not None:
         publish(model, out)
-    directory, form = out or model, GraphForm(with_flip, with_decoding)
+    directory, form = out or model, ExportOptions(with_flip, with_decoding)
     if to == "onnx":
         export_onnx(directory, form)
         engine = ""

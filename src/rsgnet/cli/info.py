@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsgnet.cli.options import needing_the_train_extra
+from rsgnet.cli.options import requires_train_extra
 from rsgnet.errors import RSGNetError
 
 if TYPE_CHECKING:
-    from rsgnet.detector_config import NetworkConfig
+    from rsgnet.config import NetworkConfig
     from rsgnet.reproduce.tables import Row
 
 _HEADINGS = ("", "parameters, M", "paper", "multiply-adds, G", "of which in layers", "as the paper counts", "paper")
@@ -36,12 +36,12 @@ def info(
 
       rsgnet info runs/mine/model
     """
-    with needing_the_train_extra():
-        from rsgnet.checkpoint import read_config  # noqa: PLC0415
-        from rsgnet.presets import preset_named  # noqa: PLC0415
-        from rsgnet.reproduce.tables import TABLE2  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    with requires_train_extra():
+        from rsgnet.checkpoint import read_config
+        from rsgnet.presets import preset_named
+        from rsgnet.reproduce.tables import TABLE2
+    from rich.console import Console
+    from rich.table import Table
 
     (block,) = TABLE2.blocks
     table = Table(*_HEADINGS)
@@ -63,12 +63,11 @@ def info(
 
 
 def _row(name: str, config: NetworkConfig, paper: Row | None) -> Iterator[str]:
-    import torch  # noqa: PLC0415
+    import torch
 
-    from rsgnet.checkpoint import build  # noqa: PLC0415
-    from rsgnet.config import PoseConfig  # noqa: PLC0415
-    from rsgnet.detector_config import FasterRCNNConfig  # noqa: PLC0415
-    from rsgnet.model.cost import cost_of  # noqa: PLC0415
+    from rsgnet.checkpoint import build
+    from rsgnet.config import FasterRCNNConfig, PoseConfig
+    from rsgnet.model.cost import cost_of
 
     if isinstance(config, FasterRCNNConfig):
         raise RSGNetError(f"{name}: what Faster R-CNN computes depends on the image")

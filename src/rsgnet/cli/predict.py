@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsgnet.cli.options import Backend, BatchSize, Device, Flip, MaxPixels, Precision, Weights
+from rsgnet.cli.options import (
+    BAD_IMAGES,
+    Backend,
+    BatchSize,
+    Device,
+    Flip,
+    MaxPixels,
+    Precision,
+    Weights,
+    fail,
+    progress,
+)
 from rsgnet.errors import RSGNetError
-from rsgnet.terminal import BAD_IMAGES, fail, progress
 
 if TYPE_CHECKING:
     from rsgnet.inference.estimator import PoseEstimator
@@ -101,7 +111,7 @@ def predict(
     With --engine ray sources are also tar archives, Parquet and URIs, clips and overlays are not done, and what was
     begun in --out goes on where it stood (docs/scaling.md).
     """
-    from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415
+    from rsgnet.inference.estimator import PoseEstimator
 
     open_estimator = partial(
         PoseEstimator,
@@ -116,7 +126,7 @@ def predict(
         precision=precision,
     )
     if engine == "ray":
-        from rsgnet.cli.predict_ray import RayChoices, predict_on_ray  # noqa: PLC0415
+        from rsgnet.cli.predict_ray import RayChoices, predict_on_ray
 
         if rivals or smooth or track_threshold is not None:
             raise RSGNetError(
@@ -151,11 +161,14 @@ def _predict_here(
     drawn: _Drawn,
 ) -> None:
     """Poses in this process: overlays, and files of results."""
-    from rsgnet.inference.clips import ClipOptions, write_clips  # noqa: PLC0415
-    from rsgnet.inference.predictions import overlay_names, write_predictions  # noqa: PLC0415
-    from rsgnet.inference.run_record import record_run  # noqa: PLC0415
-    from rsgnet.inference.sources import find_images  # noqa: PLC0415
-    from rsgnet.inference.tracking import TrackingConfig, tracking_for  # noqa: PLC0415
+    from rsgnet.inference.predictions import (
+        overlay_names,
+        record_run,
+        write_predictions,
+    )
+    from rsgnet.inference.sources import find_images
+    from rsgnet.inference.video.clips import ClipOptions, write_clips
+    from rsgnet.inference.video.tracking import TrackingConfig, tracking_for
 
     files = find_images(sources, skip=out, clips=True)
     overlays = overlay_names(files, out) if drawn.overlay else None

@@ -8,10 +8,10 @@ from functools import partial
 
 import typer
 
-from rsgnet.errors import needing
+from rsgnet.cli.options import BAD_IMAGES, progress
+from rsgnet.errors import requires_extra
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.run_record import record_run
-from rsgnet.terminal import BAD_IMAGES, progress
+from rsgnet.inference.predictions import record_run
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,13 @@ def predict_on_ray(
         detector: What its detector was asked for by.
         choices: How it is done.
     """
-    with needing("--engine ray", "ray"):
-        from rsgnet.scaleout.ray_pool import RayOptions, do_on_ray  # noqa: PLC0415
-        from rsgnet.scaleout.run import finish_run, plan_run  # noqa: PLC0415
-        from rsgnet.scaleout.work import Job  # noqa: PLC0415
+    with requires_extra("--engine ray", "ray"):
+        from rsgnet.scaleout.ray_pool import RayOptions, do_on_ray
+        from rsgnet.scaleout.run import (
+            Job,
+            finish_run,
+            plan_run,
+        )
     gpu = choices.device == "cuda"
     estimator = open_estimator(device="cpu")  # here only to say what it is, and to fail early
     run = record_run(estimator, weights, detector)

@@ -32,8 +32,8 @@ def push(
 
       rsgnet predict photo.jpg --out out --weights hub:me/my-poses
     """
-    from rsgnet.inference import hub  # noqa: PLC0415
-    from rsgnet.inference.model_card import model_card  # noqa: PLC0415
+    from rsgnet.inference import weights as hub
+    from rsgnet.inference.model_card import model_card
 
     if dry_run:
         names = (path.name for path in hub.hub_files(directory))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rsgnet.cli.options import needing_the_train_extra
+from rsgnet.cli.options import requires_train_extra
 from rsgnet.errors import RSGNetError
 
 
@@ -49,30 +49,29 @@ def reproduce(
 
       rsgnet reproduce table3 --data /data --boxes coco-test-dev-boxes.json
     """
-    with needing_the_train_extra():
-        from rsgnet.reproduce import made_up, measure, show  # noqa: PLC0415
-        from rsgnet.reproduce.tables import table_named  # noqa: PLC0415
-    from rsgnet.files import write_text  # noqa: PLC0415
+    with requires_train_extra():
+        from rsgnet.reproduce import measure, synthetic_data, tables
+    from rsgnet.files import write_text
 
-    wanted = table_named(table)
+    wanted = tables.table_named(table)
     given = {block.data: boxes for block in wanted.blocks}
     if smoke:
         data, runs, workers = out / "smoke-data", out / "smoke-runs", 0
-        given |= made_up.write_data_sets(data)
+        given |= synthetic_data.write_data_sets(data)
     if data is None:
         raise RSGNetError("reproduce needs --data DIR, the folder of CrowdPose and COCO, or --smoke")
     place = measure.Workplace(
         data, runs, out, given,
         train_missing=train or smoke,
-        settings=lambda preset: (made_up.tiny_settings(preset) if smoke else []) + (settings or []),
+        settings=lambda preset: (synthetic_data.tiny_settings(preset) if smoke else []) + (settings or []),
         workers=workers,
         tell=lambda line: typer.echo(line, err=True),
     )  # fmt: skip
     figures = [measure.measure(block, place) for block in wanted.blocks]
     found_by = [given[block.data] for block in wanted.blocks]
-    text = show.markdown(wanted, figures, found_by)
+    text = tables.markdown(wanted, figures, found_by)
     write_text(out / f"{table}.md", text)
-    write_text(out / f"{table}.json", json.dumps(show.as_json(wanted, figures, found_by), indent=2))
+    write_text(out / f"{table}.json", json.dumps(tables.as_json(wanted, figures, found_by), indent=2))
     typer.echo(text)
     untrained = sorted({row.preset for block in wanted.blocks for row in measure.untrained(block, place) if row.preset})
     if untrained:

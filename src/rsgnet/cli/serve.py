@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rsgnet.cli.options import Backend, BatchSize, Device, Flip, Weights
-from rsgnet.errors import RSGNetError, needing
+from rsgnet.errors import RSGNetError, requires_extra
 
 if TYPE_CHECKING:
     from rsgnet.inference.estimator import PoseEstimator
@@ -56,14 +56,14 @@ def serve(
 
     Stops on Ctrl-C or SIGTERM, finishing what it took. docs/service.md says more.
     """
-    with needing("this", "serve"):
-        from rsgnet.server.run import run  # noqa: PLC0415
-    from rsgnet.inference.detector import open_detector  # noqa: PLC0415
-    from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415
-    from rsgnet.server.app import Service  # noqa: PLC0415
-    from rsgnet.server.limits import BoundedDetector, Limits  # noqa: PLC0415
-    from rsgnet.server.metrics import Metrics  # noqa: PLC0415
-    from rsgnet.server.worker import Worker  # noqa: PLC0415
+    with requires_extra("this", "serve"):
+        from rsgnet.server.app import run
+    from rsgnet.inference.detectors.detector import open_detector
+    from rsgnet.inference.estimator import PoseEstimator
+    from rsgnet.server.app import Service
+    from rsgnet.server.limits import BoundedDetector, Limits
+    from rsgnet.server.metrics import Metrics
+    from rsgnet.server.worker import Worker
 
     limits = Limits(
         request_bytes=round(max_megabytes * 1e6),

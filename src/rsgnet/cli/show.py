@@ -39,10 +39,10 @@ def show(
 
       rsgnet show photo.jpg --box 120,40,80,210 --out look --weights runs/mine/model
     """
-    from rsgnet.files import replacing  # noqa: PLC0415
-    from rsgnet.inference.estimator import PoseEstimator  # noqa: PLC0415
-    from rsgnet.inference.look import look_at, telling_backend  # noqa: PLC0415
-    from rsgnet.inference.look_drawn import draw_look  # noqa: PLC0415
+    from rsgnet.files import replacing
+    from rsgnet.inference.estimator import PoseEstimator
+    from rsgnet.inference.inspect_drawing import draw_inspection
+    from rsgnet.inference.inspect_person import inspect_person, telling_backend
 
     if person is not None and box is not None:
         raise RSGNetError("--person and --box exclude each other")
@@ -55,13 +55,13 @@ def show(
         flip_test=flip,
         max_pixels=max_pixels,
     )
-    look = look_at(estimator, image, person or 0, box_xywh)
-    drawn = draw_look(look)
+    look = inspect_person(estimator, image, person or 0, box_xywh)
+    drawn = draw_inspection(look)
     for name, drawing in drawn.items():
         with replacing(out / f"{name}.png") as beside:
             drawing.save(beside)
         typer.echo(out / f"{name}.png")
-    if look.config.model.relation != "none" and look.maps.relation is None:
+    if look.config.model.candidates is not None and look.maps.relation is None:
         typer.echo("no relations, no limbs: --backend torch shows them (pip install 'rsgnet[train]')", err=True)
 
 

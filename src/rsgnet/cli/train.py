@@ -19,7 +19,7 @@ from rsgnet.cli.options import (
     ValidateEvery,
     Validation,
     Workers,
-    needing_the_train_extra,
+    requires_train_extra,
 )
 
 
@@ -70,13 +70,13 @@ def train(
     What was killed goes on with --resume, and comes to the same weights. What torchrun --max-restarts starts again goes
     on by itself; PyTorch 2.14 wants TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for that, else its processes wait for ever.
     """
-    from rsgnet.detector_config import FasterRCNNConfig  # noqa: PLC0415
-    from rsgnet.inference.teacher import open_teacher  # noqa: PLC0415
-    from rsgnet.presets import preset_named  # noqa: PLC0415
+    from rsgnet.config import FasterRCNNConfig
+    from rsgnet.inference.teacher import open_teacher
+    from rsgnet.presets import preset_named
 
-    with needing_the_train_extra():
-        from rsgnet.data.teacher import Teacher  # noqa: PLC0415
-        from rsgnet.training import run  # noqa: PLC0415
+    with requires_train_extra():
+        from rsgnet.data.teacher import Teacher
+        from rsgnet.training import run
     if teacher:
         open_teacher(teacher)  # so that what is wrong with it is said at once
     model = run.train(

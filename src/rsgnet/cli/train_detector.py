@@ -54,8 +54,8 @@ def train_detector(
 
     Measure its boxes, and poses in them: rsgnet evaluate --detector runs/r101/model
     """
-    from rsgnet.config import PoseConfig  # noqa: PLC0415
-    from rsgnet.presets import preset_named  # noqa: PLC0415
+    from rsgnet.config import PoseConfig
+    from rsgnet.presets import preset_named
 
     if isinstance(preset_named(preset), PoseConfig):
         raise RSGNetError(f"{preset} is a pose network, no detector: rsgnet train {preset}")

@@ -1,1 +1,1 @@
-"""Data sets: reading annotations, cutting training crops, labelling them, and making crowds."""
+"""What a training step reads: crops and images with their labels, augmented. Needs PyTorch."""

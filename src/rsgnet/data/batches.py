@@ -72,8 +72,8 @@ class SeededDraws(Sampler[Draw]):
         indices = np.searchsorted(np.cumsum(self._shares), steps, side="right").clip(max=len(self._shares) - 1)
         random.shuffle(indices)
         seeds = random.integers(0, 2**31, self._count)
-        mine = slice(self._rank, len(self) * self._world, self._world)
-        for index, seed in zip(indices[mine], seeds[mine], strict=True):
+        owned = slice(self._rank, len(self) * self._world, self._world)
+        for index, seed in zip(indices[owned], seeds[owned], strict=True):
             yield Draw(int(index), int(seed))
 
 

@@ -14,12 +14,11 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from rsgnet.annotations.readers import AnnotatedImage, Annotations, Person, read_annotations
 from rsgnet.config import PoseConfig
-from rsgnet.data.annotations import AnnotatedImage, Annotations, Person, read_annotations
-from rsgnet.data.augment import jitter_colour, training_affine
+from rsgnet.data.augment import jitter_colour, quick_warp, training_affine
 from rsgnet.data.batches import Draw, ImageCache, TensorRecord
 from rsgnet.data.paste import CropCrowds
-from rsgnet.data.quick_warp import quick_warp
 from rsgnet.data.teacher import Teacher, TeacherHeatmaps, compute_teacher_heatmaps
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region

@@ -11,13 +11,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rsgnet.data.annotations import AnnotatedImage, read_annotations
+from rsgnet.annotations.readers import AnnotatedImage, read_annotations
+from rsgnet.config import AnyDetectorConfig, DetectorConfig
+from rsgnet.crowds.real_people.cutouts import PeopleLibrary
 from rsgnet.data.augment import jitter_colour
 from rsgnet.data.batches import Draw, ImageCache, TensorRecord
-from rsgnet.data.boxed import KEPT_SHARE, BoxedImage, as_boxes, four_in_one, with_people
-from rsgnet.data.cutouts import PeopleLibrary
 from rsgnet.data.dataset import DataSource
-from rsgnet.detector_config import AnyDetectorConfig, DetectorConfig
+from rsgnet.data.mosaic import KEPT_SHARE, BoxedImage, as_boxes, four_in_one, with_people
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, flip_affine, xywh_to_xyxy
 from rsgnet.images import warp

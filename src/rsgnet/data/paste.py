@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rsgnet.config import TrainingConfig
-from rsgnet.data.annotations import AnnotatedImage, Person
-from rsgnet.data.blending import Light, Opacity, as_opacity, goes_with, laid_over, measure_light, relit
-from rsgnet.data.cutouts import CutOut, PeopleLibrary, shoulder_place, stature
-from rsgnet.data.masks import read_segmentations, segmentation_mask
+from rsgnet.annotations.masks import read_segmentations, segmentation_mask
+from rsgnet.annotations.readers import AnnotatedImage, Person
+from rsgnet.crowds.real_people.blending import Light, Opacity, as_opacity, composite, goes_with, measure_light, relit
+from rsgnet.crowds.real_people.cutouts import CutOut, PeopleLibrary, shoulder_place, stature
 from rsgnet.geometry import Floats, apply_affine, compose_affine
 from rsgnet.images import RGBImage, warp
 from rsgnet.skeletons import Skeleton
+from rsgnet.training_config import TrainingConfig
 
 _MOST_PASTED = 4
 _MOST_COVERED = 0.5  # the share of the person's keypoints in the crop that others may cover
@@ -208,7 +208,7 @@ def _laid(crop: RGBImage, light: Light, person: CropPerson, placed: list[_Placed
             own_sight = own_sight * (1 - opacity)
         elif person.opacity is not None:
             opacity = opacity * (1 - person.opacity)
-        colours = laid_over(colours, relit(rgba[..., :3].astype(np.float32), cut.light, light), opacity)
+        colours = composite(colours, relit(rgba[..., :3].astype(np.float32), cut.light, light), opacity)
         pasted = [(keypoints, seen * (1 - opacity)) for keypoints, seen in pasted]
         pasted.append((_moved(cut.keypoints, to_crop, skeleton), opacity))
         sight = sight * (1 - opacity)

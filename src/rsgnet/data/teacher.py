@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsgnet.config import CropConfig, PoseConfig
-from rsgnet.data.quick_warp import quick_warp
+from rsgnet.data.augment import quick_warp
 from rsgnet.files import replacing
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region, flip_affine, invert_affine
 from rsgnet.heatmaps import heatmap_affine

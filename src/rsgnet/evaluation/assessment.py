@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.data.annotations import Annotations
+from rsgnet.annotations.readers import Annotations
 from rsgnet.errors import RSGNetError
-from rsgnet.evaluation.average_precision import keypoint_figures
+from rsgnet.evaluation.average_precision import Ranking, best_f1_threshold, keypoint_figures, precision_recall, rank
 from rsgnet.evaluation.calibration import Reliability, keypoint_claims, reliability
-from rsgnet.evaluation.error_types import ErrorCounts, count_errors
-from rsgnet.evaluation.intervals import Difference, Interval, differences, draw_images, drawn_figures, intervals
+from rsgnet.evaluation.error_types import ErrorCounts, count_errors, figures_repaired
+from rsgnet.evaluation.intervals import Difference, Interval, bootstrap_indices, differences, drawn_figures, intervals
+from rsgnet.evaluation.matching import MatchedImage, read_scenes
 from rsgnet.evaluation.official import official_evaluator
 from rsgnet.evaluation.protocol import by_level, is_crowdpose
-from rsgnet.evaluation.ranking import Ranking, precision_recall, rank, surest_cut
-from rsgnet.evaluation.repairs import figures_repaired
 from rsgnet.evaluation.results import Results
-from rsgnet.evaluation.scenes import Scene, read_scenes
 from rsgnet.geometry import Floats
 
 
@@ -156,7 +154,7 @@ def assess(
         raise RSGNetError(f"expected at least one resample, got {resamples}")
     crowdpose = is_crowdpose(truth, protocol)
     measured = _measure(truth, results, crowdpose)
-    draws = draw_images(len(truth.images), resamples, seed)
+    draws = bootstrap_indices(len(truth.images), resamples, seed)
     scores, right = keypoint_claims(measured.scenes, truth.skeleton)
     return Assessment(
         settings=Settings(
@@ -188,7 +186,7 @@ def assess(
 class _Measured:
     """One results file, matched and measured."""
 
-    scenes: tuple[Scene, ...]
+    scenes: tuple[MatchedImage, ...]
     ranking: Ranking
     figures: dict[str, float]
     cut: float
@@ -198,7 +196,7 @@ class _Measured:
 def _measure(truth: Annotations, results: Results, crowdpose: bool) -> _Measured:
     scenes = read_scenes(truth, results, crowdpose)
     ranking = rank(scenes)
-    cut = surest_cut(ranking)
+    cut = best_f1_threshold(ranking)
     levels = {"all": list(range(len(scenes))), **by_level(ranking.levels)}
     errors = {level: count_errors([scenes[row] for row in rows], truth.skeleton, cut) for level, rows in levels.items()}
     figures = keypoint_figures(official_evaluator(truth, results, "keypoints", crowdpose), truth)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.error_types import MATCH_OKS, NEAR_SIMILARITY
-from rsgnet.evaluation.scenes import Scene, keypoint_similarity, match, matched_people
+from rsgnet.evaluation.matching import MatchedImage, keypoint_similarity, match, matched_people
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
 
@@ -65,7 +65,7 @@ def reliability(probabilities: ArrayLike, outcomes: ArrayLike, bins: int = 10) -
     )
 
 
-def keypoint_claims(scenes: Sequence[Scene], skeleton: Skeleton) -> tuple[Floats, NDArray[np.bool_]]:
+def keypoint_claims(scenes: Sequence[MatchedImage], skeleton: Skeleton) -> tuple[Floats, NDArray[np.bool_]]:
     """Every labelled keypoint of a matched person: what its score claims, and whether it is right.
 
     Right is a keypoint similarity (a term of OKS) of at least 0.5, at which COCO begins to count. Poses are matched as

@@ -13,7 +13,11 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.evaluation.scenes import NOBODY, Scene, keypoint_similarity, match, matched_people
+from rsgnet.annotations.readers import Annotations
+from rsgnet.evaluation.average_precision import keypoint_figures
+from rsgnet.evaluation.matching import NOBODY, MatchedImage, keypoint_similarity, match, matched_people
+from rsgnet.evaluation.official import official_evaluator
+from rsgnet.evaluation.results import Results
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
 
@@ -71,7 +75,7 @@ class ErrorCounts:
         return {kind: getattr(self, kind) / max(people, 1) for kind in PERSON_KINDS}
 
 
-def count_errors(scenes: Sequence[Scene], skeleton: Skeleton, least_score: float = -np.inf) -> ErrorCounts:
+def count_errors(scenes: Sequence[MatchedImage], skeleton: Skeleton, least_score: float = -np.inf) -> ErrorCounts:
     """Counts mistakes by kind.
 
     Poses are matched by `scenes.match` at OKS 0.1: each, surest first, to the likest person not yet taken. People who
@@ -81,13 +85,13 @@ def count_errors(scenes: Sequence[Scene], skeleton: Skeleton, least_score: float
     Args:
         scenes: The images.
         skeleton: The keypoints of their people.
-        least_score: Poses that score less are left out as not meant; `ranking.surest_cut` gives a cut that is fair to
-            any tool's scores. All of them count by default.
+        least_score: Poses that score less are left out as not meant; `best_f1_threshold` gives one that is fair to any
+            tool's scores. All of them count by default.
     """
     return sum((_in_scene(scene.above(least_score), skeleton) for scene in scenes), ErrorCounts())
 
 
-def keypoint_kinds(pose_xy: Floats, person: int, scene: Scene, skeleton: Skeleton) -> NDArray[np.intp]:
+def keypoint_kinds(pose_xy: Floats, person: int, scene: MatchedImage, skeleton: Skeleton) -> NDArray[np.intp]:
     """(K,) which of KEYPOINT_KINDS each keypoint is, were it labelled.
 
     Args:
@@ -115,7 +119,7 @@ def keypoint_kinds(pose_xy: Floats, person: int, scene: Scene, skeleton: Skeleto
     )
 
 
-def _in_scene(scene: Scene, skeleton: Skeleton) -> ErrorCounts:
+def _in_scene(scene: MatchedImage, skeleton: Skeleton) -> ErrorCounts:
     matches = match(scene, [MATCH_OKS])[0]
     matched = matched_people(scene, matches)
     kinds = np.zeros(len(KEYPOINT_KINDS), int)
@@ -132,3 +136,56 @@ def _in_scene(scene: Scene, skeleton: Skeleton) -> ErrorCounts:
         duplicate_people=duplicates,
         false_people=len(spare) - duplicates,
     )
+
+
+MISTAKES = KEYPOINT_KINDS[1:]
+
+
+def figures_repaired(
+    truth: Annotations, scenes: Sequence[MatchedImage], crowdpose: bool
+) -> dict[str, dict[str, float]]:
+    """By kind of mistake, the figures without it, as `evaluate_keypoints` names them.
+
+    Args:
+        truth: The annotated people.
+        scenes: The same images with the poses found.
+        crowdpose: Whether CrowdPose's rules hold (`protocol.is_crowdpose`).
+    """
+    return {
+        kind: keypoint_figures(official_evaluator(truth, poses, "keypoints", crowdpose), truth)
+        for kind, poses in repaired(scenes, truth.skeleton).items()
+    }
+
+
+def repaired(scenes: Sequence[MatchedImage], skeleton: Skeleton) -> dict[str, Results]:
+    """By kind of mistake, the poses with its labelled keypoints put to their places, scores as they were.
+
+    Poses are matched to people as by `count_errors`, whatever they score: all of them take part in the figures.
+
+    Args:
+        scenes: The images with the poses found.
+        skeleton: The keypoints of their people.
+    """
+    poses = np.concatenate([np.empty((0, len(skeleton), 3)), *(scene.poses for scene in scenes)])
+    judged = [_kinds_and_places(scene, skeleton) for scene in scenes]
+    kinds = np.concatenate([np.empty((0, len(skeleton)), np.intp), *(kinds for kinds, _ in judged)])
+    places = np.concatenate([np.empty((0, len(skeleton), 2)), *(places for _, places in judged)])
+    image_ids = np.array([scene.image_id for scene in scenes for _ in scene.scores], np.int64)
+    scores = np.concatenate([np.empty(0), *(scene.scores for scene in scenes)])
+    results = {}
+    for kind in MISTAKES:
+        values = poses.copy()
+        wrong = kinds == KEYPOINT_KINDS.index(kind)
+        values[wrong, :2] = places[wrong]
+        results[kind] = Results(f"without {kind} keypoints", image_ids, scores, values)
+    return results
+
+
+def _kinds_and_places(scene: MatchedImage, skeleton: Skeleton) -> tuple[NDArray[np.intp], Floats]:
+    """(N, K) the kind of each keypoint, -1 where it has no labelled place, and (N, K, 2) that place."""
+    kinds, places = np.full(scene.poses.shape[:2], -1), scene.poses[..., :2].copy()
+    for pose, person in matched_people(scene, match(scene, [MATCH_OKS])[0]):
+        labelled = scene.people[person, :, 2] > 0
+        kinds[pose, labelled] = keypoint_kinds(scene.poses[pose, :, :2], person, scene, skeleton)[labelled]
+        places[pose] = scene.people[person, :, :2]
+    return kinds, places

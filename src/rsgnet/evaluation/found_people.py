@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from rsgnet.data.annotations import SKELETON_FILE, AnnotatedImage, Annotations, Person, load_json, read_as_given
-from rsgnet.data.findings import inner_path, refuse
-from rsgnet.data.keypoint_names import skeleton_of
-from rsgnet.data.people import SIZE_UNKNOWN, area_of
+from rsgnet.annotations.findings import inner_path, refuse
+from rsgnet.annotations.keypoint_names import skeleton_of
+from rsgnet.annotations.people import SIZE_UNKNOWN, area_of
+from rsgnet.annotations.readers import SKELETON_FILE, AnnotatedImage, Annotations, Person, load_json, read_as_given
 from rsgnet.errors import AnnotationError
-from rsgnet.evaluation.frames import FRAMES_SUFFIX, read_frames
 from rsgnet.evaluation.results import read_keypoint_results
+from rsgnet.evaluation.tracking import FRAMES_SUFFIX, read_frames
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton, read_skeleton
 

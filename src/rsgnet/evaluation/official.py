@@ -11,11 +11,11 @@ from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 from faster_coco_eval.faster_eval_api_cpp import COCOevalAccumulate
 
-from rsgnet.data.annotations import AnnotatedImage, Annotations, Person
-from rsgnet.data.coco import PERSON_CATEGORY
+from rsgnet.annotations.coco import PERSON_CATEGORY
+from rsgnet.annotations.readers import AnnotatedImage, Annotations, Person
+from rsgnet.evaluation.matching import similarities
 from rsgnet.evaluation.protocol import asked_for, oks_area
 from rsgnet.evaluation.results import Results
-from rsgnet.evaluation.similarity import similarities
 
 EVERY_SIZE = slice(1)  # everyone, whatever their size
 _ALL_SIZES = slice(None)

@@ -7,13 +7,16 @@ from typing import Literal
 
 import numpy as np
 
-from rsgnet.data.annotations import AnnotatedImage, Annotations, Person
+from rsgnet.annotations.readers import AnnotatedImage, Annotations, Person
 from rsgnet.errors import RSGNetError
 from rsgnet.skeletons import CROWDPOSE14
 
 Protocol = Literal["auto", "coco", "crowdpose"]
 
+
 EASY_BELOW, MEDIUM_BELOW = 0.2, 0.8  # CrowdPose's levels of the crowd index
+
+
 _CROWDPOSE_BODY = 12  # CrowdPose: the keypoints before head and neck
 
 

@@ -9,9 +9,9 @@ from html import escape
 import numpy as np
 
 from rsgnet.evaluation.assessment import Assessment, Comparison
+from rsgnet.evaluation.average_precision import RECALLS
 from rsgnet.evaluation.error_types import KEYPOINT_KINDS, ErrorCounts
 from rsgnet.evaluation.plots import PLOT_STYLE, Line, Whisker, line_plot, stacked_bars, whiskers
-from rsgnet.evaluation.ranking import RECALLS
 
 _STYLE = """
 :root { color-scheme: light dark; }

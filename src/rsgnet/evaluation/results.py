@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.data.annotations import Annotations, load_json
-from rsgnet.data.coco import PERSON_CATEGORY
+from rsgnet.annotations.coco import PERSON_CATEGORY
+from rsgnet.annotations.readers import Annotations, load_json
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import SKELETONS, Skeleton

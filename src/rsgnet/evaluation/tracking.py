@@ -1,15 +1,108 @@
-"""How well people are followed: IDF1, identity switches and MOTA, of boxes matched at an IoU of 0.5."""
+"""The lines of a poses.jsonl, one a frame of a clip."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.errors import RSGNetError, needing
-from rsgnet.geometry import Floats, box_iou
+from rsgnet.annotations.readers import load_json
+from rsgnet.errors import AnnotationError, RSGNetError, requires_extra
+from rsgnet.files import regular_size
+from rsgnet.geometry import Floats, box_iou, xywh_to_xyxy
+
+FRAMES_SUFFIX = ".jsonl"
+BROKEN = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)  # what odd content raises
+_LONGEST_LINE = 1 << 26  # bytes: of a frame with 100,000 people
+Told = TypeVar("Told")
+
+
+def read_frames(path: Path, read: Callable[[Any], Told]) -> list[Told]:
+    """What a function makes of each line's content.
+
+    Raises:
+        AnnotationError: The file cannot be read; or a line is no JSON, too long, or not what the function asks for: it
+            raises one of BROKEN.
+    """
+    told: list[Told] = []
+    try:
+        regular_size(path)
+        with path.open("rb") as lines:
+            while line := lines.readline(_LONGEST_LINE):
+                if len(line) == _LONGEST_LINE:
+                    raise ValueError(f"over {_LONGEST_LINE} bytes")
+                told.append(read(json.loads(line)))
+    except OSError as error:
+        raise AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
+    except BROKEN as error:
+        raise AnnotationError(f"{path}: line {len(told) + 1} is none of a poses.jsonl ({error!r})") from error
+    return told
+
+
+_People = Mapping[int, Sequence[float]]  # the box_xywh of each person or track
+
+
+def read_clips(truth: Path, results: Path) -> dict[str, list[TrackedFrame]]:
+    """The frames of each clip that the truth knows, in their order, by the clip's file name.
+
+    Args:
+        truth: COCO annotations with `videos`, a `video_id` and `frame_id` of each image, and `track_id`s.
+        results: A poses.jsonl; frames that it has no line of have nobody found. People without a track are left out.
+
+    Raises:
+        AnnotationError: A file is missing or broken, or has no tracks; or the results are of none of the clips.
+    """
+    known = _read_truth(truth)
+    found = _read_results(results)
+    if not {clip for clip, _ in known} & {clip for clip, _ in found}:
+        clips = ", ".join(sorted({clip for clip, _ in known}))
+        raise AnnotationError(f"{results}: has no line of {clips}, which {truth} knows")
+    clips_of: dict[str, list[TrackedFrame]] = {}
+    for clip, frame in sorted(known):
+        people, tracks = known[clip, frame], found.get((clip, frame), {})
+        try:
+            matched = TrackedFrame(
+                np.array([*people], np.intp), _boxes(people), np.array([*tracks], np.intp), _boxes(tracks)
+            )
+        except (ValueError, OverflowError) as error:
+            raise AnnotationError(f"{results}: frame {frame} of {clip}: {error}") from error
+        clips_of.setdefault(clip, []).append(matched)
+    return clips_of
+
+
+def _boxes(people: _People) -> Floats:
+    return xywh_to_xyxy(np.array([*people.values()], np.float64).reshape(-1, 4))
+
+
+def _read_truth(path: Path) -> dict[tuple[str, int], _People]:
+    content = load_json(path)
+    try:
+        clips = {video["id"]: str(video["file_name"]) for video in content["videos"]}
+        places = {image["id"]: (clips[image["video_id"]], int(image["frame_id"])) for image in content["images"]}
+        people: dict[tuple[str, int], dict[int, Sequence[float]]] = {place: {} for place in places.values()}
+        for each in content["annotations"]:
+            people[places[each["image_id"]]][int(each["track_id"])] = each["bbox"]
+    except BROKEN as error:
+        raise AnnotationError(
+            f"{path}: no clips with tracks ({error!r}); expected videos, video_id, frame_id and track_id, as of "
+            "rsgnet crowds --frames"
+        ) from error
+    return dict(people)
+
+
+def _read_results(path: Path) -> dict[tuple[str, int], _People]:
+    return dict(read_frames(path, _tracks_of))
+
+
+def _tracks_of(content: Any) -> tuple[tuple[str, int], _People]:
+    tracks = {int(each["track_id"]): each["bbox"] for each in content["people"] if each["track_id"] >= 0}
+    return (str(content["file_name"]), int(content["frame"])), tracks
+
 
 MATCH_IOU = 0.5
 _NO_TRACK = -1
@@ -122,7 +215,7 @@ def _identified(together: dict[tuple[int, int], int]) -> int:
 
 def _assign(gains: Floats) -> list[tuple[int, int]]:
     """The pairs of rows and columns that gain most in sum, none without a gain."""
-    with needing("measuring tracks", "video"):
+    with requires_extra("measuring tracks", "video"):
         from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
     pairs = zip(*(side.tolist() for side in linear_sum_assignment(gains, maximize=True)), strict=True)
     return [(row, column) for row, column in pairs if gains[row, column] > 0]

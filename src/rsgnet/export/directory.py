@@ -12,28 +12,33 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rsgnet.checkpoint import load_model, save_model
-from rsgnet.config import GraphForm, PoseConfig
-from rsgnet.detector_config import DetectorConfig, FasterRCNNConfig
-from rsgnet.errors import RSGNetError
-from rsgnet.export.graphs import DetectorGraph, PoseGraph
-from rsgnet.export.onnx_file import embed_in_onnx, write_onnx
-from rsgnet.export.openvino_file import embed_in_openvino, read_network, set_metadata, write_network
-from rsgnet.export.quantise import calibration_crops, quantised
-from rsgnet.files import replacing, write_text
-from rsgnet.model import DenseRSGNet, PersonDetector, RSGNet
-from rsgnet.model_files import (
-    GRAPH_FORM_PROPERTY,
+from rsgnet.config import DetectorConfig, ExportOptions, FasterRCNNConfig, PoseConfig
+from rsgnet.config_files import (
+    EXPORT_OPTIONS_PROPERTY,
     INT8_FILE,
     ONNX_CONFIG_PROPERTY,
     ONNX_FILE,
     ONNX_OWNERSHIP_PROPERTY,
     OPENVINO_FILE,
     OWNERSHIP_FILE,
+    to_json,
 )
-from rsgnet.settings import to_json
+from rsgnet.errors import RSGNetError
+from rsgnet.export.graphs import DetectorGraph, PoseGraph
+from rsgnet.export.network_files import (
+    embed_in_onnx,
+    embed_in_openvino,
+    read_network,
+    set_metadata,
+    write_network,
+    write_onnx,
+)
+from rsgnet.export.quantise import calibration_crops, quantised
+from rsgnet.files import replacing, write_text
+from rsgnet.model import DenseRSGNet, PersonDetector, RSGNet
 
 
-def export_onnx(directory: Path, form: GraphForm | None = None) -> Path:
+def export_onnx(directory: Path, form: ExportOptions | None = None) -> Path:
     """Writes `model.onnx` beside the weights of a model directory.
 
     Args:
@@ -54,7 +59,7 @@ def export_onnx(directory: Path, form: GraphForm | None = None) -> Path:
     return path
 
 
-def export_openvino(directory: Path, form: GraphForm | None = None, calibration: Sequence[str] = ()) -> Path:
+def export_openvino(directory: Path, form: ExportOptions | None = None, calibration: Sequence[str] = ()) -> Path:
     """Writes `model.xml` and `model.bin`, OpenVINO's form, beside the weights of a model directory.
 
     Args:
@@ -78,7 +83,7 @@ def export_openvino(directory: Path, form: GraphForm | None = None, calibration:
         write_network(network, directory / OPENVINO_FILE)
         if isinstance(graph, PoseGraph) and crops is not None:
             small = quantised(network, crops)
-            set_metadata(small, GRAPH_FORM_PROPERTY, to_json(replace(graph.form, int8=True)))
+            set_metadata(small, EXPORT_OPTIONS_PROPERTY, to_json(replace(graph.form, int8=True)))
             write_network(small, directory / INT8_FILE)
     return directory / OPENVINO_FILE
 
@@ -91,18 +96,18 @@ def _calibration_crops(
     return calibration_crops(calibration, graph.config)
 
 
-def _graph(directory: Path, form: GraphForm | None) -> tuple[PoseGraph | DetectorGraph, dict[str, str]]:
+def _graph(directory: Path, form: ExportOptions | None) -> tuple[PoseGraph | DetectorGraph, dict[str, str]]:
     """What is exported of a model directory, and what goes into the file beside it."""
     model, config = _load(directory)
     metadata = {ONNX_CONFIG_PROPERTY: to_json(config)}
     if not isinstance(config, PoseConfig):
-        if form not in (None, GraphForm()):
+        if form not in (None, ExportOptions()):
             raise RSGNetError(f"{directory}: --with-flip and --with-decoding are for pose networks; this is a detector")
         assert isinstance(model, PersonDetector)
         return DetectorGraph(model, config), metadata
     assert isinstance(model, RSGNet | DenseRSGNet)
     graph, fit = PoseGraph(model, config, form), directory / OWNERSHIP_FILE
-    metadata[GRAPH_FORM_PROPERTY] = to_json(graph.form)
+    metadata[EXPORT_OPTIONS_PROPERTY] = to_json(graph.form)
     if fit.is_file():
         metadata[ONNX_OWNERSHIP_PROPERTY] = fit.read_text(encoding="utf-8")
     return graph, metadata

@@ -1,22 +1,74 @@
-"""What is exported of a network, as a module from pixels to results.
-
-The graph takes 8-bit RGB and normalises it itself, so that every back end is fed alike.
-"""
+"""What `rsgnet.heatmaps` and the flip test do in numpy, as parts of a graph: no shape depends on a value."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from rsgnet.config import GraphForm, PoseConfig
-from rsgnet.detector_config import DetectorConfig
-from rsgnet.export.decoding import average_flip, decode, flip_candidates
+from rsgnet.config import DetectorConfig, ExportOptions, PoseConfig, Refinement
 from rsgnet.geometry import invert_affine
-from rsgnet.heatmaps import heatmap_affine, second_heights
+from rsgnet.heatmaps import expected_oks, heatmap_affine, peak_offset, refinable, second_heights
 from rsgnet.model import DenseRSGNet, ModelOutput, PersonDetector, RSGNet
-from rsgnet.model.candidate_table import candidate_table
-from rsgnet.model.pixels import normalise
+from rsgnet.model.layers import normalise
+from rsgnet.model.relation_parser import candidate_table
 from rsgnet.skeletons import skeleton_named
+
+_Heatmaps = Float[Tensor, "batch keypoints height width"]
+_Tables = Float[Tensor, "batch keypoints peaks 4"]
+
+
+def decode(
+    heatmaps: _Heatmaps, refinement: Refinement, sigmas: Sequence[float] = ()
+) -> tuple[Float[Tensor, "batch keypoints 2"], Float[Tensor, "batch keypoints"]]:
+    """`rsgnet.heatmaps.decode`, in the precision of the heatmaps."""
+    if refinement == "expected_oks":
+        highest = heatmaps.amax((2, 3))
+        places, _ = decode(expected_oks(heatmaps, sigmas), "taylor")
+        return torch.where((highest > 0)[..., None], places, 0.0), highest
+    shape_hw = heatmaps.shape[2], heatmaps.shape[3]
+    flat = heatmaps.flatten(2)
+    best, scores = flat.argmax(-1), flat.amax(-1)
+    column, row = best % shape_hw[1], best // shape_hw[1]
+    places = torch.stack([column, row], -1).to(heatmaps.dtype)
+    if refinement != "none":
+        inside = refinable(column, row, shape_hw, refinement)
+        offset = peak_offset(_surroundings(heatmaps, row, column), refinement)
+        places = places + torch.where(inside[..., None], offset, 0.0)
+    return torch.where((scores > 0)[..., None], places, 0.0), scores
+
+
+def _surroundings(heatmaps: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """(B, K, 5, 5) about one place in each heatmap."""
+    padded = F.pad(heatmaps, (2, 2, 2, 2), mode="replicate")
+    offsets = torch.arange(5, device=row.device)
+    down, across = row[..., None] + offsets, column[..., None] + offsets
+    index = down[..., :, None] * padded.shape[3] + across[..., None, :]
+    return padded.flatten(2).gather(2, index.flatten(2)).reshape(index.shape)
+
+
+def average_flip(heatmaps: _Heatmaps, mirrored: _Heatmaps, flip_indices: Tensor, pixel_centre: float) -> _Heatmaps:
+    """The mean of crops' heatmaps and those of their mirror images, moved by a pixel where `pixel_centre` is 0."""
+    back = mirrored[:, flip_indices].flip(-1)
+    if pixel_centre == 0:
+        back = torch.cat([back[..., :1], back[..., :-1]], -1)
+    return (heatmaps + back) * 0.5
+
+
+def flip_candidates(table: _Tables, flip_indices: Tensor, last: int) -> _Tables:
+    """The candidates of mirrored crops as they would be of the crops themselves; padding stays 0.
+
+    Args:
+        table: x, y, height and support of each.
+        flip_indices: (K,) where each keypoint stands after mirroring.
+        last: Where column 0 goes.
+    """
+    back = table[:, flip_indices]
+    x = torch.where(back[..., 2:3] > 0, last - back[..., :1], 0.0)
+    return torch.cat([x, back[..., 1:]], -1)
 
 
 class PoseGraph(nn.Module):
@@ -30,9 +82,9 @@ class PoseGraph(nn.Module):
 
     flip_indices: Tensor
 
-    def __init__(self, model: RSGNet | DenseRSGNet, config: PoseConfig, form: GraphForm | None = None) -> None:
+    def __init__(self, model: RSGNet | DenseRSGNet, config: PoseConfig, form: ExportOptions | None = None) -> None:
         super().__init__()
-        self.model, self.config, self.form = model, config, form or GraphForm()
+        self.model, self.config, self.form = model, config, form or ExportOptions()
         skeleton = skeleton_named(config.model.skeleton)
         self.sigmas = skeleton.sigmas
         self.register_buffer("flip_indices", torch.from_numpy(skeleton.flip_indices))
@@ -42,7 +94,7 @@ class PoseGraph(nn.Module):
 
     def _output_names(self) -> list[str]:
         names = ["keypoints_xy", "scores", "second_scores"] if self.form.decoding else ["target_heatmaps"]
-        if self.config.model.relation == "none":
+        if self.config.model.candidates is None:
             return names
         if self.form.flip_test:
             return [*names, "candidates", "mirrored_candidates"]
@@ -67,9 +119,9 @@ class PoseGraph(nn.Module):
     def _once(self, crops: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Target heatmaps; where the network has them candidate heatmaps, and candidates."""
         output: ModelOutput = self.model(normalise(crops, self.config.crop.mean, self.config.crop.std))
-        table = candidate_table(output, self.config.model.peaks_per_keypoint, self.config.model.candidate_threshold)
-        if table is None or output.candidate_heatmaps is None:
+        if output.candidates is None or output.candidate_heatmaps is None:
             return output.target_heatmaps, [], []
+        table = candidate_table(output.candidates, output.relation)
         return output.target_heatmaps, [output.candidate_heatmaps], [table]
 
     def _averaged(self, crops: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rsgnet.annotations.catalog import labels_and_images
 from rsgnet.config import PoseConfig
-from rsgnet.data.catalog import labels_and_images
 from rsgnet.data.dataset import DataSource, PoseDataset
-from rsgnet.errors import RSGNetError, needing
-from rsgnet.export.openvino_file import Network
+from rsgnet.errors import RSGNetError, requires_extra
+from rsgnet.export.network_files import Network
 
 CROPS = 300
 _QUANTISED = ("Convolution", "GroupConvolution")
@@ -57,7 +57,7 @@ def quantised(network: Network, crops: NDArray[np.uint8]) -> Network:
         RSGNetError: NNCF is not installed.
     """
     os.environ.setdefault("NNCF_CI", "1")  # else it reports its use to its makers
-    with needing("quantisation", "int8"):
+    with requires_extra("quantisation", "int8"):
         import nncf  # noqa: PLC0415
     nncf.set_log_level(logging.ERROR)
     kept = sorted({operation.get_type_name() for operation in network.get_ops()} - set(_QUANTISED))

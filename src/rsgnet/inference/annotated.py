@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from rsgnet.data.annotations import Annotations
+from rsgnet.annotations.readers import Annotations
 from rsgnet.errors import ImageError, RSGNetError
 from rsgnet.geometry import xywh_to_xyxy, xyxy_to_xywh
 from rsgnet.images import read_image
-from rsgnet.inference.boxes import Boxes, Photo
-from rsgnet.inference.detector import Detector
-from rsgnet.inference.detector_file import FileBoxes
+from rsgnet.inference.detectors.box_file import FileBoxes
+from rsgnet.inference.detectors.boxes import Boxes, Detector, LoadedImage
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import Outcome
 from rsgnet.inference.sources import ImageFile
@@ -63,7 +62,7 @@ def detect_annotated(detector: Detector, annotations: Annotations, images: Path)
     results: list[dict[str, Any]] = []
     for file, annotated in zip(annotated_files(annotations, images), annotations.images, strict=True):
         try:
-            photo = Photo(read_image(file.path), file.file_name, file.path)
+            photo = LoadedImage(read_image(file.path), file.file_name, file.path)
         except ImageError:
             continue
         boxes = detector.detect([photo])[0].inside(photo.size_wh)

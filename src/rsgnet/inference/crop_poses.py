@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.config import CropConfig, GraphForm, PoseConfig
+from rsgnet.config import CropConfig, ExportOptions, PoseConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats
 from rsgnet.inference.crops import Crop
-from rsgnet.inference.decode import in_image
-from rsgnet.inference.evidence import Evidence, gather
-from rsgnet.inference.maps import Maps, Readings, read_off
-from rsgnet.inference.runner import AnyRunner, DecodingRunner, EvidenceRunner, Runner
+from rsgnet.inference.decode import DecodedMaps, Maps, decode_maps, in_image
+from rsgnet.inference.ownership import Evidence, gather
+from rsgnet.inference.runtime.network import AnyRunner, DecodingRunner, EvidenceRunner, Runner
 from rsgnet.skeletons import skeleton_named
 
 
@@ -61,7 +60,7 @@ def find_in_crops(
     return CropPoses(places, readings.scores, told, candidates)
 
 
-def _candidates(readings: Readings, affines: Sequence[Floats], crop: CropConfig) -> NDArray[np.float32]:
+def _candidates(readings: DecodedMaps, affines: Sequence[Floats], crop: CropConfig) -> NDArray[np.float32]:
     """(B, K, P, 4) the candidates of the crops, not of their mirror images, in image pixels; zeros stay so."""
     if not readings.tables:
         return np.zeros((*readings.scores.shape, 0, 4), np.float32)
@@ -75,15 +74,15 @@ def _candidates(readings: Readings, affines: Sequence[Floats], crop: CropConfig)
 
 def _readings(
     runner: AnyRunner, config: PoseConfig, pixels: NDArray[np.uint8], flip_test: bool, evidence: bool
-) -> Readings:
+) -> DecodedMaps:
     """What the network reads off its maps by itself; else they are read here, averaged where they are not yet."""
     if isinstance(runner, DecodingRunner):
         return runner.readings(pixels)
     maps, skeleton = _maps(runner, pixels, evidence), skeleton_named(config.model.skeleton)
-    if flip_test and not getattr(runner, "form", GraphForm()).flip_test:
+    if flip_test and not getattr(runner, "form", ExportOptions()).flip_test:
         mirrored = _maps(runner, np.ascontiguousarray(pixels[:, :, ::-1]), evidence)
         maps = maps.averaged_with(mirrored, skeleton.flip_indices, config.crop.pixel_centre)
-    return read_off(maps, config.decode.refinement, skeleton.sigmas, evidence)
+    return decode_maps(maps, config.decode.refinement, skeleton.sigmas, evidence)
 
 
 def _maps(runner: Runner, pixels: NDArray[np.uint8], evidence: bool) -> Maps:

@@ -11,12 +11,11 @@ from typing import Any
 
 from PIL import Image
 
-from rsgnet.data.crowds import simulate_crowd
+from rsgnet.crowds.simulator.crowd import simulate_crowd
 from rsgnet.errors import RSGNetError
 from rsgnet.files import replacing, write_text
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.predictions import Predictions, overlay_names, write_predictions
-from rsgnet.inference.run_record import record_run
+from rsgnet.inference.predictions import Predictions, overlay_names, record_run, write_predictions
 from rsgnet.inference.sources import ImageFile, find_images
 from rsgnet.poses import Poses
 

@@ -15,28 +15,25 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from rsgnet.config_files import CONFIG_FILE
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats
 from rsgnet.images import MAX_PIXELS
-from rsgnet.inference.boxes import Boxes, Photo
-from rsgnet.inference.contests import find_contests, with_contests
 from rsgnet.inference.crop_poses import find_in_crops
 from rsgnet.inference.crops import Crop, cut
 from rsgnet.inference.decode import owned_scores, pose_scores
-from rsgnet.inference.detector import Detector, open_detector
-from rsgnet.inference.evidence import CROP_FEATURES, Evidence
-from rsgnet.inference.hub import fetch, push
+from rsgnet.inference.detectors.boxes import Boxes, Detector, LoadedImage
+from rsgnet.inference.detectors.detector import open_detector
 from rsgnet.inference.nms import oks_nms
-from rsgnet.inference.ownership import Ownership
-from rsgnet.inference.reading import in_chunks, read_ahead
-from rsgnet.inference.runner import AnyRunner, flip_test_of, open_runner
-from rsgnet.inference.weights import find_weights, shipped_names
-from rsgnet.model_files import CONFIG_FILE
+from rsgnet.inference.ownership import CROP_FEATURES, Evidence, Ownership, find_contests, with_contests
+from rsgnet.inference.runtime.network import AnyRunner, flip_test_of, open_runner
+from rsgnet.inference.sources import in_chunks, read_ahead
+from rsgnet.inference.weights import fetch, find_weights, push, shipped_names
 from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17, Skeleton, skeleton_named
 
 Source = TypeVar("Source")
-_Job = tuple[Photo, NDArray[np.float64]]
+_Job = tuple[LoadedImage, NDArray[np.float64]]
 _WORKERS = 4
 
 
@@ -176,7 +173,7 @@ class PoseEstimator:
         """Goes through any number of images in bounded memory.
 
         Args:
-            sources: Images as in a call, `Photo`s, or anything `Readable`: `ImageFile`s and `SentImage`s are.
+            sources: Images as in a call, `LoadedImage`s, or anything `Readable`: `ImageFile`s and `SentImage`s are.
 
         Yields:
             Each source, in order, with its poses, or with the error that kept it from having any.
@@ -184,14 +181,14 @@ class PoseEstimator:
         pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="rsgnet")
         try:
             for chunk in in_chunks(read_ahead(sources, pool, self.max_pixels)):
-                photos = [photo for _, photo in chunk if isinstance(photo, Photo)]
+                photos = [photo for _, photo in chunk if isinstance(photo, LoadedImage)]
                 results = iter(self._estimate(photos, pool))
                 for source, photo in chunk:
-                    yield source, next(results) if isinstance(photo, Photo) else photo
+                    yield source, next(results) if isinstance(photo, LoadedImage) else photo
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _estimate(self, photos: Sequence[Photo], pool: ThreadPoolExecutor) -> list[Poses | RSGNetError]:
+    def _estimate(self, photos: Sequence[LoadedImage], pool: ThreadPoolExecutor) -> list[Poses | RSGNetError]:
         """The poses of images whose crops are batched together."""
         found = self._boxes(photos)
         jobs = [
@@ -209,12 +206,12 @@ class PoseEstimator:
             results.append(own)
         return results
 
-    def _boxes(self, photos: Sequence[Photo]) -> list[Boxes | RSGNetError]:
+    def _boxes(self, photos: Sequence[LoadedImage]) -> list[Boxes | RSGNetError]:
         """Each image's boxes: those known beforehand, or as the detector finds them."""
         found = iter(self._detect([photo for photo in photos if photo.boxes is None]))
         return [next(found) if photo.boxes is None else photo.boxes.inside(photo.size_wh) for photo in photos]
 
-    def _detect(self, photos: Sequence[Photo]) -> list[Boxes | RSGNetError]:
+    def _detect(self, photos: Sequence[LoadedImage]) -> list[Boxes | RSGNetError]:
         if not photos:
             return []
         try:
@@ -244,7 +241,7 @@ class PoseEstimator:
             crops, coming = list(coming), cutting(start + self.batch_size)
             yield crops
 
-    def _poses(self, photo: Photo, boxes: Boxes, people: Sequence[_Person]) -> Poses:
+    def _poses(self, photo: LoadedImage, boxes: Boxes, people: Sequence[_Person]) -> Poses:
         decode, count = self.config.decode, len(self._predicted)
         places = np.array([person.keypoints_xy for person in people], np.float32).reshape(-1, count, 2)
         heights = np.array([person.scores for person in people], np.float32).reshape(-1, count)
@@ -255,7 +252,7 @@ class PoseEstimator:
         claims = self._claims(places[kept], heights[kept], boxes.boxes_xyxy[kept], [people[index] for index in kept])
         totals = totals[kept]
         if claims:
-            totals = owned_scores(boxes.scores[kept], claims["present"], claims["mine"])
+            totals = owned_scores(boxes.scores[kept], claims["present"], claims["owned"])
         poses = Poses(
             skeleton=self.skeleton,
             keypoints_xy=places[kept][:, self._columns],
@@ -286,7 +283,7 @@ class PoseEstimator:
         contests = find_contests(places, heights, boxes, self._predicted)
         own = np.array([person.evidence for person in people]).reshape(*heights.shape, len(CROP_FEATURES))
         told = self._ownership(with_contests(own, contests))
-        told["rival_claim"] = contests.of_rivals(told["mine"])
+        told["rival_owned"] = contests.of_rivals(told["owned"])
         claims: dict[str, Any] = {name: values[:, self._columns].astype(np.float32) for name, values in told.items()}
         return {**claims, "rival": contests.rival[:, self._columns]}
 

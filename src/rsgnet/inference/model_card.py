@@ -7,10 +7,17 @@ from pathlib import Path
 import yaml
 
 from rsgnet.config import PoseConfig
+from rsgnet.config_files import (
+    CONFIG_FILE,
+    ONNX_FILE,
+    OPENVINO_FILE,
+    OWNERSHIP_FILE,
+    WEIGHTS_FILE,
+    from_json,
+    network_config,
+)
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.inference.ownership import CLAIMS, Ownership
-from rsgnet.model_files import CONFIG_FILE, ONNX_FILE, OPENVINO_FILE, OWNERSHIP_FILE, WEIGHTS_FILE
-from rsgnet.settings import from_json, network_config
 from rsgnet.skeletons import skeleton_named
 
 CARD_FILE = "README.md"
@@ -66,7 +73,7 @@ def _described(directory: Path, config: PoseConfig, repo_id: str) -> str:
         "keypoints": f"{len(skeleton)}, {skeleton.name}: {', '.join(skeleton.keypoints)}",
         "backbone": model.backbone,
         "input": f"crops of {height}x{width} (height, width), heatmaps at stride {config.crop.stride}",
-        "relation parser": model.relation,
+        "relation parser": model.relation_kind,
         "skeleton graph": "yes" if model.skeleton_graph else "no",
         "recipe": f"{training.epochs} epochs, {training.optimizer}, learning rate {training.learning_rate:g}, "
         f"batch {training.batch_size}, seed {training.seed}",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import glob
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from os import PathLike
 from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
+
+from PIL import Image
 
 from rsgnet.errors import RSGNetError
-from rsgnet.images import IMAGE_SUFFIXES, decode_image, read_image
-from rsgnet.inference.boxes import Boxes, Photo
-from rsgnet.inference.video import VIDEO_SUFFIXES, is_camera
+from rsgnet.images import IMAGE_SUFFIXES, as_image, decode_image, read_image
+from rsgnet.inference.detectors.boxes import Boxes, LoadedImage
+from rsgnet.inference.video.reader import VIDEO_SUFFIXES, is_camera
 
 
 @dataclass(frozen=True)
@@ -31,9 +37,9 @@ class ImageFile:
         """Whether it holds many images: a clip, by what its name ends in, or a camera."""
         return self.path.suffix.lower() in VIDEO_SUFFIXES or is_camera(self.path)
 
-    def read_photo(self, max_pixels: int) -> Photo:
+    def read_photo(self, max_pixels: int) -> LoadedImage:
         """The image; refused if it has more pixels than `max_pixels`."""
-        return Photo(read_image(self.path, max_pixels), self.file_name, self.path)
+        return LoadedImage(read_image(self.path, max_pixels), self.file_name, self.path)
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,9 @@ class SentImage:
     file_name: str
     boxes: Boxes | None = None
 
-    def read_photo(self, max_pixels: int) -> Photo:
+    def read_photo(self, max_pixels: int) -> LoadedImage:
         """The image, decoded; refused if it has more pixels than `max_pixels`."""
-        return Photo(decode_image(self.content, self.file_name, max_pixels), self.file_name, boxes=self.boxes)
+        return LoadedImage(decode_image(self.content, self.file_name, max_pixels), self.file_name, boxes=self.boxes)
 
 
 def find_images(sources: Sequence[str | Path], skip: Path | None = None, clips: bool = False) -> list[ImageFile]:
@@ -119,3 +125,75 @@ def _told_apart(files: Iterable[ImageFile]) -> Iterator[ImageFile]:
     counts = Counter(file.file_name for file in files)
     for file in files:
         yield file if counts[file.file_name] == 1 else replace(file, file_name=file.path.as_posix())
+
+
+Source = TypeVar("Source")
+
+AHEAD = 4  # images read while the network works
+CHUNK_IMAGES = 16
+CHUNK_PIXELS = 48_000_000
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """An image that knows how it is read. Anything with this method may be a source."""
+
+    def read_photo(self, max_pixels: int) -> LoadedImage:
+        """The image, decoded.
+
+        Raises:
+            RSGNetError: It cannot be read, or has more pixels than `max_pixels`.
+        """
+        ...
+
+
+def read_photo(source: object, max_pixels: int) -> LoadedImage | RSGNetError:
+    """The photo that a source means, or what is wrong with it.
+
+    Args:
+        source: A `LoadedImage`, anything `Readable`, or whatever `rsgnet.images.as_image` takes.
+        max_pixels: Files with more pixels than this are refused.
+    """
+    try:
+        if isinstance(source, LoadedImage):
+            return source
+        if isinstance(source, Readable):
+            return source.read_photo(max_pixels)
+        if isinstance(source, (str, PathLike)):
+            path = Path(source)
+            return LoadedImage(read_image(path, max_pixels), path.as_posix(), path)
+        name = str(getattr(source, "filename", "") or "") if isinstance(source, Image.Image) else ""
+        return LoadedImage(as_image(source, max_pixels), Path(name).as_posix() if name else "")
+    except RSGNetError as error:
+        return error
+
+
+def read_ahead(
+    sources: Iterable[Source], pool: ThreadPoolExecutor, max_pixels: int
+) -> Iterator[tuple[Source, LoadedImage | RSGNetError]]:
+    """Each source with its photo or its error, in order, a few of them being read while the caller works."""
+    waiting: deque[tuple[Source, Future[LoadedImage | RSGNetError]]] = deque()
+    remaining = iter(sources)
+    for source in islice(remaining, AHEAD):
+        waiting.append((source, pool.submit(read_photo, source, max_pixels)))
+    while waiting:
+        source, future = waiting.popleft()
+        photo = future.result()
+        waiting.extend((later, pool.submit(read_photo, later, max_pixels)) for later in islice(remaining, 1))
+        yield source, photo
+
+
+def in_chunks(
+    read: Iterable[tuple[Source, LoadedImage | RSGNetError]],
+) -> Iterator[list[tuple[Source, LoadedImage | RSGNetError]]]:
+    """Groups of images that go through the line together: so many, and not many more pixels than CHUNK_PIXELS."""
+    chunk: list[tuple[Source, LoadedImage | RSGNetError]] = []
+    pixels = 0
+    for source, photo in read:
+        chunk.append((source, photo))
+        pixels += 0 if isinstance(photo, RSGNetError) else photo.size_wh[0] * photo.size_wh[1]
+        if len(chunk) >= CHUNK_IMAGES or pixels >= CHUNK_PIXELS:
+            yield chunk
+            chunk, pixels = [], 0
+    if chunk:
+        yield chunk

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.config import CropConfig, DecodeConfig, ModelConfig, PoseConfig
+from rsgnet.config_files import ONNX_CONFIG_PROPERTY
 from rsgnet.errors import WeightsError
-from rsgnet.inference.backends import open_session
-from rsgnet.inference.runner import EvidenceRunner, Runner, open_runner
-from rsgnet.inference.session import Session
-from rsgnet.model_files import ONNX_CONFIG_PROPERTY
+from rsgnet.inference.runtime.backends import Backend, open_backend
+from rsgnet.inference.runtime.network import EvidenceRunner, Runner, open_runner
 from rsgnet.skeletons import COCO17
 
 
@@ -28,7 +27,7 @@ def open_teacher(weights: str) -> Runner:
     """
     path, backend = Path(weights), "openvino" if weights.lower().endswith(".xml") else "onnx"
     if path.is_file():
-        session = open_session(path, "cpu", backend)
+        session = open_backend(path, "cpu", backend)
         if ONNX_CONFIG_PROPERTY not in session.metadata:
             return _Foreign(session, path)
     runner = open_runner(weights, backend, "cpu", ownership=False)
@@ -44,7 +43,7 @@ class _Foreign:
     `stride * i`: read otherwise PP-TinyPose has AP 0.615 where it has 0.640 (docs/log.md).
     """
 
-    def __init__(self, session: Session, path: Path) -> None:
+    def __init__(self, session: Backend, path: Path) -> None:
         shape, given = session.input.shape, session.outputs[0].shape
         if len(shape) != 4 or len(given) != 4 or shape[1] != 3 or given[1] != len(COCO17) or None in shape[2:]:
             raise WeightsError(
@@ -56,7 +55,7 @@ class _Foreign:
         self.config = PoseConfig(
             path.stem,
             crop=CropConfig(size_wh=(width, height), stride=stride),
-            model=ModelConfig(relation="none", skeleton_graph=False),
+            model=ModelConfig(relation=None, skeleton_graph=False),
             decode=DecodeConfig(refinement="taylor"),
         )
         self._session = session

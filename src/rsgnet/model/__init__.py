@@ -1,10 +1,10 @@
 """The network of the paper: backbone, Target-aware Relation Parser, Skeleton Graph Machine."""
 
-from rsgnet.model.dense import DenseRSGNet
-from rsgnet.model.dense_relation import DenseRelation
 from rsgnet.model.faster_rcnn import PersonRCNN
 from rsgnet.model.person_detector import Detections, PersonDetector
 from rsgnet.model.relation_parser import Candidates, TargetAwareRelationParser
+from rsgnet.model.released.dense_relation import DenseRelation
+from rsgnet.model.released.network import DenseRSGNet
 from rsgnet.model.rsgnet import ModelOutput, RSGNet
 from rsgnet.model.skeleton_graph import SkeletonGraphMachine
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from rsgnet.model.released.dense_relation import DenseClues
 
 _PAPER_UNIT = 2**30
 
@@ -41,7 +44,7 @@ def cost_of(network: nn.Module, size_wh: tuple[int, int]) -> Cost:
         network: The network; it is switched to prediction, for good.
         size_wh: Width and height of its input.
     """
-    counted = {"layers": 0, "paper": 0}
+    counted = {"layers": 0, "paper": 0, "released layers": 0, "released products": 0}
 
     def count(layer: nn.Module, _: object, output: Tensor) -> None:
         assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
@@ -53,8 +56,18 @@ def cost_of(network: nn.Module, size_wh: tuple[int, int]) -> Cost:
         counted["paper"] += macs
         counted["layers"] += macs // (layer.stride[0] * layer.stride[1] if isinstance(layer, nn.ConvTranspose2d) else 1)
 
+    def count_as_released(clues: DenseClues, inputs: tuple[Tensor, ...], _: object) -> None:
+        """The released code weighs embeddings into maps before it convolves them; here one convolution does both."""
+        heatmaps, (keypoints, dim) = inputs[1], clues.words.shape
+        pixels, width = heatmaps.numel() // keypoints, clues.width
+        counted["released layers"] += 9 * dim * width * pixels
+        counted["released products"] += keypoints * (dim * pixels - 9 * width * (pixels + dim))
+
+    hooks: list[Any] = [
+        each.register_forward_hook(count_as_released) for each in network.modules() if isinstance(each, DenseClues)
+    ]
     layers = [each for each in network.modules() if isinstance(each, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
-    hooks = [each.register_forward_hook(count) for each in layers]
+    hooks += [each.register_forward_hook(count) for each in layers]
     counter = FlopCounterMode(display=False)
     device = next(network.parameters()).device
     with counter:
@@ -63,7 +76,7 @@ def cost_of(network: nn.Module, size_wh: tuple[int, int]) -> Cost:
         hook.remove()
     return Cost(
         parameters=sum(each.numel() for each in network.parameters()),
-        layer_macs=counted["layers"],
-        product_macs=counter.get_total_flops() // 2 - counted["layers"],
-        paper_gmacs=counted["paper"] / _PAPER_UNIT,
+        layer_macs=counted["layers"] + counted["released layers"],
+        product_macs=counter.get_total_flops() // 2 - counted["layers"] + counted["released products"],
+        paper_gmacs=(counted["paper"] + counted["released layers"]) / _PAPER_UNIT,
     )

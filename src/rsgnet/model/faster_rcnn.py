@@ -17,7 +17,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import FrozenBatchNorm2d
 
-from rsgnet.detector_config import FasterRCNNConfig
+from rsgnet.config import FasterRCNNConfig
 from rsgnet.errors import RSGNetError, WeightsError
 
 PERSON, IGNORED = 1, -1  # the labels of training targets; torchvision's samplers pass over negative labels
@@ -82,8 +82,8 @@ class _SecondStage(RoIHeads):  # type: ignore[misc]
         # People stand first among the boxes, so that an index among people is one among all.
         matched, found = super().assign_targets_to_proposals(
             proposals,
-            [each[mine] for each, mine in zip(boxes, people, strict=True)],
-            [each[mine] for each, mine in zip(labels, people, strict=True)],
+            [each[owned] for each, owned in zip(boxes, people, strict=True)],
+            [each[owned] for each, owned in zip(labels, people, strict=True)],
         )
         return matched, [_spared(*each) for each in zip(found, proposals, targets, strict=True)]
 

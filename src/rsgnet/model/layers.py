@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import nn
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
 
 
 def convolution(inputs: int, outputs: int, size: int, groups: int = 1, stride: int = 1) -> nn.Sequential:
@@ -15,20 +16,20 @@ def convolution(inputs: int, outputs: int, size: int, groups: int = 1, stride: i
     )
 
 
-def rectified(layers: nn.Sequential) -> nn.Sequential:
+def with_relu(layers: nn.Sequential) -> nn.Sequential:
     """The same with a ReLU behind it."""
     return layers.append(nn.ReLU(inplace=True))
 
 
-def start_at_zero(layers: nn.Module) -> None:
+def zero_init_last_norm(layers: nn.Module) -> None:
     """Has the last batch normalisation yield 0 until it has learnt otherwise, while its gradient flows."""
     norm = [module for module in layers.modules() if isinstance(module, nn.BatchNorm2d)][-1]
     nn.init.zeros_(norm.weight)
 
 
-def doubling(inputs: int, outputs: int) -> nn.Sequential:
+def deconv_block(inputs: int, outputs: int) -> nn.Sequential:
     """A transposed convolution that doubles a map's size, its batch normalisation and a ReLU."""
-    return rectified(
+    return with_relu(
         nn.Sequential(
             nn.ConvTranspose2d(inputs, outputs, kernel_size=4, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
@@ -51,3 +52,20 @@ def full_precision(device: torch.device) -> AbstractContextManager[None]:
         return nullcontext()
     autocast: AbstractContextManager[None] = torch.autocast(device.type, enabled=False)
     return autocast
+
+
+def normalise(
+    images: UInt8[Tensor, "batch height width 3"],
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+) -> Float[Tensor, "batch 3 height width"]:
+    """RGB of 0..255 to normalised channels, stored channels last.
+
+    Args:
+        images: (B, H, W, 3) RGB.
+        mean: Mean of each channel, values in 0..1.
+        std: Standard deviation of each channel, values in 0..1.
+    """
+    shift = torch.tensor(mean, device=images.device) * 255
+    scale = 1 / (torch.tensor(std, device=images.device) * 255)
+    return ((images.float() - shift) * scale).permute(0, 3, 1, 2)

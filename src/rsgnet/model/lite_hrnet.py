@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
-from rsgnet.model.layers import convolution, rectified
+from rsgnet.model.layers import convolution, with_relu
 
 STRIDE, COARSEST_STRIDE = 4, 32
 _NAME = re.compile(r"lite_hrnet_w([1-9]\d{0,2})(?:_modules([1-9])([1-9])([1-9]))?")
@@ -51,7 +51,7 @@ class LiteHRNet(nn.Module):
         widths = [width * 2**branch for branch in range(len(modules) + 1)]
         self.feature_info = FeatureInfo([{"num_chs": width, "reduction": STRIDE, "module": "head"}], (0,))
         self.stem = nn.Sequential(
-            rectified(convolution(3, _STEM_WIDTH, 3, stride=2)), DownsamplingShuffleBlock(_STEM_WIDTH)
+            with_relu(convolution(3, _STEM_WIDTH, 3, stride=2)), DownsamplingShuffleBlock(_STEM_WIDTH)
         )
         self.first_branch = _separable(_STEM_WIDTH, width)
         coarser = zip([_STEM_WIDTH, *widths[1:-1]], widths[1:], strict=True)
@@ -83,7 +83,7 @@ class ShuffleBlock(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         half = width // 2
-        self.transform = nn.Sequential(rectified(convolution(half, half, 1)), _separable(half, half))
+        self.transform = nn.Sequential(with_relu(convolution(half, half, 1)), _separable(half, half))
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, width, H, W) to the same shape."""
@@ -102,7 +102,7 @@ class DownsamplingShuffleBlock(nn.Module):
         super().__init__()
         half = width // 2
         self.short = _separable(half, half, stride=2)
-        self.long = nn.Sequential(rectified(convolution(half, width, 1)), _separable(width, half, stride=2))
+        self.long = nn.Sequential(with_relu(convolution(half, width, 1)), _separable(width, half, stride=2))
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, width, H, W) to (B, width, H / 2, W / 2)."""
@@ -180,7 +180,7 @@ class IterativeHead(nn.Module):
 def _separable(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """A depthwise 3x3 convolution and a pointwise one, each with its batch normalisation, and a ReLU."""
     depthwise = convolution(inputs, inputs, 3, groups=inputs, stride=stride)
-    return nn.Sequential(depthwise, rectified(convolution(inputs, outputs, 1)))
+    return nn.Sequential(depthwise, with_relu(convolution(inputs, outputs, 1)))
 
 
 def _path(widths: Sequence[int], source: int, target: int) -> nn.Module:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rsgnet.model.layers import convolution, doubling, rectified, start_at_zero
+from rsgnet.model.layers import convolution, deconv_block, with_relu, zero_init_last_norm
 
 DECONVOLUTION_WIDTH = 256
 
@@ -24,7 +24,7 @@ class Deconvolutions(nn.Sequential):
     def __init__(self, width: int, doublings: int) -> None:
         layers: list[nn.Module] = []
         for _ in range(doublings):
-            layers += doubling(width, DECONVOLUTION_WIDTH)
+            layers += deconv_block(width, DECONVOLUTION_WIDTH)
             width = DECONVOLUTION_WIDTH
         super().__init__(*layers)
 
@@ -38,9 +38,9 @@ class Residual(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = rectified(convolution(width, width, 3))
+        self.first = with_relu(convolution(width, width, 3))
         self.second = convolution(width, width, 3)
-        start_at_zero(self.second)
+        zero_init_last_norm(self.second)
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, width, H, W) to the same shape; the maps given are not negative."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rsgnet.detector_config import DetectorConfig
+from rsgnet.config import DetectorConfig
 from rsgnet.model.backbone import Backbone
 
 _REACH = 2  # pixels from a peak on each side whose boxes are of its person, as far as they overlap the peak's own

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from rsgnet.config import CandidateRelationConfig
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -23,12 +25,14 @@ class Candidates:
         keypoint: (Np,) which keypoint each is a candidate for; the same for every crop.
         scores: (B, Np) the heights of the peaks.
         mask: (B, Np) whether it is a candidate at all, not padding.
+        peaks: Candidates of each keypoint, padding included; Np is this times K.
     """
 
     xy: Float[Tensor, "batch candidates 2"]
     keypoint: Int[Tensor, " candidates"]
     scores: Float[Tensor, "batch candidates"]
     mask: Bool[Tensor, "batch candidates"]
+    peaks: int
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ def find_candidates(
         keypoint=torch.arange(keypoints * peaks, device=heatmaps.device) // peaks,
         scores=scores.flatten(1),
         mask=scores.flatten(1) > threshold,
+        peaks=peaks,
     )
 
 
@@ -122,24 +127,23 @@ class TargetAwareRelationParser(nn.Module):
     Args:
         width: Channels of the visual features.
         keypoints: K, the number of keypoint categories.
-        clue_width: d, the width of each clue encoding.
-        peaks: Peaks taken from each candidate heatmap; Np is this times K.
-        threshold: Peaks not above it are masked out.
+        config: Sizes, and which peaks are candidates.
     """
 
-    def __init__(self, width: int, keypoints: int, clue_width: int, peaks: int, threshold: float) -> None:
+    def __init__(self, width: int, keypoints: int, config: CandidateRelationConfig) -> None:
         super().__init__()
-        self.peaks = peaks
-        self.threshold = threshold
-        self.geometry = nn.Linear(4, clue_width)
-        self.category = nn.Linear(keypoints, clue_width)
-        self.visual = nn.Linear(width, clue_width)
-        self.first = nn.Linear(3 * clue_width, clue_width, bias=False)  # V of Eq. (1)
-        self.second = nn.Linear(3 * clue_width, clue_width, bias=False)  # U of Eq. (1)
-        self.score = nn.Linear(clue_width, 1)  # W_r
+        self.peaks, self.threshold = config.peaks_per_keypoint, config.candidate_threshold
+        self.gradient_to_features = config.gradient_to_features
+        clue_dim = config.clue_dim
+        self.geometry = nn.Linear(4, clue_dim)
+        self.category = nn.Linear(keypoints, clue_dim)
+        self.visual = nn.Linear(width, clue_dim)
+        self.first = nn.Linear(3 * clue_dim, clue_dim, bias=False)  # V of Eq. (1)
+        self.second = nn.Linear(3 * clue_dim, clue_dim, bias=False)  # U of Eq. (1)
+        self.score = nn.Linear(clue_dim, 1)  # W_r
         # The 1x1 convolution through which E_t enters the network. Like the interpolation it is linear, so it may come
         # first, on Np candidates instead of H * W pixels, and the 3 d channels of E_t are never laid out as a map.
-        self.project = nn.Linear(3 * clue_width, width, bias=False)
+        self.project = nn.Linear(3 * clue_dim, width, bias=False)
 
     def forward(
         self,
@@ -182,3 +186,34 @@ class TargetAwareRelationParser(nn.Module):
         one, other = F.relu(self.first(clues)), F.relu(self.second(clues))
         logits = (one * self.score.weight[0]) @ other.transpose(1, 2) + self.score.bias
         return torch.sigmoid(logits.float()) * (mask[:, :, None] & mask[:, None, :])
+
+
+def candidate_table(
+    candidates: Candidates, relation: Float[Tensor, "batch candidates candidates"] | None = None
+) -> Float[Tensor, "batch keypoints peaks columns"]:
+    """The candidates of each keypoint, highest first: x, y in heatmap pixels, height, support.
+
+    A candidate's support is its mean relation to the other keypoints, each taking part with the candidate that it is
+    related to most: how well the rest of the box's person agrees that this candidate is theirs, too.
+
+    Args:
+        candidates: The candidates of a batch.
+        relation: (B, Np, Np) A between them; without it there is no support.
+
+    Returns:
+        (B, K, peaks, 4); rows of padding are 0.
+    """
+    support = torch.zeros_like(candidates.scores) if relation is None else _support(relation, candidates)
+    rows = torch.cat([candidates.xy, candidates.scores[..., None], support[..., None]], dim=-1)
+    kept = torch.where(candidates.mask[..., None], rows, torch.zeros_like(rows))
+    return kept.reshape(kept.shape[0], -1, candidates.peaks, rows.shape[2])
+
+
+def _support(relation: Tensor, candidates: Candidates) -> Tensor:
+    """(B, Np) the mean, over the other keypoints, of the highest relation to one of their candidates."""
+    batch, count = relation.shape[:2]
+    best = relation.float().reshape(batch, count, -1, candidates.peaks).amax(-1)  # (B, Np, K)
+    keypoints = best.shape[2]
+    others = (candidates.keypoint[:, None] != torch.arange(keypoints, device=best.device)).to(best.dtype)
+    support: Tensor = (best * others).sum(-1) / max(keypoints - 1, 1)
+    return support

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rsgnet.config import ModelConfig
+from rsgnet.config import CandidateRelationConfig, ConvolutionsConfig, ModelConfig
 from rsgnet.model.backbone import Backbone
-from rsgnet.model.dense_relation import DenseRelation
-from rsgnet.model.layers import convolution, heatmap_head, rectified, start_at_zero
+from rsgnet.model.layers import convolution, heatmap_head, with_relu, zero_init_last_norm
 from rsgnet.model.relation_parser import Candidates, TargetAwareRelationParser
+from rsgnet.model.released.dense_relation import DenseRelation
 from rsgnet.model.skeleton_graph import SkeletonGraphMachine
 from rsgnet.skeletons import skeleton_named
 
@@ -27,8 +27,8 @@ class ModelOutput:
         candidate_heatmaps: (B, K, h, w) H_m, everyone in the crop.
         limb_logits: (B, L, h, w) the target's limbs before the sigmoid.
         relation: (B, Np, Np) A, the probability that two candidates are both the target's.
-        candidates: The candidates that A relates.
-        dense_relation: With `relation="dense"`: A between all pixels of the stride-4 map, as its factors.
+        candidates: The peaks of everyone's heatmaps, which A relates.
+        dense_relation: Of the released form: A between all pixels of the stride-4 map, as its factors.
     """
 
     target_heatmaps: Float[Tensor, "batch keypoints height width"]
@@ -39,6 +39,14 @@ class ModelOutput:
     dense_relation: DenseRelation | None = None
 
     @property
+    def candidate_relation(self) -> Float[Tensor, "batch candidates candidates"] | None:
+        """(B, Np, Np) A between the candidates, 0 for padding; None without a relation."""
+        if self.dense_relation is None or self.candidates is None:
+            return self.relation
+        height, width = self.target_heatmaps.shape[2:]
+        return self.dense_relation.between(self.candidates, (height, width))
+
+    @property
     def limb_heatmaps(self) -> Float[Tensor, "batch limbs height width"] | None:
         """(B, L, h, w) H_l, in 0..1."""
         return None if self.limb_logits is None else self.limb_logits.sigmoid()
@@ -47,7 +55,7 @@ class ModelOutput:
 class RSGNet(nn.Module):
     """Relation based Skeleton Graph Network (Fig. 2), with both modules switchable.
 
-    With `relation="none"` and no skeleton graph it is a plain heatmap network such as HRNet.
+    Without a relation and a skeleton graph it is a plain heatmap network such as HRNet.
 
     Args:
         config: The network's parts and sizes.
@@ -57,25 +65,22 @@ class RSGNet(nn.Module):
 
     def __init__(self, config: ModelConfig, stride: int = 4, pretrained: bool = False) -> None:
         super().__init__()
-        skeleton = skeleton_named(config.skeleton)
+        skeleton, relation = skeleton_named(config.skeleton), config.relation
         self.backbone = Backbone(config.backbone, stride, config.neck, pretrained)
         width, keypoints = self.backbone.width, len(skeleton)
         self.candidate_head: nn.Conv2d | None = None
         self.relation_parser: TargetAwareRelationParser | None = None
         self.fuse: nn.Sequential | None = None
-        if config.relation == "candidates":
+        if isinstance(relation, CandidateRelationConfig):
             self.candidate_head = heatmap_head(width, keypoints)
-            self.relation_parser = TargetAwareRelationParser(
-                width, keypoints, config.clue_width, config.peaks_per_keypoint, config.candidate_threshold
-            )
+            self.relation_parser = TargetAwareRelationParser(width, keypoints, relation)
             self.fuse = convolution(2 * width, width, 3)
-        if config.plain_convolutions:
-            *before, last = (convolution(width, width, 3) for _ in range(config.plain_convolutions))
-            self.fuse = nn.Sequential(*map(rectified, before), last)
-        self.relation_gradient = config.relation_gradient
-        self.adds = config.fusion == "residual"
-        if self.adds and self.fuse is not None:
-            start_at_zero(self.fuse)
+        elif isinstance(relation, ConvolutionsConfig):
+            *before, last = (convolution(width, width, 3) for _ in range(relation.count))
+            self.fuse = nn.Sequential(*map(with_relu, before), last)
+        self.is_residual = config.fusion == "residual"
+        if self.is_residual and self.fuse is not None:
+            zero_init_last_norm(self.fuse)
         self.target_head = heatmap_head(width, keypoints)
         self.skeleton_graph = SkeletonGraphMachine(skeleton, width) if config.skeleton_graph else None
 
@@ -91,7 +96,7 @@ class RSGNet(nn.Module):
         features = self.backbone(crops)
         candidate_heatmaps = relation = candidates = None
         if self.candidate_head is not None and self.relation_parser is not None and self.fuse is not None:
-            seen = features if self.relation_gradient else features.detach()
+            seen = features if self.relation_parser.gradient_to_features else features.detach()
             candidate_heatmaps = self.candidate_head(seen)
             parsed = self.relation_parser(seen, candidate_heatmaps)
             relation, candidates = parsed.relation, parsed.candidates
@@ -104,4 +109,4 @@ class RSGNet(nn.Module):
         return ModelOutput(self.target_head(features), candidate_heatmaps, limb_logits, relation, candidates)
 
     def _joined(self, features: Tensor, fused: Tensor) -> Tensor:
-        return F.relu(features + fused if self.adds else fused)
+        return F.relu(features + fused if self.is_residual else fused)

@@ -16,31 +16,30 @@ import torch
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from rsgnet.annotations.catalog import DataSetFiles
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.checkpoint import build, load_backbone, load_fitting, read_config
 from rsgnet.config import PoseConfig
-from rsgnet.data.annotations import read_annotations
-from rsgnet.data.catalog import DataSetFiles
+from rsgnet.config_files import WEIGHTS_FILE, to_json
 from rsgnet.errors import RSGNetError
-from rsgnet.evaluation.intervals import draw_images
-from rsgnet.evaluation.paired_runs import (
+from rsgnet.evaluation.intervals import (
     FigureDraws,
     PairedDifference,
     SeedMean,
+    bootstrap_indices,
     draw_seeds,
     paired_differences,
     run_figures,
     seed_means,
 )
+from rsgnet.evaluation.matching import MatchedImage, read_scenes
 from rsgnet.evaluation.protocol import is_crowdpose
 from rsgnet.evaluation.results import read_keypoint_results
-from rsgnet.evaluation.scenes import Scene, read_scenes
 from rsgnet.files import sha256, write_text
-from rsgnet.inference.run_record import RESULTS_FILE
+from rsgnet.inference.predictions import RESULTS_FILE
 from rsgnet.model.cost import Cost, cost_of
-from rsgnet.model_files import WEIGHTS_FILE
-from rsgnet.reproduce.arms import PLAIN, Arm, arm_config
-from rsgnet.reproduce.runs import find_poses, has_poses, is_trained
-from rsgnet.settings import to_json
+from rsgnet.reproduce.measure import find_poses, has_poses, is_trained
+from rsgnet.reproduce.variants import PLAIN, Variant, variant_config
 from rsgnet.skeletons import Skeleton
 from rsgnet.training.run import MODEL_DIRECTORY, train
 
@@ -53,20 +52,20 @@ class Ablation:
 
     Attributes:
         preset: The preset of a pose network.
-        settings: Changes to it, `key=value`, the same for all arms; seeds count on from its `training.seed`.
-        arms: The networks.
+        settings: Changes to it, `key=value`, the same for all variants; seeds count on from its `training.seed`.
+        variants: The networks.
         seeds: How many times each is trained.
         data: What they are trained on, each as `rsgnet train --data`.
         out: The folder for runs, poses and tables.
-        start_from: A model directory of whose weights every arm takes what fits, the whole backbone at least.
-        backbone_from: A model directory of which every arm takes the backbone alone.
+        start_from: A model directory of whose weights every variant takes what fits, the whole backbone at least.
+        backbone_from: A model directory of which every variant takes the backbone alone.
         workers: Processes that cut crops in training.
         tell: Told in a line what is being done.
     """
 
     preset: str
     settings: tuple[str, ...]
-    arms: tuple[Arm, ...]
+    variants: tuple[Variant, ...]
     seeds: int
     data: tuple[str, ...]
     out: Path
@@ -81,23 +80,23 @@ class Ablation:
         if self.seeds < 1:
             raise RSGNetError(f"--seeds {self.seeds}: at least one is needed")
 
-    def settings_of(self, arm: Arm, seed: int) -> list[str]:
+    def settings_of(self, variant: Variant, seed: int) -> list[str]:
         """All changes to the preset of one run; seeds are counted from 0."""
-        first = arm_config(self.preset, self.settings).training.seed
-        return [*self.settings, *arm.settings, f"training.seed={first + seed}"]
+        first = variant_config(self.preset, self.settings).training.seed
+        return [*self.settings, *variant.settings, f"training.seed={first + seed}"]
 
-    def config_of(self, arm: Arm, seed: int = 0) -> PoseConfig:
+    def config_of(self, variant: Variant, seed: int = 0) -> PoseConfig:
         """The config of one run."""
-        return arm_config(self.preset, self.settings_of(arm, seed))
+        return variant_config(self.preset, self.settings_of(variant, seed))
 
-    def run_of(self, arm: Arm, seed: int) -> Path:
+    def run_of(self, variant: Variant, seed: int) -> Path:
         """The folder of one run."""
-        return self.out / "runs" / f"{arm.name}-seed{seed}"
+        return self.out / "runs" / f"{variant.name}-seed{seed}"
 
-    def seeds_done(self, arm: Arm) -> list[int]:
-        """Which seeds of an arm are trained to the end."""
-        epochs = self.config_of(arm).training.epochs
-        return [seed for seed in range(self.seeds) if is_trained(self.run_of(arm, seed), epochs)]
+    def seeds_done(self, variant: Variant) -> list[int]:
+        """Which seeds of an variant are trained to the end."""
+        epochs = self.config_of(variant).training.epochs
+        return [seed for seed in range(self.seeds) if is_trained(self.run_of(variant, seed), epochs)]
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,8 @@ class Outcome:
         name: The benchmark's.
         images: How many it has.
         people: How many people count in them.
-        means: By arm and figure.
-        differences: By arm and figure, the arm's less the plain one's, over the seeds that both were trained from.
+        means: By variant and figure.
+        differences: By variant and figure, the variant's less the plain one's, over the seeds that both share.
     """
 
     name: str
@@ -132,20 +131,20 @@ class Outcome:
     differences: Mapping[str, Mapping[str, PairedDifference]]
 
 
-def cost_of_arm(ablation: Ablation, arm: Arm) -> Cost:
-    """The size and work of an arm's network."""
-    config = ablation.config_of(arm)
+def cost_of_variant(ablation: Ablation, variant: Variant) -> Cost:
+    """The size and work of an variant's network."""
+    config = ablation.config_of(variant)
     with torch.device("meta"):
         return cost_of(build(config), config.crop.size_wh)
 
 
-def tensors_taken(ablation: Ablation, arm: Arm) -> tuple[int, int]:
-    """How many of its tensors an arm starts from the weights it is given, and how many it has.
+def tensors_taken(ablation: Ablation, variant: Variant) -> tuple[int, int]:
+    """How many of its tensors an variant starts from the weights it is given, and how many it has.
 
     Raises:
         WeightsError: There are no such weights, or their backbone is another.
     """
-    network = build(ablation.config_of(arm))
+    network = build(ablation.config_of(variant))
     names = set(network.state_dict())
     if ablation.start_from is not None:
         load_backbone(network, ablation.start_from)
@@ -157,7 +156,7 @@ def tensors_taken(ablation: Ablation, arm: Arm) -> tuple[int, int]:
 
 
 def train_runs(ablation: Ablation) -> bool:
-    """Trains what is not trained yet, one seed of all arms after the other, so that what is done can be compared.
+    """Trains what is not trained yet, one seed of all variants after the other, so that what is done can be compared.
 
     Other processes with the same folder share the work: a run that one of them is at is passed over.
 
@@ -170,31 +169,31 @@ def train_runs(ablation: Ablation) -> bool:
     _keep_to_the_plan(ablation)
     _tell_who_is_favoured(ablation)
     for seed in range(ablation.seeds):
-        for arm in ablation.arms:
-            run = ablation.run_of(arm, seed)
+        for variant in ablation.variants:
+            run = ablation.run_of(variant, seed)
             run.mkdir(parents=True, exist_ok=True)
             with suppress(Timeout), FileLock(run / "lock", timeout=0):
-                if seed not in ablation.seeds_done(arm):
+                if seed not in ablation.seeds_done(variant):
                     ablation.tell(f"training {run.name} -> {run}")
-                    _train_run(ablation, arm, seed)
-    return all(len(ablation.seeds_done(arm)) == ablation.seeds for arm in ablation.arms)
+                    _train_run(ablation, variant, seed)
+    return all(len(ablation.seeds_done(variant)) == ablation.seeds for variant in ablation.variants)
 
 
-def _train_run(ablation: Ablation, arm: Arm, seed: int) -> None:
+def _train_run(ablation: Ablation, variant: Variant, seed: int) -> None:
     train(
-        ablation.preset, ablation.settings_of(arm, seed), ablation.data, ablation.run_of(arm, seed),
+        ablation.preset, ablation.settings_of(variant, seed), ablation.data, ablation.run_of(variant, seed),
         resume=True,
-        # The backbone must fit whole, or arms would start unalike.
+        # The backbone must fit whole, or variants would start unalike.
         backbone_from=ablation.backbone_from or ablation.start_from, fitting_from=ablation.start_from,
         workers=ablation.workers, progress=False,
     )  # fmt: skip
 
 
 def _keep_to_the_plan(ablation: Ablation) -> None:
-    """Refuses to go on with runs that were begun otherwise: arms must differ in nothing but themselves."""
+    """Refuses to go on with runs that were begun otherwise: variants must differ in nothing but themselves."""
     starts = {"start_from": ablation.start_from, "backbone_from": ablation.backbone_from}
     plan = {
-        "config": json.loads(to_json(arm_config(ablation.preset, ablation.settings))),
+        "config": json.loads(to_json(variant_config(ablation.preset, ablation.settings))),
         "data": list(ablation.data),
         **{name: path and sha256(path / WEIGHTS_FILE) for name, path in starts.items()},
     }
@@ -205,19 +204,19 @@ def _keep_to_the_plan(ablation: Ablation) -> None:
 
 
 def _tell_who_is_favoured(ablation: Ablation) -> None:
-    """Arms that start from heads of their own kind begin trained, which with a small budget decides everything."""
+    """Variants that start from heads of their own kind begin trained, which with a small budget decides everything."""
     if ablation.start_from is None:
         return
     given = read_config(ablation.start_from)
-    if isinstance(given, PoseConfig) and (given.model.relation != "none" or given.model.skeleton_graph):
+    if isinstance(given, PoseConfig) and (given.model.relation is not None or given.model.skeleton_graph):
         ablation.tell(
-            f"{ablation.start_from} is no plain network: arms like it begin trained and are favoured; for a fair "
+            f"{ablation.start_from} is no plain network: variants like it begin trained and are favoured; for a fair "
             "comparison give --backbone-from, or --start-from a plain network"
         )
 
 
 def measure_runs(ablation: Ablation, benchmark: Benchmark, resamples: int = 1000, seed: int = 0) -> Outcome:
-    """Measures the runs that are trained, and compares each arm with the plain one.
+    """Measures the runs that are trained, and compares each variant with the plain one.
 
     Poses are found without flip test, about the truth's own boxes.
 
@@ -228,18 +227,20 @@ def measure_runs(ablation: Ablation, benchmark: Benchmark, resamples: int = 1000
         seed: What the draws begin with.
 
     Raises:
-        RSGNetError: The plain arm has not been trained, or the set's files do not go together.
+        RSGNetError: The plain variant has not been trained, or the set's files do not go together.
     """
-    done = {arm: ablation.seeds_done(arm) for arm in ablation.arms}
+    done = {variant: ablation.seeds_done(variant) for variant in ablation.variants}
     if not done[PLAIN]:
-        raise RSGNetError(f"{ablation.out}: no run of the arm {PLAIN.name!r} is trained to its end; nothing to compare")
+        raise RSGNetError(
+            f"{ablation.out}: no run of the variant {PLAIN.name!r} is trained to its end; nothing to compare"
+        )
     draws: NDArray[np.int64] | None = None
     figures: dict[str, dict[int, FigureDraws]] = {}
-    for arm, seeds in done.items():
+    for variant, seeds in done.items():
         for number in seeds:
-            scenes, skeleton = run_scenes(ablation, arm, number, benchmark)
-            draws = draw_images(len(scenes), resamples, seed) if draws is None else draws
-            figures.setdefault(arm.name, {})[number] = run_figures(scenes, skeleton, draws)
+            scenes, skeleton = run_scenes(ablation, variant, number, benchmark)
+            draws = bootstrap_indices(len(scenes), resamples, seed) if draws is None else draws
+            figures.setdefault(variant.name, {})[number] = run_figures(scenes, skeleton, draws)
     counted = sum(int(scene.counted.sum()) for scene in scenes)
     return Outcome(benchmark.name, len(scenes), counted, *_compared(figures, resamples, seed))
 
@@ -247,28 +248,30 @@ def measure_runs(ablation: Ablation, benchmark: Benchmark, resamples: int = 1000
 def _compared(
     figures: Mapping[str, Mapping[int, FigureDraws]], resamples: int, seed: int
 ) -> tuple[dict[str, dict[str, SeedMean]], dict[str, dict[str, PairedDifference]]]:
-    """By arm: means over all its seeds, and differences to the plain arm over the seeds that both have."""
+    """By variant: means over all its seeds, and differences to the plain variant over the seeds that both have."""
     means, differences = {}, {}
     plain = figures[PLAIN.name]
-    for arm, runs in figures.items():
-        means[arm] = seed_means(list(runs.values()), draw_seeds(len(runs), resamples, seed))
+    for variant, runs in figures.items():
+        means[variant] = seed_means(list(runs.values()), draw_seeds(len(runs), resamples, seed))
         both = [number for number in runs if number in plain]
-        if arm != PLAIN.name and both:
+        if variant != PLAIN.name and both:
             weights = draw_seeds(len(both), resamples, seed)
-            differences[arm] = paired_differences(
+            differences[variant] = paired_differences(
                 [runs[number] for number in both], [plain[number] for number in both], weights
             )
     return means, differences
 
 
-def run_scenes(ablation: Ablation, arm: Arm, seed: int, benchmark: Benchmark) -> tuple[tuple[Scene, ...], Skeleton]:
+def run_scenes(
+    ablation: Ablation, variant: Variant, seed: int, benchmark: Benchmark
+) -> tuple[tuple[MatchedImage, ...], Skeleton]:
     """One run's poses beside the truth, found unless they were found already.
 
     Raises:
         RSGNetError: An image cannot be read, or the set's files have different keypoints.
     """
-    run = ablation.run_of(arm, seed)
-    scenes: list[Scene] = []
+    run = ablation.run_of(variant, seed)
+    scenes: list[MatchedImage] = []
     skeletons: list[Skeleton] = []
     for files in benchmark.files:
         truth = read_annotations(files.annotations)

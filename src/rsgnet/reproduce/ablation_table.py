@@ -1,4 +1,4 @@
-"""An ablation as Markdown and as JSON: what each arm costs, what it reaches, and what it is ahead of the plain one."""
+"""An ablation as Markdown and as JSON: the cost and figures of each variant, and its lead over the plain one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rsgnet.evaluation.paired_runs import PairedDifference, SeedMean
+from rsgnet.evaluation.intervals import PairedDifference, SeedMean
 from rsgnet.model.cost import Cost
-from rsgnet.reproduce.ablation import Ablation, Outcome, cost_of_arm, tensors_taken
-from rsgnet.reproduce.arms import PLAIN, Arm
-from rsgnet.reproduce.show import table_line
+from rsgnet.reproduce.ablation import Ablation, Outcome, cost_of_variant, tensors_taken
+from rsgnet.reproduce.tables import table_line
+from rsgnet.reproduce.variants import PLAIN, Variant
 
 _FIGURES = (
     "AP", "AP_easy", "AP_medium", "AP_hard", "AP_medium_hard",
@@ -20,18 +20,18 @@ _CLEAR = " *"
 
 
 @dataclass(frozen=True)
-class ArmRow:
-    """What is known of an arm before it is measured.
+class VariantRow:
+    """What is known of an variant before it is measured.
 
     Attributes:
-        arm: The arm.
+        variant: The variant.
         cost: Its network's.
         taken: How many of its tensors it starts from given weights.
         tensors: How many it has.
         seeds: Which seeds are trained.
     """
 
-    arm: Arm
+    variant: Variant
     cost: Cost
     taken: int
     tensors: int
@@ -43,36 +43,41 @@ class ArmRow:
         return self.cost.macs
 
 
-def arm_row(ablation: Ablation, arm: Arm) -> ArmRow:
-    """What is known of an arm: its cost, what it starts from, what is trained.
+def variant_row(ablation: Ablation, variant: Variant) -> VariantRow:
+    """What is known of an variant: its cost, what it starts from, what is trained.
 
     Raises:
         WeightsError: The weights that it is to start from do not fit.
     """
-    return ArmRow(arm, cost_of_arm(ablation, arm), *tensors_taken(ablation, arm), tuple(ablation.seeds_done(arm)))
+    return VariantRow(
+        variant,
+        cost_of_variant(ablation, variant),
+        *tensors_taken(ablation, variant),
+        tuple(ablation.seeds_done(variant)),
+    )
 
 
-def markdown(title: str, rows: Sequence[ArmRow], outcomes: Sequence[Outcome]) -> str:
+def markdown(title: str, rows: Sequence[VariantRow], outcomes: Sequence[Outcome]) -> str:
     """The ablation for people.
 
     Args:
         title: What was compared.
-        rows: The arms.
+        rows: The variants.
         outcomes: What came out on each benchmark.
     """
-    lines = [f"# Ablation: {title}", "", *_arms(rows)]
+    lines = [f"# Ablation: {title}", "", *_variants(rows)]
     for outcome in outcomes:
         lines += ["", *_means(outcome), "", *_differences(outcome)]
     return "\n".join(lines) + "\n"
 
 
-def as_json(title: str, rows: Sequence[ArmRow], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def as_json(title: str, rows: Sequence[VariantRow], outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The ablation for programs: shares of 1, every figure, every seed."""
     return {
         "title": title,
-        "arms": [
+        "variants": [
             {
-                "name": row.arm.name, "title": row.arm.title, "settings": row.arm.settings,
+                "name": row.variant.name, "title": row.variant.title, "settings": row.variant.settings,
                 "parameters": row.cost.parameters, "multiply_adds": row.macs,
                 "tensors": row.tensors, "tensors_taken": row.taken, "seeds": row.seeds,
             }
@@ -81,10 +86,10 @@ def as_json(title: str, rows: Sequence[ArmRow], outcomes: Sequence[Outcome]) -> 
         "benchmarks": [
             {
                 "name": outcome.name, "images": outcome.images, "people": outcome.people,
-                "means": {arm: {key: asdict(at) for key, at in by.items()} for arm, by in outcome.means.items()},
+                "means": {name: {key: asdict(at) for key, at in by.items()} for name, by in outcome.means.items()},
                 "less_plain": {
-                    arm: {key: {**asdict(at), "clear": at.is_clear} for key, at in by.items()}
-                    for arm, by in outcome.differences.items()
+                    variant: {key: {**asdict(at), "clear": at.is_clear} for key, at in by.items()}
+                    for variant, by in outcome.differences.items()
                 },
             }
             for outcome in outcomes
@@ -92,12 +97,12 @@ def as_json(title: str, rows: Sequence[ArmRow], outcomes: Sequence[Outcome]) -> 
     }  # fmt: skip
 
 
-def _arms(rows: Sequence[ArmRow]) -> list[str]:
+def _variants(rows: Sequence[VariantRow]) -> list[str]:
     return _table(
-        ["arm", "what it is", "parameters (M)", "multiply-adds (M)", "weights given", "seeds trained"],
+        ["variant", "what it is", "parameters (M)", "multiply-adds (M)", "weights given", "seeds trained"],
         [
             [
-                row.arm.name, row.arm.title, f"{row.cost.parameters / 1e6:.3f}", f"{row.macs / 1e6:.0f}",
+                row.variant.name, row.variant.title, f"{row.cost.parameters / 1e6:.3f}", f"{row.macs / 1e6:.0f}",
                 f"{row.taken} of {row.tensors} tensors", f"{len(row.seeds)}",
             ]
             for row in rows
@@ -116,24 +121,27 @@ def _means(outcome: Outcome) -> list[str]:
 
 
 def _differences(outcome: Outcome) -> list[str]:
-    """Differences with what is clear of zero marked, each seed's average precision, and a line an arm."""
-    by_arm = outcome.differences
+    """Differences with what is clear of zero marked, each seed's average precision, and a line an variant."""
+    by_variant = outcome.differences
     rows = [
-        [name, *(_interval(by.get(name), "+.1f") + _mark(by.get(name)) for by in by_arm.values())]
-        for name in _told(by_arm)
+        [name, *(_interval(by.get(name), "+.1f") + _mark(by.get(name)) for by in by_variant.values())]
+        for name in _told(by_variant)
     ]
     rows += [
-        ["AP, seed by seed", *(", ".join(f"{100 * seed:+.1f}" for seed in by["AP"].seeds) for by in by_arm.values())]
+        [
+            "AP, seed by seed",
+            *(", ".join(f"{100 * seed:+.1f}" for seed in by["AP"].seeds) for by in by_variant.values()),
+        ]
     ]
     note = (
         f"Less {PLAIN.name}, paired by seed and image;{_CLEAR} where it is clear of zero: the interval leaves it out "
         "and all seeds, two or more, agree. Higher is better for AP, lower for the others."
     )
-    return [note, "", *_table([f"less {PLAIN.name}", *by_arm], rows), "", *_clear(outcome)]
+    return [note, "", *_table([f"less {PLAIN.name}", *by_variant], rows), "", *_clear(outcome)]
 
 
-def _told(by_arm: Mapping[str, Mapping[str, SeedMean]]) -> list[str]:
-    return [name for name in _FIGURES if any(name in figures for figures in by_arm.values())]
+def _told(by_variant: Mapping[str, Mapping[str, SeedMean]]) -> list[str]:
+    return [name for name in _FIGURES if any(name in figures for figures in by_variant.values())]
 
 
 def _interval(at: SeedMean | None, form: str) -> str:
@@ -149,10 +157,10 @@ def _mark(at: PairedDifference | None) -> str:
 
 def _clear(outcome: Outcome) -> list[str]:
     found = {
-        arm: [f"{name} {100 * by[name].value:+.1f}" for name in _FIGURES if name in by and by[name].is_clear]
-        for arm, by in outcome.differences.items()
+        variant: [f"{name} {100 * by[name].value:+.1f}" for name in _FIGURES if name in by and by[name].is_clear]
+        for variant, by in outcome.differences.items()
     }
-    return [f"- {arm}: clear of zero in {', '.join(names) or 'nothing'}." for arm, names in found.items()]
+    return [f"- {variant}: clear of zero in {', '.join(names) or 'nothing'}." for variant, names in found.items()]
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

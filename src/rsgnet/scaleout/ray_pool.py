@@ -18,8 +18,8 @@ import ray
 import ray.data
 
 from rsgnet.errors import RSGNetError
-from rsgnet.scaleout.manifest import ShardRecord
-from rsgnet.scaleout.work import Job, ShardFailure, ShardWorker
+from rsgnet.scaleout.plan import ShardRecord
+from rsgnet.scaleout.run import Job, ShardFailure, ShardWorker
 
 TRIES = 3  # of one shard in a run: whatever kills its workers each time shall not do so for ever
 _ANSWERS_WITHIN_S = 10

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from rsgnet.bounded import regular_size
 from rsgnet.errors import ImageError
+from rsgnet.files import regular_size
 from rsgnet.images import decode_image
-from rsgnet.inference.boxes import Photo
+from rsgnet.inference.detectors.boxes import LoadedImage
 from rsgnet.scaleout.listing import ALL_GROUPS, Piece, image_column, is_image_name
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ class StoredImage:
     file_name: str
     content: Callable[[], bytes] = field(repr=False)
 
-    def read_photo(self, max_pixels: int) -> Photo:
+    def read_photo(self, max_pixels: int) -> LoadedImage:
         """The image, decoded.
 
         Raises:
             ImageError: It cannot be read, or has more pixels than `max_pixels`.
         """
-        return Photo(decode_image(self.content(), self.source, max_pixels), self.file_name)
+        return LoadedImage(decode_image(self.content(), self.source, max_pixels), self.file_name)
 
 
 def stored_images(pieces: Iterable[Piece]) -> Iterator[StoredImage]:

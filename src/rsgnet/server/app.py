@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import anyio
+import uvicorn
 from anyio.to_thread import run_sync
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,7 +23,6 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.requests import ClientDisconnect
 
 from rsgnet.errors import RSGNetError
-from rsgnet.server.access import Guarded, bearer_check
 from rsgnet.server.answers import (
     AboutAnswer,
     ErrorAnswer,
@@ -32,7 +33,7 @@ from rsgnet.server.answers import (
     poses_answer,
 )
 from rsgnet.server.crowd import HIGHEST_CROWD_INDEX, CrowdPainter
-from rsgnet.server.limits import Limits
+from rsgnet.server.limits import Guarded, Limits, bearer_check, bounded_protocol
 from rsgnet.server.metrics import Counted, Metrics
 from rsgnet.server.uploads import FORM_SCHEMA, Held, read_images
 from rsgnet.server.worker import Busy, Worker, WorkerCrash
@@ -231,3 +232,35 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failed(_: Request, __: Exception) -> JSONResponse:
         return tell(500, "the service failed on this request; its log says why")
+
+
+_GRACE_S = 5.0  # beyond the time a request may take
+
+
+def run(service: Service, host: str, port: int) -> None:
+    """Serves until SIGINT or SIGTERM; then takes nothing more, finishes what was taken, and exits with 0.
+
+    Args:
+        service: What to serve.
+        host: The address to listen on.
+        port: Its port; 0 is any that is free, and the log names it.
+
+    Raises:
+        SystemExit: Always.
+    """
+    config = uvicorn.Config(
+        create_app(service),
+        host,
+        port,
+        server_header=False,
+        http=bounded_protocol(service.limits),
+        ws="none",
+        timeout_graceful_shutdown=round(service.limits.seconds + _GRACE_S),
+    )
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _leave)  # the server sends itself the signal again when it has stopped
+    uvicorn.Server(config).run()
+
+
+def _leave(*_: object) -> NoReturn:
+    raise SystemExit(0)

@@ -10,7 +10,7 @@ from threading import Lock
 
 from PIL import Image
 
-from rsgnet.data.crowds import rendered_crowd
+from rsgnet.crowds.simulator.crowd import rendered_crowd
 from rsgnet.server.worker import Busy
 
 HIGHEST_CROWD_INDEX = 1.2

@@ -14,7 +14,7 @@ from starlette.types import Message, Receive
 
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import xywh_to_xyxy
-from rsgnet.inference.boxes import Boxes
+from rsgnet.inference.detectors.boxes import Boxes
 from rsgnet.inference.sources import SentImage
 from rsgnet.server.limits import Limits
 from rsgnet.server.worker import Busy

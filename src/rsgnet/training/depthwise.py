@@ -94,7 +94,7 @@ class DepthwiseConvolution(nn.Conv2d):
         return found
 
 
-def quicken_depthwise(network: nn.Module) -> None:
+def use_fast_depthwise(network: nn.Module) -> None:
     """Replaces every depthwise convolution of a network that `DepthwiseConvolution` can stand for and is slow else."""
     for module in list(network.modules()):
         for name, child in module.named_children():

@@ -11,11 +11,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
+from rsgnet.config import DetectorConfig
 from rsgnet.data.detection import DetectionSample
-from rsgnet.detector_config import DetectorConfig
 from rsgnet.model import Detections
-from rsgnet.model.pixels import normalise
-from rsgnet.training.network_task import NetworkTask
+from rsgnet.model.layers import normalise
+from rsgnet.training.task import NetworkTask
 
 _SPREAD = 0.12  # standard deviation of a centre's Gaussian, as a share of its box's sides
 _BOX_WEIGHT = 5.0  # of the box loss beside the centre loss, as in TTFNet

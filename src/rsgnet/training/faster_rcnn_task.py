@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
+from rsgnet.config import FasterRCNNConfig
 from rsgnet.data.detection import DetectionSample
-from rsgnet.detector_config import FasterRCNNConfig
 from rsgnet.model.faster_rcnn import IGNORED, PERSON
-from rsgnet.training.network_task import NetworkTask
+from rsgnet.training.task import NetworkTask
 
 _SMALLEST_SIDE_PX = 1.0  # boxes under this wide or high teach nothing, and torchvision refuses empty ones
 

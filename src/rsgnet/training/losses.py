@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from rsgnet.config import LossConfig
 from rsgnet.data.dataset import Sample
-from rsgnet.data.labels import Labels, dense_relation_labels, make_labels, relation_labels
 from rsgnet.model import DenseRelation, ModelOutput
 from rsgnet.model.layers import full_precision
 from rsgnet.skeletons import Skeleton
+from rsgnet.training.labels import Labels, dense_relation_labels, make_labels, relation_labels
+from rsgnet.training_config import LossConfig
 
 _NOWHERE = 1e4  # a logit so far below all others that its place has no probability
 _SURE = 1e-6  # probabilities nearer to 0 or 1 than this are held off, so that their logarithms stay finite

@@ -22,16 +22,15 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rsgnet.checkpoint import load_backbone, load_fitting, load_folded, load_weights
-from rsgnet.config import PoseConfig, TrainingConfig
+from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig
+from rsgnet.config_files import to_json, with_settings
 from rsgnet.data.dataset import PoseDataset
 from rsgnet.data.teacher import Teacher
-from rsgnet.detector_config import FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
-from rsgnet.model.pixels import normalise
+from rsgnet.model.layers import normalise
 from rsgnet.presets import preset_named
-from rsgnet.settings import to_json, with_settings
-from rsgnet.training.callbacks import SaveModel, StepSeeds
+from rsgnet.training.callbacks import DrawSamples, SaveModel, StepSeeds
 from rsgnet.training.checkpoints import (
     FOLDER,
     LAST,
@@ -42,9 +41,9 @@ from rsgnet.training.checkpoints import (
 )
 from rsgnet.training.detector_task import DetectorTask
 from rsgnet.training.faster_rcnn_task import FasterRCNNTask
-from rsgnet.training.samples import DrawSamples
 from rsgnet.training.sources import TrainingData, parse_source
 from rsgnet.training.task import PoseTask
+from rsgnet.training_config import TrainingConfig
 
 MODEL_DIRECTORY = "model"
 _STATISTICS_CROPS = 64  # that the batch normalisations of a folded network are restored from

@@ -13,13 +13,12 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from rsgnet.config import PoseConfig
+from rsgnet.annotations.catalog import labels_and_images
+from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig
 from rsgnet.data.batches import Draw, SeededDraws, TensorRecord
-from rsgnet.data.catalog import labels_and_images
 from rsgnet.data.dataset import DataSource, PoseDataset, Sample
 from rsgnet.data.detection import DetectionDataset
 from rsgnet.data.teacher import Teacher
-from rsgnet.detector_config import FasterRCNNConfig, NetworkConfig
 from rsgnet.errors import RSGNetError
 
 

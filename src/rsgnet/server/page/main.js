@@ -9,7 +9,7 @@ import { about, drawCrowd, findPoses } from "./service.js";
 import { Stage } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
-const SLIDERS = ["people", "keypoints", "mine"];
+const SLIDERS = ["people", "keypoints", "owned"];
 
 // What is looked at. `results` is the answer as it came, `people` what the page makes of it.
 const view = {

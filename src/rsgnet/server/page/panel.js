@@ -5,7 +5,7 @@ import { competitors, isShown } from "./people.js";
 const CLAIMS = [
   ["present", "Is there at all"],
   ["visible", "Can be seen"],
-  ["mine", "Is this person's"],
+  ["owned", "Is this person's"],
 ];
 
 function element(name, properties = {}, ...children) {
@@ -77,7 +77,7 @@ function row(view, person, index, told) {
     className: keypoint.score < view.from.keypoints ? "unsure" : "",
   },
   element("span", {}, keypoint.name, ...(rival ? [" ", swatch(rival.colour, `claimed by ${rival.label}, too`)] : [])),
-  bar(keypoint.mine ?? keypoint.score, person.colour));
+  bar(keypoint.owned ?? keypoint.score, person.colour));
   button.dataset.focus = `keypoint-${index}`;
   return element("li", {}, button, ...(open ? [details(view, person, index, rival)] : []));
 }

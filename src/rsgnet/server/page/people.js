@@ -23,9 +23,9 @@ export function readPeople(image, skeleton) {
       score: person.keypoints[3 * k + 2],
       present: person.present?.[k],
       visible: person.visible?.[k],
-      mine: person.mine?.[k],
+      owned: person.owned?.[k],
       rival: person.rival?.[k] ?? -1,
-      rivalClaim: person.rival_claim?.[k],
+      rivalClaim: person.rival_owned?.[k],
       candidates: (person.candidates?.[k] ?? []).map(([x, y, height, relation]) => ({
         x: x + 0.5,
         y: y + 0.5,
@@ -78,7 +78,7 @@ export function competitors(people, person, index) {
 // The lines and dots of one person: the surer a keypoint, the more opaque; one that may be another's is a ring.
 export function shapes(person, edges, from, size) {
   const shown = person.keypoints.map((each) => each.score >= from.keypoints);
-  const own = person.keypoints.map((each) => each.mine === undefined || each.mine >= from.mine);
+  const own = person.keypoints.map((each) => each.owned === undefined || each.owned >= from.owned);
   const width = Math.max(1, Math.min(extent(person, shown) / 60, Math.max(size.width, size.height) / 150));
   const opacity = (score) => Math.max(0, Math.min(1, 0.45 + score));
   const lines = edges

@@ -1,0 +1,1 @@
+"""Crowds of real people, cut out of labelled images."""

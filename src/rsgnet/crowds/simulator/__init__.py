@@ -1,0 +1,1 @@
+"""Crowds of drawn people, in three dimensions."""

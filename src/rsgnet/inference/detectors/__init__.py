@@ -1,0 +1,1 @@
+"""Person detectors: the shipped one, published ones and boxes from files."""

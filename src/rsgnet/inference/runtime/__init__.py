@@ -1,0 +1,1 @@
+"""Pose networks in ONNX Runtime, OpenVINO and PyTorch behind one interface."""

@@ -1,0 +1,1 @@
+"""Poses through clips: reading, tracking, smoothing and writing."""

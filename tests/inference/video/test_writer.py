@@ -1,0 +1,93 @@
+from fractions import Fraction
+
+import pytest
+from PIL import Image
+
+from rsgnet.errors import VideoError
+from rsgnet.inference.video import writer as video_writer
+from rsgnet.inference.video.reader import open_clip
+from rsgnet.inference.video.writer import writing_clip
+
+TIMES = [Fraction(time, 1000) for time in (0, 40, 41, 300, 310, 700, 1500)]
+
+
+def grey(level, size_wh=(64, 48)):
+    return Image.new("RGB", size_wh, (level,) * 3)
+
+
+def written(path, sound_of=None, size_wh=(64, 48), times=TIMES):
+    with writing_clip(path, size_wh, Fraction(1, 1000), Fraction(10), sound_of) as writer:
+        for index, time in enumerate(times):
+            writer.write(grey(20 * index, size_wh), time)
+    return writer.path
+
+
+def read(path):
+    with open_clip(path) as clip:
+        frames = list(clip)
+    assert clip.trouble is None
+    return frames
+
+
+def test_images_and_times_come_back(tmp_path):
+    path = written(tmp_path / "sub" / "a.mp4")
+    frames = read(path)
+    assert [frame.time for frame in frames] == TIMES
+    for index, frame in enumerate(frames):
+        assert frame.pixels.mean() == pytest.approx(20 * index, abs=4)
+    assert [each.name for each in path.parent.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize(("name", "codec", "suffix"), [("c.mp4", "aac", ".mp4"), ("c.mkv", "pcm_s16le", ".mkv")])
+def test_sound_is_kept_bit_for_bit(clip, sound_of, tmp_path, name, codec, suffix):
+    source = clip(name, frames=12, sound=codec)
+    path = written(tmp_path / "out" / "a.mp4", source)
+    assert path.suffix == suffix
+    assert sound_of(path) == sound_of(source) and len(sound_of(path)) >= 12
+    assert [frame.time for frame in read(path)] == TIMES
+
+
+def test_a_clip_without_sound(clip, sound_of, tmp_path):
+    path = written(tmp_path / "out" / "a.mp4", clip())
+    assert sound_of(path) == []
+    assert len(read(path)) == len(TIMES)
+
+
+def test_odd_sizes_lose_a_pixel_and_others_are_scaled(tmp_path):
+    assert read(written(tmp_path / "a.mp4", size_wh=(65, 49)))[0].size_wh == (64, 48)
+    with writing_clip(tmp_path / "b.mp4", (64, 48), Fraction(1, 10), Fraction(10)) as writer:
+        writer.write(grey(100), Fraction(0))
+        writer.write(grey(100, (30, 90)), Fraction(1, 10))
+    assert [frame.size_wh for frame in read(tmp_path / "b.mp4")] == [(64, 48)] * 2
+
+
+def test_what_was_written_is_kept_when_the_block_is_broken_off(clip, sound_of, tmp_path):
+    source, path = clip(frames=30, sound="aac"), tmp_path / "out" / "a.mp4"
+    with (
+        pytest.raises(KeyboardInterrupt),
+        writing_clip(path, (64, 48), Fraction(1, 10), Fraction(10), source) as writer,
+    ):
+        for index in range(5):
+            writer.write(grey(100), Fraction(index, 10))
+        raise KeyboardInterrupt
+    assert len(read(path)) == 5
+    assert 0 < len(sound_of(path)) < len(sound_of(source))
+    assert sound_of(path) == sound_of(source)[: len(sound_of(path))]
+
+
+def test_what_cannot_be_written_is_named(tmp_path):
+    av = pytest.importorskip("av")
+    with (
+        pytest.raises(VideoError, match=r"a\.mp4: cannot be written"),
+        writing_clip(tmp_path / "a.mp4", (64, 48), Fraction(1, 10), Fraction(10)) as writer,
+    ):
+        writer.write(grey(0), Fraction(0))
+        raise av.InvalidDataError(1, "no room")
+
+
+def test_without_an_encoder(monkeypatch, tmp_path):
+    pytest.importorskip("av")
+    monkeypatch.setattr(video_writer, "_ENCODERS", {"none such": {}})
+    with pytest.raises(VideoError, match=r"no encoder of H\.264"):
+        written(tmp_path / "a.mp4")
+    assert list(tmp_path.iterdir()) == []

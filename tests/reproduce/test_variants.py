@@ -1,0 +1,47 @@
+"""Variants differ in their modules alone, and the control costs what fusing does."""
+
+import pytest
+import torch
+
+from rsgnet.checkpoint import build
+from rsgnet.errors import RSGNetError
+from rsgnet.model.cost import cost_of
+from rsgnet.reproduce.variants import ARMS, PAPERS_ARMS, PLAIN, variant_config, variants_named
+
+
+def cost(name, *settings):
+    config = variant_config("nano", [*settings, *ARMS[name].settings])
+    with torch.device("meta"):
+        return cost_of(build(config), config.crop.size_wh)
+
+
+def test_arms_are_taken_in_order_with_the_plain_one():
+    assert [variant.name for variant in variants_named("dense, trp")] == ["plain", "trp", "dense"]
+    assert variants_named(",".join(PAPERS_ARMS))[0] == PLAIN
+    with pytest.raises(RSGNetError, match=r"'trq'; there are plain, plain\+conv, sgm, trp, trp\+sgm, dense"):
+        variants_named("plain,trq")
+
+
+@pytest.mark.parametrize(
+    ("name", "relation", "graph"),
+    [
+        ("plain", "none", False), ("plain+conv", "convolutions", False), ("sgm", "none", True),
+        ("trp", "candidates", False), ("trp+sgm", "candidates", True), ("dense", "dense", True),
+    ],
+)  # fmt: skip
+def test_arms_are_what_they_say(name, relation, graph):
+    model = variant_config("nano", ARMS[name].settings).model
+    assert (model.relation_kind, model.skeleton_graph) == (relation, graph)
+
+
+def test_the_control_costs_nearly_what_the_relation_does():
+    plain, control, relation = cost("plain"), cost("plain+conv"), cost("trp")
+    assert control.parameters - plain.parameters == 2 * (9 * 64 * 64 + 2 * 64)
+    assert control.layer_macs - plain.layer_macs == 2 * 9 * 64 * 64 * 32 * 24
+    assert 0.75 < (control.parameters - plain.parameters) / (relation.parameters - plain.parameters) < 1
+    assert 0.75 < (control.layer_macs - plain.layer_macs) / (relation.layer_macs - plain.layer_macs) < 1
+
+
+def test_detectors_have_no_variants():
+    with pytest.raises(RSGNetError, match="detector-nano: a detector has no relation"):
+        variant_config("detector-nano", [])
