@@ -1,4 +1,4 @@
-# Each target makes the environment it needs. PYTHON chooses the interpreter, 3.10 or newer.
+# Each target creates the environment that it needs. PYTHON is the interpreter, 3.10 or newer.
 PYTHON ?= python3
 LIGHT := .venv-light
 FULL := .venv-full
@@ -6,10 +6,10 @@ RELEASE := .venv-release
 
 .PHONY: demo test check docs bench soak licences constraints release-check oldest clean
 
-demo: $(LIGHT)/installed ## Draw a crowd, run the whole line on it and on PHOTO, with the light install
+demo: $(LIGHT)/installed ## Draw a crowd and run the pipeline on it and on PHOTO, with the light install
 	$(LIGHT)/bin/rsgnet demo $(PHOTO) --out out/demo
 
-test: $(FULL)/installed check ## Style, types, layers and all tests, with the full install
+test: $(FULL)/installed check ## Check style, types and layers, and run all tests, with the full install
 	OMP_NUM_THREADS=1 $(FULL)/bin/python -m pytest -n 2 --dist loadgroup
 
 check: $(FULL)/installed
@@ -18,10 +18,10 @@ check: $(FULL)/installed
 	$(FULL)/bin/mypy
 	$(FULL)/bin/lint-imports
 
-docs: $(FULL)/installed ## The documentation, into site/
+docs: $(FULL)/installed ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(FULL)/bin/mkdocs build --strict
 
-# LABELS of people to train on, HELD_OUT of others, IMAGES of both: what the figures need is not in this repository.
+# The benchmarks' data are not in this repository: LABELS to train on, HELD_OUT labels, and the IMAGES of both.
 LABELS ?= data/coco_people_train.json
 HELD_OUT ?= data/coco_people_val.json
 IMAGES ?= data/images
@@ -29,13 +29,13 @@ FIGURES ?= docs/performance.json
 BENCH = $(FULL)/bin/python benchmarks
 RESULT = --json $(FIGURES)
 
-bench: $(FULL)/installed ## Every speed and its bound, into docs/performance.json; three quarters of an hour on an idle machine
+bench: $(FULL)/installed ## Measure every speed into docs/performance.json; 45 minutes on an idle machine
 	$(FULL)/bin/python -m pip install --quiet pycocotools
 	$(BENCH)/candidate_cost.py $(RESULT)
 	$(BENCH)/dense_relation.py $(RESULT)
 	$(BENCH)/backends.py $(RESULT)
 	$(BENCH)/agreement.py $(HELD_OUT) $(IMAGES) --calibrate $(LABELS):$(IMAGES) $(RESULT)
-	$(BENCH)/whole_line.py $(IMAGES) $(RESULT)
+	$(BENCH)/pipeline.py $(IMAGES) $(RESULT)
 	$(BENCH)/evaluation_speed.py $(RESULT)
 	$(BENCH)/training_samples.py $(LABELS) $(IMAGES) $(RESULT)
 	$(BENCH)/training_step.py $(RESULT)
@@ -43,24 +43,24 @@ bench: $(FULL)/installed ## Every speed and its bound, into docs/performance.jso
 	$(BENCH)/footprint.py $(IMAGES) $(RESULT)
 	$(BENCH)/clip_memory.py $(RESULT)
 	$(BENCH)/growth.py $(IMAGES) --plot docs/images/growth.svg $(RESULT)
-	$(BENCH)/report.py $(FIGURES) docs/performance.md README.md
+	$(BENCH)/report.py $(FIGURES)
 
-soak: $(FULL)/installed ## What breaks in use, broken on purpose; under 15 minutes
+soak: $(FULL)/installed ## Kill, interrupt and break runs on purpose and check that nothing is lost; under 15 minutes
 	OMP_NUM_THREADS=1 $(FULL)/bin/python -m tests.soak
 
-licences: $(FULL)/installed ## The licences of all dependencies
+licences: $(FULL)/installed ## Check the licences of all dependencies
 	$(FULL)/bin/python -m release.licences
 
-constraints: ## Pins what a release is built with to today's versions
+constraints: ## Pin the packages that build a release to today's versions
 	$(PYTHON) -m venv --clear $(RELEASE)
 	$(RELEASE)/bin/python -m pip install --quiet uv
 	$(RELEASE)/bin/python -m uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
 	  --no-emit-index-url --no-header --output-file release/build.txt release/build.in
 
-release-check: $(RELEASE)/installed ## Builds sdist and wheel, looks into them, installs and uses them
+release-check: $(RELEASE)/installed ## Build sdist and wheel, check their files, install the wheel and run it
 	$(RELEASE)/bin/python -m release.check
 
-oldest: $(RELEASE)/installed ## Tests against the oldest versions supported; INSTALL=train for those of training
+oldest: $(RELEASE)/installed ## Test with the oldest supported dependencies; INSTALL=train for those of training
 	$(RELEASE)/bin/python -m release.oldest $(INSTALL)
 
 $(LIGHT)/installed: pyproject.toml

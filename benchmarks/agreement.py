@@ -1,10 +1,9 @@
-"""Whether the back ends find the same: keypoints and AP of one network in each of them, on the same people.
+"""Compares the back ends' keypoints and AP for one network on the same people, with PyTorch in float32 as reference.
 
 `python benchmarks/agreement.py ANNOTATIONS.json IMAGES_DIR --calibrate LABELS[:IMAGES_DIR] [--weights nano]`
 
-PyTorch in float32 is what the others are held against. In float32 keypoints are to lie within 0.1 pixels of its, and AP
-within 0.001; int8 may cost 0.005 AP. Where two peaks of a heatmap are equally high to the last digits two back ends
-may choose different ones: how many do is printed, too.
+In float32 all keypoints should lie within 0.1 pixels of the reference, and AP within 0.001; int8 may cost 0.005 AP.
+Where two peaks of a heatmap are equally high to the last digits, back ends may choose different ones.
 """
 
 import argparse
@@ -12,24 +11,24 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import measuring
 import numpy as np
-from predicted import poses_of
+from decoding import predict_results
+from measurement import Measurement, Spread, at_least, at_most, make_parser, report, set_up
 
-from rsgnet.annotations.readers import Annotations, read_annotations
+from rsgnet.annotations.people import Annotations
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.errors import RSGNetError
-from rsgnet.evaluation.average_precision import keypoint_figures
-from rsgnet.evaluation.official import official_evaluator
-from rsgnet.evaluation.results import Results
+from rsgnet.evaluation.average_precision import compute_keypoint_metrics
+from rsgnet.evaluation.official import build_evaluator
 from rsgnet.export.directory import export_onnx, export_openvino
 from rsgnet.geometry import xywh_to_xyxy
 from rsgnet.images import read_image
-from rsgnet.inference.crop_poses import find_in_crops
-from rsgnet.inference.crops import cut
-from rsgnet.inference.runtime.network import OpenedRunner, open_runner
+from rsgnet.inference.crops import cut_crop, predict_crops
+from rsgnet.inference.runtime.network import PoseNetwork
+from rsgnet.inference.runtime.open_network import open_network
 from rsgnet.inference.weights import find_weights
 
-WITHIN_PX = 0.1
+TOLERANCE_PX = 0.1
 ENGINES = [
     ("torch", "float32"),
     ("onnx", "float32"),
@@ -39,73 +38,68 @@ ENGINES = [
 ]
 
 
-def exported(weights: str, calibrate: list[str], folder: Path) -> Path:
-    """A copy of the weights with every file that the back ends read."""
-    given = find_weights(weights).directory
-    if given is None:
+def export_copy(weights: str, calibrate: list[str], folder: Path) -> Path:
+    """Returns a copy of the weights with the files of all back ends."""
+    source = find_weights(weights).directory
+    if source is None:
         raise RSGNetError(f"{weights}: not a model directory")
-    directory = Path(shutil.copytree(given, folder / "model"))
+    directory = Path(shutil.copytree(source, folder / "model"))
     export_onnx(directory)
     export_openvino(directory, calibration=calibrate)
     return directory
 
 
-def keypoints_of(runner: OpenedRunner, truth: Annotations, images: Path) -> np.ndarray:
-    """(N, K, 2) everyone's keypoints in image pixels, in the order of the annotations."""
-    found = []
+def predict_keypoints(network: PoseNetwork, truth: Annotations, images: Path) -> np.ndarray:
+    """Returns (N, K, 2) keypoints of all people in image pixels, in the order of the annotations."""
+    keypoints = []
     for annotated in truth.images:
         image = read_image(images / annotated.file_name)
-        boxes = [person.box_xywh for person in annotated.people if person.labelled and not person.is_crowd]
-        crops = [cut(image, box, runner.config.crop) for box in xywh_to_xyxy(np.array(boxes).reshape(-1, 4))]
+        boxes = [person.box_xywh for person in annotated.people if person.num_labelled and not person.is_crowd]
+        crops = [cut_crop(image, box, network.config.crop) for box in xywh_to_xyxy(np.array(boxes).reshape(-1, 4))]
         if crops:
-            found.append(find_in_crops(runner, runner.config, crops, flip_test=False).keypoints_xy)
-    return np.concatenate(found)
+            keypoints.append(predict_crops(network, crops, flip_test=False).keypoints_xy)
+    return np.concatenate(keypoints)
 
 
-def average_precision(results: Results, truth: Annotations) -> float:
-    return keypoint_figures(official_evaluator(truth, results, "keypoints", crowdpose=False), truth)["AP"]
-
-
-def figures_of(truth: Annotations, directory: Path, arguments: argparse.Namespace) -> list[measuring.Figure]:
-    figures: list[measuring.Figure] = []
-    reference, highest = np.zeros(0), 0.0
+def measure(truth: Annotations, directory: Path, arguments: argparse.Namespace) -> list[Measurement]:
+    measurements: list[Measurement] = []
+    reference, reference_ap = np.zeros(0), 0.0
     for backend, precision in ENGINES:
         engine = f"{arguments.weights}, {backend} {precision}"
         try:
-            runner = open_runner(directory, backend, "cpu", precision=precision)
+            network = open_network(directory, backend, "cpu", precision=precision)
         except RSGNetError as error:
             print(f"  {backend} {precision}: {error}")
             continue
-        places = keypoints_of(runner, truth, arguments.images)
-        reached = average_precision(poses_of(runner, truth, arguments.images, arguments.weights, flip=False), truth)
-        if not figures:
-            reference, highest = places, reached
-            figures.append(measuring.Figure(f"{engine}: AP", measuring.Spread.of([highest])))
+        keypoints = predict_keypoints(network, truth, arguments.images)
+        results = predict_results(network, truth, arguments.images, arguments.weights, flip=False)
+        ap = compute_keypoint_metrics(build_evaluator(truth, results, "keypoints"), truth)["AP"]
+        if not measurements:
+            reference, reference_ap = keypoints, ap
+            measurements.append(Measurement(f"{engine}: AP", Spread.of(ap)))
             continue
-        lost = measuring.Spread.of([highest - reached])
-        full = precision == "float32"
-        figures.append(measuring.at_most(f"{engine}: AP lost", lost, 0.001 if full else 0.005))
-        apart = np.hypot(*np.moveaxis(places - reference, -1, 0))
-        share = measuring.Spread.of([float((apart <= WITHIN_PX).mean())])
-        what = f"{engine}: share of keypoints within {WITHIN_PX} pixels"
-        figures.append(measuring.at_least(what, share, 1.0) if full else measuring.Figure(what, share))
-        figures.append(measuring.Figure(f"{engine}: largest distance, pixels", measuring.Spread.of([apart.max()])))
-    return figures
+        is_exact = precision == "float32"
+        measurements.append(at_most(f"{engine}: AP lost", Spread.of(reference_ap - ap), 0.001 if is_exact else 0.005))
+        distance = np.hypot(*np.moveaxis(keypoints - reference, -1, 0))
+        share = Spread.of(float((distance <= TOLERANCE_PX).mean()))
+        name = f"{engine}: share of keypoints within {TOLERANCE_PX} pixels"
+        measurements.append(at_least(name, share, 1.0) if is_exact else Measurement(name, share))
+        measurements.append(Measurement(f"{engine}: largest distance, pixels", Spread.of(distance.max())))
+    return measurements
 
 
 def main() -> None:
-    parser = measuring.arguments_of(__doc__, rounds=1)
+    parser = make_parser(__doc__, rounds=1)
     parser.add_argument("annotations", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("--calibrate", action="append", required=True)
     parser.add_argument("--weights", default="nano")
     arguments = parser.parse_args()
-    measuring.use_threads(arguments.threads)
-    measuring.print_machine(arguments.threads)
+    set_up(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
-        directory = exported(arguments.weights, arguments.calibrate, Path(folder))
-        figures = figures_of(read_annotations(arguments.annotations), directory, arguments)
-    measuring.report("agreement", figures, arguments)
+        directory = export_copy(arguments.weights, arguments.calibrate, Path(folder))
+        measurements = measure(read_annotations(arguments.annotations), directory, arguments)
+    report("agreement", measurements, arguments)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""What the paper's relation costs over plain HRNet: the whole forward of both, side by side.
+"""Compares the forward pass of RSGNet with candidate relations and of plain HRNet: the cost of the paper's relation.
 
 `python benchmarks/candidate_cost.py [--batch 8]`
 
 The network that the authors released relates all pixels and takes 1.36 times as long as its HRNet; ours relates
-candidates. Weights are random: how long a forward takes does not depend on them.
+candidates. Weights are random, because the time of a forward pass does not depend on them.
 """
 
 import argparse
 from collections.abc import Callable
 
-import measuring
 import torch
+from measurement import Measurement, Timings, at_most, make_parser, report, set_up
 
 from rsgnet.checkpoint import build
 from rsgnet.config import PoseConfig
@@ -19,7 +19,7 @@ from rsgnet.presets import preset_named
 BOUNDS = {"256x192": 1.08, "384x288": 1.06}
 
 
-def forward_of(preset: str, batch: int) -> Callable[[], object]:
+def make_forward(preset: str, batch: int) -> Callable[[], object]:
     config = preset_named(preset)
     assert isinstance(config, PoseConfig)
     torch.manual_seed(0)
@@ -34,24 +34,23 @@ def forward_of(preset: str, batch: int) -> Callable[[], object]:
     return forward
 
 
-def figures_of(arguments: argparse.Namespace) -> list[measuring.Figure]:
-    found = []
+def measure(arguments: argparse.Namespace) -> list[Measurement]:
+    measurements = []
     for size, bound in BOUNDS.items():
-        rivals = {kind: forward_of(f"{kind}-w32-{size}-coco", arguments.batch) for kind in ("hrnet", "rsgnet")}
-        ratio = measuring.SideBySide(rivals, arguments.rounds, arguments.seconds).ratio("rsgnet", "hrnet")
-        what = f"W32 {size}, batch {arguments.batch}: RSGNet's forward over HRNet's"
-        found.append(measuring.at_most(what, ratio, bound))
-    return found
+        calls = {kind: make_forward(f"{kind}-w32-{size}-coco", arguments.batch) for kind in ("hrnet", "rsgnet")}
+        ratio = Timings(calls, arguments.rounds, arguments.seconds).ratio("rsgnet", "hrnet")
+        name = f"W32 {size}, batch {arguments.batch}: RSGNet's forward over HRNet's"
+        measurements.append(at_most(name, ratio, bound))
+    return measurements
 
 
 def main() -> None:
-    parser = measuring.arguments_of(__doc__, rounds=7)
+    parser = make_parser(__doc__, rounds=7)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=3.0)
     arguments = parser.parse_args()
-    measuring.use_threads(arguments.threads)
-    measuring.print_machine(arguments.threads)
-    measuring.report("candidate_cost", figures_of(arguments), arguments)
+    set_up(arguments.threads)
+    report("candidate_cost", measure(arguments), arguments)
 
 
 if __name__ == "__main__":

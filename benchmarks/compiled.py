@@ -1,18 +1,18 @@
-"""Where `torch.compile` and channels last pay: forwards in PyTorch, side by side, on the CPU or a GPU.
+"""Measures what `torch.compile` and the channels-last layout gain in forward passes on the CPU or a GPU.
 
 `python benchmarks/compiled.py [NETWORK ...] [--device cpu] [--batches 1 32] [--precision float32]`
 
-The network laid out as PyTorch does by default and not compiled is 1. Compiling takes its time once for each shape; it
-is printed, and not part of the ratios. The peak is that of a product of large matrices in the same precision; on a GPU
-the memory is printed, too.
+The baseline is the network with PyTorch's default layout, not compiled. Compiling takes its time once for each shape;
+that is printed, and not part of the ratios. The peak is that of a product of large matrices in the same precision. On
+a GPU the memory is measured, too.
 """
 
 import argparse
 import time
 from collections.abc import Callable
 
-import measuring
 import torch
+from measurement import Measurement, Spread, Timings, make_parser, report, set_up
 from torch import Tensor, nn
 
 from rsgnet.checkpoint import build
@@ -21,89 +21,87 @@ from rsgnet.model.cost import cost_of
 from rsgnet.presets import preset_named
 
 NETWORKS = ["nano", "rsgnet-w32-256x192-coco"]
-PLAIN, PRODUCT = "contiguous", "product of matrices"
+BASELINE, PRODUCT = "contiguous", "product of matrices"
 MATRIX = 4096
 
 
-def forward_of(network: nn.Module, crops: Tensor, kind: torch.dtype) -> Callable[[], object]:
+def make_forward(network: nn.Module, crops: Tensor, dtype: torch.dtype) -> Callable[[], object]:
     def forward() -> object:
-        with torch.inference_mode(), torch.autocast(crops.device.type, kind, enabled=kind != torch.float32):
-            found = network(crops).target_heatmaps
+        with torch.inference_mode(), torch.autocast(crops.device.type, dtype, enabled=dtype != torch.float32):
+            heatmaps = network(crops).target_heatmaps
         if crops.device.type == "cuda":
             torch.cuda.synchronize()
-        return found
+        return heatmaps
 
     return forward
 
 
-def product_of(device: torch.device, kind: torch.dtype) -> Callable[[], object]:
-    one, other = (torch.randn(MATRIX, MATRIX, device=device, dtype=kind) for _ in range(2))
+def make_product(device: torch.device, dtype: torch.dtype) -> Callable[[], object]:
+    one, other = (torch.randn(MATRIX, MATRIX, device=device, dtype=dtype) for _ in range(2))
 
-    def product() -> object:
-        found = one @ other
+    def multiply() -> object:
+        product = one @ other
         if device.type == "cuda":
             torch.cuda.synchronize()
-        return found
+        return product
 
-    return product
+    return multiply
 
 
-def figures_of(name: str, batch: int, arguments: argparse.Namespace) -> list[measuring.Figure]:
+def measure(name: str, batch: int, arguments: argparse.Namespace) -> list[Measurement]:
     config = preset_named(name)
     assert isinstance(config, PoseConfig)
-    device, kind = torch.device(arguments.device), getattr(torch, arguments.precision)
+    device, dtype = torch.device(arguments.device), getattr(torch, arguments.precision)
     torch.manual_seed(0)
     network = build(config).eval().to(device)
     width, height = config.crop.size_wh
     crops = torch.randn(batch, 3, height, width, device=device)
     last = build(config).eval().to(device, memory_format=torch.channels_last)
     last.load_state_dict(network.state_dict())
-    stored = crops.contiguous(memory_format=torch.channels_last)
+    last_crops = crops.contiguous(memory_format=torch.channels_last)
     torch._dynamo.reset()
-    compiled = forward_of(torch.compile(last), stored, kind)  # type: ignore[arg-type]
+    compiled = make_forward(torch.compile(last), last_crops, dtype)  # type: ignore[arg-type]
     start = time.perf_counter()
     compiled()
     print(f"  {name}, batch {batch}: compiled in {time.perf_counter() - start:.0f} s", flush=True)
-    rivals = {
-        PLAIN: forward_of(network, crops, kind),
-        "channels last": forward_of(last, stored, kind),
+    forwards = {
+        BASELINE: make_forward(network, crops, dtype),
+        "channels last": make_forward(last, last_crops, dtype),
         "channels last, compiled": compiled,
-        PRODUCT: product_of(device, kind),
     }
-    times = measuring.SideBySide(rivals, arguments.rounds, arguments.seconds)
-    what = f"{name}, {arguments.device}, {arguments.precision}, batch {batch}"
-    cost = cost_of(build(config), config.crop.size_wh)
-    share = batch * cost.macs / MATRIX**3  # of the product's multiply-adds
-    figures = []
-    for rival in list(rivals)[:-1]:
-        figures.append(measuring.Figure(f"{what}: crops a second, {rival}", times.rate(rival, batch)))
-        if rival != PLAIN:
-            figures.append(measuring.Figure(f"{what}: {rival} to {PLAIN}", times.ratio(PLAIN, to=rival)))
-        of_peak = times.ratio(PRODUCT, to=rival).scaled(share)
-        figures.append(measuring.Figure(f"{what}: share of the machine's peak, {rival}", of_peak))
+    times = Timings({**forwards, PRODUCT: make_product(device, dtype)}, arguments.rounds, arguments.seconds)
+    prefix = f"{name}, {arguments.device}, {arguments.precision}, batch {batch}"
+    work = batch * cost_of(build(config), config.crop.size_wh).macs / MATRIX**3  # relative to the product's
+    measurements = []
+    for form in forwards:
+        measurements.append(Measurement(f"{prefix}: crops per second, {form}", times.rate(form, batch)))
+        if form != BASELINE:
+            ratio = times.ratio(BASELINE, to=form)
+            measurements.append(Measurement(f"{prefix}: {form} relative to {BASELINE}", ratio))
+        share = times.ratio(PRODUCT, to=form).scaled(work)
+        measurements.append(Measurement(f"{prefix}: share of the machine's peak, {form}", share))
     if device.type == "cuda":
         memory = torch.cuda.max_memory_allocated() / 1e6
-        figures.append(measuring.Figure(f"{what}: MB at the most", measuring.Spread.of([memory])))
-    return figures
+        measurements.append(Measurement(f"{prefix}: maximum MB", Spread.of(memory)))
+    return measurements
 
 
 def main() -> None:
-    parser = measuring.arguments_of(__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("networks", nargs="*", default=NETWORKS)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--seconds", type=float, default=2.0)
     arguments = parser.parse_args()
-    measuring.use_threads(arguments.threads)
-    measuring.print_machine(arguments.threads)
-    figures = [
-        figure
+    set_up(arguments.threads)
+    measurements = [
+        measurement
         for name in arguments.networks
         for batch in arguments.batches
-        for figure in figures_of(name, batch, arguments)
+        for measurement in measure(name, batch, arguments)
     ]
-    measuring.report(f"compiled_{arguments.device}_{arguments.precision}", figures, arguments)
+    report(f"compiled_{arguments.device}_{arguments.precision}", measurements, arguments)
 
 
 if __name__ == "__main__":

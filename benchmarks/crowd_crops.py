@@ -1,4 +1,4 @@
-"""How many training crops a second of one core's time cuts, with and without people pasted into each of them.
+"""Measures how many training crops per second one core makes, with and without people pasted into them.
 
 `python benchmarks/crowd_crops.py ANNOTATIONS.json IMAGES_DIR [--preset nano] [--crops 1000]`
 """
@@ -17,7 +17,7 @@ from rsgnet.presets import preset_named
 
 
 def crops_per_second(dataset: PoseDataset, crops: int) -> tuple[float, float]:
-    """On the first pass, which reads images, and on the second, which finds them in memory."""
+    """Returns the speed of the first pass, which reads images, and of the second, with images in memory."""
     draws = list(SeededDraws(dataset.weights, crops, seed=0))
     speeds = []
     for _ in range(2):
@@ -42,9 +42,9 @@ def main() -> None:
         config = with_settings(preset_named(arguments.preset), [f"training.augment.paste={paste}"])
         start = time.process_time()
         dataset = PoseDataset([source], config, augmented=True)
-        built = time.process_time() - start
+        seconds = time.process_time() - start
         first, second = crops_per_second(dataset, arguments.crops)
-        print(f"paste {paste}: {first:.0f} crops/s, then {second:.0f} from memory; data set read in {built:.1f} s")
+        print(f"paste {paste}: {first:.0f} crops/s, then {second:.0f} from memory; data set read in {seconds:.1f} s")
 
 
 if __name__ == "__main__":

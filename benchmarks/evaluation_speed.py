@@ -1,9 +1,8 @@
-"""How long the evaluation of many detections takes, beside pycocotools: the same files, and the same figures.
+"""Compares the evaluation of many detections with pycocotools: the time, and the equality of the metrics.
 
 `pip install pycocotools; python benchmarks/evaluation_speed.py [--detections 100000]`
 
-The people are made up: two in an image as in COCO, each found ten times with keypoints somewhat off, so that there is
-something to match.
+The data are synthetic: two people per image as in COCO, each predicted ten times with random errors.
 """
 
 import argparse
@@ -14,22 +13,22 @@ import tempfile
 import time
 from pathlib import Path
 
-import measuring
 import numpy as np
+from measurement import Measurement, Spread, at_least, at_most, make_parser, print_machine, report
 
 from rsgnet.annotations.readers import read_annotations
-from rsgnet.evaluation.average_precision import figures_by_level, overall_figures
-from rsgnet.evaluation.official import official_evaluator
+from rsgnet.evaluation.average_precision import compute_level_metrics, compute_overall_metrics
+from rsgnet.evaluation.official import build_evaluator
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.skeletons import COCO17
 
-PEOPLE, FOUND = 2, 20  # in an image
+PEOPLE, POSES = 2, 20  # per image
 SIDE = 640
-NAMES = ["AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"]  # as pycocotools lists them
+METRICS = ["AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"]  # in pycocotools' order
 
 
-def write_set(images: int, folder: Path, seed: int = 0) -> tuple[Path, Path]:
-    """Annotations and results of made-up people."""
+def write_data_set(images: int, folder: Path, seed: int = 0) -> tuple[Path, Path]:
+    """Writes annotations and results of random people."""
     random, count = np.random.default_rng(seed), len(COCO17)
     annotations, results = [], []
     for image_id in range(1, images + 1):
@@ -52,7 +51,7 @@ def write_set(images: int, folder: Path, seed: int = 0) -> tuple[Path, Path]:
                     "num_keypoints": int((visible > 0).sum()),
                 }
             )
-        for index in range(FOUND):
+        for index in range(POSES):
             person = index % PEOPLE
             off = random.standard_normal((count, 2)) * random.uniform(0.01, 0.1) * sides[person]
             found = np.concatenate([keypoints[person] + off, np.ones((count, 1))], 1)
@@ -68,8 +67,8 @@ def write_set(images: int, folder: Path, seed: int = 0) -> tuple[Path, Path]:
     return paths
 
 
-class Theirs:
-    """pycocotools, which reads files and evaluates."""
+class PycocotoolsEvaluation:
+    """Reads and evaluates with pycocotools."""
 
     def read(self, annotations: Path, results: Path) -> None:
         from pycocotools.coco import COCO  # noqa: PLC0415
@@ -84,58 +83,60 @@ class Theirs:
             self.evaluation.evaluate()
             self.evaluation.accumulate()
             self.evaluation.summarize()
-        return dict(zip(NAMES, map(float, self.evaluation.stats), strict=True))
+        return dict(zip(METRICS, map(float, self.evaluation.stats), strict=True))
 
 
-class Ours:
-    """The same in this project, which checks every entry while it reads."""
+class OurEvaluation:
+    """Reads and evaluates with this project, which also validates every entry."""
 
     def read(self, annotations: Path, results: Path) -> None:
         self.truth = read_annotations(annotations)
-        self.found = read_keypoint_results(results, self.truth)
+        self.results = read_keypoint_results(results, self.truth)
 
     def evaluate(self) -> dict[str, float]:
-        self.evaluation = official_evaluator(self.truth, self.found, "keypoints")
-        return overall_figures(self.evaluation, self.truth)
+        self.evaluation = build_evaluator(self.truth, self.results, "keypoints")
+        return compute_overall_metrics(self.evaluation, self.truth)
 
     def evaluate_levels(self) -> None:
-        """The figures by level of crowding, which pycocotools does not give."""
-        figures_by_level(self.evaluation, self.truth)
+        """Computes the metrics by crowd level, which pycocotools does not have."""
+        compute_level_metrics(self.evaluation, self.truth)
 
 
 def main() -> None:
-    parser = measuring.arguments_of(__doc__, threads=1, rounds=3)
+    parser = make_parser(__doc__, threads=1, rounds=3)
     parser.add_argument("--detections", type=int, default=100_000)
     arguments: argparse.Namespace = parser.parse_args()
-    measuring.print_machine(arguments.threads)
-    evaluating, with_levels, reading, apart = [], [], [], []
+    print_machine(arguments.threads)
+    evaluating, with_levels, reading, differences = [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_set(arguments.detections // FOUND, Path(folder))
+        paths = write_data_set(arguments.detections // POSES, Path(folder))
         for _ in range(arguments.rounds):
-            seconds, figures = [], []
-            for tool in (own := Ours(), Theirs()):
+            seconds, metrics = [], []
+            for tool in (own := OurEvaluation(), PycocotoolsEvaluation()):
                 start = time.perf_counter()
                 tool.read(*paths)
                 read = time.perf_counter()
-                figures.append(tool.evaluate())
+                metrics.append(tool.evaluate())
                 seconds.append((read - start, time.perf_counter() - read))
             start = time.perf_counter()
             own.evaluate_levels()
             levels = time.perf_counter() - start
-            (read_ours, ours), (read_theirs, theirs) = seconds
-            print(f"ours {read_ours:.1f} + {ours:.1f} s, pycocotools {read_theirs:.1f} + {theirs:.1f} s", flush=True)
+            (our_reading, ours), (their_reading, theirs) = seconds
+            print(
+                f"ours {our_reading:.1f} + {ours:.1f} s, pycocotools {their_reading:.1f} + {theirs:.1f} s", flush=True
+            )
             evaluating.append(theirs / ours)
             with_levels.append(theirs / (ours + levels))
-            reading.append((read_theirs + theirs) / (read_ours + ours))
-            apart.append(max(abs(figures[0][name] - figures[1][name]) for name in NAMES))
-    what = f"{arguments.detections:,} detections, pycocotools' time over ours"
-    found = [
-        measuring.at_least(f"{what}: evaluating", measuring.Spread.of(evaluating), 10.0),
-        measuring.Figure(f"{what}: evaluating, and by level of crowding", measuring.Spread.of(with_levels)),
-        measuring.Figure(f"{what}: reading the JSON, too", measuring.Spread.of(reading)),
-        measuring.at_most("largest difference of a figure to pycocotools'", measuring.Spread.of(apart), 1e-9),
+            reading.append((their_reading + theirs) / (our_reading + ours))
+            differences.append(max(abs(metrics[0][name] - metrics[1][name]) for name in METRICS))
+    prefix = f"{arguments.detections:,} detections, pycocotools' time over ours"
+    measurements = [
+        at_least(f"{prefix}: evaluating", Spread.of(*evaluating), 10.0),
+        Measurement(f"{prefix}: evaluating, with crowd levels", Spread.of(*with_levels)),
+        Measurement(f"{prefix}: reading and evaluating", Spread.of(*reading)),
+        at_most("largest difference of a metric from pycocotools'", Spread.of(*differences), 1e-9),
     ]
-    measuring.report("evaluation_speed", found, arguments)
+    report("evaluation_speed", measurements, arguments)
 
 
 if __name__ == "__main__":

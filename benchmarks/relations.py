@@ -1,8 +1,9 @@
-"""Whether a network knows who belongs together: its relation map held to the truth on held-out crops.
+"""Compares a network's relation map with the true relations on held-out crops.
 
 `python benchmarks/relations.py MODEL_DIR ANNOTATIONS.json IMAGES_DIR [--crops 320]`
 
-A correlation of 0, or an error no smaller than the variance of the truth, says that the map knows nothing.
+A correlation of 0, or a squared error of at least the variance of the true relations, means that the map contains no
+information.
 """
 
 import argparse
@@ -23,12 +24,12 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("annotations", type=Path)
     parser.add_argument("images", type=Path)
-    parser.add_argument("--crops", type=int, default=320, help="the first so many people")
+    parser.add_argument("--crops", type=int, default=320, help="the number of people")
     arguments = parser.parse_args()
     model, config = load_model(arguments.model)
     model.eval()
     people = PoseDataset([DataSource(arguments.annotations, arguments.images)], config, augmented=False)
-    found, wanted = [], []
+    predicted, true = [], []
     for first in range(0, min(arguments.crops, len(people)), BATCH):
         last = min(first + BATCH, arguments.crops, len(people))
         batch = Sample.stack([people[index] for index in range(first, last)])
@@ -36,14 +37,14 @@ def main() -> None:
             output = model(normalise(batch.crop, config.crop.mean, config.crop.std))
         if output.relation is None:
             parser.error(f"{arguments.model}: has no relation of candidates")
-        truth, known = relation_labels(output.candidates, batch, config.training.loss)
-        found.append(output.relation[known > 0])
-        wanted.append(truth[known > 0])
-    relation, together = torch.cat(found), torch.cat(wanted)
+        labels, known = relation_labels(output.candidates, batch, config.training.loss)
+        predicted.append(output.relation[known > 0])
+        true.append(labels[known > 0])
+    relation, label = torch.cat(predicted), torch.cat(true)
     print(
-        f"{arguments.model}: {len(together)} pairs, {together.mean():.1%} of them the target's; variance of the truth "
-        f"{together.var():.4f}, squared error {(relation - together).square().mean():.4f}, "
-        f"correlation {torch.corrcoef(torch.stack([relation, together]))[0, 1]:.3f}, highest {relation.max():.3f}"
+        f"{arguments.model}: {len(label)} pairs, {label.mean():.1%} of them of the target person; variance of the "
+        f"labels {label.var():.4f}, squared error {(relation - label).square().mean():.4f}, "
+        f"correlation {torch.corrcoef(torch.stack([relation, label]))[0, 1]:.3f}, highest {relation.max():.3f}"
     )
 
 

@@ -1,80 +1,147 @@
-"""Writes the figures of `make bench` into pages: all between a page's two marks, and single ones where they are quoted.
+"""Fills the tables of measurements in the README and the documentation.
 
-`python benchmarks/report.py docs/performance.json docs/performance.md README.md`
+    python benchmarks/report.py [PERFORMANCE.json]
 
-A quotation is a number and, for its source, a comment behind it: `1.02 <!-- candidate_cost: what the figure says -->`.
+`make bench` writes docs/performance.json. docs/accuracy.json is edited by hand, from what the commands on
+docs/accuracy.md print. A page names a table by two lines, `<!-- begin NAME: filled by benchmarks/report.py -->` and
+`<!-- end NAME -->`; everything between them is replaced.
 """
 
 import json
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- figures: made by benchmarks/report.py -->", "<!-- end of figures -->"
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/accuracy.md", "docs/performance.md")
 TITLES = {
-    "candidate_cost": "What relating candidates costs",
+    "candidate_cost": "Cost of relating candidates",
     "dense_relation": "The released form",
     "backends": "Back ends, and the machine's peak",
-    "agreement": "Whether the back ends agree",
-    "whole_line": "From file to file",
+    "agreement": "Agreement of the back ends",
+    "pipeline": "From image files to result files",
     "evaluation_speed": "Evaluation",
     "training_samples": "Training crops",
     "training_step": "A training step",
     "compiled_cpu_float32": "torch.compile and channels last",
     "footprint": "The light install",
     "clip_memory": "An hour of video",
-    "growth": "How cost grows",
+    "growth": "Growth of cost",
 }
+_BLOCK = re.compile(r"(<!-- begin (\w+): .*? -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 
-def number(value: float) -> str:
-    """Three digits that count, none of them as a power of ten."""
+def format_number(value: float) -> str:
+    """Returns a number with three significant digits."""
     if value == 0:
         return "0"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 1e-3 else f"{value:.1e}"
 
 
-def row(figure: dict[str, Any]) -> str:
-    value = figure["value"]
-    spread = "" if value["low"] == value["high"] else f"{number(value['low'])} to {number(value['high'])}"
-    verdict = "" if figure["met"] is None else f"{figure['wanted']}: {'met' if figure['met'] else '**missed**'}"
-    return f"| {figure['what']} | {number(value['median'])} | {spread} | {verdict} |"
+def format_table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Returns a Markdown table."""
+    headings = list(headings)
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def section(name: str, told: dict[str, Any]) -> str:
-    machine = told["machine"]
+def speed_sections(performance: dict[str, Any]) -> str:
+    """Returns a section with one table for each benchmark in performance.json."""
+    order = [*TITLES, *(name for name in performance if name not in TITLES)]
+    return "\n".join(_speed_section(name, performance[name]) for name in order if name in performance)
+
+
+def _speed_section(name: str, benchmark: dict[str, Any]) -> str:
+    machine = benchmark["machine"]
     libraries = ", ".join(f"{library} {version}" for library, version in machine["libraries"].items())
-    under = (
+    conditions = (
         f"`benchmarks/{name.partition('_cpu')[0]}.py`, {machine['date']}, {machine['processor']} "
-        f"({', '.join(machine['instructions'])}), {machine['threads']} threads, {told['rounds']} rounds, "
+        f"({', '.join(machine['instructions'])}), {machine['threads']} threads, {benchmark['rounds']} rounds, "
         f"Python {machine['python']}, {libraries}"
     )
-    rows = "\n".join(row(figure) for figure in told["figures"])
-    return f"### {TITLES.get(name, name)}\n\n{under}\n\n| | median | range | wanted |\n|---|---|---|---|\n{rows}\n"
+    table = format_table(("", "median", "range", "target"), map(_speed_row, benchmark["measurements"]))
+    return f"### {TITLES.get(name, name)}\n\n{conditions}\n\n{table}"
 
 
-def page_with(figures: dict[str, Any], page: str) -> str:
-    """The page with these figures in place of those that it has."""
+def _speed_row(measurement: dict[str, Any]) -> list[str]:
+    value, met = measurement["value"], measurement["met"]
+    spread = "" if value["low"] == value["high"] else f"{format_number(value['low'])} to {format_number(value['high'])}"
+    verdict = "" if met is None else f"{measurement['target']}: {'met' if met else '**missed**'}"
+    return [measurement["name"], format_number(value["median"]), spread, verdict]
 
-    def quoted(match: re.Match[str]) -> str:
-        (value,) = (each["value"] for each in figures[match[2]]["figures"] if each["what"] == match[3])
-        return f"{number(value['median'])} {match[1]}"
 
-    page = re.sub(r"[\d.,]+ (<!-- (\w+): (.+?) -->)", quoted, page)
-    if BEGIN not in page:
-        return page
-    before, _, rest = page.partition(BEGIN)
-    after = rest.partition(END)[2]
-    order = [*TITLES, *(name for name in figures if name not in TITLES)]
-    sections = "\n".join(section(name, figures[name]) for name in order if name in figures)
-    return f"{before}{BEGIN}\n\n{sections}\n{END}{after}"
+def pose_table(accuracy: dict[str, Any]) -> str:
+    """Returns the table of pose accuracy by weights, boxes and flip test."""
+    measures = ("AP", "AP50", "AP75", "easy", "medium", "hard")
+    return format_table(
+        ("weights", "boxes", "flip test", *measures),
+        (
+            [f"`{row['weights']}`", row["boxes"], "yes" if row["flip_test"] else "no", *_three_digits(row, measures)]
+            for row in accuracy["poses"]
+        ),
+    )
+
+
+def box_table(accuracy: dict[str, Any]) -> str:
+    """Returns the table of detectors' boxes."""
+    measures = ("AP", "AP50", "AP75", "recall", "recall_of_overlapping_people")
+    headings = ("detector", "box AP", "AP50", "AP75", "recall", "recall of overlapping people")
+    return format_table(headings, ([row["detector"], *_three_digits(row, measures)] for row in accuracy["boxes"]))
+
+
+def model_table(accuracy: dict[str, Any]) -> str:
+    """Returns the README's table of the weights that ship: size, work and accuracy with flip test."""
+    poses = {(row["weights"], row["boxes"]): f"{row['AP']:.3f}" for row in accuracy["poses"] if row["flip_test"]}
+    boxes = {row["detector"]: f"{row['AP50']:.3f}" for row in accuracy["boxes"]}
+    return format_table(
+        ("weights", "input", "parameters", "multiply-adds", "AP, ground-truth boxes", "AP, own boxes", "box AP50"),
+        (
+            [
+                f"[`{weights}`](src/rsgnet/weights/{weights}/README.md)",
+                model["input"],
+                f"{model['parameters_millions']:.2f} M",
+                f"{model['multiply_adds_billions']:.2f} G",
+                poses.get((weights, "ground truth"), ""),
+                poses.get((weights, "detector-nano"), ""),
+                boxes.get(weights, ""),
+            ]
+            for model in accuracy["models"]
+            for weights in [model["weights"]]
+        ),
+    )
+
+
+def _three_digits(row: dict[str, Any], measures: Iterable[str]) -> list[str]:
+    return [f"{row[measure]:.3f}" for measure in measures]
+
+
+def fill(page: str, tables: dict[str, str]) -> str:
+    """Returns a page with its marked tables replaced.
+
+    Raises:
+        KeyError: The page names a table that does not exist.
+    """
+    return _BLOCK.sub(lambda block: f"{block[1]}\n{tables[block[2]]}\n{block[3]}", page)
+
+
+def read_tables(performance: Path = ROOT / "docs/performance.json") -> dict[str, str]:
+    """Returns every table by the name that pages give it."""
+    accuracy = json.loads((ROOT / "docs/accuracy.json").read_text())
+    return {
+        "models": model_table(accuracy),
+        "poses": pose_table(accuracy),
+        "boxes": box_table(accuracy),
+        "speeds": speed_sections(json.loads(performance.read_text())),
+    }
 
 
 def main() -> None:
-    figures = json.loads(Path(sys.argv[1]).read_text())
-    for page in map(Path, sys.argv[2:]):
-        page.write_text(page_with(figures, page.read_text()))
+    """Fills the tables of all pages."""
+    tables = read_tables(*map(Path, sys.argv[1:]))
+    for page in (ROOT / name for name in PAGES):
+        page.write_text(fill(page.read_text(), tables))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""The service under open-loop load: requests come at a fixed rate, whether those before were answered or not.
+"""Measures the service under open-loop load: requests arrive at a fixed rate, whether earlier ones are answered or not.
 
 `python benchmarks/service_load.py [--seconds 8] [--rates 0.5 0.8 1.5 3] [--waiting 16]`
 
-A service is started as a process of its own. Its capacity is what it answers with as many clients as may wait, each
-asking anew once it was answered. Then images come at multiples of that rate, evenly spaced, each on a connection of
-its own. Seconds are counted from when a request was due, so that a service that stalls cannot hide it. Below capacity
-there must be no error; above it what is not taken is refused with 503. In the end one request at a time must be
-answered as before. Clients and service share the machine: run it on one that does nothing else, or believe nothing of
-the times.
+The service runs in a process of its own. Its capacity is the rate of answers to as many clients as may wait, each of
+which sends a new request after each answer. Then images are sent at multiples of this rate, evenly spaced, each on a
+new connection. Latency is counted from the time at which a request was due, so that a stalled service cannot hide it.
+Below capacity there must be no error; above it, excess requests are refused with 503. Finally single requests must be
+answered as before. Clients and service share the machine, which must be idle for the times to mean anything.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,17 +26,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rsgnet.crowds.simulator.crowd import rendered_crowd
+from rsgnet.crowds.simulator.crowd import render_crowd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.server.process import Server, serving
 
-CLIENTS = 256  # at the most that wait for an answer at once
+MAX_CLIENTS = 256  # requests that wait for an answer at once
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one request: its status, 0 where the connection failed, and seconds since it was due."""
+    """The result of one request: its status, 0 for a failed connection, and seconds since it was due."""
 
     status: int
     seconds: float
@@ -46,12 +44,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of one rate.
+    """The results of one rate.
 
     Attributes:
-        rate: Requests a second.
-        outcomes: Of each request.
-        memory_mb: Of the service, before and after.
+        rate: Requests per second.
+        outcomes: The outcome of each request.
+        memory_mb: The memory of the service before and after.
     """
 
     rate: float
@@ -60,22 +58,22 @@ class Load:
 
     @property
     def counts(self) -> Counter[int]:
-        """Requests by status."""
+        """The number of requests by status."""
         return Counter(outcome.status for outcome in self.outcomes)
 
     @property
     def errors(self) -> int:
-        """Requests that were neither answered nor refused as they should."""
+        """The number of requests that were neither answered nor properly refused."""
         return len(self.outcomes) - self.counts[200] - self.counts[503]
 
     def percentiles(self, status: int) -> list[float]:
-        """The median, 95th and 99th percentile of the seconds of requests of a status; NaN where there are none."""
+        """Returns the median, 95th and 99th percentile of the latency of a status; NaN without requests."""
         seconds = [outcome.seconds for outcome in self.outcomes if outcome.status == status]
         return np.percentile(seconds, (50, 95, 99)).tolist() if seconds else [float("nan")] * 3
 
 
-def ask(server: Server, image: bytes, due: float | None = None) -> Outcome:
-    """One request, counted from when it was due."""
+def send(server: Server, image: bytes, due: float | None = None) -> Outcome:
+    """Sends one request and measures its latency from the time at which it was due."""
     due = time.perf_counter() if due is None else due
     try:
         status = server.post(image).status
@@ -84,14 +82,14 @@ def ask(server: Server, image: bytes, due: float | None = None) -> Outcome:
     return Outcome(status, time.perf_counter() - due)
 
 
-def capacity(server: Server, image: bytes, clients: int, seconds: float) -> float:
-    """Images a second that are answered if there are always as many that wait."""
+def measure_capacity(server: Server, image: bytes, clients: int, seconds: float) -> float:
+    """Returns the images per second that are answered while a number of clients always wait."""
     end = time.perf_counter() + seconds
 
     def client(_: int) -> int:
         answered = 0
         while time.perf_counter() < end:
-            answered += ask(server, image).status == 200
+            answered += send(server, image).status == 200
         return answered
 
     start = time.perf_counter()
@@ -101,70 +99,64 @@ def capacity(server: Server, image: bytes, clients: int, seconds: float) -> floa
 
 
 def open_loop(server: Server, image: bytes, rate: float, seconds: float) -> Load:
-    """Requests at a fixed rate."""
+    """Sends requests at a fixed rate."""
     before, start = server.memory_mb, time.perf_counter()
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        asked = []
+    with ThreadPoolExecutor(MAX_CLIENTS) as pool:
+        futures = []
         for number in range(max(1, round(rate * seconds))):
             due = start + number / rate
             time.sleep(max(0.0, due - time.perf_counter()))
-            asked.append(pool.submit(ask, server, image, due))
-        outcomes = [future.result() for future in asked]
+            futures.append(pool.submit(send, server, image, due))
+        outcomes = [future.result() for future in futures]
     return Load(rate, outcomes, (before, server.memory_mb))
 
 
-def measure(
-    server: Server,
-    image: bytes,
-    rates: list[float],
-    waiting: int,
-    seconds: float,
-    tell: Callable[[str], None] = print,
-) -> tuple[list[Load], bool]:
-    """Measures capacity, then loads by multiples of it; gives these, and whether the service recovered."""
-    usual = min(ask(server, image).seconds for _ in range(5))
-    most = capacity(server, image, waiting, seconds)
-    tell(f"capacity {most:.2f} images/s; one request alone takes {1000 * usual:.0f} ms\n")
-    tell("| rate | sent | answered | 503 | errors | p50, p95, p99, s | p99 of 503s, s | MB before, after |")
-    tell("|---|---|---|---|---|---|---|---|")
+def measure(server: Server, image: bytes, rates: list[float], waiting: int, seconds: float) -> tuple[list[Load], bool]:
+    """Measures capacity, then loads at multiples of it; returns the loads and whether the service recovered."""
+    alone = min(send(server, image).seconds for _ in range(5))
+    capacity = measure_capacity(server, image, waiting, seconds)
+    print(f"capacity {capacity:.2f} images/s; one request alone takes {1000 * alone:.0f} ms\n")
+    print("| rate | sent | answered | 503 | errors | p50, p95, p99, s | p99 of 503s, s | MB before, after |")
+    print("|---|---|---|---|---|---|---|---|")
     loads = []
-    for times in rates:
-        load = open_loop(server, image, times * most, seconds)
+    for factor in rates:
+        load = open_loop(server, image, factor * capacity, seconds)
         loads.append(load)
-        told = ", ".join(f"{value:.2f}" for value in load.percentiles(200))
+        latencies = ", ".join(f"{value:.2f}" for value in load.percentiles(200))
         sizes = ", ".join(f"{size:.0f}" for size in load.memory_mb)
-        tell(
-            f"| {times:g} x | {len(load.outcomes)} | {load.counts[200]} | {load.counts[503]} | {load.errors} | {told} "
-            f"| {load.percentiles(503)[2]:.2f} | {sizes} |"
+        print(
+            f"| {factor:g} x | {len(load.outcomes)} | {load.counts[200]} | {load.counts[503]} | {load.errors} "
+            f"| {latencies} | {load.percentiles(503)[2]:.2f} | {sizes} |",
+            flush=True,
         )
-    after = [ask(server, image) for _ in range(5)]
+    after = [send(server, image) for _ in range(5)]
     recovered = all(outcome.status == 200 for outcome in after)
     alone_ms = 1000 * min(outcome.seconds for outcome in after)
-    tell(f"\nafterwards: {'recovered' if recovered else 'NOT recovered'}, {alone_ms:.0f} ms alone")
+    print(f"\nafterwards: {'recovered' if recovered else 'NOT recovered'}, {alone_ms:.0f} ms alone")
     return loads, recovered
 
 
-def crowd_file() -> bytes:
-    """A drawn crowd as JPEG."""
+def draw_crowd() -> bytes:
+    """Returns a drawn crowd as JPEG."""
     file = io.BytesIO()
-    Image.fromarray(rendered_crowd(0, 0.5).image).save(file, "JPEG", quality=90)
+    Image.fromarray(render_crowd(0, 0.5).image).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each rate")
+    parser.add_argument("--seconds", type=float, default=8.0, help="duration of each rate")
     parser.add_argument("--rates", type=float, nargs="+", default=[0.5, 0.8, 1.5, 3.0], help="in multiples of capacity")
     parser.add_argument("--waiting", type=int, default=16, help="images that may wait")
     parser.add_argument("--weights", default="nano")
     parser.add_argument("--detector", default="nano")
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    line = ["--weights", options.weights, "--detector", options.detector]
+    arguments = ["--weights", options.weights, "--detector", options.detector]
     with tempfile.TemporaryDirectory() as folder:
         limits = ["--max-waiting", options.waiting, "--max-images", min(16, options.waiting)]
-        with serving(Path(folder) / "log", *line, *limits) as server:
-            loads, recovered = measure(server, crowd_file(), options.rates, options.waiting, options.seconds)
+        with serving(Path(folder) / "log", *arguments, *limits) as server:
+            loads, recovered = measure(server, draw_crowd(), options.rates, options.waiting, options.seconds)
     if any(load.errors for load in loads) or not recovered:
         raise SystemExit("requests failed, or the service did not recover")
 

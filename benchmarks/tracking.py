@@ -1,17 +1,18 @@
-"""Following people through simulated crowds: by boxes alone, by keypoints, and by keypoints and whose they are.
+"""Compares tracking by boxes, by keypoints, and by keypoints with ownership, in simulated crowds.
 
 `python benchmarks/tracking.py [--clips 4] [--frames 100] [--people 14] [--seed 0]`
 
-All three get the same boxes and poses, and are the same tracker. Boxes are the truth's, of what is seen of a person,
-moved about and dropped, the more of a person is hidden the oftener, with false ones among them.
+All three use the same tracker, boxes and poses. Boxes are the annotated ones of the visible part of a person, with
+noise; they are missed more often the more of a person is hidden, and there are false ones.
 
-Poses come from the truth too, not from a network: the shipped ones never saw a drawn person. `owned` is drawn about 0.9
-for keypoints that are seen and about 0.5 for hidden ones, and is right as often as it says: where it is not, the
-keypoint of whoever hides it is found instead, if anybody does, else some place in the box. Scores say how clear a
-keypoint at the place found is, whosever it is, as heatmaps do. The second row has these alone, the third `owned`.
+Poses are simulated from the annotations, too, because the shipped networks were not trained on drawn people. `owned` is
+about 0.9 for visible keypoints and about 0.5 for hidden ones, and calibrated: a keypoint that is not owned is placed on
+that keypoint of the person who hides it, if there is one, or at random in the box. As the heights of heatmaps do,
+scores say how clear the keypoint at the position is, whoever owns it. The second row uses scores only, the third
+`owned`.
 
-Each runs at every one of several thresholds on other clips (`--tune-seed`), and is shown at the one with the best IDF1;
-once on every frame, once on every third.
+Each method runs with every threshold on other clips (`--tune-seed`), and is reported with the threshold of the best
+IDF1, on every frame and on every third frame.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from rsgnet.crowds.simulator.walking import FRAME_RATE, moving_crowd
-from rsgnet.evaluation.tracking import TrackedFrame, TrackingCounts, count_tracks
+from rsgnet.crowds.simulator.walking import FRAME_RATE, simulate_moving_crowd
+from rsgnet.evaluation.tracking_metrics import TrackedFrame, TrackingCounts, count_tracks
 from rsgnet.geometry import xywh_to_xyxy
-from rsgnet.inference.video.tracking import NOBODY, Tracker, TrackingConfig
+from rsgnet.inference.video.tracking import NO_TRACK, Tracker, TrackingConfig
 from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17
 
@@ -38,24 +39,24 @@ THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3)
 
 
 @dataclass(frozen=True, eq=False)
-class FoundFrame:
-    """One frame: the truth, and what a detector and a pose network might find in it."""
+class SimulatedFrame:
+    """The annotated boxes of one frame and simulated predictions."""
 
     truth_ids: np.ndarray
     truth_boxes: np.ndarray
     poses: Poses
 
 
-def noisy_clip(truths: Sequence[Truths], seed: int) -> list[FoundFrame]:
+def simulate_clip(truths: Sequence[Truths], seed: int) -> list[SimulatedFrame]:
     random = np.random.default_rng((seed, 1))
-    return [noisy_frame(random, frame) for frame in truths]
+    return [simulate_frame(random, frame) for frame in truths]
 
 
-def noisy_frame(random: np.random.Generator, truths: Truths) -> FoundFrame:
+def simulate_frame(random: np.random.Generator, truths: Truths) -> SimulatedFrame:
     boxes = xywh_to_xyxy(np.array([truth["bbox"] for truth in truths], float).reshape(-1, 4))
     keypoints = {truth["id"]: np.reshape(truth["keypoints"], (-1, 3)) for truth in truths}
-    found = [noisy_person(random, truth, box, keypoints) for truth, box in zip(truths, boxes, strict=True)]
-    found += [false_person(random) for _ in range(random.poisson(0.1))]
+    found = [simulate_person(random, truth, box, keypoints) for truth, box in zip(truths, boxes, strict=True)]
+    found += [simulate_false_person(random) for _ in range(random.poisson(0.1))]
     people = [person for person in found if person is not None]
     random.shuffle(people)
     places, owned, scores, boxes_found, box_scores = (
@@ -76,11 +77,11 @@ def noisy_frame(random: np.random.Generator, truths: Truths) -> FoundFrame:
         rival=np.full(owned.shape, -1),
         rival_owned=np.zeros_like(owned),
     )
-    return FoundFrame(np.array([truth["id"] for truth in truths], int), boxes, poses)
+    return SimulatedFrame(np.array([truth["id"] for truth in truths], int), boxes, poses)
 
 
-def noisy_person(random, truth, box, keypoints):  # type: ignore[no-untyped-def]
-    """Places, `owned`, scores, box and its score as they might be found; None where nobody is."""
+def simulate_person(random, truth, box, keypoints):  # type: ignore[no-untyped-def]
+    """Returns positions, `owned`, scores, box and its score; None for a person who is missed."""
     own, size = keypoints[truth["id"]], box[2:] - box[:2]
     seen = float((own[:, 2] == 2).mean())
     if random.uniform() < 0.03 + 0.6 * max(0.0, 0.5 - seen):
@@ -102,7 +103,7 @@ def noisy_person(random, truth, box, keypoints):  # type: ignore[no-untyped-def]
     return places, owned, scores, moved, score
 
 
-def false_person(random):  # type: ignore[no-untyped-def]
+def simulate_false_person(random):  # type: ignore[no-untyped-def]
     size = random.uniform((20, 60), (80, 220))
     left_top = random.uniform((0, 0), np.array(SIZE_WH) - size)
     box = np.concatenate([left_top, left_top + size])
@@ -115,27 +116,27 @@ def false_person(random):  # type: ignore[no-untyped-def]
     )
 
 
-def without_ownership(poses: Poses) -> Poses:
-    """The same poses of a network that does not tell whose a keypoint is."""
+def remove_ownership(poses: Poses) -> Poses:
+    """Returns the poses as of weights without an ownership fit."""
     return replace(poses, present=None, visible=None, owned=None, rival=None, rival_owned=None)
 
 
-def followed(clip: Sequence[FoundFrame], config: TrackingConfig, ownership: bool, step: int) -> Iterator[TrackedFrame]:
+def track(clip: Sequence[SimulatedFrame], config: TrackingConfig, ownership: bool, step: int) -> Iterator[TrackedFrame]:
     tracker = Tracker(config)
     for number, frame in enumerate(clip):
-        poses = tracker(frame.poses if ownership else without_ownership(frame.poses), number * step / FRAME_RATE)
+        poses = tracker(frame.poses if ownership else remove_ownership(frame.poses), number * step / FRAME_RATE)
         assert poses.track_ids is not None
-        known = poses.track_ids != NOBODY
+        known = poses.track_ids != NO_TRACK
         yield TrackedFrame(frame.truth_ids, frame.truth_boxes, poses.track_ids[known], poses.boxes_xyxy[known])
 
 
-def measured(
-    clips: Sequence[Sequence[FoundFrame]], config: TrackingConfig, ownership: bool, step: int
+def measure(
+    clips: Sequence[Sequence[SimulatedFrame]], config: TrackingConfig, ownership: bool, step: int
 ) -> TrackingCounts:
-    return sum((count_tracks(followed(clip, config, ownership, step)) for clip in clips), TrackingCounts())
+    return sum((count_tracks(track(clip, config, ownership, step)) for clip in clips), TrackingCounts())
 
 
-def compare(tuning: Sequence[Sequence[FoundFrame]], clips: Sequence[Sequence[FoundFrame]], step: int) -> None:
+def compare(tuning: Sequence[Sequence[SimulatedFrame]], clips: Sequence[Sequence[SimulatedFrame]], step: int) -> None:
     print("| association | threshold | IDF1 | switches | MOTA | missed | false |")
     print("|---|---|---|---|---|---|---|")
     for name, keypoints, ownership in (
@@ -143,13 +144,13 @@ def compare(tuning: Sequence[Sequence[FoundFrame]], clips: Sequence[Sequence[Fou
         ("OKS and box", True, False),
         ("OKS by ownership, and box", True, True),
     ):
-        configs = [TrackingConfig(keypoints=keypoints, least_likeness=least) for least in THRESHOLDS]
-        best = max(configs, key=lambda config: measured(tuning, config, ownership, step).idf1)
-        counts = measured(clips, best, ownership, step)
+        configs = [TrackingConfig(use_keypoints=keypoints, min_similarity=threshold) for threshold in THRESHOLDS]
+        best = max(configs, key=lambda config: measure(tuning, config, ownership, step).idf1)
+        counts = measure(clips, best, ownership, step)
         missed, false = counts.truths - counts.matched, counts.found - counts.matched
-        figures = f"{counts.idf1:.3f} | {counts.switches} | {counts.mota:.3f} | {missed} | {false}"
-        print(f"| {name} | {best.least_likeness} | {figures} |", flush=True)
-    print(f"{counts.truths} people to be found, each counted in every frame", flush=True)
+        metrics = f"{counts.idf1:.3f} | {counts.switches} | {counts.mota:.3f} | {missed} | {false}"
+        print(f"| {name} | {best.min_similarity} | {metrics} |", flush=True)
+    print(f"{counts.truths} annotated people, counted in every frame", flush=True)
 
 
 def main() -> None:
@@ -159,15 +160,16 @@ def main() -> None:
     options = parser.parse_args()
     truths = {
         seed: [
-            scene.annotations["annotations"] for scene in moving_crowd(seed, options.frames, SIZE_WH, options.people)
+            scene.annotations["annotations"]
+            for scene in simulate_moving_crowd(seed, options.frames, SIZE_WH, options.people)
         ]
         for first in (options.tune_seed, options.seed)
         for seed in range(first, first + options.clips)
     }
     print(f"{options.clips} clips of {options.frames} frames, {options.people} people each, seed {options.seed}")
     for step in STEPS:
-        found = [noisy_clip(frames[::step], seed) for seed, frames in truths.items()]
-        print(f"\n{FRAME_RATE / step:.1f} frames a second")
+        found = [simulate_clip(frames[::step], seed) for seed, frames in truths.items()]
+        print(f"\n{FRAME_RATE / step:.1f} frames per second")
         compare(found[: options.clips], found[options.clips :], step)
 
 

@@ -1,29 +1,30 @@
-"""How many labelled training crops a core makes, beside the pipeline that pose projects usually have.
+"""Measures how many labelled training crops per second one core makes, compared with a conventional pipeline.
 
 `python benchmarks/training_samples.py LABELS IMAGES_DIR [--crops 256]`
 
-The usual pipeline makes one sample at a time: it decodes the image, warps the crop and draws each Gaussian and limb
-with numpy. Ours keeps decoded images, warps only what a crop shows, and makes the labels of a batch at once, on the
-device of the training. Both make the labels of RSGNet W32 at 256x192 with the paper's augmentation, on one thread; from
-the first pass over the images, and with images in memory.
+The conventional pipeline makes one sample at a time: it decodes the image, warps the crop and draws each Gaussian and
+limb with NumPy. Ours keeps decoded images, warps only the visible part, and makes the labels of a whole batch on the
+device of the training. Both make the labels of RSGNet W32 at 256x192 with the paper's augmentation, on one thread; ours
+is measured in the first pass over the images and with images in memory.
 """
 
 import argparse
 import time
 from pathlib import Path
 
-import measuring
 import numpy as np
+from measurement import Measurement, Spread, at_least, make_parser, report, set_up
 from PIL import Image
 
-from rsgnet.annotations.readers import AnnotatedImage, Person, read_annotations
+from rsgnet.annotations.people import AnnotatedImage, Person
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.config import PoseConfig
 from rsgnet.data.augment import training_affine
 from rsgnet.data.batches import Draw
 from rsgnet.data.dataset import PoseDataset, Sample
 from rsgnet.geometry import apply_affine, invert_affine
 from rsgnet.presets import preset_named
-from rsgnet.skeletons import Skeleton, skeleton_named
+from rsgnet.skeletons import Skeleton, get_skeleton
 from rsgnet.training.labels import make_labels
 from rsgnet.training.sources import parse_source
 
@@ -31,14 +32,14 @@ PRESET = "rsgnet-w32-256x192-coco"
 BATCH = 32
 
 
-def gaussian(shape_hw: tuple[int, int], place: np.ndarray, sigma: float) -> np.ndarray:
-    """A heatmap of one keypoint."""
+def gaussian(shape_hw: tuple[int, int], keypoint_xy: np.ndarray, sigma: float) -> np.ndarray:
+    """Returns the heatmap of one keypoint."""
     rows, columns = np.arange(shape_hw[0])[:, None], np.arange(shape_hw[1])
-    return np.exp(-((columns - place[0]) ** 2 + (rows - place[1]) ** 2) / (2 * sigma**2))
+    return np.exp(-((columns - keypoint_xy[0]) ** 2 + (rows - keypoint_xy[1]) ** 2) / (2 * sigma**2))
 
 
 def limb(shape_hw: tuple[int, int], start: np.ndarray, end: np.ndarray, width: float) -> np.ndarray:
-    """1 where a pixel lies on a limb."""
+    """Returns a map that is 1 on a limb."""
     rows, columns = np.mgrid[: shape_hw[0], : shape_hw[1]]
     along = end - start
     share = ((columns - start[0]) * along[0] + (rows - start[1]) * along[1]) / max(float(along @ along), 1e-6)
@@ -47,10 +48,10 @@ def limb(shape_hw: tuple[int, int], start: np.ndarray, end: np.ndarray, width: f
     return (distance2 <= (width / 2) ** 2).astype(np.float32)
 
 
-def usual_sample(
+def conventional_sample(
     path: Path, image: AnnotatedImage, person: Person, skeleton: Skeleton, config: PoseConfig, seed: int
 ) -> tuple[np.ndarray, ...]:
-    """One sample, as a script would make it."""
+    """Returns crop, target heatmaps, candidate heatmaps and limb maps of one sample."""
     random, crop, loss = np.random.default_rng(seed), config.crop, config.training.loss
     augment = config.training.augment
     affine, flip = training_affine(person.box_xywh, person.keypoints, skeleton, crop, augment, random)
@@ -58,40 +59,40 @@ def usual_sample(
     back = invert_affine(affine).ravel().tolist()
     pixels = opened.transform(crop.size_wh, Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
     values = (np.asarray(pixels, np.float32) / 255 - crop.mean) / crop.std
-    people = [person, *(other for other in image.people if other is not person and other.labelled)]
+    people = [person, *(other for other in image.people if other is not person and other.num_labelled)]
     target = np.zeros((len(skeleton), *crop.heatmap_shape_hw), np.float32)
-    everyone = np.zeros_like(target)
+    candidates = np.zeros_like(target)
     limbs = np.zeros((len(skeleton.limbs), *crop.heatmap_shape_hw), np.float32)
-    for row, someone in enumerate(people[: config.training.max_people]):
-        places = apply_affine(affine, someone.keypoints[:, :2]) / crop.stride
+    for row, each in enumerate(people[: config.training.max_people]):
+        keypoints_xy = apply_affine(affine, each.keypoints[:, :2]) / crop.stride
         order = skeleton.flip_indices if flip else np.arange(len(skeleton))
-        places, labelled = places[order], someone.keypoints[order, 2] > 0
+        keypoints_xy, labelled = keypoints_xy[order], each.keypoints[order, 2] > 0
         for keypoint in np.flatnonzero(labelled):
-            heatmap = gaussian(crop.heatmap_shape_hw, places[keypoint], loss.sigma)
-            everyone[keypoint] = np.maximum(everyone[keypoint], heatmap)
+            heatmap = gaussian(crop.heatmap_shape_hw, keypoints_xy[keypoint], loss.sigma)
+            candidates[keypoint] = np.maximum(candidates[keypoint], heatmap)
             if row == 0:
                 target[keypoint] = heatmap
         if row == 0:
             for index, (start, end) in enumerate(skeleton.limbs):
                 if labelled[start] and labelled[end]:
-                    limbs[index] = limb(crop.heatmap_shape_hw, places[start], places[end], loss.limb_width)
-    return values.transpose(2, 0, 1), target, everyone, limbs
+                    limbs[index] = limb(crop.heatmap_shape_hw, keypoints_xy[start], keypoints_xy[end], loss.limb_width)
+    return values.transpose(2, 0, 1), target, candidates, limbs
 
 
-def usual_rate(labels: Path, images: Path, config: PoseConfig, crops: int, seed: int) -> float:
+def conventional_rate(labels: Path, images: Path, config: PoseConfig, crops: int, seed: int) -> float:
     annotations = read_annotations(labels)
-    people = [(image, person) for image in annotations.images for person in image.people if person.labelled]
+    people = [(image, person) for image in annotations.images for person in image.people if person.num_labelled]
     chosen = np.random.default_rng(seed).permutation(len(people))[:crops]
     start = time.perf_counter()
     for index in chosen:
         image, person = people[index]
-        usual_sample(images / image.file_name, image, person, annotations.skeleton, config, int(index))
+        conventional_sample(images / image.file_name, image, person, annotations.skeleton, config, int(index))
     return len(chosen) / (time.perf_counter() - start)
 
 
 def our_rate(dataset: PoseDataset, crops: int, seed: int, turn: int) -> float:
     config = dataset.config
-    skeleton = skeleton_named(config.model.skeleton)
+    skeleton = get_skeleton(config.model.skeleton)
     chosen = np.random.default_rng(seed).permutation(len(dataset))[:crops]
     start = time.perf_counter()
     for first in range(0, len(chosen), BATCH):
@@ -101,31 +102,28 @@ def our_rate(dataset: PoseDataset, crops: int, seed: int, turn: int) -> float:
 
 
 def main() -> None:
-    parser = measuring.arguments_of(__doc__, threads=1, rounds=5)
+    parser = make_parser(__doc__, threads=1, rounds=5)
     parser.add_argument("labels", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("--crops", type=int, default=256)
     arguments: argparse.Namespace = parser.parse_args()
-    measuring.use_threads(1)
-    measuring.print_machine(1)
+    set_up(1)
     config = preset_named(PRESET)
     assert isinstance(config, PoseConfig)
-    rates: dict[str, list[float]] = {"usual": [], "first pass": [], "from memory": []}
+    rates: dict[str, list[float]] = {"conventional pipeline": [], "ours, first pass": [], "ours, from memory": []}
+    conventional, first_pass, from_memory = rates.values()
     for turn in range(arguments.rounds):
         dataset = PoseDataset([parse_source(f"{arguments.labels}:{arguments.images}")], config, augmented=True)
-        rates["usual"].append(usual_rate(arguments.labels, arguments.images, config, arguments.crops, turn))
-        rates["first pass"].append(our_rate(dataset, arguments.crops, turn, 0))
-        rates["from memory"].append(our_rate(dataset, arguments.crops, turn, 1))
-    figures = [
-        measuring.Figure(f"training crops a second and core, {name}", measuring.Spread.of(values))
-        for name, values in rates.items()
-    ]
-    for name in ("first pass", "from memory"):
-        ratio = [ours / usual for ours, usual in zip(rates[name], rates["usual"], strict=True)]
-        what = f"training crops a second and core, ours over the usual pipeline, {name}"
-        judged = measuring.at_least(what, measuring.Spread.of(ratio), 3.0)
-        figures.append(judged if name == "from memory" else measuring.Figure(what, judged.value))
-    measuring.report("training_samples", figures, arguments)
+        conventional.append(conventional_rate(arguments.labels, arguments.images, config, arguments.crops, turn))
+        first_pass.append(our_rate(dataset, arguments.crops, turn, 0))
+        from_memory.append(our_rate(dataset, arguments.crops, turn, 1))
+    prefix = "training crops per second and core"
+    measurements = [Measurement(f"{prefix}, {name}", Spread.of(*values)) for name, values in rates.items()]
+    for name, values in (("first pass", first_pass), ("from memory", from_memory)):
+        ratio = Spread.of(*(ours / other for ours, other in zip(values, conventional, strict=True)))
+        title = f"{prefix}, ours over the conventional pipeline, {name}"
+        measurements.append(at_least(title, ratio, 3.0) if name == "from memory" else Measurement(title, ratio))
+    report("training_samples", measurements, arguments)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Pages that mkdocs makes while it builds: the commands out of typer, the package out of its docstrings, the decisions.
+"""A hook of mkdocs that generates pages: the commands from typer, the package's reference from its docstrings.
 
-They are no files, so they cannot go stale.
+It also adds the reference and the decisions to the navigation. Generated pages are never files, so they are never out
+of date.
 """
 
 import html
@@ -14,29 +15,29 @@ from mkdocs.structure.files import File, Files
 
 import rsgnet
 
-# Modules and packages that have a page of their own; the commands have theirs out of typer.
+# Modules and packages that have a page in the reference, with its first line. Commands have a page from typer.
 REFERENCE = {
     "inference": "From images to poses, in numpy.",
-    "poses": "The value that leaves the pipeline.",
+    "poses": "The poses of one image.",
     "skeletons": "Keypoints, edges, limbs and sigmas.",
-    "annotations": "Label formats in and out, and their checks.",
-    "crowds": "Simulated crowds, drawn and of real people.",
+    "annotations": "Label formats, read and written, and their checks.",
+    "crowds": "Crowds with exact labels, drawn or of real people.",
     "data": "Training crops and their augmentation. Needs `rsgnet[train]`.",
-    "evaluation": "Official figures, intervals, kinds of errors, tracking.",
-    "calibrate": "Fitting ownership.",
-    "model": "The network, one part of the paper a module. Needs `rsgnet[train]`.",
-    "training": "Losses and runs. Needs `rsgnet[train]`.",
+    "evaluation": "Official figures, intervals, error types, tracking.",
+    "calibrate": "Fits of the ownership probabilities.",
+    "model": "The network, one part of the paper per module. Needs `rsgnet[train]`.",
+    "training": "Losses and training runs. Needs `rsgnet[train]`.",
     "scaleout": "Millions of images on Ray. Needs `rsgnet[ray]`.",
     "export": "Networks for ONNX Runtime and OpenVINO. Needs `rsgnet[train]`.",
     "checkpoint": "Model directories and published checkpoints. Needs `rsgnet[train]`.",
     "config": "Settings of networks.",
     "training_config": "Settings of training.",
-    "config_files": "Settings in and out of files, and the files of a model directory.",
-    "presets": "The rows of the paper's tables, and the networks that ship.",
+    "config_files": "Settings read from and written to files.",
+    "presets": "The networks of the paper's tables, and those that ship.",
     "heatmaps": "Keypoints to heatmaps and back.",
-    "geometry": "Boxes, and the map between an image and a crop.",
-    "draw": "People over an image.",
-    "server": "The service.",
+    "geometry": "Boxes, and the affine maps between an image and a crop.",
+    "draw": "Drawing of people over an image.",
+    "server": "The HTTP service.",
     "errors": "The exceptions.",
 }
 _PACKAGE = Path(rsgnet.__file__).parent
@@ -44,7 +45,7 @@ _DECISIONS = Path(__file__).parent / "decisions"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Fills the sections of the navigation that follow from the package and from the folder of decisions."""
+    """Adds the reference and the decisions to the navigation."""
     assert config.nav is not None
     modules = [{f"rsgnet.{name}": f"reference/{name}.md"} for name in REFERENCE]
     reference = [{"Commands": "reference/commands.md"}, {"rsgnet": "reference/rsgnet.md"}, *modules]
@@ -54,7 +55,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages."""
+    """Adds the generated pages to the site."""
     pages = {"commands": commands_page(), "rsgnet": names_page(), **{name: module_page(name) for name in REFERENCE}}
     for name, content in pages.items():
         files.append(File.generated(config, f"reference/{name}.md", content=content))
@@ -62,40 +63,41 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def commands_page() -> str:
-    """Every command with its arguments and options, as `typer utils docs` tells them; examples as code."""
+    """Returns the page of all commands from `typer utils docs`, with examples as code blocks."""
     command = [sys.executable, "-m", "typer", "rsgnet.cli", "utils", "docs", "--name", "rsgnet", "--title", "Commands"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout
-    told = re.sub(r'<span style="font-weight: bold">(.*?)</span>', r"**\1**", told)
-    told = re.sub(r'<span style="color: #7f7f7f[^>]*>(Examples:)</span>\n', r"\1\n", told)
-    told = re.sub(r"(?:^  \S.*\n\n?)+", _example, told, flags=re.MULTILINE)
-    return re.sub(r"```.*?```|`[^`\n]*`|\\?\[", _literal, told, flags=re.DOTALL)
+    text = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout
+    text = re.sub(r'<span style="font-weight: bold">(.*?)</span>', r"**\1**", text)
+    text = re.sub(r'<span style="color: #7f7f7f[^>]*>(Examples:)</span>\n', r"\1\n", text)
+    text = re.sub(r"(?:^  \S.*\n\n?)+", _format_examples, text, flags=re.MULTILINE)
+    return re.sub(r"```.*?```|`[^`\n]*`|\\?\[", _unescape_code, text, flags=re.DOTALL)
 
 
 def names_page() -> str:
-    """The public names, which none but `rsgnet.__all__` lists."""
+    """Returns the page of the public names, `rsgnet.__all__`."""
     members = "".join(f"        - {name}\n" for name in rsgnet.__all__)
     return f"# rsgnet\n\n::: rsgnet\n    options:\n      show_root_heading: false\n      members:\n{members}"
 
 
 def module_page(name: str) -> str:
-    """A module, or all modules of a package."""
+    """Returns the page of a module, or of all modules of a package."""
     folder = _PACKAGE / name
     paths = [path.relative_to(_PACKAGE).with_suffix("") for path in sorted(folder.rglob("[!_]*.py"))] or [Path(name)]
     modules = [f"rsgnet.{'.'.join(path.parts)}" for path in paths]
     return "\n".join([f"# rsgnet.{name}\n", f"{REFERENCE[name]}\n", *(f"::: {module}\n" for module in modules)])
 
 
-def _example(lines: re.Match[str]) -> str:
+def _format_examples(lines: re.Match[str]) -> str:
+    """Returns indented example commands as a code block."""
     commands = [html.unescape(line.strip()) for line in lines[0].splitlines() if line.strip()]
     return "\n".join(["```sh", *commands, "```", "", ""])
 
 
-def _literal(found: re.Match[str]) -> str:
-    """Code as it is meant, and brackets that begin no link."""
+def _unescape_code(found: re.Match[str]) -> str:
+    """Returns code without HTML entities, and brackets escaped, since they begin no link."""
     return html.unescape(found[0]) if found[0].startswith("`") else r"\["
 
 
 def _title(decision: Path) -> str:
-    """Its number in the folder, and its heading without another one."""
-    heading = decision.read_text(encoding="utf-8").partition("\n")[0]
-    return f"{int(decision.name[:4])}. {re.sub(r'^# ([0-9]+[.] )?', '', heading)}"
+    """Returns a decision's number and heading, for the navigation."""
+    heading = decision.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    return f"{int(decision.name[:4])}. {heading}"

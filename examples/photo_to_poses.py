@@ -1,4 +1,4 @@
-"""Everyone's pose in a photo: `python examples/photo_to_poses.py PHOTO OVERLAY`."""
+"""Find everyone's pose in a photo and draw an overlay: `python examples/photo_to_poses.py PHOTO OVERLAY`."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""`python -m release.licences [EXTRA ...]`: the licences of all that an install brings; exits with 1 if one is refused.
+"""`python -m release.licences [EXTRA ...]`: checks the licences of all dependencies; exits with 1 if one is refused.
 
-Reads what is installed: its metadata, and the libraries that lie in its wheels, for metadata do not tell of those.
+Reads the metadata of the installed packages, and the names of the libraries in their wheels, which metadata omit.
 """
 
 from __future__ import annotations
@@ -26,17 +26,14 @@ PERMITTED = re.compile(
     re.I,
 )
 _IN_PARENTHESES = re.compile(r"\(([^()]* (?:AND|OR) [^()]*)\)")
-# Libraries under the GPL that wheels are known to carry, by the names of their files.
+# Names of the files of libraries under the GPL that some wheels contain.
 GPL_LIBRARIES = re.compile(r"(^|/)lib(x264|x265|xvidcore|readline|fftw3|postproc)[-.]")
-# What says nothing in its metadata; read in its licence file.
-SILENT = {
-    "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary",
-    "faster-coco-eval": "Apache-2.0",
-}
-_NVIDIA = "NVIDIA's, not open source; pip fetches it with PyTorch's CUDA build, the CPU build does without"
-# What is allowed although the rule refuses it, and why: docs/decisions/0022-releases.md.
+# Packages whose metadata name no licence; these are from their licence files.
+LICENCES_BY_HAND = {"cuda-toolkit": "LicenseRef-NVIDIA-Proprietary", "faster-coco-eval": "Apache-2.0"}
+_NVIDIA = "NVIDIA's, not open source; pip installs it with PyTorch's CUDA build, the CPU build needs none"
+# Packages that are allowed although the rule refuses them, and why; see docs/decisions/0018-releases.md.
 EXCEPTIONS = {
-    "av": "its wheel carries FFmpeg with x264 and x265 (GPL); asked for by the extra video alone, not passed on by us",
+    "av": "its wheel contains FFmpeg with x264 and x265 (GPL); only the extra video installs it, and we do not ship it",
     "cuda-": _NVIDIA,
     "nvidia-": _NVIDIA,
 }
@@ -44,40 +41,40 @@ EXCEPTIONS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of one dependency.
+    """The licence of one dependency and the verdict on it.
 
     Attributes:
         name: Its name and version.
-        licence: What it says.
-        trouble: Why the rule refuses it, "" where it does not.
-        exception: Why it is allowed all the same, "" where it is not.
+        licence: The licence that it states.
+        problem: Why the rule refuses it, "" where it does not.
+        exception: Why it is allowed nevertheless, "" where it is not.
     """
 
     name: str
     licence: str
-    trouble: str
+    problem: str
     exception: str
 
 
 def main(asked: Sequence[str]) -> int:
-    """Prints a table of all dependencies and says which are not permitted."""
-    found = [judge(each) for each in installed("rsgnet", asked or EXTRAS)]
+    """Prints a table of all dependencies and the refused ones; returns the exit code."""
+    found = [check_licence(each) for each in find_dependencies("rsgnet", asked or EXTRAS)]
     table = Table("dependency", "licence", "")
     for each in found:
-        table.add_row(each.name, each.licence, each.exception or each.trouble or "permitted")
+        table.add_row(each.name, each.licence, each.exception or each.problem or "permitted")
     Console(width=160).print(table)
-    refused = [each for each in found if each.trouble and not each.exception]
+    refused = [each for each in found if each.problem and not each.exception]
     for each in refused:
-        print(f"error: {each.name}: {each.trouble}", file=sys.stderr)
+        print(f"error: {each.name}: {each.problem}", file=sys.stderr)
     print(f"{len(found)} dependencies, {sum(bool(e.exception) for e in found)} by exception, {len(refused)} refused")
     return int(bool(refused))
 
 
-def installed(package: str, extras: Iterable[str]) -> list[Distribution]:
-    """All that a package asks for with those extras, directly or not, by name.
+def find_dependencies(package: str, extras: Iterable[str]) -> list[Distribution]:
+    """Returns all direct and indirect dependencies of a package with some extras, ordered by name.
 
     Raises:
-        SystemExit: Something of it is not installed: then nothing can be said of it.
+        SystemExit: A dependency is not installed, so that its licence cannot be read.
     """
     found: dict[str, Distribution] = {}
     waiting = [(package, frozenset(extras))]
@@ -100,48 +97,50 @@ def installed(package: str, extras: Iterable[str]) -> list[Distribution]:
     return [found[name] for name in sorted(found)]
 
 
-def judge(dependency: Distribution) -> Finding:
-    """What the rule says of a dependency."""
+def check_licence(dependency: Distribution) -> Finding:
+    """Returns the verdict on a dependency."""
     name = canonicalize_name(dependency.metadata["Name"])
-    licence = licence_of(dependency)
-    carried = sorted({str(file.name) for file in dependency.files or () if GPL_LIBRARIES.search(str(file))})
-    trouble = ""
-    if carried:
-        trouble = f"its wheel carries {', '.join(carried)} (GPL)"
-    elif not permitted(licence):
-        trouble = f"licence {licence!r} is not one of those permitted"
-    exception = next((why for prefix, why in EXCEPTIONS.items() if _is(name, prefix)), "") if trouble else ""
-    return Finding(f"{name} {dependency.version}", licence, trouble, exception)
+    licence = read_licence(dependency)
+    gpl_libraries = sorted({str(file.name) for file in dependency.files or () if GPL_LIBRARIES.search(str(file))})
+    problem = ""
+    if gpl_libraries:
+        problem = f"its wheel contains {', '.join(gpl_libraries)} (GPL)"
+    elif not is_permitted(licence):
+        problem = f"licence {licence!r} is not permitted"
+    exception = next((why for prefix, why in EXCEPTIONS.items() if _matches(name, prefix)), "") if problem else ""
+    return Finding(f"{name} {dependency.version}", licence, problem, exception)
 
 
-def licence_of(dependency: Distribution) -> str:
-    """What a dependency says its licence is: an expression, else its classifiers, else its own words."""
-    about = dependency.metadata
-    if expression := about.get("License-Expression"):
+def read_licence(dependency: Distribution) -> str:
+    """Returns the licence in a dependency's metadata: an expression, else its classifiers, else free text."""
+    metadata = dependency.metadata
+    if expression := metadata.get("License-Expression"):
         return str(expression)
-    words = " ".join((about.get("License") or "").split())
-    classifiers = [text.rpartition(" :: ")[2] for text in about.get_all("Classifier") or () if text[:9] == "License :"]
-    told = [each for each in classifiers if each not in ("OSI Approved", "Other/Proprietary License")]
-    if told:
-        return " AND ".join(told)
-    known = SILENT.get(canonicalize_name(about["Name"]), "nothing said")
-    return words[:120] if words not in ("", "UNKNOWN") else known
+    text = " ".join((metadata.get("License") or "").split())
+    classifiers = [
+        each.rpartition(" :: ")[2] for each in metadata.get_all("Classifier") or () if each[:9] == "License :"
+    ]
+    specific = [each for each in classifiers if each not in ("OSI Approved", "Other/Proprietary License")]
+    if specific:
+        return " AND ".join(specific)
+    known = LICENCES_BY_HAND.get(canonicalize_name(metadata["Name"]), "nothing said")
+    return text[:120] if text not in ("", "UNKNOWN") else known
 
 
-def permitted(expression: str) -> bool:
-    """Whether one alternative of an expression, and of that every part, is permitted."""
+def is_permitted(expression: str) -> bool:
+    """Returns whether every part of one alternative of a licence expression is permitted."""
     while within := _IN_PARENTHESES.search(expression):
-        told = "MIT" if permitted(within[1]) else "refused"
-        expression = expression[: within.start()] + told + expression[within.end() :]
-    return any(all(map(_part_permitted, alternative.split(" AND "))) for alternative in expression.split(" OR "))
+        replacement = "MIT" if is_permitted(within[1]) else "refused"
+        expression = expression[: within.start()] + replacement + expression[within.end() :]
+    return any(all(map(_is_part_permitted, alternative.split(" AND "))) for alternative in expression.split(" OR "))
 
 
-def _part_permitted(part: str) -> bool:
+def _is_part_permitted(part: str) -> bool:
     licence = part.strip().split(" WITH ")[0]
     return PERMITTED.match(licence) is not None and not REFUSED.search(part)
 
 
-def _is(name: str, prefix: str) -> bool:
+def _matches(name: str, prefix: str) -> bool:
     return name.startswith(prefix) if prefix.endswith("-") else name == prefix
 
 

@@ -1,4 +1,4 @@
-"""What tests of several folders share: golden data, and tiny networks whose answers can be worked out by hand."""
+"""Fixtures of several folders: golden data, and tiny networks whose answers can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from PIL import Image
 from rsgnet import cli
 from rsgnet.config import CropConfig, DecodeConfig, DetectorConfig, ModelConfig, PoseConfig
 from rsgnet.config_files import to_json
-from rsgnet.skeletons import skeleton_named
+from rsgnet.inference.runtime.network import PoseNetwork
+from rsgnet.inference.runtime.outputs import HeatmapOutput
+from rsgnet.skeletons import get_skeleton
 
 SHARED = Path(__file__).parents[2] / "shared"
+PEOPLE_COLOURS = [(220, 60, 60), (60, 200, 60), (60, 80, 230), (210, 200, 40), (200, 50, 200), (40, 200, 200)]
+MILLISECOND = Fraction(1, 1000)
 
 
 @pytest.fixture
 def shared() -> Callable[[str], Path]:
-    """Finds a file of ../shared; the test is skipped where it is absent."""
+    """Returns the path of a file of ../shared; the test is skipped where it is absent."""
 
     def find(name: str) -> Path:
         if not (SHARED / name).exists():
@@ -44,11 +48,22 @@ def colour_config(skeleton: str = "coco17", **decode: Any) -> PoseConfig:
     )
 
 
+class ConstantNetwork(PoseNetwork):
+    """A network that finds every keypoint in the middle of the crop; it shows no inner maps."""
+
+    config = colour_config()
+
+    def run(self, crops: np.ndarray) -> HeatmapOutput:
+        heatmaps = np.zeros((len(crops), 17, 16, 12), np.float32)
+        heatmaps[:, :, 8, 6] = 1
+        return HeatmapOutput(heatmaps)
+
+
 @pytest.fixture
 def pose_network(tmp_path: Path) -> Callable[..., Path]:
     """Makes a model directory (or a lone .onnx file) whose keypoint heatmaps are the crop's colours, averaged 4x4.
 
-    The first keypoint (the nose) is where the crop is green, odd ones where it is red, the other ones where it is blue.
+    The first keypoint (the nose) is where the crop is green, odd ones are where it is red, the others where it is blue.
     """
     onnx = pytest.importorskip("onnx", reason="the tiny networks are built with onnx")
     from onnx import TensorProto, helper, numpy_helper
@@ -56,7 +71,7 @@ def pose_network(tmp_path: Path) -> Callable[..., Path]:
     def make(config: PoseConfig | None = None, *, lone: bool = False, name: str = "colours") -> Path:
         config = config or colour_config()
         (width, height), stride = config.crop.size_wh, config.crop.stride
-        count = len(skeleton_named(config.model.skeleton))
+        count = len(get_skeleton(config.model.skeleton))
         mix = np.zeros((count, 3, 1, 1), np.float32)
         mix[np.arange(count), [1 if k == 0 else 0 if k % 2 else 2 for k in range(count)]] = 1 / 255
         nodes = [
@@ -81,7 +96,7 @@ def pose_network(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def box_network(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a detector that gives the same boxes, in pixels of its 64x64 input, whatever it sees."""
+    """Makes a detector that gives the same boxes, in pixels of its 64x64 input, for every image."""
     onnx = pytest.importorskip("onnx", reason="the tiny networks are built with onnx")
     from onnx import TensorProto, helper, numpy_helper
 
@@ -129,7 +144,7 @@ def _save(onnx: Any, graph: Any, config: PoseConfig | DetectorConfig, directory:
 
 @pytest.fixture
 def colours() -> Callable[..., np.ndarray]:
-    """Draws a black image with round blobs: red for the odd keypoints, blue for the even ones, green for the nose."""
+    """Draws a black image with round blobs: red for odd keypoints, blue for even ones, green for the nose."""
 
     def draw(size_wh: tuple[int, int], red: Any, blue: Any, green: Any, sigma: float = 6.0) -> np.ndarray:
         y, x = np.mgrid[: size_wh[1], : size_wh[0]]
@@ -139,13 +154,10 @@ def colours() -> Callable[..., np.ndarray]:
     return draw
 
 
-PEOPLE_COLOURS = [(220, 60, 60), (60, 200, 60), (60, 80, 230), (210, 200, 40), (200, 50, 200), (40, 200, 200)]
-
-
 @pytest.fixture
 def people_set(tmp_path: Path) -> tuple[Path, Path]:
-    """A COCO file with polygon masks and its images: six, each of one person of one colour before the same grey."""
-    body = {  # across and down, of a standing person's box
+    """A COCO file with polygon masks and its six images, each of one person of one colour on a grey background."""
+    body = {  # per cent of the width and height of a standing person's box
         "nose": (50, 6), "left_eye": (54, 5), "right_eye": (46, 5), "left_ear": (60, 6), "right_ear": (40, 6),
         "left_shoulder": (72, 18), "right_shoulder": (28, 18), "left_elbow": (84, 34), "right_elbow": (16, 34),
         "left_wrist": (88, 48), "right_wrist": (12, 48), "left_hip": (64, 50), "right_hip": (36, 50),
@@ -180,12 +192,9 @@ def people_set(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "people.json", tmp_path / "images"
 
 
-MILLISECOND = Fraction(1, 1000)
-
-
 @pytest.fixture
 def clip(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a clip: white in its upper left quarter, elsewhere a grey that grows by 8 a frame; noise for sound."""
+    """Makes a clip: white in its upper left quarter, else grey that grows by 8 a frame; its sound is noise."""
     av = pytest.importorskip("av", reason="clips are made with PyAV")
 
     def make(
@@ -197,8 +206,8 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
     ) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        front = {"movflags": "faststart"} if path.suffix == ".mp4" else {}  # so that cut off files open
-        with av.open(str(path), "w", options=front) as target:
+        options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}  # so that truncated files open
+        with av.open(str(path), "w", options=options) as target:
             video = target.add_stream("libx264", rate=10, options={"preset": "ultrafast", "g": "4", "crf": "10"})
             video.width, video.height, video.pix_fmt = *size_wh, "yuv420p"
             video.codec_context.time_base = MILLISECOND
@@ -214,9 +223,9 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
                 target.mux(video.encode(frame))
                 if audio is not None:
                     noise = np.random.default_rng(index).integers(-3000, 3000, (1, 1600)).astype(np.int16)
-                    heard = av.AudioFrame.from_ndarray(noise, format="s16", layout="mono")
-                    heard.sample_rate, heard.pts = 16_000, 1600 * index
-                    target.mux(audio.encode(heard))
+                    samples = av.AudioFrame.from_ndarray(noise, format="s16", layout="mono")
+                    samples.sample_rate, samples.pts = 16_000, 1600 * index
+                    target.mux(audio.encode(samples))
             for stream in (video, audio) if audio is not None else (video,):
                 target.mux(stream.encode(None))
         return path
@@ -226,7 +235,7 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def sound_of() -> Callable[[Path], list[bytes]]:
-    """Gives the packets of a clip's sound as they lie in the file."""
+    """Returns the packets of a clip's sound."""
     av = pytest.importorskip("av")
 
     def read(path: Path) -> list[bytes]:
@@ -239,7 +248,7 @@ def sound_of() -> Callable[[Path], list[bytes]]:
 
 @pytest.fixture
 def rsgnet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Runs the program as `rsgnet ...` would: gives the exit code, what it printed, and its lines of errors."""
+    """Runs the command line `rsgnet ...`; returns the exit code, standard output, and the lines of standard error."""
 
     def run(*arguments: object) -> tuple[Any, str, list[str]]:
         monkeypatch.setattr(sys, "argv", ["rsgnet", *map(str, arguments)])

@@ -12,7 +12,7 @@ from rsgnet.checkpoint import build, load_backbone, load_fitting, load_pose_mode
 from rsgnet.config import CandidateRelationConfig, DenseRelationConfig, DetectorConfig, ModelConfig, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.presets import PRESETS, nano, preset_named
-from rsgnet.skeletons import skeleton_named
+from rsgnet.skeletons import get_skeleton
 
 POSE = PoseConfig(
     name="tiny", model=ModelConfig(backbone="hrnet_w18_small", relation=CandidateRelationConfig(clue_dim=8))
@@ -167,7 +167,7 @@ def test_every_preset_builds_and_gives_the_maps_that_it_promises(name):
     width, height = config.crop.size_wh
     with torch.no_grad():
         output = network.eval()(torch.empty(1, 3, height, width, device="meta"))
-    keypoints = len(skeleton_named(config.model.skeleton))
+    keypoints = len(get_skeleton(config.model.skeleton))
     assert output.target_heatmaps.shape == (1, keypoints, *config.crop.heatmap_shape_hw)
     assert (output.candidate_heatmaps is not None) == (config.model.relation is not None)
     assert (output.limb_logits is not None) == config.model.skeleton_graph

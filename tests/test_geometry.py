@@ -36,7 +36,7 @@ def test_box_formats(xywh, xyxy):
         ([0, 0, 10, 10], [5, 5, 15, 15], 25 / 175),
         ([0, 0, 10, 10], [2, 3, 4, 8], 10 / 100),
         ([0, 0, 10, 10], [10, 0, 20, 10], 0.0),  # touching
-        ([0, 0, 10, 10], [20, 20, 30, 30], 0.0),  # apart on both axes: two negative sides make no overlap
+        ([0, 0, 10, 10], [20, 20, 30, 30], 0.0),  # apart on both axes: two negative sides must not give a positive area
         ([5, 5, 5, 5], [5, 5, 5, 5], 0.0),  # empty
     ],
 )
@@ -45,7 +45,7 @@ def test_box_iou_of_a_pair(first, second, expected):
     assert box_iou([second], [first])[0, 0] == pytest.approx(expected)
 
 
-def test_box_iou_has_a_row_for_each_first_and_a_column_for_each_second_box():
+def test_box_iou_has_one_row_per_first_box_and_one_column_per_second_box():
     first, second = [[0, 0, 4, 4], [2, 0, 6, 4]], [[0, 0, 4, 4], [4, 0, 8, 4], [9, 9, 10, 10]]
     np.testing.assert_allclose(box_iou(first, second), [[1, 0, 0], [8 / 24, 8 / 24, 0]])
     assert box_iou(np.zeros((0, 4)), second).shape == (0, 3)
@@ -55,8 +55,8 @@ def test_box_iou_has_a_row_for_each_first_and_a_column_for_each_second_box():
     ("box", "padding", "centre", "region"),
     [
         ([100, 200, 30, 40], 1.0, [115, 220], [30, 40]),  # already 3:4
-        ([100, 200, 30, 80], 1.0, [115, 240], [60, 80]),  # too narrow: widened
-        ([100, 200, 60, 40], 1.0, [130, 220], [60, 80]),  # too low: heightened
+        ([100, 200, 30, 80], 1.0, [115, 240], [60, 80]),  # too narrow: extended in width
+        ([100, 200, 60, 40], 1.0, [130, 220], [60, 80]),  # too flat: extended in height
         ([0, 0, 30, 40], 1.25, [15, 20], [37.5, 50]),
     ],
 )
@@ -83,14 +83,14 @@ def test_crop_affine_keeps_the_centre_and_the_scale(pixel_centre, rotation):
 
 
 @pytest.mark.parametrize(("pixel_centre", "left"), [(0.0, 0.0), (0.5, -0.5)])
-def test_crop_affine_puts_the_regions_edge_on_the_crops_edge(pixel_centre, left):
-    """The region of a box from 20 to 80 fills a crop from edge to edge, where an edge is half a pixel outside."""
+def test_crop_affine_maps_the_edge_of_the_region_to_the_edge_of_the_crop(pixel_centre, left):
+    """A region from 20 to 80 fills the crop from edge to edge; with pixel_centre 0.5 an edge has index -0.5."""
     matrix = crop_affine([50, 70], [60, 80], (192, 256), 0, pixel_centre)
     np.testing.assert_allclose(apply_affine(matrix, [[20 + left, 30 + left]]), [[left, left]], atol=1e-12)
 
 
 def test_a_region_rotated_clockwise_turns_its_content_counterclockwise():
-    """The region's top points right in the image at 90 degrees; what lies right of the centre comes out on top."""
+    """At 90 degrees the top of the region points right in the image, so a point right of the centre is mapped up."""
     matrix = crop_affine([50, 70], [64, 64], (64, 64), 90)
     np.testing.assert_allclose(apply_affine(matrix, [[60, 70]]), [[32, 22]], atol=1e-12)
 
@@ -107,7 +107,7 @@ def test_invert_and_compose_affine():
     np.testing.assert_allclose(stacked[1], invert_affine(second))
 
 
-def test_apply_affine_maps_each_batch_row_by_its_own_matrix():
+def test_apply_affine_maps_each_batch_item_by_its_own_matrix():
     matrices = np.array([[[1.0, 0, 5], [0, 1, 0]], [[2.0, 0, 0], [0, 3, 1]]])
     points = np.array([[[1.0, 1]], [[1.0, 1]]])
     np.testing.assert_array_equal(apply_affine(matrices, points), [[[6, 1]], [[2, 4]]])
@@ -136,9 +136,9 @@ class TestGolden:
             np.testing.assert_allclose(found, matrix, rtol=1e-4, atol=1e-3)
             np.testing.assert_allclose(apply_affine(found, points), mapped, rtol=1e-5, atol=0.02)
 
-    def test_heatmap_places_return_to_the_image_as_published(self, shared):
+    def test_heatmap_coordinates_map_to_the_image_as_published(self, shared):
         golden = np.load(shared("golden/ops/affine.npz"))
         keys = ("center", "scale", "output_size", "heat_coords", "transform_preds_out")
-        for centre, scale, size, places, mapped in zip(*map(golden.get, keys), strict=True):
-            found = apply_affine(invert_affine(crop_affine(centre, 200 * scale, tuple(size))), places)
+        for centre, scale, size, points, mapped in zip(*map(golden.get, keys), strict=True):
+            found = apply_affine(invert_affine(crop_affine(centre, 200 * scale, tuple(size))), points)
             np.testing.assert_allclose(found, mapped, rtol=1e-5, atol=0.02)

@@ -11,7 +11,7 @@ SHAPE_HW = (64, 48)
 CROP_WH = (192, 256)
 
 
-def places(count, seed=0, margin=4.0):
+def random_positions(count, seed=0, margin=4.0):
     random = np.random.default_rng(seed)
     return random.uniform(margin, np.array(SHAPE_HW[::-1]) - 1 - margin, (count, 2))
 
@@ -31,7 +31,7 @@ def test_heatmap_affine(stride, pixel_centre, crop_xy, heatmap_xy):
 
 
 class TestEncode:
-    def test_is_the_gaussian_about_the_exact_place(self):
+    def test_is_a_gaussian_around_the_exact_position(self):
         (x, y), sigma = (10.3, 20.8), 2.0
         heatmap = encode(np.array([[x, y]]), SHAPE_HW, sigma)[0]
         assert heatmap.shape == SHAPE_HW
@@ -39,25 +39,25 @@ class TestEncode:
             distance = (column - x) ** 2 + (row - y) ** 2
             assert heatmap[row, column] == pytest.approx(np.exp(-distance / (2 * sigma**2)), abs=1e-15)
 
-    def test_is_one_at_a_whole_pixel_and_falls_to_a_known_height(self):
+    def test_height_at_the_centre_and_at_one_sigma(self):
         heatmap = encode(np.array([5.0, 6.0]), SHAPE_HW, 3.0)
         assert heatmap[6, 5] == 1.0
         assert heatmap[6, 8] == pytest.approx(np.exp(-0.5))
         assert heatmap[9, 5] == pytest.approx(np.exp(-0.5))
 
-    def test_an_unknown_place_gives_an_empty_map(self):
+    def test_a_nan_position_gives_zeros(self):
         heatmaps = encode(np.array([[np.nan, np.nan], [4.0, 4.0]]), SHAPE_HW, 2.0)
         assert not heatmaps[0].any()
         assert heatmaps[1].max() == 1.0
 
-    def test_keeps_leading_axes_and_type(self):
+    def test_keeps_leading_axes_and_dtype(self):
         heatmaps = encode(np.zeros((2, 3, 5, 2), np.float32), (8, 6), 1.0)
         assert heatmaps.shape == (2, 3, 5, 8, 6)
         assert heatmaps.dtype == np.float32
 
-    def test_torch_gives_the_same(self):
+    def test_torch_equals_numpy(self):
         torch = pytest.importorskip("torch", reason="the light install has no torch")
-        points = places(5).astype(np.float32)
+        points = random_positions(5).astype(np.float32)
         found = encode(torch.from_numpy(points), SHAPE_HW, 2.0)
         np.testing.assert_allclose(found.numpy(), encode(points, SHAPE_HW, 2.0), atol=1e-6)
 
@@ -70,11 +70,11 @@ class TestEncode:
 
 
 class TestRoundTrip:
-    """Keypoints in crop pixels, encoded and decoded, come back; the errors are in crop pixels."""
+    """Encodes and decodes keypoints given in crop pixels; errors are in crop pixels."""
 
     def errors(self, refinement, pixel_centre, sigma=2.0, stride=4):
         to_heatmap = heatmap_affine(stride, pixel_centre)
-        truth = apply_affine(invert_affine(to_heatmap), places(200))
+        truth = apply_affine(invert_affine(to_heatmap), random_positions(200))
         heatmaps = encode(apply_affine(to_heatmap, truth), SHAPE_HW, sigma).astype(np.float32)
         found, scores = decode(heatmaps[:, None], refinement, (0.062,))
         found, scores = found[:, 0], scores[:, 0]
@@ -88,8 +88,8 @@ class TestRoundTrip:
         assert self.errors("expected_oks", pixel_centre, sigma).max() < 0.3
 
     @pytest.mark.parametrize(("refinement", "worst", "least"), [("quarter", 1.0, 0.8), ("none", 2.0, 1.6)])
-    def test_coarser_refinements_are_as_coarse_as_they_say(self, refinement, worst, least):
-        """A quarter of a heatmap pixel at the worst, half a one without: times the stride of 4."""
+    def test_errors_of_coarser_refinements(self, refinement, worst, least):
+        """At most a quarter of a heatmap pixel, or half a pixel without refinement, times the stride of 4."""
         errors = self.errors(refinement, 0.5)
         assert least < errors.max() <= worst + 1e-6
 
@@ -120,24 +120,24 @@ class TestDecode:
 
     @pytest.mark.parametrize("refinement", ["none", "quarter", "taylor", "expected_oks"])
     @pytest.mark.parametrize("value", [0.0, -0.5])
-    def test_a_map_without_a_positive_value_is_at_the_origin(self, refinement, value):
+    def test_a_heatmap_without_a_positive_value_is_at_the_origin(self, refinement, value):
         found, score = decode(np.full((1, 8, 8), value, np.float32), refinement, (0.1,))
         np.testing.assert_array_equal(found, [[0, 0]])
         assert score[0] == np.float32(value)
 
-    def test_a_map_that_reaches_only_zero_is_at_the_origin(self):
+    def test_a_heatmap_with_maximum_zero_is_at_the_origin(self):
         heatmap = np.full((8, 8), -1.0, np.float32)
         heatmap[4, 4] = 0.0
         np.testing.assert_array_equal(decode(heatmap, "none")[0], [0, 0])
 
-    def test_taylor_goes_no_farther_than_a_pixel(self):
-        """A lone high pixel beside a broad plateau: the expansion alone would leap over it."""
+    def test_taylor_moves_at_most_one_pixel(self):
+        """A single high pixel beside a broad plateau: the expansion alone would give a larger offset."""
         heatmap = np.zeros((9, 9), np.float32)
         heatmap[3:6, 5:7] = 0.99
         heatmap[4, 4] = 1.0
         np.testing.assert_allclose(decode(heatmap, "taylor")[0], [5, 4])
 
-    def test_keeps_leading_axes_and_decodes_nobody(self):
+    def test_keeps_leading_axes_and_decodes_empty_batches(self):
         found, scores = decode(np.zeros((2, 3, 5, 8, 6), np.float32))
         assert found.shape == (2, 3, 5, 2)
         assert scores.shape == (2, 3, 5)
@@ -145,8 +145,8 @@ class TestDecode:
         assert found.shape == (0, 17, 2)
         assert scores.shape == (0, 17)
 
-    def test_the_expected_oks_is_a_mean_over_where_the_keypoint_may_lie(self):
-        """By hand: softmax(10 x heatmap), and the OKS of a person as large as a quarter of the crop."""
+    def test_expected_oks_is_the_mean_over_positions(self):
+        """Plain arithmetic: softmax(10 x heatmap), and the OKS of a person with a quarter of the crop's area."""
         random = np.random.default_rng(0)
         maps, sigmas = random.random((2, 3, 7, 5), np.float32), (0.026, 0.062, 0.107)
         found = expected_oks(maps, sigmas)
@@ -162,14 +162,14 @@ class TestDecode:
             )
             assert found[batch, keypoint, row, column] == pytest.approx(wanted, rel=1e-4)
 
-    def test_two_places_that_agree_outweigh_one_that_is_higher(self):
+    def test_two_adjacent_peaks_outweigh_a_higher_one(self):
         maps = np.zeros((1, 1, 16, 12), np.float32)
         maps[0, 0, 3, 3] = 0.8
         maps[0, 0, 12, 8], maps[0, 0, 12, 9] = 0.75, 0.75
         assert decode(maps, "taylor")[0].tolist() == [[[3, 3]]]
         found, scores = decode(maps, "expected_oks", (0.1,))
         np.testing.assert_allclose(found[0, 0], [8.5, 12], atol=0.05)
-        assert scores == np.float32(0.8)  # the heatmap's highest, not the expectation
+        assert scores == np.float32(0.8)  # the maximum of the heatmap, not the expected OKS
 
     @pytest.mark.parametrize(("refinement", "key"), [("none", "max_preds"), ("quarter", "coords_shifted")])
     def test_golden(self, shared, refinement, key):
@@ -187,7 +187,7 @@ class TestFlipBack:
         np.testing.assert_array_equal(found[:, 0], heatmaps[:, 0, :, ::-1])
         np.testing.assert_array_equal(flip_back(found, np.array([0, 2, 1]), shift=False), heatmaps)
 
-    def test_the_shift_moves_one_pixel_right_and_keeps_the_first_column(self):
+    def test_shift_moves_one_pixel_right_and_keeps_the_first_column(self):
         heatmaps = np.arange(4, dtype=np.float32).reshape(1, 1, 4)
         np.testing.assert_array_equal(flip_back(heatmaps, np.array([0]), shift=True), [[[3, 3, 2, 1]]])
         np.testing.assert_array_equal(heatmaps.ravel(), np.arange(4))
@@ -195,14 +195,17 @@ class TestFlipBack:
     @pytest.mark.parametrize(
         ("pixel_centre", "shift", "off_px"), [(0.5, False, 0.0), (0.0, True, 0.25), (0.0, False, 0.75)]
     )
-    def test_how_exact_the_two_conventions_are_under_mirroring(self, pixel_centre, shift, off_px):
-        """At 0.5 the mirrored crop's maps are the crop's mirrored; at 0 they are (stride - 1) / stride to the left."""
+    def test_offset_of_both_pixel_conventions(self, pixel_centre, shift, off_px):
+        """With pixel_centre 0.5 flipping is exact; with 0 the result is (stride - 1) / stride pixels too far left."""
         to_heatmap = heatmap_affine(4, pixel_centre)
-        crop_xy = apply_affine(invert_affine(to_heatmap), places(17, margin=8))
+        crop_xy = apply_affine(invert_affine(to_heatmap), random_positions(17, margin=8))
         mirrored = apply_affine(flip_affine(CROP_WH[0]), crop_xy)[COCO17.flip_indices]
-        seen = encode(apply_affine(to_heatmap, mirrored), SHAPE_HW, 2.0)
+        heatmaps = encode(apply_affine(to_heatmap, mirrored), SHAPE_HW, 2.0)
         expected = apply_affine(to_heatmap, crop_xy) - [off_px * (-1 if shift else 1), 0]
-        found, first = flip_back(seen, COCO17.flip_indices, shift), int(shift)  # the shift has no first column to give
+        found, first = (
+            flip_back(heatmaps, COCO17.flip_indices, shift),
+            int(shift),
+        )  # shifting leaves the first column undefined
         np.testing.assert_allclose(found[..., first:], encode(expected, SHAPE_HW, 2.0)[..., first:], atol=1e-9)
 
     @pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14])

@@ -9,12 +9,12 @@ from PIL import Image
 from rsgnet.errors import ImageError
 from rsgnet.geometry import crop_affine
 from rsgnet.images import (
-    as_image,
     decode_image,
-    grey_thumbnail,
-    image_size,
+    pil_to_rgb,
+    read_grey_thumbnail,
     read_image,
-    rgb_array,
+    read_image_size,
+    to_rgb_image,
     warp,
 )
 
@@ -28,9 +28,9 @@ def save(path, image, **options):
     return path
 
 
-class TestBadFiles:
+class TestUnreadableFiles:
     @pytest.mark.parametrize(
-        ("name", "content", "says"),
+        ("name", "content", "message"),
         [
             ("missing.jpg", None, "no such file"),
             ("a" * 300 + ".jpg", None, "cannot be read: File name too long"),
@@ -39,10 +39,10 @@ class TestBadFiles:
             ("noise.png", bytes(range(256)) * 8, "not an image"),
         ],
     )
-    def test_are_named_in_one_line(self, tmp_path, name, content, says):
+    def test_the_message_names_the_file(self, tmp_path, name, content, message):
         if content is not None:
             (tmp_path / name).write_bytes(content)
-        with pytest.raises(ImageError, match=says) as caught:
+        with pytest.raises(ImageError, match=message) as caught:
             read_image(tmp_path / name)
         assert name in str(caught.value)
 
@@ -58,12 +58,12 @@ class TestBadFiles:
         with pytest.raises(ImageError):
             read_image(tmp_path)
 
-    def test_over_the_limit_before_it_is_decoded(self, tmp_path):
-        # a PNG header that promises more pixels than are behind it
+    def test_an_image_over_the_limit_is_refused_before_it_is_decoded(self, tmp_path):
+        # a PNG header that declares more pixels than the file holds
         def chunk(kind, content):
             return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-        def promise(width, height):
+        def write_header(width, height):
             header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
             (tmp_path / "bomb.png").write_bytes(
                 b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 99))
@@ -71,9 +71,9 @@ class TestBadFiles:
             return tmp_path / "bomb.png"
 
         with pytest.raises(ImageError, match="12000x10000 is over the limit of 100000000 pixels"):
-            read_image(promise(12_000, 10_000))
+            read_image(write_header(12_000, 10_000))
         with pytest.raises(ImageError, match=r"bomb.png: too large to decode safely \(.*3600000000 pixels"):
-            read_image(promise(60_000, 60_000))
+            read_image(write_header(60_000, 60_000))
 
     def test_the_limit_is_settable(self, tmp_path):
         path = save(tmp_path / "a.png", Image.fromarray(QUADRANTS))
@@ -132,35 +132,35 @@ class TestModes:
             6: lambda a: np.rot90(a, 1),
             7: lambda a: a.transpose(1, 0, 2)[::-1, ::-1],
             8: lambda a: np.rot90(a, -1),
-        }[orientation]  # how the camera stored it, for it to be seen upright
+        }[orientation]  # how a camera stores the image so that it is displayed upright
         exif = Image.Exif()
         exif[0x0112] = orientation
         stored = Image.fromarray(np.ascontiguousarray(undo(QUADRANTS)))
         assert np.array_equal(read_image(save(tmp_path / "a.png", stored, exif=exif)), QUADRANTS)
 
 
-class TestSentContent:
+class TestDecodeImage:
     @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".gif", ".webp", ".bmp", ".ppm"])
-    def test_is_read_as_a_file_is(self, tmp_path, suffix):
+    def test_equals_read_image(self, tmp_path, suffix):
         path = save(tmp_path / f"a{suffix}", Image.fromarray(QUADRANTS))
         assert np.array_equal(decode_image(path.read_bytes(), "a"), read_image(path))
 
-    def test_stands_upright(self, tmp_path):
+    def test_exif_orientation_is_applied(self, tmp_path):
         exif = Image.Exif()
         exif[0x0112] = 6
         path = save(tmp_path / "a.jpg", Image.fromarray(QUADRANTS), exif=exif)
         assert decode_image(path.read_bytes(), "a").shape == (60, 40, 3)
 
     @pytest.mark.parametrize(
-        ("content", "says"),
+        ("content", "message"),
         [
             (b"", "mine.jpg: the file is empty"),
             (b"no image\n" * 50, "mine.jpg: not an image"),
             (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "mine.jpg: not an image"),
         ],
     )
-    def test_that_is_no_image_is_named(self, content, says):
-        with pytest.raises(ImageError, match=says):
+    def test_the_message_names_content_that_is_not_an_image(self, content, message):
+        with pytest.raises(ImageError, match=message):
             decode_image(content, "mine.jpg")
 
     def test_over_the_limit(self, tmp_path):
@@ -181,25 +181,25 @@ class TestAsImage:
         ],
         ids=["uint8", "float", "PIL", "PIL with alpha", "not contiguous"],
     )
-    def test_what_is_taken(self, given):
-        image = as_image(given)
+    def test_accepted_images(self, given):
+        image = to_rgb_image(given)
         assert np.array_equal(image, QUADRANTS) and image.flags.c_contiguous
 
     def test_grey_arrays_and_paths(self, tmp_path):
-        assert np.array_equal(as_image(QUADRANTS[..., 0])[..., 2], QUADRANTS[..., 0])
+        assert np.array_equal(to_rgb_image(QUADRANTS[..., 0])[..., 2], QUADRANTS[..., 0])
         path = save(tmp_path / "a.png", Image.fromarray(QUADRANTS))
-        assert np.array_equal(as_image(path), QUADRANTS) and np.array_equal(as_image(str(path)), QUADRANTS)
+        assert np.array_equal(to_rgb_image(path), QUADRANTS) and np.array_equal(to_rgb_image(str(path)), QUADRANTS)
 
     def test_tensors(self):
         torch = pytest.importorskip("torch")
         tensor = torch.from_numpy(QUADRANTS).permute(2, 0, 1)
-        assert np.array_equal(as_image(tensor), QUADRANTS)
-        assert np.array_equal(as_image(tensor.float() / 255), QUADRANTS)
+        assert np.array_equal(to_rgb_image(tensor), QUADRANTS)
+        assert np.array_equal(to_rgb_image(tensor.float() / 255), QUADRANTS)
         with pytest.raises(ImageError, match=r"\(3, H, W\)"):
-            as_image(torch.from_numpy(QUADRANTS))
+            to_rgb_image(torch.from_numpy(QUADRANTS))
 
     @pytest.mark.parametrize(
-        ("given", "says"),
+        ("given", "message"),
         [
             (np.zeros((3, 4, 5, 3), np.uint8), "shape"),
             (np.zeros((4, 5, 4), np.uint8), "shape"),
@@ -211,15 +211,15 @@ class TestAsImage:
             (None, "NoneType"),
         ],
     )
-    def test_what_is_refused(self, given, says):
-        with pytest.raises(ImageError, match=says):
-            as_image(given)
+    def test_refused_images(self, given, message):
+        with pytest.raises(ImageError, match=message):
+            to_rgb_image(given)
 
     def test_a_pil_image_whose_file_is_truncated(self):
         stored = io.BytesIO()
         Image.fromarray(QUADRANTS).save(stored, "PNG")
         with pytest.raises(ImageError, match="truncated"):
-            as_image(Image.open(io.BytesIO(stored.getvalue()[:-60])))
+            to_rgb_image(Image.open(io.BytesIO(stored.getvalue()[:-60])))
 
 
 class TestWarp:
@@ -228,15 +228,15 @@ class TestWarp:
         compared = 0
         for matrix, exact in zip(golden["trans"], golden["crop_float_exact"], strict=True):
             if abs(np.linalg.det(matrix[:, :2])) <= 0.25:
-                continue  # smaller than half: averaged, which plain bilinear is not
+                continue  # less than half the scale: box-averaged, unlike plain bilinear resampling
             crop = warp(golden["image"], matrix, tuple(golden["output_wh"].tolist()))
-            # Pillow ends the image at the edge of its last pixel, exact bilinear fades it out over one pixel more
+            # Pillow ends the image at its last pixel; exact bilinear resampling fades it out over one pixel more
             difference = np.abs(crop - exact)
             assert np.median(difference) <= 0.51 and np.quantile(difference, 0.97) <= 1.5
             compared += 1
         assert compared
 
-    def test_the_identity_keeps_every_pixel(self):
+    def test_the_identity_map_keeps_every_pixel(self):
         assert np.array_equal(warp(QUADRANTS, np.eye(2, 3), (60, 40)), QUADRANTS)
 
     def test_a_shift_by_whole_pixels_is_exact_and_black_outside(self):
@@ -244,46 +244,46 @@ class TestWarp:
         assert np.array_equal(crop[:33, 5:], QUADRANTS[7:, :55])
         assert crop[33:].max() == 0 and crop[:, :5].max() == 0
 
-    def test_a_much_smaller_crop_is_an_average(self):
-        checks = np.repeat(np.indices((64, 64)).sum(0)[..., None] % 2 * 255, 3, -1).astype(np.uint8)
-        crop = warp(checks, crop_affine((32, 32), (64, 64), (8, 8), pixel_centre=0.5), (8, 8))
+    def test_a_much_smaller_crop_is_averaged(self):
+        checkerboard = np.repeat(np.indices((64, 64)).sum(0)[..., None] % 2 * 255, 3, -1).astype(np.uint8)
+        crop = warp(checkerboard, crop_affine((32, 32), (64, 64), (8, 8), pixel_centre=0.5), (8, 8))
         assert np.abs(crop.astype(int) - 127.5).max() <= 3
 
     @pytest.mark.parametrize("centre", [(-500.0, 20.0), (1e6, 1e6)])
     def test_a_crop_beside_the_image_is_black(self, centre):
         assert warp(QUADRANTS, crop_affine(centre, (400, 400), (48, 64)), (48, 64)).max() == 0
 
-    def test_of_one_pixel(self):
+    def test_an_image_of_one_pixel(self):
         pixel = np.full((1, 1, 3), 90, np.uint8)
         crop = warp(pixel, crop_affine((0.5, 0.5), (1, 1), (8, 8), pixel_centre=0.5), (8, 8))
         assert (crop == 90).all()
 
 
 def test_rgb_array_of_an_integer_image():
-    assert np.array_equal(rgb_array(Image.new("I", (2, 2), 65535)), np.full((2, 2, 3), 255))
+    assert np.array_equal(pil_to_rgb(Image.new("I", (2, 2), 65535)), np.full((2, 2, 3), 255))
 
 
 class TestSizesAndThumbnails:
     @pytest.mark.parametrize(
         ("orientation", "size_wh"), [(None, (60, 40)), (3, (60, 40)), (6, (40, 60)), (8, (40, 60))]
     )
-    def test_images_are_upright(self, tmp_path, orientation, size_wh):
+    def test_exif_orientation_is_applied(self, tmp_path, orientation, size_wh):
         exif = Image.Exif()
         if orientation:
             exif[0x0112] = orientation
         path = save(tmp_path / "a.jpg", Image.fromarray(QUADRANTS), exif=exif, quality=95)
-        assert image_size(path) == size_wh
-        thumbnail, whole_wh = grey_thumbnail(path, (4, 4))
+        assert read_image_size(path) == size_wh
+        thumbnail, image_wh = read_grey_thumbnail(path, (4, 4))
         grey = np.asarray(Image.fromarray(read_image(path)).convert("L").resize((4, 4), Image.Resampling.BOX))
-        assert whole_wh == size_wh and np.abs(thumbnail.astype(int) - grey).max() < 12
+        assert image_wh == size_wh and np.abs(thumbnail.astype(int) - grey).max() < 12
 
-    def test_a_cut_file_has_a_size_but_no_thumbnail(self, tmp_path):
+    def test_a_truncated_file_has_a_size_but_no_thumbnail(self, tmp_path):
         path = save(
             tmp_path / "a.jpg", Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8))
         )
         path.write_bytes(path.read_bytes()[:1500])
-        assert image_size(path) == (90, 90)
+        assert read_image_size(path) == (90, 90)
         with pytest.raises(ImageError, match="truncated"):
-            grey_thumbnail(path, (4, 4))
+            read_grey_thumbnail(path, (4, 4))
         with pytest.raises(ImageError, match="no such file"):
-            image_size(tmp_path / "none.jpg")
+            read_image_size(tmp_path / "none.jpg")

@@ -1,4 +1,4 @@
-"""The light install has no PyTorch: everything but training must be importable and run without it."""
+"""The light install has no PyTorch: everything but training can be imported and run without it."""
 
 import json
 import subprocess
@@ -29,12 +29,12 @@ PROGRAM = """
 import importlib, importlib.abc, json, pkgutil, sys
 from pathlib import Path
 
-class Absent(importlib.abc.MetaPathFinder):
+class MissingLibraries(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {blocked}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
-sys.meta_path.insert(0, Absent())
+sys.meta_path.insert(0, MissingLibraries())
 import rsgnet
 for package in ("annotations", "crowds", "inference", "evaluation", "calibrate", "server"):
     package = "rsgnet." + package
@@ -53,8 +53,8 @@ import types
 hub = sys.modules["huggingface_hub"] = types.ModuleType("huggingface_hub")
 hub.snapshot_download = lambda name, **_: str(pose)
 assert len(rsgnet.PoseEstimator.from_pretrained("user/model", detector="full")(folder / "a.png")) == 1
-shipped = rsgnet.PoseEstimator("nano", "full")(folder / "a.png")
-assert shipped.owned.shape == (1, 17) and shipped.draw(rivals=True).size == (64, 64)
+poses = rsgnet.PoseEstimator("nano", "full")(folder / "a.png")
+assert poses.owned.shape == (1, 17) and poses.draw(rivals=True).size == (64, 64)
 
 def run(*arguments):
     sys.argv = ["rsgnet", *map(str, arguments)]
@@ -64,28 +64,28 @@ def run(*arguments):
         return end.code or 0
     return 0
 
-line = ["--weights", pose, "--detector", f"onnx:{{boxes}}"]
-assert run("predict", folder, "--out", folder / "out", *line) == 0
+options = ["--weights", pose, "--detector", f"onnx:{{boxes}}"]
+assert run("predict", folder, "--out", folder / "out", *options) == 0
 assert json.loads((folder / "out" / "poses.json").read_text())
-assert run("predict", folder, "--out", folder / "out", "--backend", "torch", *line) == 2
-assert run("predict", folder, "--out", folder / "out", "--backend", "openvino", *line) == 2
-assert run("predict", folder, "--out", folder / "out", "--engine", "ray", *line) == 2
+assert run("predict", folder, "--out", folder / "out", "--backend", "torch", *options) == 2
+assert run("predict", folder, "--out", folder / "out", "--backend", "openvino", *options) == 2
+assert run("predict-dataset", folder, "--out", folder / "out", *options) == 2
 assert run("train", "nano", "--data", "x.json", "--out", folder / "run") == 2
 assert not set({blocked}) & set(sys.modules)
 print("done")
 """
 
 
-def test_all_but_training_runs_without_pytorch(pose_network, box_network, tmp_path):
+def test_everything_but_training_runs_without_pytorch(pose_network, box_network, tmp_path):
     (tmp_path / "photos").mkdir()
     Image.fromarray(np.full((64, 64, 3), 200, np.uint8)).save(tmp_path / "photos" / "a.png")
     program = textwrap.dedent(PROGRAM).format(blocked=BLOCKED)
     arguments = [pose_network(name="p"), box_network([[5, 5, 50, 60]], [0.9], name="b"), tmp_path / "photos"]
-    ran = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False
     )
-    assert ran.returncode == 0 and ran.stdout == "done\n", ran.stderr
-    errors = [line for line in ran.stderr.splitlines() if line.startswith("error:")]
+    assert process.returncode == 0 and process.stdout == "done\n", process.stderr
+    errors = [line for line in process.stderr.splitlines() if line.startswith("error:")]
     assert ["[openvino]" in line for line in errors] == [False, True, False, False]
     assert ["pip install 'rsgnet[ray]'" in line for line in errors] == [False, False, True, False]
     assert ["pip install 'rsgnet[train]'" in line for line in errors] == [True, False, False, True]

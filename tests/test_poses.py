@@ -26,7 +26,7 @@ def poses(count=2, skeleton=COCO17, **changes):
 
 
 class TestOks:
-    def test_of_one_keypoint_by_hand(self):
+    def test_one_keypoint_by_hand(self):
         # distance 3, area 100, sigma 0.05: exp(-9 / (2 * 100 * (2 * 0.05)^2)) = exp(-4.5)
         assert oks([[[0, 0]]], [[[3, 0]]], [100], [0.05])[0, 0] == pytest.approx(np.exp(-4.5))
 
@@ -37,16 +37,16 @@ class TestOks:
         found = oks(keypoints[..., :2], keypoints[..., :2], (area[:, None] + area) / 2, golden[sigmas])
         np.testing.assert_allclose(found, golden[f"oks_{name}"], atol=1e-12)
 
-    def test_counts_only_what_is_to_count(self):
+    def test_keypoints_of_weight_zero_do_not_count(self):
         first, second = [[[0, 0], [50, 50]]], [[[0, 0], [0, 0]]]
         assert oks(first, second, [100], [0.05, 0.05], [[True, False]])[0, 0] == pytest.approx(1)
         assert oks(first, second, [100], [0.05, 0.05], [[False, False]])[0, 0] == 0
 
-    def test_keypoints_may_weigh_more_or_less(self):
+    def test_keypoints_are_weighted(self):
         first, second = [[[0, 0], [50, 50]]], [[[0, 0], [0, 0]]]
         assert oks(first, second, [100], [0.05, 0.05], [[0.9, 0.3]])[0, 0] == pytest.approx(0.75)
 
-    def test_of_nobody_is_empty(self):
+    def test_no_poses(self):
         assert oks(np.zeros((0, 17, 2)), np.zeros((3, 17, 2)), np.zeros(0), COCO17.sigmas).shape == (0, 3)
 
 
@@ -66,7 +66,7 @@ class TestPoses:
             ("track_ids", (3,)),
         ],
     )
-    def test_shapes_that_do_not_agree_are_refused(self, field, shape):
+    def test_inconsistent_shapes_raise(self, field, shape):
         with pytest.raises(RSGNetError, match=field):
             poses(**{field: np.zeros(shape, np.float32)})
 
@@ -79,7 +79,7 @@ class TestPoses:
         assert chosen.pose_scores == pytest.approx(scores)
         assert len(chosen.keypoints_xy) == len(chosen.boxes_xyxy) == len(chosen) == len(scores)
 
-    def test_to_coco_says_everything(self):
+    def test_to_coco(self):
         people = poses(image_id=7)
         first = people.to_coco()[0]
         assert first["image_id"] == 7 and first["file_name"] == "a/b.jpg" and first["category_id"] == 1
@@ -89,25 +89,25 @@ class TestPoses:
         np.testing.assert_allclose(triples[:, :2], people.keypoints_xy[0], atol=1e-4)
         np.testing.assert_allclose(triples[:, 2], people.scores[0], atol=1e-4)
 
-    def test_without_an_id_there_is_none_in_the_results(self):
+    def test_results_without_image_id(self):
         assert "image_id" not in poses().to_coco()[0]
 
     def test_to_json_is_the_coco_results(self):
         people = poses()
         assert json.loads(people.to_json()) == people.to_coco()
 
-    def test_nobody_gives_an_empty_list(self):
+    def test_no_people_give_an_empty_list(self):
         assert poses(0).to_coco() == [] and poses(0).to_json() == "[]" and len(poses(0)) == 0
 
-    def test_to_another_skeleton_goes_by_name(self):
+    def test_to_skeleton_matches_keypoints_by_name(self):
         people = poses(skeleton=PEOPLE19)
         crowd = people.to_skeleton(CROWDPOSE14)
         for index, name in enumerate(CROWDPOSE14.keypoints):
-            there = PEOPLE19.keypoints.index(name)
-            assert np.array_equal(crowd.keypoints_xy[:, index], people.keypoints_xy[:, there])
-            assert np.array_equal(crowd.scores[:, index], people.scores[:, there])
+            source = PEOPLE19.keypoints.index(name)
+            assert np.array_equal(crowd.keypoints_xy[:, index], people.keypoints_xy[:, source])
+            assert np.array_equal(crowd.scores[:, index], people.scores[:, source])
 
-    def test_a_skeleton_that_asks_for_more_is_refused(self):
+    def test_to_skeleton_with_missing_keypoints_raises(self):
         with pytest.raises(RSGNetError, match="head, neck"):
             poses().to_skeleton(CROWDPOSE14)
 
@@ -117,7 +117,7 @@ class TestPoses:
         keypoints = people.to_supervision()
         assert np.array_equal(keypoints.xy, people.keypoints_xy) and len(keypoints) == 2
 
-    def test_draw_needs_a_image(self):
+    def test_draw_needs_an_image(self):
         with pytest.raises(RSGNetError, match="draw"):
             poses().draw()
         kept = replace(poses(), image=np.zeros((100, 100, 3), np.uint8))
@@ -127,57 +127,59 @@ class TestPoses:
 
 class TestCandidates:
     @pytest.fixture
-    def competing(self):
+    def with_candidates(self):
         table = np.random.default_rng(0).uniform(0.1, 1, (3, 19, 4, 4)).astype(np.float32)
         table[:, :, 2:] = 0
         return poses(3, PEOPLE19, candidates=table)
 
-    def test_go_where_their_people_and_keypoints_go(self, competing):
-        assert np.array_equal(competing[[2, 0]].candidates, competing.candidates[[2, 0]])
-        crowd = competing.to_skeleton(CROWDPOSE14)
-        assert np.array_equal(crowd.candidates[:, -1], competing.candidates[:, PEOPLE19.keypoints.index("neck")])
+    def test_are_selected_with_people_and_keypoints(self, with_candidates):
+        assert np.array_equal(with_candidates[[2, 0]].candidates, with_candidates.candidates[[2, 0]])
+        crowd = with_candidates.to_skeleton(CROWDPOSE14)
+        assert np.array_equal(crowd.candidates[:, -1], with_candidates.candidates[:, PEOPLE19.keypoints.index("neck")])
 
-    def test_are_told_on_request_only_and_without_padding(self, competing):
-        assert "candidates" not in competing.to_coco()[0] and "candidates" not in poses().to_coco(candidates=True)[0]
-        told = json.loads(json.dumps(competing.to_coco(candidates=True)))[1]["candidates"]
-        np.testing.assert_allclose(told, competing.candidates[1, :, :2], atol=1e-4)
+    def test_are_in_results_only_on_request_and_without_padding(self, with_candidates):
+        assert (
+            "candidates" not in with_candidates.to_coco()[0] and "candidates" not in poses().to_coco(candidates=True)[0]
+        )
+        written = json.loads(json.dumps(with_candidates.to_coco(candidates=True)))[1]["candidates"]
+        np.testing.assert_allclose(written, with_candidates.candidates[1, :, :2], atol=1e-4)
 
 
 class TestOwnership:
     @pytest.fixture
-    def claimed(self):
+    def with_ownership(self):
         random = np.random.default_rng(0)
         values = {name: random.random((3, 17)).astype(np.float32) for name in ("present", "visible", "owned")}
         rival = np.full((3, 17), -1)
         rival[0, 4], rival[2, 4], rival[1, 5] = 2, 0, 0
         return poses(3, **values, rival=rival, rival_owned=np.where(rival < 0, 0, 0.5).astype(np.float32))
 
-    def test_selected_people_keep_theirs_and_rivals_are_counted_anew(self, claimed):
-        chosen = claimed[[2, 0]]
-        assert np.array_equal(chosen.owned, claimed.owned[[2, 0]])
+    def test_selection_renumbers_rivals(self, with_ownership):
+        chosen = with_ownership[[2, 0]]
+        assert np.array_equal(chosen.owned, with_ownership.owned[[2, 0]])
         assert chosen.rival[:, 4].tolist() == [1, 0] and chosen.rival_owned[:, 4].tolist() == [0.5, 0.5]
 
-    def test_who_is_left_out_is_nobodys_rival(self, claimed):
-        chosen = claimed[np.array([False, True, True])]
+    def test_rivals_that_are_not_selected_are_removed(self, with_ownership):
+        chosen = with_ownership[np.array([False, True, True])]
         assert (chosen.rival == -1).all() and (chosen.rival_owned == 0).all()
 
-    def test_another_skeleton_takes_its_columns(self):
+    def test_to_skeleton_selects_columns(self):
         values = {name: np.random.default_rng(0).random((2, 19)) for name in ("present", "visible", "owned")}
         nobody = {"rival": np.full((2, 19), -1), "rival_owned": np.zeros((2, 19))}
         people = poses(skeleton=PEOPLE19, **values, **nobody)
         crowd = people.to_skeleton(CROWDPOSE14)
         assert np.array_equal(crowd.owned[:, -1], people.owned[:, PEOPLE19.keypoints.index("neck")])
 
-    def test_results_carry_it(self, claimed):
-        first = json.loads(claimed.to_json())[0]
-        assert first["present"] == pytest.approx(claimed.present[0], abs=1e-4) and len(first["visible"]) == 17
-        assert first["rival"] == claimed.rival[0].tolist() and first["rival_owned"][4] == 0.5
+    def test_results_contain_it(self, with_ownership):
+        first = json.loads(with_ownership.to_json())[0]
+        assert first["present"] == pytest.approx(with_ownership.present[0], abs=1e-4) and len(first["visible"]) == 17
+        assert first["rival"] == with_ownership.rival[0].tolist() and first["rival_owned"][4] == 0.5
 
-    def test_supervision_carries_it(self, claimed):
+    def test_supervision_contains_it(self, with_ownership):
         pytest.importorskip("supervision")
-        assert np.array_equal(claimed.to_supervision().data["owned"], claimed.owned)
+        assert np.array_equal(with_ownership.to_supervision().data["owned"], with_ownership.owned)
 
-    def test_all_or_none_of_it(self):
+    def test_fields_are_all_given_or_none(self):
         with pytest.raises(RSGNetError, match="has owned but not all of present, visible, owned, rival, rival_owned"):
             poses(owned=np.zeros((2, 17), np.float32))
         with pytest.raises(RSGNetError, match=r"Poses\.owned must have shape"):

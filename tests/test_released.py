@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from rsgnet.checkpoint import build, load_pose_model, load_released, read_released, save_model
 from rsgnet.config import CropConfig, DenseRelationConfig, ModelConfig, NeckConfig, PoseConfig
 from rsgnet.errors import WeightsError
-from rsgnet.inference.runtime.network import open_runner
+from rsgnet.inference.runtime.open_network import open_network
 from rsgnet.model.released.state_dict import TRANSPOSED, their_name
 from rsgnet.training.losses import dense_relation_loss, heatmap_loss, limb_loss
 
@@ -251,7 +251,7 @@ def test_a_converted_directory_serves_as_weights(tmp_path):
     model, config = read_released(tmp_path / "x.pth")
     save_model(model, config, tmp_path / "model")
     crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
-    found = open_runner(tmp_path / "model", "torch", "cpu")(crops)
+    found = open_network(tmp_path / "model", "torch", "cpu").run(crops).target_heatmaps
     assert found.shape == (3, 17, 32, 32)
     again = load_pose_model(tmp_path / "model")
     torch.testing.assert_close(again.state_dict(), model.state_dict())

@@ -9,11 +9,11 @@ from rsgnet.skeletons import (
     PEOPLE19,
     SKELETONS,
     Skeleton,
+    get_skeleton,
     read_skeleton,
-    skeleton_named,
 )
 
-GOOD = {
+VALID = {
     "name": "stick",
     "keypoints": ("top", "left", "right"),
     "edges": ((0, 1), (0, 2)),
@@ -38,14 +38,14 @@ GOOD = {
     ],
 )
 def test_a_skeleton_that_contradicts_itself_is_refused(change, message):
-    Skeleton(**GOOD)
+    Skeleton(**VALID)
     with pytest.raises(RSGNetError, match=message):
-        Skeleton(**{**GOOD, **change})
+        Skeleton(**{**VALID, **change})
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=str)
-class TestEverySkeleton:
-    def test_mirroring_twice_is_nothing(self, skeleton):
+class TestBuiltInSkeletons:
+    def test_mirroring_twice_is_the_identity(self, skeleton):
         order = skeleton.flip_indices
         np.testing.assert_array_equal(order[order], np.arange(len(skeleton)))
 
@@ -55,17 +55,17 @@ class TestEverySkeleton:
             side, _, rest = name.partition("_")
             assert skeleton.keypoints[index] == (f"{sides[side]}_{rest}" if side in sides else name)
 
-    def test_both_sides_weigh_the_same(self, skeleton):
+    def test_both_sides_have_the_same_sigmas(self, skeleton):
         sigmas = np.array(skeleton.sigmas)
         np.testing.assert_array_equal(sigmas[skeleton.flip_indices], sigmas)
 
     @pytest.mark.parametrize("field", ["edges", "limbs"])
-    def test_mirroring_keeps_the_body(self, skeleton, field):
+    def test_mirroring_keeps_edges_and_limbs(self, skeleton, field):
         pairs = {frozenset(pair) for pair in getattr(skeleton, field)}
         assert {frozenset(skeleton.flip_indices[list(pair)].tolist()) for pair in pairs} == pairs
         assert len(pairs) == len(getattr(skeleton, field))
 
-    def test_each_limb_has_two_ends(self, skeleton):
+    def test_the_limb_matrix_marks_both_ends_of_each_limb(self, skeleton):
         matrix = skeleton.limb_matrix
         assert matrix.shape == (len(skeleton), len(skeleton.limbs))
         for limb, ends in enumerate(skeleton.limbs):
@@ -73,20 +73,20 @@ class TestEverySkeleton:
         assert set(np.unique(matrix)) == {0.0, 1.0}
 
     def test_every_keypoint_is_drawn_and_on_a_limb(self, skeleton):
-        everyone = set(range(len(skeleton)))
-        assert {end for edge in skeleton.edges for end in edge} == everyone
-        assert {end for limb in skeleton.limbs for end in limb} == everyone
+        all_keypoints = set(range(len(skeleton)))
+        assert {end for edge in skeleton.edges for end in edge} == all_keypoints
+        assert {end for limb in skeleton.limbs for end in limb} == all_keypoints
 
-    def test_is_found_by_name(self, skeleton):
-        assert skeleton_named(skeleton.name) is skeleton
+    def test_get_skeleton_finds_it_by_name(self, skeleton):
+        assert get_skeleton(skeleton.name) is skeleton
 
 
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(RSGNetError, match=r"'coco18'; there are coco17, crowdpose14, people19"):
-        skeleton_named("coco18")
+        get_skeleton("coco18")
 
 
-def test_indices_in_goes_by_name():
+def test_indices_in_matches_by_name():
     np.testing.assert_array_equal(COCO17.indices_in(PEOPLE19), np.arange(17))
     assert PEOPLE19.indices_in(COCO17).tolist() == [*range(17), -1, -1]
     in_coco = CROWDPOSE14.indices_in(COCO17)
@@ -115,7 +115,7 @@ def test_golden_sigmas_and_flip_pairs(shared):
     assert [list(pair) for pair in CROWDPOSE14.flip_pairs] == pairs["pairs_14"].tolist()
 
 
-class TestOwnSkeletons:
+class TestReadSkeleton:
     KEYPOINTS = 'name = "stick"\nkeypoints = ["top", "left_foot", "right_foot"]\n'
     EDGES = 'edges = [["top", "left_foot"], ["top", "right_foot"]]\n'
 
@@ -127,20 +127,20 @@ class TestOwnSkeletons:
 
         return read
 
-    def test_a_short_file_is_enough(self, read, tmp_path):
+    def test_optional_keys_have_defaults(self, read, tmp_path):
         skeleton = read(self.KEYPOINTS + self.EDGES)
         assert (skeleton.name, skeleton.keypoints) == ("stick", ("top", "left_foot", "right_foot"))
         assert skeleton.edges == skeleton.limbs == ((0, 1), (0, 2))
         assert skeleton.flip_pairs == ((1, 2),) and skeleton.sigmas == (DEFAULT_SIGMA,) * 3
-        assert skeleton_named(str(tmp_path / "stick.toml")) == skeleton_named(skeleton) == skeleton
+        assert get_skeleton(str(tmp_path / "stick.toml")) == get_skeleton(skeleton) == skeleton
 
     @pytest.mark.parametrize("sigmas", ["[0.1, 0.2, 0.2]", "{ top = 0.1, left_foot = 0.2, right_foot = 0.2 }"])
-    def test_all_may_be_said(self, read, sigmas):
+    def test_all_keys_are_read(self, read, sigmas):
         more = f'limbs = [["left_foot", "right_foot"]]\nflip_pairs = []\nsigmas = {sigmas}\n'
         skeleton = read(self.KEYPOINTS + self.EDGES + more)
         assert (skeleton.limbs, skeleton.flip_pairs, skeleton.sigmas) == (((1, 2),), (), (0.1, 0.2, 0.2))
 
-    def test_sigmas_of_some(self, read):
+    def test_missing_sigmas_get_the_default(self, read):
         assert read(self.KEYPOINTS + self.EDGES + "sigmas = { top = 0.1 }").sigmas == (0.1, 0.07, 0.07)
 
     @pytest.mark.parametrize(
@@ -150,13 +150,13 @@ class TestOwnSkeletons:
             (KEYPOINTS, "has no edges"),
             (EDGES, "has no name, keypoints"),
             (KEYPOINTS + EDGES + "joints = 3", "unknown joints; a skeleton has name, keypoints"),
-            (KEYPOINTS.replace("stick", "coco17") + EDGES, "none of coco17"),
+            (KEYPOINTS.replace("stick", "coco17") + EDGES, "not one of coco17"),
             (KEYPOINTS.replace('"stick"', "7") + EDGES, "it is 7"),
             (KEYPOINTS.replace("left_foot", "top") + "edges = []", "unique"),
             ('name = "a"\nkeypoints = "top"\nedges = []', "must be a list of keypoint names, not 'top'"),
             (KEYPOINTS + "edges = 7", "list of pairs"),
-            (KEYPOINTS + 'edges = [["top", "hand"]]', "is no pair out of top, left_foot"),
-            (KEYPOINTS + 'edges = [["top"]]', "is no pair"),
+            (KEYPOINTS + 'edges = [["top", "hand"]]', "is not a pair of names out of top, left_foot"),
+            (KEYPOINTS + 'edges = [["top"]]', "is not a pair"),
             (KEYPOINTS + "edges = [[0, 1]]", "keypoint names, not"),
             (KEYPOINTS + EDGES + "sigmas = [0.1]", "expected 3 positive sigmas"),
             (KEYPOINTS + EDGES + "sigmas = [0.1, 0.1, 0]", "positive numbers"),
@@ -164,11 +164,11 @@ class TestOwnSkeletons:
             (KEYPOINTS + EDGES + "sigmas = { hand = 0.1 }", "no keypoint is named hand"),
         ],
     )
-    def test_what_is_wrong_is_named(self, read, text, message):
+    def test_an_invalid_file_is_refused(self, read, text, message):
         with pytest.raises(RSGNetError, match=message) as caught:
             read(text)
         assert "stick.toml: " in str(caught.value)
 
     def test_a_missing_file(self):
         with pytest.raises(RSGNetError, match=r"none\.toml: cannot be read: No such file"):
-            skeleton_named("none.toml")
+            get_skeleton("none.toml")

@@ -4,7 +4,7 @@
     poses = rsgnet.PoseEstimator("nano")("crowd.jpg")
     poses.draw().save("overlay.jpg")
 
-The names below are loaded when they are first asked for; none of them needs PyTorch.
+The names below are imported on first use, and none of them needs PyTorch.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rsgnet.errors import AnnotationError, ImageError, RSGNetError, WeightsError
     from rsgnet.images import read_image
-    from rsgnet.inference.detectors.boxes import Boxes, LoadedImage
-    from rsgnet.inference.detectors.detector import open_detector
+    from rsgnet.inference.detectors.detector import Boxes, LoadedImage
+    from rsgnet.inference.detectors.open_detector import open_detector
     from rsgnet.inference.estimator import PoseEstimator
     from rsgnet.poses import Poses
     from rsgnet.skeletons import COCO17, CROWDPOSE14, Skeleton
@@ -37,19 +37,19 @@ __all__ = [
     "read_image",
 ]
 
-_HOMES = {
+_MODULES = {
     "COCO17": "skeletons",
     "CROWDPOSE14": "skeletons",
     "AnnotationError": "errors",
-    "Boxes": "inference.detectors.boxes",
-    "LoadedImage": "inference.detectors.boxes",
+    "Boxes": "inference.detectors.detector",
+    "LoadedImage": "inference.detectors.detector",
     "ImageError": "errors",
     "PoseEstimator": "inference.estimator",
     "Poses": "poses",
     "RSGNetError": "errors",
     "Skeleton": "skeletons",
     "WeightsError": "errors",
-    "open_detector": "inference.detectors.detector",
+    "open_detector": "inference.detectors.open_detector",
     "read_image": "images",
 }
 
@@ -59,9 +59,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version  # noqa: PLC0415
 
         return version("rsgnet")
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'rsgnet' has no attribute {name!r}")
-    return getattr(import_module(f"rsgnet.{_HOMES[name]}"), name)
+    return getattr(import_module(f"rsgnet.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m rsgnet` is `rsgnet`."""
+"""Runs the command line: `python -m rsgnet` is `rsgnet`."""
 
 from rsgnet.cli import main
 

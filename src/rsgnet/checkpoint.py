@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rsgnet.config import DenseRelationConfig, DetectorConfig, FasterRCNNConfig, NetworkConfig, PoseConfig
 from rsgnet.config_files import CONFIG_FILE, DERIVED_FILES, WEIGHTS_FILE, network_config, to_json
 from rsgnet.errors import RSGNetError, WeightsError
-from rsgnet.files import read_bounded, regular_size, replacing, write_text
+from rsgnet.files import get_regular_size, read_bounded, replace_atomically, write_text
 from rsgnet.model import DenseRSGNet, PersonDetector, PersonRCNN, RSGNet
 from rsgnet.model.folded_norms import folded_convolutions, restore_norms
 from rsgnet.model.released.state_dict import TRANSPOSED, released_config, their_name
@@ -74,7 +74,7 @@ def save_model(model: nn.Module, config: NetworkConfig, directory: Path, half: b
         name: (value.half() if half and value.ndim > 1 else value).detach().cpu().contiguous()
         for name, value in model.state_dict().items()
     }
-    with replacing(directory / WEIGHTS_FILE) as beside:
+    with replace_atomically(directory / WEIGHTS_FILE) as beside:
         beside.write_bytes(save(weights))  # by Python, whose errors say when the disk is full
 
 
@@ -144,7 +144,7 @@ def load_weights(model: nn.Module, directory: Path) -> None:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
-        regular_size(path)
+        get_regular_size(path)
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: cannot be read as safetensors ({error}); is it truncated?") from error
@@ -194,7 +194,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         WeightsError: The file cannot be read, carries code, or holds no weights.
     """
     try:
-        regular_size(path)
+        get_regular_size(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the file's age and kind; what cannot be read is an error
             content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""Drawing people over an image. Speaks arrays, so that everything above may draw."""
+"""Draws poses, heatmaps, relation matrices and sheets of captioned tiles onto RGB images."""
 
 from __future__ import annotations
 
@@ -12,16 +12,24 @@ from PIL import Image, ImageDraw
 from rsgnet.images import RGBImage
 
 Colour = tuple[int, int, int]
-_UNSURE_BELOW = 0.5  # keypoints less likely than this are more likely another's, or misplaced
-_GREY = (170, 170, 170)  # whoever is not followed
-_FAINT = 0.4  # opacity of edges to them
-_SUPERSAMPLE = 2  # Pillow's lines have hard edges: draw larger, scale down
-_LARGEST_SUPERSAMPLED = 12_000_000  # pixels; beyond that the edges do not show, and the memory would
+
+_MIN_OWNED = 0.5  # a keypoint with a lower `owned` more likely belongs to somebody else or is misplaced
+_UNTRACKED = (170, 170, 170)  # colour of people without a track
+_FAINT = 0.4  # factor on the opacity of edges that end at a keypoint below _MIN_OWNED
+_SUPERSAMPLING = 2  # Pillow draws lines without antialiasing: draw larger, scale down
+_MAX_SUPERSAMPLED_PX = 12_000_000  # in larger images jagged edges do not show, but supersampling needs much memory
+
+_BACKGROUND, _TEXT, _RULE = (250, 250, 248), (30, 30, 30), (120, 120, 120)
+_CAPTION_PX, _GAP_PX = 22, 8
+_DIM_FACTOR, _DIM_OFFSET = 0.4, 24
+_MAX_LINE_PX = 3  # width of a line of strength 1
+# Dark to bright; distinguishable with colour blindness and in greyscale.
+_COLOUR_MAP = np.array([[30, 10, 60], [120, 28, 109], [203, 65, 73], [247, 148, 30], [252, 245, 160]], np.float64)
 
 
 def person_colour(person: int) -> Colour:
-    """A bright colour for the person of that index; neighbours in order differ most."""
-    hue = (person * 0.618034) % 1.0  # the golden ratio never comes near an earlier hue soon
+    """Returns a bright RGB colour for a person index; consecutive indices get very different colours."""
+    hue = (person * 0.618034) % 1.0  # multiples of the golden ratio stay far from all recent hues
     red, green, blue = colorsys.hls_to_rgb(hue, 0.55, 0.95)
     return round(255 * red), round(255 * green), round(255 * blue)
 
@@ -36,38 +44,43 @@ def draw_poses(
     rival: NDArray[np.integer] | None = None,
     track_ids: NDArray[np.integer] | None = None,
 ) -> Image.Image:
-    """An image with each person's skeleton over it in a colour of its own.
+    """Draws each person's skeleton in a colour of its own over an image.
 
     Args:
         image: (H, W, 3) RGB.
         keypoints_xy: (N, K, 2) in image pixels.
-        scores: (N, K); the surer a keypoint, the more opaque.
-        edges: Pairs of keypoints to join.
-        threshold: Keypoints that score less are left out.
-        owned: (N, K) how likely each is the person's own; below 0.5 it is drawn hollow and its edges faint.
-        rival: (N, K) who else may own each, -1 for nobody; a thin line in their colour leads to their middle.
-        track_ids: (N,) numbers that give people their colours, written above those who have one; -1 for none, grey.
+        scores: (N, K) in 0..1; keypoints with higher scores are drawn more opaque.
+        edges: Pairs of keypoint indices to connect.
+        threshold: Keypoints with a lower score are not drawn.
+        owned: (N, K) probability that the keypoint belongs to the person. Below 0.5 it is drawn as a ring and its edges
+            are drawn faint.
+        rival: (N, K) index of the person who may own the keypoint instead, -1 for nobody. A thin line in that person's
+            colour connects the keypoint to the mean of their keypoints.
+        track_ids: (N,) track numbers, -1 for none. They choose the colours and are written above the people; people
+            without a track are grey.
 
     Returns:
-        The RGB image.
+        A new RGB image.
     """
     base = Image.fromarray(image)
-    finer = _SUPERSAMPLE if base.width * base.height <= _LARGEST_SUPERSAMPLED else 1
-    layer = Image.new("RGBA", (base.width * finer, base.height * finer))
+    factor = _SUPERSAMPLING if base.width * base.height <= _MAX_SUPERSAMPLED_PX else 1
+    layer = Image.new("RGBA", (base.width * factor, base.height * factor))
     pen = ImageDraw.Draw(layer)
-    points = (keypoints_xy + 0.5) * finer - 0.5  # Pillow, too, names a pixel by its index
-    shown = (scores >= threshold) & np.isfinite(keypoints_xy).all(-1)
-    own = np.ones(scores.shape, bool) if owned is None else owned >= _UNSURE_BELOW
+    points = (keypoints_xy + 0.5) * factor - 0.5  # integer coordinates are pixel centres in both images
+    is_drawn = (scores >= threshold) & np.isfinite(keypoints_xy).all(-1)
+    is_own = np.ones(scores.shape, bool) if owned is None else owned >= _MIN_OWNED
     numbers = range(len(scores)) if track_ids is None else track_ids.tolist()
-    colours = [_GREY if number < 0 else person_colour(number) for number in numbers]
-    for person in np.flatnonzero(shown.any(1)).tolist():
-        extent = np.ptp(keypoints_xy[person][shown[person]], axis=0).max()
-        width = max(1.0, min(float(extent) / 60, max(base.size) / 150)) * finer
+    colours = [_UNTRACKED if number < 0 else person_colour(number) for number in numbers]
+    for person in np.flatnonzero(is_drawn.any(1)).tolist():
+        extent = np.ptp(keypoints_xy[person][is_drawn[person]], axis=0).max()
+        width = max(1.0, min(float(extent) / 60, max(base.size) / 150)) * factor
         if rival is not None:
-            _draw_rivals(pen, points, shown, rival, person, colours, max(1, round(width / 3)))
-        _draw_person(pen, colours[person], points[person], scores[person], edges, shown[person], own[person], width)
+            _draw_rivals(pen, points, is_drawn, rival, person, colours, max(1, round(width / 3)))
+        _draw_person(
+            pen, colours[person], points[person], scores[person], edges, is_drawn[person], is_own[person], width
+        )
         if track_ids is not None and track_ids[person] >= 0:
-            _draw_number(pen, int(track_ids[person]), colours[person], points[person][shown[person]], 6 * width)
+            _draw_number(pen, int(track_ids[person]), colours[person], points[person][is_drawn[person]], 6 * width)
     overlay = layer.resize(base.size, Image.Resampling.BOX)
     return Image.alpha_composite(base.convert("RGBA"), overlay).convert("RGB")
 
@@ -76,206 +89,195 @@ def _draw_person(
     pen: ImageDraw.ImageDraw,
     colour: Colour,
     points: NDArray[np.floating],
-    sure: NDArray[np.floating],
+    scores: NDArray[np.floating],
     edges: tuple[tuple[int, int], ...],
-    shown: NDArray[np.bool_],
-    own: NDArray[np.bool_],
+    is_drawn: NDArray[np.bool_],
+    is_own: NDArray[np.bool_],
     width: float,
 ) -> None:
-    """One person's edges, then the dots over them: full ones, or rings where the keypoint may be another's."""
+    """Draws one person's edges, then a disc on each own keypoint and a ring on each other one."""
     for first, second in edges:
-        if shown[first] and shown[second]:
-            faint = 1.0 if own[first] and own[second] else _FAINT
-            opacity = round(_opacity(min(sure[first], sure[second])) * faint)
+        if is_drawn[first] and is_drawn[second]:
+            factor = 1.0 if is_own[first] and is_own[second] else _FAINT
+            opacity = round(_opacity(min(scores[first], scores[second])) * factor)
             pen.line([*points[first], *points[second]], (*colour, opacity), round(width))
-    for index in np.flatnonzero(shown):
+    for index in np.flatnonzero(is_drawn):
         x, y = points[index]
         radius = width * 0.9
-        place = (x - radius, y - radius, x + radius, y + radius)
-        if own[index]:
-            pen.ellipse(place, (*colour, 255), (0, 0, 0, _opacity(sure[index])))
+        box = (x - radius, y - radius, x + radius, y + radius)
+        if is_own[index]:
+            pen.ellipse(box, (*colour, 255), (0, 0, 0, _opacity(scores[index])))
         else:
-            pen.ellipse(place, (0, 0, 0, 0), (*colour, 255), max(1, round(width / 3)))
+            pen.ellipse(box, (0, 0, 0, 0), (*colour, 255), max(1, round(width / 3)))
 
 
 def _draw_rivals(
     pen: ImageDraw.ImageDraw,
     points: NDArray[np.floating],
-    shown: NDArray[np.bool_],
+    is_drawn: NDArray[np.bool_],
     rival: NDArray[np.integer],
     person: int,
     colours: list[Colour],
     width: int,
 ) -> None:
-    """A thin line from each contested keypoint of a person to the middle of the rival's keypoints."""
-    for index in np.flatnonzero(shown[person] & (rival[person] >= 0)):
+    """Draws a line from each contested keypoint of a person to the mean of the rival's keypoints."""
+    for index in np.flatnonzero(is_drawn[person] & (rival[person] >= 0)):
         other = int(rival[person, index])
-        if shown[other].any():
-            middle = points[other][shown[other]].mean(0)
+        if is_drawn[other].any():
+            middle = points[other][is_drawn[other]].mean(0)
             pen.line([*points[person, index], *middle], (*colours[other], 200), width)
 
 
 def _draw_number(
     pen: ImageDraw.ImageDraw, number: int, colour: Colour, points: NDArray[np.floating], size: float
 ) -> None:
-    """A number over the highest of some points."""
+    """Writes a number above the highest of the points."""
     x, y = points[points[:, 1].argmin()]
-    place, black = (float(x), float(y) - size / 2), (0, 0, 0, 255)
-    pen.text(
-        place, str(number), (*colour, 255), font_size=max(size, 10), anchor="mb", stroke_width=1, stroke_fill=black
-    )
+    xy, black = (float(x), float(y) - size / 2), (0, 0, 0, 255)
+    pen.text(xy, str(number), (*colour, 255), font_size=max(size, 10), anchor="mb", stroke_width=1, stroke_fill=black)
 
 
 def _opacity(score: float) -> int:
     return round(255 * float(np.clip(0.45 + score, 0, 1)))
 
 
-_PAPER, _INK, _RULE = (250, 250, 248), (30, 30, 30), (120, 120, 120)
-_CAPTION_PX, _GAP = 22, 8
-_DIM, _FLOOR = 0.4, 24  # how bright an image stays under what is drawn on it, and its black
-# Dark to bright, readable by the colour-blind and in grey.
-_RAMP = np.array([[30, 10, 60], [120, 28, 109], [203, 65, 73], [247, 148, 30], [252, 245, 160]], np.float64)
-
-
 def heat_colours(values: ArrayLike) -> NDArray[np.uint8]:
-    """(..., 3) RGB of (...,) values in 0..1, dark to bright."""
-    place = np.clip(np.asarray(values, np.float64), 0, 1) * (len(_RAMP) - 1)
-    colours = np.stack([np.interp(place, np.arange(len(_RAMP)), channel) for channel in _RAMP.T], -1)
+    """Returns (..., 3) RGB colours, dark to bright, of (...,) values; values outside 0..1 are clipped."""
+    position = np.clip(np.asarray(values, np.float64), 0, 1) * (len(_COLOUR_MAP) - 1)
+    colours = np.stack([np.interp(position, np.arange(len(_COLOUR_MAP)), channel) for channel in _COLOUR_MAP.T], -1)
     rgb: NDArray[np.uint8] = colours.round().astype(np.uint8)
     return rgb
 
 
-def dimmed(image: RGBImage, size_wh: tuple[int, int]) -> Image.Image:
-    """An image of that size, dark enough that what is drawn on it shows."""
+def dim_image(image: RGBImage, size_wh: tuple[int, int]) -> Image.Image:
+    """Returns the image resized, in grey and darkened, so that colours drawn over it stand out."""
     scaled = Image.fromarray(image).resize(size_wh, Image.Resampling.BICUBIC)
-    return Image.fromarray((np.asarray(scaled.convert("L").convert("RGB")) * _DIM + _FLOOR).astype(np.uint8))
+    return Image.fromarray(
+        (np.asarray(scaled.convert("L").convert("RGB")) * _DIM_FACTOR + _DIM_OFFSET).astype(np.uint8)
+    )
 
 
-def heat_over(image: RGBImage, heat: ArrayLike, size_wh: tuple[int, int]) -> Image.Image:
-    """Heat over a dimmed image: the hotter, the more opaque.
+def draw_heatmap(image: RGBImage, heatmap: ArrayLike, size_wh: tuple[int, int]) -> Image.Image:
+    """Draws a heatmap over the dimmed image; higher values are more opaque.
 
     Args:
         image: (H, W, 3) RGB.
-        heat: (h, w) values, of which 0..1 is told apart, over the whole image.
-        size_wh: Of the tile.
+        heatmap: (h, w) values over the whole image; values outside 0..1 are clipped.
+        size_wh: Width and height of the returned image.
     """
-    values = np.clip(np.asarray(heat, np.float64), 0, 1)
+    values = np.clip(np.asarray(heatmap, np.float64), 0, 1)
     coarse = Image.fromarray((values * 255).round().astype(np.uint8))
     fine = np.asarray(coarse.resize(size_wh, Image.Resampling.BILINEAR)) / 255
     opacity = np.sqrt(fine)[..., None]
-    under = np.asarray(dimmed(image, size_wh), np.float64)
+    under = np.asarray(dim_image(image, size_wh), np.float64)
     return Image.fromarray((under * (1 - opacity) + heat_colours(fine) * opacity).round().astype(np.uint8))
 
 
-def draw_lines(tile: Image.Image, ends: ArrayLike, strengths: ArrayLike, width: int = 3) -> Image.Image:
-    """Lines over a tile, the stronger over the weaker, brighter and more opaque.
+def draw_lines(tile: Image.Image, ends: ArrayLike, strengths: ArrayLike) -> Image.Image:
+    """Returns the tile with lines drawn over it; stronger lines lie on top and are brighter and more opaque.
 
     Args:
         tile: An RGB image.
-        ends: (N, 2, 2) x and y of both ends, in its pixels.
+        ends: (N, 2, 2) x and y of both ends, in pixels of the tile.
         strengths: (N,) in 0..1.
-        width: Of the strongest, in pixels.
     """
-    places, strong = np.asarray(ends, np.float64).reshape(-1, 2, 2), np.asarray(strengths, np.float64)
+    points, strength = np.asarray(ends, np.float64).reshape(-1, 2, 2), np.asarray(strengths, np.float64)
     layer = Image.new("RGBA", tile.size)
     pen = ImageDraw.Draw(layer)
-    for index in np.argsort(strong, kind="stable"):
-        colour = tuple(heat_colours(strong[index]).tolist())
-        opacity = round(255 * float(strong[index]) ** 1.5)
-        pen.line(places[index].ravel().tolist(), (*colour, opacity), max(1, round(width * float(strong[index]))))
+    for index in np.argsort(strength, kind="stable"):
+        colour = tuple(heat_colours(strength[index]).tolist())
+        opacity = round(255 * float(strength[index]) ** 1.5)
+        pen.line(
+            points[index].ravel().tolist(), (*colour, opacity), max(1, round(_MAX_LINE_PX * float(strength[index])))
+        )
     return Image.alpha_composite(tile.convert("RGBA"), layer).convert("RGB")
 
 
-def draw_dots(
-    tile: Image.Image, places: ArrayLike, colours: Sequence[Colour], radius: float, full: ArrayLike | None = None
-) -> Image.Image:
-    """Dots over a tile.
+def draw_dots(tile: Image.Image, points_xy: ArrayLike, colours: Sequence[Colour], radius: float) -> Image.Image:
+    """Returns the tile with a disc drawn on each point.
 
     Args:
         tile: An RGB image.
-        places: (N, 2) x and y in its pixels.
-        colours: Of each.
+        points_xy: (N, 2) in pixels of the tile.
+        colours: (N,) colours.
         radius: In pixels.
-        full: (N,) which are full, not rings; all where None.
     """
     drawn = tile.copy()
     pen = ImageDraw.Draw(drawn)
-    points = np.asarray(places, np.float64).reshape(-1, 2)
-    is_full = np.ones(len(points), bool) if full is None else np.asarray(full, bool)
-    for (x, y), colour, filled in zip(points.tolist(), colours, is_full, strict=True):
-        box = (x - radius, y - radius, x + radius, y + radius)
-        pen.ellipse(box, colour if filled else None, (0, 0, 0) if filled else colour, 2 if not filled else 1)
+    for (x, y), colour in zip(np.reshape(points_xy, (-1, 2)).tolist(), colours, strict=True):
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), colour, (0, 0, 0), 1)
     return drawn
 
 
-def matrix(values: ArrayLike, groups: Sequence[str], side: int) -> Image.Image:
-    """A square matrix as coloured cells, with names and rules where one group of rows ends and the next begins.
+def draw_matrix(values: ArrayLike, groups: Sequence[str], side: int) -> Image.Image:
+    """Draws a square matrix as coloured cells, with lines between groups of rows and columns and the groups' names.
 
     Args:
         values: (N, N) in 0..1.
-        groups: (N,) the group of each row, equal ones beside each other.
-        side: Width and height of the tile.
+        groups: (N,) the group name of each row; rows of one group are adjacent.
+        side: Width and height of the returned image in pixels.
     """
     cells, count = np.asarray(values, np.float64), len(groups)
-    tile = Image.new("RGB", (side, side), _PAPER)
+    tile = Image.new("RGB", (side, side), _BACKGROUND)
     pen = ImageDraw.Draw(tile)
     if count == 0:
-        pen.text((side / 2, side / 2), "no candidates", _INK, font_size=16, anchor="mm")
+        pen.text((side / 2, side / 2), "no candidates", _TEXT, font_size=16, anchor="mm")
         return tile
-    font = max(8, min(14, side // 45))
-    names = round(max(pen.textlength(name, font_size=font) for name in groups)) + 10
-    inner = side - names - 2
-    place = np.arange(inner) * count // inner
-    tile.paste(Image.fromarray(heat_colours(cells[np.ix_(place, place)])), (names, 0))
+    font_size = max(8, min(14, side // 45))
+    margin = round(max(pen.textlength(name, font_size=font_size) for name in groups)) + 10
+    inner = side - margin - 2
+    cell_of_pixel = np.arange(inner) * count // inner
+    tile.paste(Image.fromarray(heat_colours(cells[np.ix_(cell_of_pixel, cell_of_pixel)])), (margin, 0))
     starts = [index for index in range(count) if index == 0 or groups[index] != groups[index - 1]]
     for start, end in zip(starts, [*starts[1:], count], strict=True):
-        at, middle = start * inner / count, (start + end) / 2 * inner / count
+        offset, middle = start * inner / count, (start + end) / 2 * inner / count
         if start:
-            pen.line([names, at, names + inner, at], _RULE)
-            pen.line([names + at, 0, names + at, inner], _RULE)
-        if (end - start) * inner / count >= font:  # names of thinner rows would cover each other
-            pen.text((names - 6, middle), groups[start], _INK, font_size=font, anchor="rm")
-            _write_down(tile, groups[start], (round(names + middle), inner + 6), font)
+            pen.line([margin, offset, margin + inner, offset], _RULE)
+            pen.line([margin + offset, 0, margin + offset, inner], _RULE)
+        if (end - start) * inner / count >= font_size:  # names of thinner groups would overlap
+            pen.text((margin - 6, middle), groups[start], _TEXT, font_size=font_size, anchor="rm")
+            _draw_vertical_text(tile, groups[start], (round(margin + middle), inner + 6), font_size)
     return tile
 
 
-def _write_down(tile: Image.Image, text: str, top: tuple[int, int], font: int) -> None:
-    """Writes from a place downwards."""
-    length = round(ImageDraw.Draw(tile).textlength(text, font_size=font)) + 2
-    line = Image.new("RGB", (length, font + 4), _PAPER)
-    ImageDraw.Draw(line).text((length, font / 2 + 2), text, _INK, font_size=font, anchor="rm")
+def _draw_vertical_text(tile: Image.Image, text: str, top: tuple[int, int], font_size: int) -> None:
+    length = round(ImageDraw.Draw(tile).textlength(text, font_size=font_size)) + 2
+    line = Image.new("RGB", (length, font_size + 4), _BACKGROUND)
+    ImageDraw.Draw(line).text((length, font_size / 2 + 2), text, _TEXT, font_size=font_size, anchor="rm")
     turned = line.rotate(90, expand=True)
     tile.paste(turned, (top[0] - turned.width // 2, top[1]))
 
 
-def sheet(tiles: Sequence[tuple[str, Image.Image]], columns: int, title: str = "") -> Image.Image:
-    """Tiles with captions above them, in rows; each column is as wide as its widest tile.
+def arrange_tiles(tiles: Sequence[tuple[str, Image.Image]], columns: int, title: str = "") -> Image.Image:
+    """Returns one image of tiles in rows, each below its caption; a column is as wide as its widest tile.
 
     Args:
-        tiles: Captions and tiles.
-        columns: How many in a row.
-        title: Above all.
+        tiles: Captions and tiles, at least one.
+        columns: The number of tiles in a row.
+        title: A line of text above all tiles.
     """
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
     widths = [max(row[column][1].width for row in rows if column < len(row)) for column in range(len(rows[0]))]
     heights = [max(tile.height for _, tile in row) + _CAPTION_PX for row in rows]
-    top = _GAP + (_CAPTION_PX + _GAP if title else 0)
-    size = _GAP + sum(width + _GAP for width in widths), top + sum(height + _GAP for height in heights)
-    page = Image.new("RGB", size, _PAPER)
+    top = _GAP_PX + (_CAPTION_PX + _GAP_PX if title else 0)
+    size = _GAP_PX + sum(width + _GAP_PX for width in widths), top + sum(height + _GAP_PX for height in heights)
+    page = Image.new("RGB", size, _BACKGROUND)
     pen = ImageDraw.Draw(page)
-    _write(pen, (_GAP, _GAP + _CAPTION_PX / 2), title, 17, size[0] - 2 * _GAP)
+    _draw_caption(pen, (_GAP_PX, _GAP_PX + _CAPTION_PX / 2), title, 17, size[0] - 2 * _GAP_PX)
     for row, height in zip(rows, heights, strict=True):
-        left = _GAP
+        left = _GAP_PX
         for (caption, tile), width in zip(row, widths, strict=False):
-            _write(pen, (left, top + _CAPTION_PX / 2), caption, 14, width)
+            _draw_caption(pen, (left, top + _CAPTION_PX / 2), caption, 14, width)
             page.paste(tile, (left, top + _CAPTION_PX))
-            left += width + _GAP
-        top += height + _GAP
+            left += width + _GAP_PX
+        top += height + _GAP_PX
     return page
 
 
-def _write(pen: ImageDraw.ImageDraw, left_middle: tuple[float, float], text: str, size: int, room: float) -> None:
-    """A line of text, smaller where it does not fit, cut off where it would be too small."""
-    while text and pen.textlength(text, font_size=size) > room:
-        size, text = (size - 1, text) if size > 11 else (size, text[:-2].rstrip("…") + "…")
-    pen.text(left_middle, text, _INK, font_size=size, anchor="lm")
+def _draw_caption(
+    pen: ImageDraw.ImageDraw, left_middle: tuple[float, float], text: str, font_size: int, max_width: float
+) -> None:
+    """Draws one line of text; text that is too long gets a smaller font, then is cut off."""
+    while text and pen.textlength(text, font_size=font_size) > max_width:
+        font_size, text = (font_size - 1, text) if font_size > 11 else (font_size, text[:-2].rstrip("…") + "…")
+    pen.text(left_middle, text, _TEXT, font_size=font_size, anchor="lm")

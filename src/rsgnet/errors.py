@@ -1,4 +1,4 @@
-"""What this package raises when a user's input cannot be used.
+"""The errors that this package raises when a user's input cannot be used.
 
 Every message names the file or value at fault and says what to do about it.
 """
@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_HEAD, _TAIL = 1000, 400  # characters of a message that are kept
+_HEAD_CHARACTERS, _TAIL_CHARACTERS = 1000, 400  # of a long message
 
 
 class RSGNetError(ValueError):
-    """A user's input cannot be used; the message says which, why, and what to do.
+    """A user's input cannot be used; the message says which input, why, and what to do.
 
-    Messages quote what files and clients say. So that no such text floods or paints on a terminal or a log, they are
-    one line of printable characters, the middle left out of very long ones.
+    Messages quote text from files and clients. To keep terminals and logs safe from such text, a message is one line of
+    printable characters, and the middle of a very long one is left out.
     """
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(_one_line(str(message)))
+        super().__init__(_printable_line(str(message)))
 
 
 class ImageError(RSGNetError):
@@ -27,38 +27,38 @@ class ImageError(RSGNetError):
 
 
 class VideoError(RSGNetError):
-    """A clip or a camera is missing, broken or cannot be written as it must."""
+    """A clip or a camera is missing or broken, or a clip cannot be written."""
 
 
 class AnnotationError(RSGNetError):
-    """An annotation or result file does not hold what its format promises."""
+    """An annotation or result file is missing or does not conform to its format."""
 
 
 class WeightsError(RSGNetError):
     """A weights file or model directory is missing, broken or of the wrong kind."""
 
 
-def _one_line(text: str) -> str:
-    if len(text) > _HEAD + _TAIL:
-        text = f"{text[:_HEAD]} [...] {text[-_TAIL:]}"
-    if text.isprintable():
-        return text
-    line = " ".join(text.splitlines())
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
-
-
 @contextmanager
-def requires_extra(what: str, extra: str) -> Iterator[None]:
-    """Names what wants a library, and the extra to install, where one is missing.
+def requires_extra(feature: str, extra: str) -> Iterator[None]:
+    """Turns a failed import in the block into an error that says which extra to install.
 
     Args:
-        what: What is to be done.
-        extra: The extra of this package that brings the library.
+        feature: What needs the library, for the message.
+        extra: The extra of this package that installs the library.
 
     Raises:
-        RSGNetError: The block could not import it.
+        RSGNetError: A library that the block imports is not installed.
     """
     try:
         yield
     except ImportError as error:
-        raise RSGNetError(f"{what} needs {error.name or extra}: pip install 'rsgnet[{extra}]'") from error
+        raise RSGNetError(f"{feature} needs {error.name or extra}: pip install 'rsgnet[{extra}]'") from error
+
+
+def _printable_line(text: str) -> str:
+    if len(text) > _HEAD_CHARACTERS + _TAIL_CHARACTERS:
+        text = f"{text[:_HEAD_CHARACTERS]} [...] {text[-_TAIL_CHARACTERS:]}"
+    if text.isprintable():
+        return text
+    line = " ".join(text.splitlines())
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)

@@ -1,4 +1,4 @@
-"""Writing files so that nothing written before is lost: beside, then renamed."""
+"""Reading files of bounded size and writing files atomically."""
 
 from __future__ import annotations
 
@@ -13,36 +13,41 @@ from pathlib import Path
 
 from rsgnet.errors import RSGNetError
 
+MAX_SETTINGS_BYTES = 1 << 20  # for configs, skeletons and similar files, which have some thousands of bytes
+
 
 @contextmanager
-def replacing(path: Path, keep_partial: bool = False) -> Iterator[Path]:
-    """Yields a path beside `path` to write to; renames it over `path` if the block ends well, removes it if not.
+def replace_atomically(path: Path, keep_partial: bool = False) -> Iterator[Path]:
+    """Yields a temporary path in the folder of `path`; renames it to `path` when the block ends without an error.
 
-    With `keep_partial` what was written is kept, too, if the block is broken off.
+    Args:
+        path: The file to write or replace. Its folder is created where it is missing.
+        keep_partial: Whether the file replaces `path` also if the block raises. Otherwise it is deleted then, and
+            `path` keeps its old content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
-    beside = Path(name)
-    ended = keep_partial
+    temporary = Path(name)
+    keep = keep_partial
     try:
-        yield beside
-        ended = True
+        yield temporary
+        keep = True
     finally:
-        if ended:
-            beside.chmod(0o666 & ~_umask())
-            beside.replace(path)
-        beside.unlink(missing_ok=True)
+        if keep:
+            temporary.chmod(0o666 & ~_read_umask())
+            temporary.replace(path)
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text to `path`, whole or not at all."""
-    with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    """Writes UTF-8 text to a file, either completely or not at all."""
+    with replace_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal digits."""
+def compute_sha256(path: Path) -> str:
+    """Computes the SHA-256 of a file's content, as hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -50,22 +55,13 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def get_regular_size(path: Path) -> int:
+    """Returns the size of a regular file in bytes.
 
-
-SETTINGS_BYTES = 1 << 20  # of configs, skeletons and the like, which have some thousands
-
-
-def regular_size(path: Path) -> int:
-    """The size in bytes of a file that is no folder, pipe or device.
-
-    Pipes keep their readers waiting for ever, devices may have no end.
+    Folders, pipes and devices are refused: reading a pipe can block forever, and a device may have no end.
 
     Raises:
-        OSError: It is one of these, or missing.
+        OSError: The file is missing or not a regular file.
     """
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
@@ -75,19 +71,19 @@ def regular_size(path: Path) -> int:
     return status.st_size
 
 
-def require_content(path: Path, error: type[RSGNetError]) -> None:
-    """Asks for a regular file that holds something.
+def require_non_empty(path: Path, error: type[RSGNetError]) -> None:
+    """Checks that a path is a regular file with content.
 
     Args:
         path: The file.
-        error: What to raise where it is not one.
+        error: The class of the error to raise.
 
     Raises:
-        RSGNetError: Of that class: it is missing, a folder, a pipe or a device, cannot be read, or is empty; names it.
+        RSGNetError: An `error` that names the file: it is missing, not a regular file, unreadable or empty.
     """
     try:
-        size = regular_size(path)
-    except (FileNotFoundError, ValueError) as cause:  # no path has a null byte
+        size = get_regular_size(path)
+    except (FileNotFoundError, ValueError) as cause:  # ValueError: the path has a null byte
         raise error(f"{path}: no such file") from cause
     except OSError as cause:
         raise error(f"{path}: cannot be read: {cause.strerror}") from cause
@@ -95,19 +91,21 @@ def require_content(path: Path, error: type[RSGNetError]) -> None:
         raise error(f"{path}: the file is empty")
 
 
-def read_bounded(path: Path, most: int = SETTINGS_BYTES) -> bytes:
-    """The content of a regular file.
-
-    Args:
-        path: The file.
-        most: More bytes than this are not read into memory.
+def read_bounded(path: Path, max_bytes: int = MAX_SETTINGS_BYTES) -> bytes:
+    """Reads a regular file of at most `max_bytes` bytes.
 
     Raises:
-        OSError: It is no regular file, is missing, too large, or cannot be read.
+        OSError: The file is missing, not a regular file, too large, or unreadable.
     """
-    if regular_size(path) <= most:
+    if get_regular_size(path) <= max_bytes:
         with path.open("rb") as file:
-            content = file.read(most + 1)
-        if len(content) <= most:
+            content = file.read(max_bytes + 1)
+        if len(content) <= max_bytes:
             return content
-    raise OSError(errno.EFBIG, f"over {most} bytes, which is more than such a file may have", str(path))
+    raise OSError(errno.EFBIG, f"over {max_bytes} bytes, which is more than such a file may have", str(path))
+
+
+def _read_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

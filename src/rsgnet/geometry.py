@@ -1,8 +1,8 @@
-"""Boxes and the affine map between an image and a crop of it.
+"""Boxes, and the affine map between an image and a crop of it.
 
-Images have their origin at the top left, x to the right, y down. A coordinate names a pixel by its index; whether a
-pixel's centre lies at its index (`pixel_centre=0`, the released code's convention) or half a pixel further
-(`pixel_centre=0.5`, exact under scaling and mirroring) is said where it matters.
+The origin of an image is its top left corner, x points right and y points down. Coordinates are pixel indices. The
+centre of a pixel lies at its index (`pixel_centre=0`, the convention of the released code) or half a pixel further
+(`pixel_centre=0.5`, exact under scaling and mirroring); functions for which this matters take it as an argument.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ Floats = NDArray[np.float64]
 
 
 def xywh_to_xyxy(boxes_xywh: ArrayLike) -> Floats:
-    """(..., 4) boxes as left, top, width, height to left, top, right, bottom."""
+    """Converts (..., 4) boxes from left, top, width, height to left, top, right, bottom."""
     boxes = np.asarray(boxes_xywh, np.float64)
     return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
 
 
 def xyxy_to_xywh(boxes_xyxy: ArrayLike) -> Floats:
-    """(..., 4) boxes as left, top, right, bottom to left, top, width, height."""
+    """Converts (..., 4) boxes from left, top, right, bottom to left, top, width, height."""
     boxes = np.asarray(boxes_xyxy, np.float64)
     return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
 
 
 def box_iou(first_xyxy: ArrayLike, second_xyxy: ArrayLike) -> Floats:
-    """(N, M) intersection over union of (N, 4) and (M, 4) boxes; 0 where both are empty."""
+    """Computes the (N, M) intersection over union of (N, 4) and (M, 4) boxes; 0 where both boxes are empty."""
     first = np.asarray(first_xyxy, np.float64).reshape(-1, 1, 4)
     second = np.asarray(second_xyxy, np.float64).reshape(1, -1, 4)
     overlap_wh = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
@@ -37,15 +37,15 @@ def box_iou(first_xyxy: ArrayLike, second_xyxy: ArrayLike) -> Floats:
 
 
 def crop_region(box_xywh: ArrayLike, size_wh: tuple[int, int], padding: float = 1.25) -> tuple[Floats, Floats]:
-    """The region of the image that is cropped for one box: the box widened to the crop's shape, then padded.
+    """Computes the image region to crop for each box: the box extended to the aspect ratio of the crop, then padded.
 
     Args:
         box_xywh: (..., 4) left, top, width, height in image pixels.
-        size_wh: Width and height of the crop in pixels; only their ratio counts.
-        padding: By how much the widened box grows ("padding 1.25").
+        size_wh: Width and height of the crop in pixels; only their ratio matters.
+        padding: The factor by which the extended box is scaled.
 
     Returns:
-        (..., 2) centre and (..., 2) width and height of the region, in image pixels.
+        The (..., 2) centre and the (..., 2) width and height of the region, in image pixels.
     """
     box = np.asarray(box_xywh, np.float64)
     aspect = size_wh[0] / size_wh[1]
@@ -61,19 +61,19 @@ def crop_affine(
     rotation_deg: float = 0.0,
     pixel_centre: float = 0.0,
 ) -> Floats:
-    """The affine map from image pixels to crop pixels.
+    """Computes the affine map from image pixels to crop pixels.
 
-    The region's centre lands on the crop's centre and its width fills the crop's width.
+    It maps the centre of the region to the centre of the crop and scales the width of the region to that of the crop.
 
     Args:
-        centre_xy: (2,) centre of the region in the image.
-        region_wh: (2,) its width and height; the width sets the scale.
-        size_wh: Width and height of the crop.
-        rotation_deg: By how much the region is rotated in the image, clockwise as seen (y points down).
-        pixel_centre: Where in a pixel its centre lies: 0 (as the released code) or 0.5 (exact).
+        centre_xy: (2,) centre of the region, in image pixels.
+        region_wh: (2,) width and height of the region, in image pixels; the width sets the scale.
+        size_wh: Width and height of the crop in pixels.
+        rotation_deg: Clockwise rotation of the region in the image, in degrees (y points down).
+        pixel_centre: Offset of a pixel's centre from its index: 0 (released code) or 0.5 (exact).
 
     Returns:
-        (2, 3) matrix M with crop_xy = M @ (x, y, 1).
+        The (2, 3) matrix M with crop_xy = M @ (x, y, 1).
     """
     scale = size_wh[0] / float(np.asarray(region_wh)[0])
     angle = np.deg2rad(rotation_deg)
@@ -84,25 +84,25 @@ def crop_affine(
 
 
 def invert_affine(matrix: ArrayLike) -> Floats:
-    """(..., 2, 3) the inverse of (..., 2, 3) affine maps."""
+    """Computes the (..., 2, 3) inverses of (..., 2, 3) affine maps."""
     matrix = np.asarray(matrix, np.float64)
     linear = np.linalg.inv(matrix[..., :2])
     return np.concatenate([linear, -linear @ matrix[..., 2:]], axis=-1)
 
 
 def apply_affine(matrix: ArrayLike, points_xy: ArrayLike) -> Floats:
-    """(..., P, 2) points mapped by (..., 2, 3) affine maps."""
+    """Maps (..., P, 2) points by (..., 2, 3) affine maps."""
     matrix, points = np.asarray(matrix, np.float64), np.asarray(points_xy, np.float64)
     mapped: Floats = points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
     return mapped
 
 
 def flip_affine(width: int) -> Floats:
-    """(2, 3) the map that mirrors an image of that width left to right, in pixel indices."""
+    """Returns the (2, 3) map that mirrors an image of a width in pixels left to right, in pixel indices."""
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]])
 
 
 def compose_affine(outer: ArrayLike, inner: ArrayLike) -> Floats:
-    """(2, 3) the map that applies `inner` first, then `outer`."""
+    """Returns the (2, 3) map that applies `inner` first and `outer` second."""
     outer, inner = np.asarray(outer, np.float64), np.asarray(inner, np.float64)
     return np.concatenate([outer[:, :2] @ inner[:, :2], apply_affine(outer, inner[:, 2][None])[0][:, None]], axis=1)

@@ -1,6 +1,7 @@
-"""Keypoints to heatmaps and back.
+"""Encodes keypoints as Gaussian heatmaps and decodes heatmaps to keypoints.
 
-Coordinates here are heatmap pixel indices. `heatmap_affine` carries them from and to crop pixels.
+Coordinates are heatmap pixel indices; `heatmap_affine` maps crop pixel indices to them. `encode` and the functions
+below `decode` take NumPy arrays and PyTorch tensors, so that `decode` and exported graphs use the same formulas.
 """
 
 from __future__ import annotations
@@ -15,28 +16,28 @@ from numpy.typing import NDArray
 from rsgnet.config import Refinement
 from rsgnet.geometry import Floats
 
-PEAK_REACH_PX = 4.0  # heatmap pixels: beyond two standard deviations of a peak, it is another one
-_SHARPNESS = 10.0  # softmax of so many times a heatmap is where its keypoint lies, as `losses.location` trains it
-# The area that OKS measures by, as a share of a crop: 0.53 of a box padded to 1.25 that fills about 3/4 of the shape.
+PEAK_RADIUS_PX = 4.0  # two standard deviations of a Gaussian; values farther off belong to another peak
+_SOFTMAX_SCALE = 10.0  # the location loss trains softmax(10 * heatmap) as the distribution of the position
+# The area that sets the OKS scale, as a share of the crop: 0.53 of a box padded to 1.25 that fills about 3/4 of it.
 _AREA_SHARE = 0.25
 
 
 def heatmap_affine(stride: int, pixel_centre: float) -> Floats:
-    """(2, 3) the map from crop pixel indices to heatmap pixel indices."""
+    """Returns the (2, 3) affine map from crop pixel indices to heatmap pixel indices."""
     shift = pixel_centre / stride - pixel_centre
     return np.array([[1 / stride, 0.0, shift], [0.0, 1 / stride, shift]])
 
 
 def encode(keypoints_xy: Any, shape_hw: tuple[int, int], sigma: float) -> Any:
-    """Gaussians of height 1 about keypoints, at their exact sub-pixel places.
+    """Draws a Gaussian of height 1 centred at the exact sub-pixel position of each keypoint.
 
     Args:
-        keypoints_xy: (..., 2) array or tensor of heatmap coordinates; NaN gives an empty map.
-        shape_hw: Height and width of the maps.
+        keypoints_xy: (..., 2) array or tensor in heatmap pixels; NaN gives a heatmap of zeros.
+        shape_hw: Height and width of the heatmaps.
         sigma: Standard deviation in heatmap pixels.
 
     Returns:
-        (..., H, W) of the same library, type and device as the keypoints.
+        (..., H, W) heatmaps of the same library, dtype and device as the keypoints.
     """
     xp = _library_of(keypoints_xy)
     height, width = shape_hw
@@ -50,23 +51,24 @@ def encode(keypoints_xy: Any, shape_hw: tuple[int, int], sigma: float) -> Any:
 def decode(
     heatmaps: NDArray[np.float32], refinement: Refinement = "quarter", sigmas: Sequence[float] = ()
 ) -> tuple[Floats, NDArray[np.float32]]:
-    """The highest place of each heatmap, below pixel precision where asked.
+    """Finds the position and height of the maximum of each heatmap.
 
     Args:
         heatmaps: (..., H, W).
-        refinement: "none"; "quarter": a quarter pixel towards the higher neighbour on each axis; "taylor": the top of
-            the second-order Taylor expansion of the smoothed log-heatmap (DARK); "expected_oks": "taylor" on
-            `expected_oks` of (..., K, H, W) heatmaps.
-        sigmas: (K,) falloffs of the OKS, for "expected_oks" alone.
+        refinement: How the position is refined below pixel precision. "none": not at all. "quarter": a quarter pixel
+            towards the higher neighbour on each axis. "taylor": the maximum of the second-order Taylor expansion of
+            the smoothed log-heatmap (DARK). "expected_oks": "taylor" applied to `expected_oks` of (..., K, H, W)
+            heatmaps.
+        sigmas: (K,) OKS falloffs, for "expected_oks" only.
 
     Returns:
-        (..., 2) x and y in heatmap pixels, and (...,) the heights of the heatmaps: their highest, wherever the place
-        is. A map without a positive value gives (0, 0).
+        (..., 2) x and y in heatmap pixels, and (...,) the maximum of each heatmap. A heatmap without a positive value
+        gives the position (0, 0).
     """
     if refinement == "expected_oks":
-        places, _ = decode(expected_oks(heatmaps, sigmas), "taylor")
+        positions, _ = decode(expected_oks(heatmaps, sigmas), "taylor")
         highest: NDArray[np.float32] = heatmaps.max((-2, -1))
-        return np.where(highest[..., None] > 0, places, 0.0), highest
+        return np.where(highest[..., None] > 0, positions, 0.0), highest
     *lead, height, width = heatmaps.shape
     flat = heatmaps.reshape(-1, height * width)
     if len(flat) == 0:
@@ -75,126 +77,124 @@ def decode(
     scores = np.take_along_axis(flat, best[:, None], -1)[:, 0]
     column, row = best % width, best // width
     found = np.stack([column, row], -1).astype(np.float64)
-    inside = refinable(column, row, (height, width), refinement)
+    inside = is_refinable(column, row, (height, width), refinement)
     if inside.any():
-        around = _surroundings(flat[inside].reshape(-1, height, width), row[inside], column[inside])
-        found[inside] += peak_offset(around, refinement)
+        windows = _windows(flat[inside].reshape(-1, height, width), row[inside], column[inside])
+        found[inside] += peak_offset(windows, refinement)
     found[scores <= 0] = 0.0
     return found.reshape(*lead, 2), scores.reshape(lead)
 
 
-def _surroundings(maps: NDArray[np.float32], row: Any, column: Any) -> Floats:
-    """(n, 5, 5) about one place in each of (n, H, W) maps."""
-    padded = np.pad(maps.astype(np.float64), ((0, 0), (2, 2), (2, 2)), mode="edge")
-    index, offsets = np.arange(len(maps))[:, None, None], np.arange(5)
-    around: Floats = padded[index, row[:, None, None] + offsets[:, None], column[:, None, None] + offsets]
-    return around
-
-
-# Those below, like `encode`, take arrays and tensors: one formula for `decode` and for exported graphs.
+def _windows(heatmaps: NDArray[np.float32], row: Any, column: Any) -> Floats:
+    """Returns the (n, 5, 5) window around one pixel of each of (n, H, W) heatmaps, padded at the borders."""
+    padded = np.pad(heatmaps.astype(np.float64), ((0, 0), (2, 2), (2, 2)), mode="edge")
+    index, offsets = np.arange(len(heatmaps))[:, None, None], np.arange(5)
+    windows: Floats = padded[index, row[:, None, None] + offsets[:, None], column[:, None, None] + offsets]
+    return windows
 
 
 def expected_oks(heatmaps: Any, sigmas: Sequence[float]) -> Any:
-    """What each place would score, were it the answer: the expected similarity with where the keypoint really lies.
+    """Computes the OKS that each pixel is expected to score if it is predicted as the keypoint.
 
-    Where a heatmap is of two minds or flat, its highest pixel is not the best answer, and a keypoint that OKS forgives
-    more should lean further to the middle of what is likely. (As ProbPose decodes, arXiv:2412.02254.)
+    The heatmap, as a distribution of the true position, is convolved with the OKS falloff (ProbPose, arXiv:2412.02254).
+    For a heatmap with several peaks or a flat one the maximum of the result is a better prediction than the highest
+    pixel, and it lies closer to the mean the larger the keypoint's falloff.
 
     Args:
         heatmaps: (..., K, H, W) array or tensor.
-        sigmas: (K,) falloffs of the OKS.
+        sigmas: (K,) OKS falloffs.
 
     Returns:
-        (..., K, H, W) of the same library and type, in 0..1.
+        (..., K, H, W) in 0..1, of the same library and dtype.
     """
     xp = _library_of(heatmaps)
     height, width = heatmaps.shape[-2:]
-    likely = xp.exp(_SHARPNESS * (heatmaps - xp.amax(heatmaps, (-2, -1))[..., None, None]))
-    likely = likely / likely.sum((-2, -1))[..., None, None]
+    probability = xp.exp(_SOFTMAX_SCALE * (heatmaps - xp.amax(heatmaps, (-2, -1))[..., None, None]))
+    probability = probability / probability.sum((-2, -1))[..., None, None]
     spreads = [2 * sigma * (_AREA_SHARE * height * width) ** 0.5 for sigma in sigmas]
-    return _falloffs(height, spreads, heatmaps, xp) @ likely @ _falloffs(width, spreads, heatmaps, xp)
+    return _falloffs(height, spreads, heatmaps, xp) @ probability @ _falloffs(width, spreads, heatmaps, xp)
 
 
 def _falloffs(length: int, spreads: list[float], like: Any, xp: Any) -> Any:
-    """(K, length, length) the Gaussian falloff from each row or column to each other."""
-    apart = np.subtract.outer(np.arange(length), np.arange(length))
-    falloffs = np.exp(-(apart**2) / (2 * np.square(spreads)[:, None, None]))
+    """Returns the (K, length, length) Gaussian falloff between each two rows or columns."""
+    distance = np.subtract.outer(np.arange(length), np.arange(length))
+    falloffs = np.exp(-(distance**2) / (2 * np.square(spreads)[:, None, None]))
     return xp.asarray(falloffs, dtype=like.dtype, device=like.device)
 
 
-def refinable(column: Any, row: Any, shape_hw: tuple[int, int], refinement: Refinement) -> Any:
-    """(...) which peaks lie far enough inside (H, W) maps to be placed below pixel precision."""
+def is_refinable(column: Any, row: Any, shape_hw: tuple[int, int], refinement: Refinement) -> Any:
+    """Returns which (...) peaks of (H, W) heatmaps are far enough from the border for sub-pixel refinement."""
     height, width = shape_hw
-    # The published decoding, in quarters, leaves the second row and column alone, too.
+    # The published "quarter" decoding does not refine peaks in the second row and column either.
     edge = {"none": max(shape_hw), "quarter": 1}.get(refinement, 0)
     return (column > edge) & (column < width - 1) & (row > edge) & (row < height - 1)
 
 
-def peak_offset(around: Any, refinement: Refinement) -> Any:
-    """How far from its pixel each peak lies.
+def peak_offset(windows: Any, refinement: Refinement) -> Any:
+    """Computes the offset of each peak from its pixel centre.
 
     Args:
-        around: (..., 5, 5) the surroundings of each peak.
-        refinement: "quarter" or "taylor", as `decode` has them.
+        windows: (..., 5, 5) window of the heatmap around each peak.
+        refinement: "quarter" or "taylor", as in `decode`.
 
     Returns:
-        (..., 2) x and y, no more than a pixel.
+        (..., 2) x and y in heatmap pixels, each in -1..1.
     """
-    xp = _library_of(around)
+    xp = _library_of(windows)
     if refinement == "quarter":
-        return 0.25 * xp.sign(_slope(around[..., 1:-1, 1:-1], xp))
-    around = (around[..., :-2, :] + 2 * around[..., 1:-1, :] + around[..., 2:, :]) / 4  # a 3x3 binomial kernel
-    around = (around[..., :-2] + 2 * around[..., 1:-1] + around[..., 2:]) / 4
-    logs = xp.log(around.clip(1e-10))
-    slope = _slope(logs, xp) / 2
+        return 0.25 * xp.sign(_central_differences(windows[..., 1:-1, 1:-1], xp))
+    smooth = (windows[..., :-2, :] + 2 * windows[..., 1:-1, :] + windows[..., 2:, :]) / 4  # a 3x3 binomial kernel
+    smooth = (smooth[..., :-2] + 2 * smooth[..., 1:-1] + smooth[..., 2:]) / 4
+    logs = xp.log(smooth.clip(1e-10))
+    slope = _central_differences(logs, xp) / 2
     xx = logs[..., 1, 2] - 2 * logs[..., 1, 1] + logs[..., 1, 0]
     yy = logs[..., 2, 1] - 2 * logs[..., 1, 1] + logs[..., 0, 1]
     xy = (logs[..., 2, 2] - logs[..., 2, 0] - logs[..., 0, 2] + logs[..., 0, 0]) / 4
     determinant = xx * yy - xy * xy
-    curved = (determinant > 1e-12) & (xx < 0)
-    safe = xp.where(curved, determinant, 1.0)[..., None]
+    is_maximum = (determinant > 1e-12) & (xx < 0)
+    safe = xp.where(is_maximum, determinant, 1.0)[..., None]
     x, y = slope[..., 0], slope[..., 1]
     offset = -xp.stack([yy * x - xy * y, xx * y - xy * x], -1) / safe
-    # A peak cannot lie nearer to another pixel than to its own; a flat or saddle-shaped top keeps the pixel.
-    return xp.where(curved[..., None], offset.clip(-1, 1), 0.0)
+    # A peak more than a pixel away would belong to another pixel; a flat or saddle-shaped top is not refined.
+    return xp.where(is_maximum[..., None], offset.clip(-1, 1), 0.0)
 
 
-def _slope(around: Any, xp: Any) -> Any:
-    return xp.stack([around[..., 1, 2] - around[..., 1, 0], around[..., 2, 1] - around[..., 0, 1]], -1)
+def _central_differences(windows: Any, xp: Any) -> Any:
+    return xp.stack([windows[..., 1, 2] - windows[..., 1, 0], windows[..., 2, 1] - windows[..., 0, 1]], -1)
 
 
-def second_heights(heatmaps: Any, places: Any) -> Any:
-    """The highest value of each heatmap further from a place than a peak reaches.
+def second_peak_heights(heatmaps: Any, positions: Any) -> Any:
+    """Returns the maximum of each heatmap at pixels more than PEAK_RADIUS_PX from a position in x or in y.
 
     Args:
         heatmaps: (..., H, W) array or tensor.
-        places: (..., 2) x and y in heatmap pixels.
+        positions: (..., 2) x and y in heatmap pixels.
 
     Returns:
-        (...,) of the same library, 0 or more.
+        (...,) of the same library, at least 0.
     """
     xp = _library_of(heatmaps)
     height, width = heatmaps.shape[-2:]
     columns = xp.arange(width, dtype=heatmaps.dtype, device=heatmaps.device)
     rows = xp.arange(height, dtype=heatmaps.dtype, device=heatmaps.device)
-    across = xp.abs(columns - places[..., :1]) <= PEAK_REACH_PX
-    down = xp.abs(rows - places[..., 1:]) <= PEAK_REACH_PX
+    across = xp.abs(columns - positions[..., :1]) <= PEAK_RADIUS_PX
+    down = xp.abs(rows - positions[..., 1:]) <= PEAK_RADIUS_PX
     near = down[..., :, None] & across[..., None, :]
     return xp.amax(xp.where(near, xp.zeros_like(heatmaps), heatmaps), (-2, -1))
 
 
 def _library_of(values: Any) -> Any:
-    """numpy or torch, whichever asks; torch is never imported here."""
+    """Returns the module numpy or torch, whichever the values belong to, without importing torch."""
     return np if isinstance(values, np.ndarray) else sys.modules["torch"]
 
 
 def flip_back(heatmaps: NDArray[np.float32], flip_indices: NDArray[np.intp], shift: bool) -> NDArray[np.float32]:
-    """Heatmaps of a mirrored crop as they would be of the crop itself.
+    """Mirrors the heatmaps of a mirrored crop, so that they align with those of the crop itself.
 
     Args:
         heatmaps: (..., K, H, W) of the mirrored crop.
-        flip_indices: (K,) where each keypoint stands after mirroring.
-        shift: Whether to move them one pixel right, for networks whose `pixel_centre` is 0.
+        flip_indices: (K,) index of each keypoint's left/right counterpart.
+        shift: Whether to shift the result one pixel to the right, for networks whose `pixel_centre` is 0.
 
     Returns:
         (..., K, H, W).

@@ -1,4 +1,7 @@
-"""Reading images that nobody vouches for: any mode, any orientation, bounded size, one clear error."""
+"""Reading untrusted images as 8-bit RGB, and cutting crops out of them.
+
+Images may have any mode and any EXIF orientation; their size is bounded, and every failure is an `ImageError`.
+"""
 
 from __future__ import annotations
 
@@ -15,103 +18,103 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from rsgnet.errors import ImageError
-from rsgnet.files import require_content
+from rsgnet.files import require_non_empty
 from rsgnet.geometry import Floats, invert_affine
 
 RGBImage = NDArray[np.uint8]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"})
 MAX_PIXELS = 100_000_000
-_ROWS_AT_ONCE = 64
-# What a file is, its content says, not its name. None of these starts another program, as EPS starts Ghostscript.
+_ROWS_PER_BLOCK = 64
+# A file's content decides on its format, not its name. None of these starts another program, as EPS does.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
 def read_image(path: str | PathLike[str], max_pixels: int = MAX_PIXELS) -> RGBImage:
-    """Reads an image file as people see it: EXIF orientation applied, any mode brought to 8-bit RGB.
+    """Reads an image file of any mode as 8-bit RGB, with its EXIF orientation applied.
 
     Args:
         path: The file.
-        max_pixels: Images with more pixels than this are refused before they are decoded.
+        max_pixels: Larger images are refused before they are decoded.
 
     Returns:
-        (height, width, 3) RGB.
+        The (height, width, 3) RGB image.
 
     Raises:
-        ImageError: The file is missing, empty, truncated, not an image, or over the limit.
+        ImageError: The file is missing, empty, truncated, not an image, or too large.
     """
-    with _opened(Path(path), max_pixels) as image:
-        return rgb_array(ImageOps.exif_transpose(image))
+    with _open_file(Path(path), max_pixels) as image:
+        return pil_to_rgb(ImageOps.exif_transpose(image))
 
 
 def decode_image(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> RGBImage:
-    """Reads the content of an image file that somebody sent, as `read_image` reads a file.
+    """Decodes the content of an image file as `read_image` decodes a file.
 
     Args:
         content: The bytes of a JPEG, PNG, WebP, GIF, BMP, TIFF or PPM file.
-        name: What messages call it.
-        max_pixels: Images with more pixels than this are refused before they are decoded.
+        name: The name of the image in error messages.
+        max_pixels: Larger images are refused before they are decoded.
 
     Returns:
-        (height, width, 3) RGB.
+        The (height, width, 3) RGB image.
 
     Raises:
-        ImageError: It is empty, truncated, not such an image, or over the limit.
+        ImageError: The content is empty, truncated, not such an image, or too large.
     """
     if not content:
         raise ImageError(f"{name}: the file is empty")
-    with _decoding(BytesIO(content), name, max_pixels) as image:
-        return rgb_array(ImageOps.exif_transpose(image))
+    with _open_image(BytesIO(content), name, max_pixels) as image:
+        return pil_to_rgb(ImageOps.exif_transpose(image))
 
 
-def image_size(path: str | PathLike[str]) -> tuple[int, int]:
-    """Width and height in pixels of an image file as people see it, EXIF orientation applied; nothing is decoded.
+def read_image_size(path: str | PathLike[str]) -> tuple[int, int]:
+    """Reads the width and height of an image file in pixels, EXIF orientation applied, without decoding it.
 
     Raises:
         ImageError: The file is missing, empty, or not an image.
     """
-    with _opened(Path(path), MAX_PIXELS) as image:
-        return _upright_size(image)
+    with _open_file(Path(path), MAX_PIXELS) as image:
+        return _get_upright_size(image)
 
 
-def grey_thumbnail(path: str | PathLike[str], size_wh: tuple[int, int]) -> tuple[RGBImage, tuple[int, int]]:
-    """An image file scaled down without its colours, whatever its shape; decodes all of it, so breaks are found.
+def read_grey_thumbnail(path: str | PathLike[str], size_wh: tuple[int, int]) -> tuple[RGBImage, tuple[int, int]]:
+    """Reads an image file as a small grey image. The whole file is decoded, so that damage is found.
 
     Args:
         path: The file.
-        size_wh: Width and height of the thumbnail.
+        size_wh: Width and height of the thumbnail; the aspect ratio is not kept.
 
     Returns:
-        (height, width) grey, and the whole image's width and height.
+        The (height, width) grey thumbnail, and the width and height of the image.
 
     Raises:
-        ImageError: The file is missing, empty, truncated, not an image, or over the limit.
+        ImageError: The file is missing, empty, truncated, not an image, or too large.
     """
-    with _opened(Path(path), MAX_PIXELS) as image:
-        whole_wh = _upright_size(image)
-        image.draft("L", (8 * size_wh[0], 8 * size_wh[1]))  # JPEG need not be decoded in full detail
-        upright = Image.fromarray(rgb_array(ImageOps.exif_transpose(image)))
-        return np.asarray(upright.convert("L").resize(size_wh, Image.Resampling.BOX)), whole_wh
+    with _open_file(Path(path), MAX_PIXELS) as image:
+        image_wh = _get_upright_size(image)
+        image.draft("L", (8 * size_wh[0], 8 * size_wh[1]))  # a JPEG need not be decoded in full detail
+        upright = Image.fromarray(pil_to_rgb(ImageOps.exif_transpose(image)))
+        return np.asarray(upright.convert("L").resize(size_wh, Image.Resampling.BOX)), image_wh
 
 
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    return (image.height, image.width) if turned else image.size
+def _get_upright_size(image: Image.Image) -> tuple[int, int]:
+    is_rotated = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return (image.height, image.width) if is_rotated else image.size
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
-    require_content(path, ImageError)
-    with _decoding(path, str(path), max_pixels) as image:
+def _open_file(path: Path, max_pixels: int) -> Iterator[Image.Image]:
+    require_non_empty(path, ImageError)
+    with _open_image(path, str(path), max_pixels) as image:
         yield image
 
 
 @contextmanager
-def _decoding(file: Path | BytesIO, name: str, max_pixels: int) -> Iterator[Image.Image]:
-    """Opens an image; whatever goes wrong with it in the block becomes a `ImageError` that names it."""
+def _open_image(file: Path | BytesIO, name: str, max_pixels: int) -> Iterator[Image.Image]:
+    """Opens an image; turns every error of the block into an `ImageError` that names the image."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own limit is lower than ours and speaks of attacks
+            warnings.simplefilter("ignore")  # Pillow warns of an attack at a lower limit than this module's
             with Image.open(file, formats=_FORMATS) as image:
                 if image.width * image.height > max_pixels:
                     raise ImageError(
@@ -125,112 +128,122 @@ def _decoding(file: Path | BytesIO, name: str, max_pixels: int) -> Iterator[Imag
         raise ImageError(f"{name}: not an image of a known kind; is it truncated?") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: too large to decode safely ({error}); scale it down") from error
-    except Exception as error:  # a hostile file can make a decoder raise anything
+    except Exception as error:  # a malicious file can make a decoder raise any error
         raise ImageError(f"{name}: not an image that can be read ({error}); is it truncated?") from error
 
 
-def rgb_array(image: Image.Image) -> RGBImage:
-    """(height, width, 3) 8-bit RGB of a PIL image of any mode; deep greys are scaled, alpha is laid on white."""
+def pil_to_rgb(image: Image.Image) -> RGBImage:
+    """Converts a PIL image of any mode to (height, width, 3) 8-bit RGB.
+
+    Grey images of more than 8 bits are scaled to 0..255; transparent pixels are blended with white.
+    """
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_deep_grey(np.asarray(image), image.mode == "F")
+        return _scale_grey(np.asarray(image), is_float=image.mode == "F")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     return np.array(image.convert("RGB"))
 
 
-def _from_deep_grey(grey: NDArray[Any], floats: bool) -> RGBImage:
-    """Some rows at a time, as doubles of all of a large image take a gigabyte."""
+def _scale_grey(grey: NDArray[Any], is_float: bool) -> RGBImage:
+    """Scales an (H, W) integer or float grey image to 8-bit RGB.
+
+    It is converted in blocks of rows, because a large image takes a gigabyte in double precision.
+    """
     highest = float(np.max(grey, initial=0))
-    top = 65535.0 if not floats or highest > 255 else (255.0 if highest > 1 else 1.0)
+    white = 65535.0 if not is_float or highest > 255 else (255.0 if highest > 1 else 1.0)
     image = np.empty((*grey.shape, 3), np.uint8)
-    for start in range(0, len(grey), _ROWS_AT_ONCE):
-        rows = grey[start : start + _ROWS_AT_ONCE].astype(np.float64) * (255.0 / top)
-        image[start : start + _ROWS_AT_ONCE] = np.nan_to_num(rows).clip(0, 255).round()[..., None]
+    for start in range(0, len(grey), _ROWS_PER_BLOCK):
+        rows = grey[start : start + _ROWS_PER_BLOCK].astype(np.float64) * (255.0 / white)
+        image[start : start + _ROWS_PER_BLOCK] = np.nan_to_num(rows).clip(0, 255).round()[..., None]
     return image
 
 
-def as_image(image: object, max_pixels: int = MAX_PIXELS) -> RGBImage:
-    """Brings a path, a PIL image, an RGB array or a (3, H, W) tensor to an 8-bit RGB array.
+def to_rgb_image(image: object, max_pixels: int = MAX_PIXELS) -> RGBImage:
+    """Converts a path, a PIL image, a numpy array or a torch tensor to an 8-bit RGB array.
 
     Args:
         image: A path; a PIL image; a numpy array (H, W, 3) or (H, W), uint8, or floats in 0..1, channels RGB;
             or a torch tensor (3, H, W) of the same ranges.
-        max_pixels: The limit for files.
+        max_pixels: The largest number of pixels that a file may have.
 
     Returns:
-        (height, width, 3) RGB.
+        The (height, width, 3) RGB image.
 
     Raises:
-        ImageError: The shape, type or range is none of these.
+        ImageError: A file cannot be read, or the shape, type or range is another.
     """
     if isinstance(image, (str, PathLike)):
         return read_image(image, max_pixels)
     if isinstance(image, Image.Image):
         try:
-            return rgb_array(ImageOps.exif_transpose(image))
-        except Exception as error:  # PIL reads lazily, so a broken file shows only here
+            return pil_to_rgb(ImageOps.exif_transpose(image))
+        except Exception as error:  # PIL decodes lazily, so a broken file fails only here
             raise ImageError(f"a PIL image cannot be decoded ({error}); is its file truncated?") from error
     if type(image).__module__.partition(".")[0] == "torch":
         array = image.detach().cpu().numpy()  # type: ignore[attr-defined]
         if array.ndim != 3 or array.shape[0] != 3:
-            raise ImageError(f"a tensor image has shape (3, H, W), this one {tuple(array.shape)}")
+            raise ImageError(f"a tensor image must have shape (3, H, W), not {tuple(array.shape)}")
         array = array.transpose(1, 2, 0)
     elif isinstance(image, np.ndarray):
         array = image
     else:
-        raise ImageError(f"an image is a path, PIL image, numpy array or tensor, not {type(image).__name__}")
+        raise ImageError(f"an image must be a path, PIL image, numpy array or tensor, not {type(image).__name__}")
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=-1)
     if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
-        raise ImageError(f"an array image has shape (H, W, 3) in RGB, this one {array.shape}")
+        raise ImageError(f"an array image must have shape (H, W, 3) in RGB, not {array.shape}")
     if np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
-            raise ImageError("a float image holds finite values in 0..1; for 0..255 pass uint8")
+            raise ImageError("a float image must hold finite values in 0..1; for 0..255 pass uint8")
         array = (array * 255).round().astype(np.uint8)
     if array.dtype != np.uint8:
-        raise ImageError(f"an array image is uint8 or float, this one {array.dtype}")
+        raise ImageError(f"an array image must be uint8 or float, not {array.dtype}")
     return np.ascontiguousarray(array)
 
 
 def warp(image: RGBImage, matrix: Floats, size_wh: tuple[int, int]) -> RGBImage:
-    """Cuts a crop out of an image by an affine map, bilinear, black outside the image.
+    """Resamples a crop of an image by an affine map, bilinearly; pixels outside the image are black.
 
-    Where the crop is less than half the image's scale the image is box-averaged first, so that large photos do not
-    alias.
+    Where the crop's scale is less than half the image's, the image is box-averaged first to avoid aliasing.
 
     Args:
-        image: (H, W, 3) RGB; or (H, W, 4) with opacity, by which colours are weighed, or (H, W) of one channel.
+        image: (H, W, 3) RGB; or (H, W, 4) with opacity, which weighs the colours; or (H, W) with one channel.
         matrix: (2, 3) the map from image pixel indices to crop pixel indices.
         size_wh: Width and height of the crop.
 
     Returns:
-        (height, width, ...) the crop, of the image's channels.
+        The (height, width, ...) crop, with the channels of the image.
     """
-    seen, inverse = window(image, matrix, size_wh)
-    if not seen.size:
+    window, inverse = extract_window(image, matrix, size_wh)
+    if not window.size:
         return np.zeros((size_wh[1], size_wh[0], *image.shape[2:]), np.uint8)
-    opened, back = Image.fromarray(np.ascontiguousarray(seen)), inverse.ravel().tolist()
-    return np.asarray(opened.transform(size_wh, Image.Transform.AFFINE, back, Image.Resampling.BILINEAR))
+    pil_window, coefficients = Image.fromarray(np.ascontiguousarray(window)), inverse.ravel().tolist()
+    return np.asarray(pil_window.transform(size_wh, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR))
 
 
-def window(image: RGBImage, matrix: Floats, size_wh: tuple[int, int]) -> tuple[RGBImage, Floats]:
-    """The part of an image that a crop shows, box-averaged where the crop is far smaller; the arguments are `warp`'s.
+def extract_window(image: RGBImage, matrix: Floats, size_wh: tuple[int, int]) -> tuple[RGBImage, Floats]:
+    """Extracts the part of an image that a crop shows, box-averaged where the crop is less than half its scale.
+
+    Args:
+        image: The image, as for `warp`.
+        matrix: (2, 3) the map from image pixel indices to crop pixel indices.
+        size_wh: Width and height of the crop.
 
     Returns:
-        The part, with a margin, empty where the crop lies beside the image; and (2, 3) the map to it. This map
-        counts from the corners of pixels, as Pillow does, where the maps elsewhere count from their middles.
+        The part with a margin, empty where the crop lies outside the image; and the (2, 3) map from the crop to it. In
+        the coordinates of this map a pixel's centre lies half a pixel further than its index, as in Pillow.
     """
     inverse = invert_affine(matrix)
     inverse[:, 2] += 0.5 - inverse[:, :2] @ [0.5, 0.5]
     factor = int(np.sqrt(abs(np.linalg.det(inverse[:, :2]))))
     corners = np.array([[0, 0], [size_wh[0], 0], [0, size_wh[1]], size_wh], np.float64)
-    places = corners @ inverse[:, :2].T + inverse[:, 2]
-    margin, whole_wh = max(factor, 2), image.shape[1::-1]
-    left, top = np.clip(np.floor(places.min(0)) - margin, 0, whole_wh).astype(int)
-    right, bottom = np.clip(np.ceil(places.max(0)) + margin, 0, whole_wh).astype(int)
-    seen = image[top:bottom, left:right]
+    corners_xy = corners @ inverse[:, :2].T + inverse[:, 2]
+    margin, image_wh = max(factor, 2), image.shape[1::-1]
+    left, top = np.clip(np.floor(corners_xy.min(0)) - margin, 0, image_wh).astype(int)
+    right, bottom = np.clip(np.ceil(corners_xy.max(0)) + margin, 0, image_wh).astype(int)
+    window = image[top:bottom, left:right]
     inverse[:, 2] -= left, top
-    if factor < 2 or not seen.size:
-        return seen, inverse
-    return np.asarray(Image.fromarray(np.ascontiguousarray(seen)).reduce(factor)), inverse / factor
+    if factor < 2 or not window.size:
+        return window, inverse
+    return np.asarray(Image.fromarray(np.ascontiguousarray(window)).reduce(factor)), inverse / factor

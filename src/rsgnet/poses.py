@@ -1,4 +1,4 @@
-"""Poses: the one value that leaves the pipeline, and how alike two poses are."""
+"""`Poses`, what the pipeline returns for an image, and the similarity of two poses (OKS)."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
+OWNERSHIP_FIELDS = ("present", "visible", "owned", "rival", "rival_owned")
+
+
 def oks(
-    first: ArrayLike, second: ArrayLike, areas: ArrayLike, sigmas: ArrayLike, counted: ArrayLike | None = None
+    first: ArrayLike, second: ArrayLike, areas: ArrayLike, sigmas: ArrayLike, weights: ArrayLike | None = None
 ) -> Floats:
-    """Object keypoint similarity of each pose with each other.
+    """Computes the object keypoint similarity of each pose of one set with each pose of another.
 
     Args:
         first: (N, K, 2) keypoints.
         second: (M, K, 2) keypoints.
-        areas: (N,), (M,) reshaped to (1, M), or (N, M) areas in squared pixels that set the scale.
+        areas: Areas in squared pixels that set the scale, of shape (N,), (1, M) or (N, M).
         sigmas: (K,) falloffs.
-        counted: (N, K) or (N, M, K) which keypoints count, or how much each does; all alike where None.
+        weights: (N, K) or (N, M, K) weights of the keypoints in the mean; all equal where None.
 
     Returns:
-        (N, M) in 0..1; 0 where no keypoint counts.
+        (N, M) in 0..1; 0 where all weights are 0.
     """
     one, two = np.asarray(first, np.float64)[:, None], np.asarray(second, np.float64)[None]
     scale = np.asarray(areas, np.float64)
@@ -39,43 +42,42 @@ def oks(
     variances = (2 * np.asarray(sigmas, np.float64)) ** 2
     errors = ((one - two) ** 2).sum(-1) / variances / (scale[..., None] + np.spacing(1)) / 2
     similarity = np.exp(-errors)
-    weight = np.ones(similarity.shape) if counted is None else np.asarray(counted, np.float64)
+    weight = np.ones(similarity.shape) if weights is None else np.asarray(weights, np.float64)
     weight = np.broadcast_to(weight if weight.ndim == 3 else weight[:, None], similarity.shape)
     total = weight.sum(-1)
-    alike: Floats = np.divide((similarity * weight).sum(-1), total, out=np.zeros(total.shape), where=total > 0)
-    return alike
-
-
-OWNERSHIP = ("present", "visible", "owned", "rival", "rival_owned")
+    mean: Floats = np.divide((similarity * weight).sum(-1), total, out=np.zeros(total.shape), where=total > 0)
+    return mean
 
 
 @dataclass(frozen=True, eq=False)
 class Poses:
-    """The people of one image.
+    """The people found in one image.
 
     Attributes:
         skeleton: The keypoints' names, order and edges.
-        keypoints_xy: (N, K, 2) places in image pixels.
-        scores: (N, K) how sure the network is of each, the height of its heatmap.
-        boxes_xyxy: (N, 4) the boxes that the poses were sought in, in image pixels.
-        box_scores: (N,) the detector's scores of them.
-        pose_scores: (N,) box score times the share of the person's keypoints, as far as they are present, that is
-            expected to be right; without an ownership fit, times the mean score of the keypoints above the threshold.
+        keypoints_xy: (N, K, 2) in image pixels.
+        scores: (N, K) heights of the heatmaps at the keypoints.
+        boxes_xyxy: (N, 4) the boxes in which the poses were searched, in image pixels.
+        box_scores: (N,) the detector's scores of the boxes.
+        pose_scores: (N,) box score times the expected share of correct keypoints among those present; without an
+            ownership fit, box score times the mean score of the keypoints above the threshold.
         size_wh: Width and height of the image.
         file_name: The image's file name, "" where it has none.
         image_id: The image's id in an annotation file, None where it has none.
-        image: (H, W, 3) the RGB image itself where it is kept, for `draw`.
-        present: (N, K) how likely each keypoint is there at all, in the crop about the person's box, in 0..1.
-        visible: (N, K) how likely it is there and can be seen.
-        owned: (N, K) how likely, if it is there, the place is right and this person's and nobody else's.
-        rival: (N, K) the index of the person in these poses with the best claim to the same place, -1 for nobody.
-        rival_owned: (N, K) that person's `owned` there, 0 where there is nobody.
-        candidates: (N, K, P, 4) the places that competed for each keypoint, everyone's in the person's crop, highest
-            first: x, y in image pixels, height, and how much the person's other keypoints are related to it in 0..1;
-            rows of zeros for none. None where the network gives none, or nobody was found.
-        track_ids: (N,) who each person is through the frames of a clip, from 1, -1 for nobody known; None of images.
+        image: (H, W, 3) the RGB image, where it is kept for `draw`.
+        present: (N, K) probability in 0..1 that the keypoint exists in the crop around the person's box.
+        visible: (N, K) probability that it exists and is visible.
+        owned: (N, K) probability that, if it exists, the position is correct and belongs to this person only.
+        rival: (N, K) index of the other person in these poses who most likely owns the same position, -1 for nobody.
+        rival_owned: (N, K) that person's `owned` at the position, 0 where there is nobody.
+        candidates: (N, K, P, 4) all candidate peaks of each keypoint in the person's crop, of any person, highest
+            first: x, y in image pixels, height, and in 0..1 how strongly the person's other keypoints are related to
+            it; padded with zeros. None where the network has no candidates or nobody was found.
+        track_ids: (N,) track of each person through the frames of a clip, counted from 1, -1 without a track; None for
+            images.
 
-    `present` to `rival_owned` are all None where the weights carry no ownership fit (`rsgnet calibrate`).
+    `present`, `visible`, `owned`, `rival` and `rival_owned` are all None where the weights have no ownership fit
+    (`rsgnet calibrate`).
 
     Raises:
         RSGNetError: The shapes do not agree.
@@ -116,18 +118,18 @@ class Poses:
         table = self.candidates
         if table is not None and table.shape != (people, count, *table.shape[2:3], 4):
             raise RSGNetError(f"Poses.candidates must have shape ({people}, {count}, P, 4), not {table.shape}")
-        if len(self.ownership()) not in (0, len(OWNERSHIP)):
-            raise RSGNetError(f"Poses has {', '.join(self.ownership())} but not all of {', '.join(OWNERSHIP)}")
+        if len(self.ownership()) not in (0, len(OWNERSHIP_FIELDS)):
+            raise RSGNetError(f"Poses has {', '.join(self.ownership())} but not all of {', '.join(OWNERSHIP_FIELDS)}")
 
     def ownership(self) -> dict[str, Any]:
-        """(N, K) `present`, `visible`, `owned`, `rival` and `rival_owned` by name; empty where there are none."""
-        return {name: value for name in OWNERSHIP if (value := getattr(self, name)) is not None}
+        """Returns the (N, K) arrays of OWNERSHIP_FIELDS by name, or an empty dict without an ownership fit."""
+        return {name: value for name in OWNERSHIP_FIELDS if (value := getattr(self, name)) is not None}
 
     def __len__(self) -> int:
         return len(self.keypoints_xy)
 
     def __getitem__(self, people: Any) -> Poses:
-        """The people that an index, slice, list or mask selects."""
+        """Returns the people that an index, slice, list or mask selects."""
         rows = np.atleast_1d(np.arange(len(self))[people])
         return replace(
             self,
@@ -138,31 +140,29 @@ class Poses:
             pose_scores=self.pose_scores[rows],
             candidates=None if self.candidates is None else self.candidates[rows],
             track_ids=None if self.track_ids is None else self.track_ids[rows],
-            **self._ownership_of(rows),
+            **self._select_ownership(rows),
         )
 
-    def _ownership_of(self, rows: NDArray[np.intp]) -> dict[str, Any]:
-        """That of some people; whoever is not among them is nobody's rival any more."""
-        chosen = {name: value[rows] for name, value in self.ownership().items()}
+    def _select_ownership(self, rows: NDArray[np.intp]) -> dict[str, Any]:
+        """Returns the ownership of some people; rivals who are not selected become -1."""
+        selected = {name: value[rows] for name, value in self.ownership().items()}
         if self.rival is not None:
-            moved = np.full(len(self) + 1, -1, np.intp)  # the last is for nobody, -1
-            moved[rows[::-1]] = np.arange(len(rows))[::-1]
-            chosen["rival"] = moved[chosen["rival"]]
-            chosen["rival_owned"] = np.where(chosen["rival"] < 0, np.float32(0), chosen["rival_owned"])
-        return chosen
+            new_index = np.full(len(self) + 1, -1, np.intp)  # the last entry maps -1, nobody, to -1
+            new_index[rows[::-1]] = np.arange(len(rows))[::-1]
+            selected["rival"] = new_index[selected["rival"]]
+            selected["rival_owned"] = np.where(selected["rival"] < 0, np.float32(0), selected["rival_owned"])
+        return selected
 
     def to_skeleton(self, skeleton: Skeleton) -> Poses:
-        """The same poses in another skeleton's order; a keypoint that this one lacks raises.
+        """Returns the same poses with the keypoints of another skeleton, matched by name.
 
         Raises:
-            RSGNetError: `skeleton` has a keypoint that these poses do not.
+            RSGNetError: `skeleton` has a keypoint that these poses do not have.
         """
         index = skeleton.indices_in(self.skeleton)
         if (index < 0).any():
             missing = [name for name, found in zip(skeleton.keypoints, index, strict=True) if found < 0]
-            raise RSGNetError(
-                f"{self.skeleton.name} poses have no {', '.join(missing)}, which {skeleton.name} asks for"
-            )
+            raise RSGNetError(f"{self.skeleton.name} poses lack {', '.join(missing)}, required by {skeleton.name}")
         return replace(
             self,
             skeleton=skeleton,
@@ -173,13 +173,13 @@ class Poses:
         )
 
     def to_coco(self, candidates: bool = False) -> list[dict[str, Any]]:
-        """One COCO keypoint result a person; the third of each keypoint's numbers is its score.
+        """Returns one COCO keypoint result per person; `keypoints` holds x, y and score of each keypoint.
 
-        Where they are known, `present`, `visible`, `owned`, `rival` and `rival_owned` are lists of one number a
-        keypoint; `rival` counts this image's results from 0, -1 for nobody. So is `track_id`, one number.
+        Where known, a result also has `track_id` and, as lists with one number per keypoint, `present`, `visible`,
+        `owned`, `rival` and `rival_owned`. `rival` is an index into the returned list, -1 for nobody.
 
         Args:
-            candidates: Whether `candidates` is told, too, where known: a list of x, y, height, support a keypoint.
+            candidates: Whether to add `candidates`, where known: for each keypoint a list of x, y, height and relation.
         """
         boxes = xyxy_to_xywh(self.boxes_xyxy)
         results = []
@@ -208,11 +208,11 @@ class Poses:
         return results
 
     def to_json(self) -> str:
-        """The COCO results as JSON text."""
+        """Returns the COCO results as JSON text."""
         return json.dumps(self.to_coco())
 
     def to_supervision(self) -> Any:
-        """The poses as `supervision.KeyPoints`.
+        """Returns the poses as `supervision.KeyPoints`.
 
         Raises:
             RSGNetError: supervision is not installed.
@@ -230,24 +230,30 @@ class Poses:
         )
 
     def draw(self, image: NDArray[np.uint8] | None = None, threshold: float = 0.2, rivals: bool = False) -> Image.Image:
-        """The image with the poses over it; keypoints that are less likely than not the person's own are hollow.
+        """Draws the poses over the image; keypoints with `owned` below 0.5 are drawn as rings.
 
-        People who are tracked keep their colour from frame to frame, and have their number by them.
+        Tracked people keep their colour from frame to frame and are labelled with their track number.
 
         Args:
-            image: (H, W, 3) RGB to draw on; the image the poses came from where None.
-            threshold: Keypoints that score less are not drawn.
-            rivals: Whether a thin line leads from each contested keypoint to the person who may own it instead.
+            image: (H, W, 3) RGB to draw on; the kept image where None.
+            threshold: Keypoints with a lower score are not drawn.
+            rivals: Whether to connect each contested keypoint with the person who may own it instead.
 
         Raises:
-            RSGNetError: No image was given or kept, or rivals are asked for and not known.
+            RSGNetError: There is no image, or `rivals` is true and the rivals are not known.
         """
         canvas = self.image if image is None else image
         if canvas is None:
-            raise RSGNetError("these poses do not keep their image; pass it: poses.draw(image)")
+            raise RSGNetError("these poses do not hold their image; pass it: poses.draw(image)")
         if rivals and self.rival is None:
-            raise RSGNetError("these poses know no rivals: their weights carry no ownership fit (rsgnet calibrate)")
-        contested = self.rival if rivals else None
-        edges = self.skeleton.edges
-        people = self.keypoints_xy, self.scores
-        return draw_poses(canvas, *people, edges, threshold, self.owned, contested, self.track_ids)
+            raise RSGNetError("these poses have no rivals: the weights have no ownership fit; run: rsgnet calibrate")
+        return draw_poses(
+            canvas,
+            self.keypoints_xy,
+            self.scores,
+            self.skeleton.edges,
+            threshold,
+            self.owned,
+            self.rival if rivals else None,
+            self.track_ids,
+        )

@@ -1,4 +1,4 @@
-"""Skeletons: which keypoints a person has, how they are joined, mirrored and weighed."""
+"""Skeletons: the keypoints of a person, the edges between them, their mirror pairs and their OKS sigmas."""
 
 from __future__ import annotations
 
@@ -21,20 +21,27 @@ else:
     import tomli as tomllib
 
 
+DEFAULT_SIGMA = 0.07  # for keypoints without a measured falloff: about the mean of COCO's sigmas
+
+_MAX_FILE_BYTES = 1 << 16
+_MAX_DOTS_PER_LINE = 1000  # the memory of the TOML parser grows with the square of the parts of a key a.a.a...
+
+
 @dataclass(frozen=True)
 class Skeleton:
-    """The keypoints of one person and what is known about them.
+    """The definition of a person's keypoints.
 
     Attributes:
         name: Short name, as used on the command line.
-        keypoints: Keypoint names, in the order of the arrays.
+        keypoints: Names of the K keypoints, in the order in which arrays hold them.
         edges: Pairs of keypoint indices that are drawn as lines.
         limbs: Pairs of keypoint indices that the Skeleton Graph Machine predicts as limbs.
-        flip_pairs: Left/right pairs of keypoint indices that a mirrored image swaps.
-        sigmas: One OKS falloff per keypoint (COCO's per-keypoint constants).
+        flip_pairs: (left, right) pairs of keypoint indices that mirroring an image swaps.
+        sigmas: The OKS falloff of each keypoint (COCO's per-keypoint constants).
 
     Raises:
-        RSGNetError: An index is out of range, a flip pair repeats, or the sigmas do not match the keypoints.
+        RSGNetError: A name repeats, an index is out of range, a keypoint occurs in two flip pairs, or the sigmas do
+            not match the keypoints.
     """
 
     name: str
@@ -47,23 +54,25 @@ class Skeleton:
     def __post_init__(self) -> None:
         count = len(self.keypoints)
         if len(set(self.keypoints)) != count or count == 0:
-            raise RSGNetError(f"skeleton {self.name!r}: keypoint names must be unique and at least one")
+            raise RSGNetError(f"skeleton {self.name!r}: keypoint names must be unique, and at least one is needed")
         if len(self.sigmas) != count or min(self.sigmas) <= 0:
             raise RSGNetError(f"skeleton {self.name!r}: expected {count} positive sigmas, got {self.sigmas}")
         for field in ("edges", "limbs", "flip_pairs"):
             for pair in getattr(self, field):
                 if len(pair) != 2 or pair[0] == pair[1] or not all(0 <= index < count for index in pair):
-                    raise RSGNetError(f"skeleton {self.name!r}: bad pair {pair} in {field}, indices run to {count - 1}")
+                    raise RSGNetError(
+                        f"skeleton {self.name!r}: bad pair {pair} in {field}; expected two indices in 0..{count - 1}"
+                    )
         paired = [index for pair in self.flip_pairs for index in pair]
         if len(paired) != len(set(paired)):
-            raise RSGNetError(f"skeleton {self.name!r}: a keypoint stands in two flip pairs")
+            raise RSGNetError(f"skeleton {self.name!r}: a keypoint occurs in two flip pairs")
 
     def __len__(self) -> int:
         return len(self.keypoints)
 
     @cached_property
     def flip_indices(self) -> NDArray[np.intp]:
-        """(K,) where each keypoint is found after the image is mirrored."""
+        """(K,) the index that each keypoint has after the image is mirrored."""
         order = np.arange(len(self))
         for left, right in self.flip_pairs:
             order[[left, right]] = right, left
@@ -71,14 +80,14 @@ class Skeleton:
 
     @cached_property
     def limb_matrix(self) -> NDArray[np.float32]:
-        """(K, L) the 0/1 joints-to-limbs matrix K_g of Eq. (3)."""
+        """(K, L) the 0/1 matrix K_g of Eq. (3): 1 where a keypoint is an end of a limb."""
         matrix = np.zeros((len(self), len(self.limbs)), np.float32)
         for limb, ends in enumerate(self.limbs):
             matrix[list(ends), limb] = 1.0
         return matrix
 
     def indices_in(self, other: Skeleton) -> NDArray[np.intp]:
-        """(K,) the index of each of this skeleton's keypoints in `other`, by name; -1 where `other` lacks it."""
+        """Returns (K,) the index in `other` of the keypoint of the same name; -1 where `other` has none."""
         return np.array([other.keypoints.index(name) if name in other.keypoints else -1 for name in self.keypoints])
 
 
@@ -117,7 +126,7 @@ CROWDPOSE14 = Skeleton(
     sigmas=(0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079),
 )  # fmt: skip
 
-# What the shipped weights predict: COCO's keypoints with CrowdPose's head and neck, so that both come out.
+# The skeleton that the shipped weights predict: COCO's keypoints and CrowdPose's head and neck.
 PEOPLE19 = Skeleton(
     name="people19",
     keypoints=(*_COCO_KEYPOINTS, "head", "neck"),
@@ -130,21 +139,14 @@ PEOPLE19 = Skeleton(
 SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, CROWDPOSE14, PEOPLE19)}
 
 
-# A key of many parts, a.a.a..., costs the reader of TOML memory by their square.
-_LARGEST_FILE, _MOST_DOTS = 1 << 16, 1000
-
-# For keypoints of which nobody knows how exactly people place them: about the mean of COCO's.
-DEFAULT_SIGMA = 0.07
-
-
-def skeleton_named(skeleton: str | Skeleton) -> Skeleton:
-    """The skeleton that a name, or a .toml file, means; a skeleton is itself.
+def get_skeleton(skeleton: str | Skeleton) -> Skeleton:
+    """Returns the skeleton of a name or of a .toml file; returns a `Skeleton` unchanged.
 
     Args:
         skeleton: The name of a built-in skeleton, the path of a file for `read_skeleton`, or a skeleton.
 
     Raises:
-        RSGNetError: There is none of that name, or the file holds none.
+        RSGNetError: No built-in skeleton has that name, or the file does not hold a valid skeleton.
     """
     if isinstance(skeleton, Skeleton):
         return skeleton
@@ -158,33 +160,33 @@ def skeleton_named(skeleton: str | Skeleton) -> Skeleton:
 
 
 def read_skeleton(path: str | Path) -> Skeleton:
-    """Reads a skeleton of your own.
+    """Reads a user's skeleton from a TOML file.
 
-    The file holds `name`, `keypoints` and `edges`; `limbs` (the edges where it has none), `flip_pairs` (left_... with
-    right_... where it has none) and `sigmas` (one a keypoint, or a table by keypoint; 0.07 for those that are not
-    given). Pairs are pairs of keypoint names.
+    The required keys are `name`, `keypoints` and `edges`. The optional keys are `limbs` (default: the edges),
+    `flip_pairs` (default: each left_... keypoint with its right_...) and `sigmas`, a list or a table by keypoint
+    (default: 0.07). Pairs are written as pairs of keypoint names.
 
     Raises:
         RSGNetError: The file is missing, not TOML, lacks a key, has an unknown one, or contradicts itself.
     """
     path = Path(path)
     try:
-        text = read_bounded(path, _LARGEST_FILE).decode()
-        if max(line.count(".") for line in text.split("\n")) > _MOST_DOTS:
-            raise ValueError("a key of too many parts")
+        text = read_bounded(path, _MAX_FILE_BYTES).decode()
+        if max(line.count(".") for line in text.split("\n")) > _MAX_DOTS_PER_LINE:
+            raise ValueError("a key has too many parts")
         table = tomllib.loads(text)
     except OSError as error:
         raise RSGNetError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise RSGNetError(f"{path}: not valid TOML ({error})") from error
     try:
-        return _from_table(table)
+        return _parse_table(table)
     except RSGNetError as error:
         raise RSGNetError(f"{path}: {error}") from error
 
 
-def named_sides(keypoints: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Pairs of the indices of keypoints whose names differ in left and right only."""
+def find_flip_pairs(keypoints: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Returns the (left, right) index pairs of keypoints whose names differ only in "left" and "right"."""
     return tuple(
         (index, keypoints.index(name.replace("left", "right")))
         for index, name in enumerate(keypoints)
@@ -192,51 +194,53 @@ def named_sides(keypoints: Sequence[str]) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _from_table(table: Mapping[str, Any]) -> Skeleton:
-    known = [field.name for field in fields(Skeleton)]
-    if unknown := sorted(table.keys() - set(known)):
-        raise RSGNetError(f"unknown {', '.join(unknown)}; a skeleton has {', '.join(known)}")
-    if missing := [name for name in known[:3] if name not in table]:
+def _parse_table(table: Mapping[str, Any]) -> Skeleton:
+    keys = [field.name for field in fields(Skeleton)]
+    if unknown := sorted(table.keys() - set(keys)):
+        raise RSGNetError(f"unknown {', '.join(unknown)}; a skeleton has {', '.join(keys)}")
+    if missing := [key for key in ("name", "keypoints", "edges") if key not in table]:
         raise RSGNetError(f"has no {', '.join(missing)}")
-    name, keypoints = table["name"], _strings(table["keypoints"], "keypoints")
+    name, keypoints = table["name"], _parse_names(table["keypoints"], "keypoints")
     if not isinstance(name, str) or not name or name in SKELETONS:
-        raise RSGNetError(f"name must be a text of your own, none of {', '.join(SKELETONS)}; it is {name!r}")
-    edges = _pairs(table, "edges", keypoints)
+        raise RSGNetError(f"name must be a new name, not one of {', '.join(SKELETONS)}; it is {name!r}")
+    edges = _parse_pairs(table, "edges", keypoints)
     return Skeleton(
         name=name,
         keypoints=keypoints,
         edges=edges,
-        limbs=_pairs(table, "limbs", keypoints) if "limbs" in table else edges,
-        flip_pairs=_pairs(table, "flip_pairs", keypoints) if "flip_pairs" in table else named_sides(keypoints),
-        sigmas=_sigmas(table.get("sigmas", {}), keypoints),
+        limbs=_parse_pairs(table, "limbs", keypoints) if "limbs" in table else edges,
+        flip_pairs=_parse_pairs(table, "flip_pairs", keypoints)
+        if "flip_pairs" in table
+        else find_flip_pairs(keypoints),
+        sigmas=_parse_sigmas(table.get("sigmas", {}), keypoints),
     )
 
 
-def _strings(value: object, what: str) -> tuple[str, ...]:
+def _parse_names(value: object, key: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise RSGNetError(f"{what} must be a list of keypoint names, not {value!r}")
+        raise RSGNetError(f"{key} must be a list of keypoint names, not {value!r}")
     return tuple(value)
 
 
-def _pairs(table: Mapping[str, Any], field: str, keypoints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    value = table[field]
+def _parse_pairs(table: Mapping[str, Any], key: str, keypoints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    value = table[key]
     if not isinstance(value, list):
-        raise RSGNetError(f"{field} must be a list of pairs of keypoint names, not {value!r}")
+        raise RSGNetError(f"{key} must be a list of pairs of keypoint names, not {value!r}")
     pairs = []
     for pair in value:
-        names = _strings(pair, f"each of {field}")
+        names = _parse_names(pair, f"each of {key}")
         if len(names) != 2 or not set(names) <= set(keypoints):
-            raise RSGNetError(f"{field}: {pair} is no pair out of {', '.join(keypoints)}")
+            raise RSGNetError(f"{key}: {pair} is not a pair of names out of {', '.join(keypoints)}")
         pairs.append((keypoints.index(names[0]), keypoints.index(names[1])))
     return tuple(pairs)
 
 
-def _sigmas(value: object, keypoints: tuple[str, ...]) -> tuple[float, ...]:
+def _parse_sigmas(value: object, keypoints: tuple[str, ...]) -> tuple[float, ...]:
     if isinstance(value, dict) and not value.keys() <= set(keypoints):
         raise RSGNetError(f"sigmas: no keypoint is named {', '.join(sorted(value.keys() - set(keypoints)))}")
     sigmas = [value.get(name, DEFAULT_SIGMA) for name in keypoints] if isinstance(value, dict) else value
     if not isinstance(sigmas, list) or not all(
         type(sigma) in (int, float) and 0 < sigma < float("inf") for sigma in sigmas
     ):
-        raise RSGNetError(f"sigmas must be positive numbers, a list or a table by keypoint, not {value!r}")
+        raise RSGNetError(f"sigmas must be positive numbers, as a list or a table by keypoint, not {value!r}")
     return tuple(float(sigma) for sigma in sigmas)

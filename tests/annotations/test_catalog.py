@@ -1,6 +1,6 @@
 import pytest
 
-from rsgnet.annotations.catalog import DATA_SETS, DataSetFiles, find_data_set, labels_and_images
+from rsgnet.annotations.catalog import DATA_SETS, DataSetFiles, find_data_set, resolve_labels_and_images
 from rsgnet.errors import RSGNetError
 
 LAYOUT = {
@@ -14,7 +14,7 @@ LAYOUT = {
 }
 
 
-def lay_out(root, name):
+def create_files(root, name):
     labels, images = LAYOUT[name]
     (root / labels).parent.mkdir(parents=True, exist_ok=True)
     (root / labels).write_text("{}")
@@ -22,14 +22,14 @@ def lay_out(root, name):
     return DataSetFiles(root / labels, root / images)
 
 
-@pytest.mark.parametrize("below", ["", "as it is called", "in capitals"])
+@pytest.mark.parametrize("folder_case", ["no folder", "lower", "upper"])
 @pytest.mark.parametrize("name", LAYOUT)
-def test_published_layouts(tmp_path, name, below):
+def test_files_are_found_in_the_published_layout(tmp_path, name, folder_case):
     title = name.partition(":")[0]
-    root = tmp_path / {"": "", "as it is called": title, "in capitals": title.upper()}[below]
-    files = lay_out(root, name)
+    root = tmp_path / {"no folder": "", "lower": title, "upper": title.upper()}[folder_case]
+    files = create_files(root, name)
     assert find_data_set(tmp_path, name) == files
-    assert labels_and_images(f"{tmp_path}:{name}") == files
+    assert resolve_labels_and_images(f"{tmp_path}:{name}") == files
 
 
 @pytest.mark.parametrize(
@@ -40,12 +40,12 @@ def test_published_layouts(tmp_path, name, below):
         ("ochuman:val", "https://github.com/liruilong940607/OCHumanApi"),
     ],
 )
-def test_what_is_missing_is_said_and_where_to_get_it(tmp_path, name, page):
+def test_the_message_names_missing_files_and_their_download_page(tmp_path, name, page):
     with pytest.raises(RSGNetError) as caught:
         find_data_set(tmp_path, name)
     labels, images = LAYOUT[name]
     assert all(word in str(caught.value) for word in (page, str(tmp_path / labels), f"{images}/", "missing"))
-    lay_out(tmp_path, name).images.rmdir()
+    create_files(tmp_path, name).images.rmdir()
     with pytest.raises(RSGNetError, match=f"{name}: {tmp_path / images} missing"):
         find_data_set(tmp_path, name)
 
@@ -59,8 +59,8 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path):
 def test_labels_with_and_without_a_folder(tmp_path):
     labels = tmp_path / "a.json"
     labels.write_text("{}")
-    assert labels_and_images(str(labels)) == DataSetFiles(labels, tmp_path / "images")
-    assert labels_and_images(str(labels), tmp_path / "b") == DataSetFiles(labels, tmp_path / "b")
-    assert labels_and_images(f"{labels}:{tmp_path}", tmp_path / "b") == DataSetFiles(labels, tmp_path)
+    assert resolve_labels_and_images(str(labels)) == DataSetFiles(labels, tmp_path / "images")
+    assert resolve_labels_and_images(str(labels), tmp_path / "b") == DataSetFiles(labels, tmp_path / "b")
+    assert resolve_labels_and_images(f"{labels}:{tmp_path}", tmp_path / "b") == DataSetFiles(labels, tmp_path)
     with pytest.raises(RSGNetError, match=r"none\.json does not exist"):
-        labels_and_images("none.json")
+        resolve_labels_and_images("none.json")

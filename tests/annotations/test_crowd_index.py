@@ -1,20 +1,21 @@
 import numpy as np
 import pytest
 
-from rsgnet.annotations.crowd_index import crowd_index
-from rsgnet.annotations.readers import Person, read_annotations
+from rsgnet.annotations.crowd_index import compute_crowd_index
+from rsgnet.annotations.people import Person
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.skeletons import COCO17, CROWDPOSE14
 
 
-def person(places, box_xywh=(0, 0, 10, 10), is_crowd=False, first=5):
-    """A COCO person whose keypoints from `first` on (5 is the left shoulder) are labelled at those places."""
+def make_person(points, box_xywh=(0, 0, 10, 10), is_crowd=False, first=5):
+    """A COCO person whose keypoints from `first` on (5 is the left shoulder) are labelled at these points."""
     keypoints = np.zeros((17, 3))
-    for index, (x, y) in enumerate(places, first):
+    for index, (x, y) in enumerate(points, first):
         keypoints[index] = x, y, 1
     return Person(1, np.array(box_xywh, float), keypoints, 1.0, is_crowd)
 
 
-INSIDE, EDGE, BEYOND = (5, 5), (10, 0), (10.1, 0)
+INSIDE, EDGE, OUTSIDE = (5, 5), (10, 0), (10.1, 0)
 APART = (100, 100, 10, 10)
 
 
@@ -22,51 +23,51 @@ APART = (100, 100, 10, 10)
     ("people", "crowdpose", "capped"),
     [
         ([], 0.0, 0.0),
-        ([person([INSIDE] * 4)], 0.0, 0.0),
-        # Two of the other's five lie in the first's box of four own ones; the other's box is empty of the first.
+        ([make_person([INSIDE] * 4)], 0.0, 0.0),
+        # The first person's box has four own keypoints and two of the other's; the other's box has none of the first's.
         (
-            [person([INSIDE] * 4), person([INSIDE, EDGE, BEYOND, (105, 105), (105, 105)], APART)],
+            [make_person([INSIDE] * 4), make_person([INSIDE, EDGE, OUTSIDE, (105, 105), (105, 105)], APART)],
             (2 / 4) / 2,
             (2 / 4) / 2,
         ),
-        # More of others' than of one's own: CrowdPose's index exceeds 1, the capped one does not.
-        ([person([INSIDE] * 4), person([INSIDE] * 12, APART)], (12 / 4) / 2, 1 / 2),
-        # Own keypoints outside the own box: CrowdPose counts them, the capped one only those inside.
+        # More keypoints of others than own ones: CrowdPose's index exceeds 1, the capped one does not.
+        ([make_person([INSIDE] * 4), make_person([INSIDE] * 12, APART)], (12 / 4) / 2, 1 / 2),
+        # Own keypoints outside the box: CrowdPose counts them, the capped index only those inside.
         (
-            [person([INSIDE, INSIDE, BEYOND, BEYOND]), person([INSIDE] + [(105, 105)] * 3, APART)],
+            [make_person([INSIDE, INSIDE, OUTSIDE, OUTSIDE]), make_person([INSIDE] + [(105, 105)] * 3, APART)],
             (1 / 4) / 2,
             (1 / 2) / 2,
         ),
-        # Three own body keypoints: no person for CrowdPose, but theirs still lie in another's box.
-        ([person([INSIDE] * 4), person([INSIDE] * 3, APART)], 3 / 4, (3 / 4 + 0) / 2),
-        # Five keypoints of the face do not make a body either.
-        ([person([INSIDE] * 4), person([INSIDE] * 5, APART, first=0)], 5 / 4, 1 / 2),
-        # Without any own keypoint one counts for neither.
-        ([person([INSIDE] * 4), person([])], 0.0, 0.0),
-        # Groups: left out of the capped index altogether.
-        ([person([INSIDE] * 4), person([INSIDE] * 4, is_crowd=True)], 1.0, 0.0),
+        # Three body keypoints: too few to count for CrowdPose, but they still lie in another's box.
+        ([make_person([INSIDE] * 4), make_person([INSIDE] * 3, APART)], 3 / 4, (3 / 4 + 0) / 2),
+        # Five keypoints of the face are no body keypoints.
+        ([make_person([INSIDE] * 4), make_person([INSIDE] * 5, APART, first=0)], 5 / 4, 1 / 2),
+        # A person without keypoints counts for neither index.
+        ([make_person([INSIDE] * 4), make_person([])], 0.0, 0.0),
+        # The capped index leaves out groups.
+        ([make_person([INSIDE] * 4), make_person([INSIDE] * 4, is_crowd=True)], 1.0, 0.0),
     ],
 )
-def test_by_hand(people, crowdpose, capped):
-    assert crowd_index(people, COCO17) == pytest.approx(crowdpose)
-    assert crowd_index(people, COCO17, "capped") == pytest.approx(capped)
+def test_equals_values_computed_by_hand(people, crowdpose, capped):
+    assert compute_crowd_index(people, COCO17) == pytest.approx(crowdpose)
+    assert compute_crowd_index(people, COCO17, "capped") == pytest.approx(capped)
 
 
-def test_own_keypoints_that_all_lie_outside_count_as_one():
-    people = [person([BEYOND] * 4), person([INSIDE] * 2 + [(105, 105)] * 2, APART)]
-    assert crowd_index(people, COCO17, "capped") == pytest.approx(1 / 2)
-    assert crowd_index(people, COCO17, "crowdpose") == pytest.approx((2 / 4) / 2)
+def test_the_capped_index_divides_by_one_where_no_own_keypoint_is_inside():
+    people = [make_person([OUTSIDE] * 4), make_person([INSIDE] * 2 + [(105, 105)] * 2, APART)]
+    assert compute_crowd_index(people, COCO17, "capped") == pytest.approx(1 / 2)
+    assert compute_crowd_index(people, COCO17, "crowdpose") == pytest.approx((2 / 4) / 2)
 
 
-def test_the_same_in_another_skeleton():
-    """CrowdPose's body comes first; its head and neck count as keypoints, not as body."""
+def test_crowdpose14_people():
+    """Head and neck count as keypoints, but not as body keypoints."""
     keypoints = np.zeros((14, 3))
     keypoints[[0, 1, 2, 12, 13]] = 5, 5, 2
     few = Person(1, np.array([0.0, 0, 10, 10]), keypoints, 1.0)
     keypoints = keypoints.copy()
     keypoints[3] = 5, 5, 2
     enough = Person(2, np.array([0.0, 0, 10, 10]), keypoints, 1.0)
-    assert crowd_index([few, enough], CROWDPOSE14) == pytest.approx(5 / 6)
+    assert compute_crowd_index([few, enough], CROWDPOSE14) == pytest.approx(5 / 6)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_the_same_in_another_skeleton():
 )
 def test_equals_the_published_indices_to_their_decimals(shared, name, rule, decimals):
     annotations = read_annotations(shared(name))
-    found = np.array([crowd_index(image.people, annotations.skeleton, rule) for image in annotations.images])
+    found = np.array([compute_crowd_index(image.people, annotations.skeleton, rule) for image in annotations.images])
     given = np.array([image.crowd_index for image in annotations.images])
     assert np.abs(found - given).max() <= 0.5 * 10**-decimals + 1e-9
     assert given.std() > 0.1

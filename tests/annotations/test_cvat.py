@@ -16,7 +16,7 @@ POINTS = '<points label="nose" outside="0" occluded="0" points="10.0,20.5"/>' \
 PERSON = f'<skeleton label="person" source="manual" z_order="0">{POINTS}</skeleton>'
 
 
-def xml(body=PERSON, labels=LABELS, head="", name="a/b.jpg"):
+def make_xml(body=PERSON, labels=LABELS, head="", name="a/b.jpg"):
     meta = f"<meta><task><labels>{labels}</labels></task></meta>"
     image = f'<image id="4" name="{name}" width="64" height="80">{body}</image>'
     return f'<?xml version="1.0" encoding="utf-8"?>{head}<annotations><version>1.1</version>{meta}{image}</annotations>'
@@ -30,7 +30,7 @@ def read(tmp_path, text):
 
 def test_skeletons_become_people(tmp_path):
     found = read(
-        tmp_path, xml(PERSON + '<skeleton label="horse"/><box label="person" xtl="0" ytl="0" xbr="9" ybr="9"/>')
+        tmp_path, make_xml(PERSON + '<skeleton label="horse"/><box label="person" xtl="0" ytl="0" xbr="9" ybr="9"/>')
     )
     (image,) = found.images
     (person,) = image.people
@@ -41,43 +41,43 @@ def test_skeletons_become_people(tmp_path):
     np.testing.assert_array_equal(person.box_xywh, [10, 20.5, 20, 39.5])
 
 
-def test_a_box_in_the_same_group_is_the_persons(tmp_path):
+def test_the_box_in_the_same_group_is_the_persons_box(tmp_path):
     box = '<box label="person" group_id="3" xtl="1" ytl="2" xbr="40" ybr="70"/>'
-    person = read(tmp_path, xml(box + PERSON.replace("<skeleton ", '<skeleton group_id="3" '))).images[0].people[0]
+    person = read(tmp_path, make_xml(box + PERSON.replace("<skeleton ", '<skeleton group_id="3" '))).images[0].people[0]
     np.testing.assert_array_equal(person.box_xywh, [1, 2, 39, 68])
 
 
-def test_points_that_are_numbered_or_defined_nowhere(tmp_path):
+def test_points_with_numbers_for_names_or_without_a_definition(tmp_path):
     numbered = "".join(f"<label><name>{n}</name><parent>person</parent></label>" for n in range(1, 18))
     points = '<skeleton label="person"><points label="2" points="3,4"/><points label="1" points="5,6"/></skeleton>'
-    found = read(tmp_path, xml(points, numbered))
+    found = read(tmp_path, make_xml(points, numbered))
     assert found.skeleton is COCO17
     assert found.images[0].people[0].keypoints[:2].tolist() == [[5, 6, 2], [3, 4, 2]]
-    assert read(tmp_path, xml(points.replace('"2"', '"top"'), "")).skeleton.keypoints == ("top", "1")
+    assert read(tmp_path, make_xml(points.replace('"2"', '"top"'), "")).skeleton.keypoints == ("top", "1")
 
 
-BOMB = '<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;&b;">]>'
+ENTITY_BOMB = '<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;&b;">]>'
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (xml(head=BOMB), "declares a document type"),
-        (xml(head='<!DOCTYPE a SYSTEM "file:///etc/passwd">'), "declares a document type"),
-        (xml(head=BOMB).replace("utf-8", "utf-16").encode("utf-16"), "is not UTF-8"),
-        (xml()[:-20], "not valid XML"),
+        (make_xml(head=ENTITY_BOMB), "declares a document type"),
+        (make_xml(head='<!DOCTYPE a SYSTEM "file:///etc/passwd">'), "declares a document type"),
+        (make_xml(head=ENTITY_BOMB).replace("utf-8", "utf-16").encode("utf-16"), "is not UTF-8"),
+        (make_xml()[:-20], "not valid XML"),
         ("<html/>", "expected <annotations>, got <html>"),
         ("<annotations><track/></annotations>", "export it as `CVAT for images 1.1`"),
-        (xml(labels=""), None),
-        (xml("", ""), "expected one skeleton label, or one called person; there are none"),
-        (xml(PERSON.replace("10.0,20.5", "10.0")), r"image 4 \(a/b.jpg\), skeleton 0: ValueError"),
-        (xml(PERSON.replace("10.0,20.5", "nan,1")), "must be finite"),
-        (xml(PERSON.replace('"nose"', '"snout"')), "point 'snout' is none of nose"),
-        (xml('<skeleton label="person"/>'), "neither a labelled point nor a box"),
-        (xml(name="../b.jpg"), "image 4: file name '../b.jpg' leads out"),
+        (make_xml(labels=""), None),
+        (make_xml("", ""), "expected one skeleton label, or one called person; there are none"),
+        (make_xml(PERSON.replace("10.0,20.5", "10.0")), r"image 4 \(a/b.jpg\), skeleton 0: ValueError"),
+        (make_xml(PERSON.replace("10.0,20.5", "nan,1")), "must be finite"),
+        (make_xml(PERSON.replace('"nose"', '"snout"')), "point 'snout' is none of nose"),
+        (make_xml('<skeleton label="person"/>'), "neither a labelled point nor a box"),
+        (make_xml(name="../b.jpg"), "image 4: file name '../b.jpg' leads out"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path, text, message):
+def test_the_message_names_the_file_and_the_entry(tmp_path, text, message):
     if message is None:
         assert len(read(tmp_path, text).skeleton) == 3
         return

@@ -3,13 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from rsgnet.annotations.readers import images_folder, load_json, read_annotations
+from rsgnet.annotations.readers import find_images_folder, load_json, read_annotations
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import COCO17, CROWDPOSE14, DEFAULT_SIGMA, PEOPLE19, Skeleton
 
 
-def content(count=17, **change):
-    """One image with one person, as a COCO file holds it."""
+def make_content(count=17, **change):
+    """Returns the content of a COCO file with one image of one person."""
     entry = {
         "id": 5,
         "image_id": 3,
@@ -35,14 +35,14 @@ def write(tmp_path):
     return write
 
 
-def test_reads_what_the_file_says(write):
-    path = write(content())
+def test_values_of_the_file_are_read(write):
+    path = write(make_content())
     found = read_annotations(str(path))
     (image,) = found.images
     (person,) = image.people
     assert (found.path, found.skeleton) == (path, COCO17)
     assert (image.id, image.file_name, image.size_wh, image.crowd_index) == (3, "a/b.jpg", (64, 48), 0.25)
-    assert (person.id, person.area, person.is_crowd, person.labelled) == (5, 700.0, False, 16)
+    assert (person.id, person.area, person.is_crowd, person.num_labelled) == (5, 700.0, False, 16)
     np.testing.assert_array_equal(person.box_xywh, [10, 20, 30, 40])
     np.testing.assert_array_equal(person.keypoints, [[1, 2, 2]] * 16 + [[0, 0, 0]])
 
@@ -53,16 +53,16 @@ def test_reads_what_the_file_says(write):
         ({"area": None}, {"area": 0.53 * 30 * 40}),
         ({"iscrowd": 1}, {"is_crowd": True}),
         ({"iscrowd": None}, {"is_crowd": False}),
-        ({"keypoints": [1, 2, 1] * 17}, {"labelled": 17}),  # hidden, and labelled all the same
+        ({"keypoints": [1, 2, 1] * 17}, {"num_labelled": 17}),  # hidden keypoints are labelled
     ],
 )
-def test_what_may_be_missing(write, change, expected):
-    person = read_annotations(write(content(**change))).images[0].people[0]
+def test_optional_values(write, change, expected):
+    person = read_annotations(write(make_content(**change))).images[0].people[0]
     assert {name: getattr(person, name) for name in expected} == pytest.approx(expected)
 
 
-def test_images_keep_their_order_and_their_people(write):
-    tree = content()
+def test_images_keep_their_order_and_people(write):
+    tree = make_content()
     tree["images"] = [{"id": index, "file_name": f"{index}.jpg", "width": 9, "height": 9} for index in (9, 3, 4)]
     tree["annotations"] += [{**tree["annotations"][0], "id": 6}, {**tree["annotations"][0], "id": 7, "image_id": 9}]
     found = read_annotations(write(tree)).images
@@ -75,20 +75,20 @@ def test_images_keep_their_order_and_their_people(write):
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14, PEOPLE19])
-def test_the_skeleton_is_known_by_its_names_or_by_the_number_of_keypoints(write, skeleton):
-    tree = content(len(skeleton))
+def test_the_skeleton_is_matched_by_names_or_by_the_number_of_keypoints(write, skeleton):
+    tree = make_content(len(skeleton))
     assert read_annotations(write(tree)).skeleton is skeleton
     tree["categories"] = [{"id": 2, "name": "dog"}, {"id": 1, "name": "person", "keypoints": list(skeleton.keypoints)}]
     assert read_annotations(write(tree)).skeleton is skeleton
-    tree["annotations"][0]["keypoints"] = []  # then only the names can tell; nothing is labelled
+    tree["annotations"][0]["keypoints"] = []  # nothing is labelled: only the names remain
     found = read_annotations(write(tree))
     assert found.skeleton is skeleton
     np.testing.assert_array_equal(found.images[0].people[0].keypoints, np.zeros((len(skeleton), 3)))
 
 
-def test_other_names_go_by_their_number(write):
-    """CrowdPose's own files name the keypoints otherwise."""
-    tree = content(14)
+def test_numbered_names_are_matched_by_their_number(write):
+    """CrowdPose's own files have other names."""
+    tree = make_content(14)
     tree["categories"] = [{"id": 1, "keypoints": [f"point {index}" for index in range(14)]}]
     assert read_annotations(write(tree)).skeleton is CROWDPOSE14
 
@@ -101,28 +101,31 @@ def test_other_names_go_by_their_number(write):
         ("[" * 100_000, "not valid JSON"),
         ([], "expected an object with `images` and `annotations`"),
         ({"images": []}, "expected an object with `images` and `annotations`"),
-        (content(16), "16 keypoints fit no known skeleton"),
-        ({**content(), "categories": [{"keypoints": ["a", "b"]}]}, "annotation 5: expected 6 keypoint numbers, got 51"),
-        ({**content(), "categories": [{"keypoints": "ab"}]}, "must be a list of names, not 'ab'"),
-        (content(bbox=None), "annotation 5: has no bbox"),
-        (content(image_id=None), "annotation 5: has no image_id"),
-        (content(id=None), "annotation entry 0: has no id"),
-        (content(bbox=[1, 2, 3]), "annotation 5: box and keypoints must be finite"),
-        (content(bbox=[1, 2, float("nan"), 4]), "annotation 5: box and keypoints must be finite"),
-        (content(keypoints=[float("inf"), 2, 2] * 17), "annotation 5: box and keypoints must be finite"),
-        (content(bbox=["left", 2, 3, 4]), "annotation 5: ValueError: could not convert"),
-        (content(bbox=7), "annotation 5: box"),
-        (content(image_id=4), "annotation 5: is of image 4, which `images` does not list"),
-        ({**content(), "images": [{"id": 3, "width": 4, "height": 4}]}, "image 3: has no file_name"),
-        ({**content(), "images": [7]}, "image entry 0: AttributeError"),
-        ({**content(), "annotations": 7}, "must be lists"),
+        (make_content(16), "16 keypoints fit no known skeleton"),
+        (
+            {**make_content(), "categories": [{"keypoints": ["a", "b"]}]},
+            "annotation 5: expected 6 keypoint numbers, got 51",
+        ),
+        ({**make_content(), "categories": [{"keypoints": "ab"}]}, "must be a list of names, not 'ab'"),
+        (make_content(bbox=None), "annotation 5: has no bbox"),
+        (make_content(image_id=None), "annotation 5: has no image_id"),
+        (make_content(id=None), "annotation entry 0: has no id"),
+        (make_content(bbox=[1, 2, 3]), "annotation 5: box and keypoints must be finite"),
+        (make_content(bbox=[1, 2, float("nan"), 4]), "annotation 5: box and keypoints must be finite"),
+        (make_content(keypoints=[float("inf"), 2, 2] * 17), "annotation 5: box and keypoints must be finite"),
+        (make_content(bbox=["left", 2, 3, 4]), "annotation 5: ValueError: could not convert"),
+        (make_content(bbox=7), "annotation 5: box"),
+        (make_content(image_id=4), "annotation 5: is of image 4, which `images` does not list"),
+        ({**make_content(), "images": [{"id": 3, "width": 4, "height": 4}]}, "image 3: has no file_name"),
+        ({**make_content(), "images": [7]}, "image entry 0: AttributeError"),
+        ({**make_content(), "annotations": 7}, "must be lists"),
         *(
-            ({**content(), "images": [{"id": 3, "file_name": name}]}, "leads out of the image folder")
+            ({**make_content(), "images": [{"id": 3, "file_name": name}]}, "leads out of the image folder")
             for name in ("../a.jpg", "/etc/passwd", "a/../../b.jpg", "C:\\a.jpg", "..\\a.jpg")
         ),
     ],
 )
-def test_a_broken_file_is_named_with_what_is_wrong(write, tree, message):
+def test_the_message_names_the_file_and_the_problem(write, tree, message):
     path = write(tree)
     with pytest.raises(AnnotationError, match=message) as caught:
         read_annotations(path)
@@ -130,8 +133,8 @@ def test_a_broken_file_is_named_with_what_is_wrong(write, tree, message):
     assert "\n" not in str(caught.value)
 
 
-def test_one_person_with_another_number_of_keypoints(write):
-    tree = content()
+def test_a_person_with_another_number_of_keypoints_is_refused(write):
+    tree = make_content()
     tree["categories"] = [{"id": 1, "keypoints": list(COCO17.keypoints)}]
     tree["annotations"].append({**tree["annotations"][0], "id": 6, "keypoints": [1, 2, 2] * 14})
     with pytest.raises(AnnotationError, match="annotation 6: expected 51 keypoint numbers, got 42"):
@@ -160,7 +163,7 @@ def test_real_files(shared, name, skeleton, images, people):
     assert sum(len(image.people) for image in found.images) == people
 
 
-def test_only_people_are_read_from_files_that_hold_other_things(tmp_path):
+def test_only_people_are_read_from_files_with_other_categories(tmp_path):
     box = {"image_id": 1, "bbox": [0, 0, 4, 5], "area": 0}
     content = {
         "images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}],
@@ -176,49 +179,50 @@ def test_only_people_are_read_from_files_that_hold_other_things(tmp_path):
     assert person.area == 0
 
 
-def test_sizes_may_be_missing_as_in_some_releases_of_crowdpose(write):
-    tree = content()
+def test_sizes_may_be_missing(write):
+    """Some releases of CrowdPose have none."""
+    tree = make_content()
     tree["images"] = [{"id": 3, "file_name": "a.jpg"}]
     assert read_annotations(write(tree)).images[0].size_wh == (0, 0)
 
 
-def test_a_list_of_images_that_nobody_annotated(write):
+def test_a_list_of_images_without_annotations(write):
     images = [{"id": 3, "file_name": "a.jpg", "width": 9, "height": 9}]
     found = read_annotations(write({"images": images, "categories": [{"id": 18, "name": "dog"}]}))
     assert found.skeleton is COCO17 and found.images[0].people == () and found.images[0].crowd_index is None
 
 
-class TestOwnSkeletons:
+class TestCustomSkeletons:
     NAMES = ("top", "left_foot", "right_foot")
-    OWN = Skeleton("tri", NAMES, ((0, 1),), ((0, 1),), ((1, 2),), (0.1, 0.2, 0.2))
+    CUSTOM = Skeleton("tri", NAMES, ((0, 1),), ((0, 1),), ((1, 2),), (0.1, 0.2, 0.2))
     TOML = 'name = "tri"\nkeypoints = ["top", "left_foot", "right_foot"]\nedges = [["top", "left_foot"]]\n'
 
-    def tree(self, names=NAMES, **category):
-        return {**content(3), "categories": [{"id": 1, "name": "person", "keypoints": list(names), **category}]}
+    def make_tree(self, names=NAMES, **category):
+        return {**make_content(3), "categories": [{"id": 1, "name": "person", "keypoints": list(names), **category}]}
 
-    def test_the_file_names_one_itself(self, write):
-        found = read_annotations(write(self.tree(skeleton=[[1, 2], [1, 9], "x"]))).skeleton
+    def test_from_the_names_of_the_file(self, write):
+        found = read_annotations(write(self.make_tree(skeleton=[[1, 2], [1, 9], "x"]))).skeleton
         assert (found.keypoints, found.edges, found.flip_pairs) == (self.NAMES, ((0, 1),), ((1, 2),))
         assert found.sigmas == (DEFAULT_SIGMA,) * 3
 
-    def test_one_is_passed(self, write):
-        assert read_annotations(write(self.tree()), self.OWN).skeleton is self.OWN
-        assert read_annotations(write(content(3)), self.OWN).skeleton is self.OWN
-        assert read_annotations(write(content(17)), self.OWN).skeleton is COCO17
+    def test_as_an_argument(self, write):
+        assert read_annotations(write(self.make_tree()), self.CUSTOM).skeleton is self.CUSTOM
+        assert read_annotations(write(make_content(3)), self.CUSTOM).skeleton is self.CUSTOM
+        assert read_annotations(write(make_content(17)), self.CUSTOM).skeleton is COCO17
 
-    def test_one_lies_beside_the_file(self, write, tmp_path):
+    def test_from_skeleton_toml_beside_the_file(self, write, tmp_path):
         (tmp_path / "skeleton.toml").write_text(self.TOML + "sigmas = [0.1, 0.2, 0.2]")
-        for tree in (self.tree(), content(3), self.tree(["1", "2", "3"])):
-            assert read_annotations(write(tree)).skeleton == self.OWN
-        assert read_annotations(write(content(14))).skeleton is CROWDPOSE14
+        for tree in (self.make_tree(), make_content(3), self.make_tree(["1", "2", "3"])):
+            assert read_annotations(write(tree)).skeleton == self.CUSTOM
+        assert read_annotations(write(make_content(14))).skeleton is CROWDPOSE14
 
-    def test_names_nearly_of_a_built_in_one_are_taken_for_it_others_are_not(self, write):
-        tree = content(14)
+    def test_half_of_the_names_suffice_for_a_built_in_skeleton(self, write):
+        tree = make_content(14)
         tree["categories"] = [{"id": 1, "keypoints": [*CROWDPOSE14.keypoints[:12], "top_head", "neck"]}]
         assert read_annotations(write(tree)).skeleton is CROWDPOSE14
         tree["categories"] = [{"id": 1, "keypoints": [f"{letter}_of_a_horse" for letter in "abcdefghijklmn"]}]
         assert read_annotations(write(tree)).skeleton.keypoints[0] == "a_of_a_horse"
 
 
-def test_images_lie_beside_the_labels(tmp_path):
-    assert images_folder(tmp_path / "a.json") == tmp_path / "images"
+def test_the_default_image_folder_is_beside_the_labels(tmp_path):
+    assert find_images_folder(tmp_path / "a.json") == tmp_path / "images"

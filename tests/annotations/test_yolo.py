@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsgnet.annotations.readers import images_folder, read_annotations
+from rsgnet.annotations.readers import find_images_folder, read_annotations
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import COCO17
 
@@ -23,7 +23,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_shares_become_pixels(folder):
+def test_relative_coordinates_become_pixels(folder):
     found = read_annotations(f"{folder}/data.yaml#train")
     assert found.skeleton is COCO17 and str(found.path).endswith("data.yaml#train")
     assert [(image.file_name, image.size_wh, len(image.people)) for image in found.images] == [
@@ -33,10 +33,10 @@ def test_shares_become_pixels(folder):
     (person,) = found.images[0].people
     np.testing.assert_allclose(person.box_xywh, [80, 30, 40, 40])
     np.testing.assert_allclose(person.keypoints, [[50, 50, 2]] * 16 + [[0, 0, 0]])
-    assert images_folder(f"{folder}/data.yaml#train") / "images/train/a.png" == folder / "images/train/a.png"
+    assert find_images_folder(f"{folder}/data.yaml#train") / "images/train/a.png" == folder / "images/train/a.png"
 
 
-def test_images_are_as_people_see_them(folder):
+def test_exif_orientation_is_applied_to_sizes(folder):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (200, 100)).save(folder / "images/train/a.png", exif=exif)
@@ -54,7 +54,7 @@ def test_images_are_as_people_see_them(folder):
         YAML.replace("  0: person", "  - person"),
     ],
 )
-def test_ways_to_write_it(folder, yaml):
+def test_variants_of_data_yaml(folder, yaml):
     (folder / "train.txt").write_text("./images/train/a.png\nimages/train/b.png\n")
     (folder / "data.yaml").write_text(yaml)
     assert [len(image.people) for image in read_annotations(f"{folder}/data.yaml#train").images] == [1, 0]
@@ -94,7 +94,7 @@ def test_other_classes_are_left_out(folder):
         ("!!python/object/apply:os.system ['true']", LINE, "not valid YAML"),
     ],
 )
-def test_what_is_wrong_is_named(folder, yaml, line, message):
+def test_the_message_names_the_file_and_the_line(folder, yaml, line, message):
     (folder / "train.txt").write_text("../outside.png")
     (folder / "data.yaml").write_text(yaml)
     (folder / "labels/train/a.txt").write_text(line)
@@ -106,7 +106,7 @@ def test_what_is_wrong_is_named(folder, yaml, line, message):
 @pytest.mark.parametrize(
     ("split", "message"), [("", "has several splits; name one: data.yaml#train"), ("#new", "no split 'new'")]
 )
-def test_the_split_must_be_told(folder, split, message):
+def test_one_of_several_splits_must_be_named(folder, split, message):
     with pytest.raises(AnnotationError, match=message):
         read_annotations(f"{folder}/data.yaml{split}")
 

@@ -1,4 +1,4 @@
-"""The performance page tells what the file of figures holds, and the README no other."""
+"""The README and the documentation hold the values of docs/accuracy.json and docs/performance.json."""
 
 import importlib.util
 import json
@@ -6,6 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+
+from rsgnet.checkpoint import build, read_config
+from rsgnet.inference.weights import SHIPPED
+from rsgnet.model.cost import cost_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,39 +24,61 @@ def report():
 
 
 @pytest.fixture(scope="module")
-def figures():
+def performance():
     return json.loads((ROOT / "docs" / "performance.json").read_text())
 
 
-def test_the_page_is_made_of_the_file(report, figures):
-    page = (ROOT / "docs" / "performance.md").read_text()
-    assert report.page_with(figures, page) == page
-    assert {"candidate_cost", "backends", "whole_line", "evaluation_speed"} <= figures.keys()
+@pytest.fixture(scope="module")
+def accuracy():
+    return json.loads((ROOT / "docs" / "accuracy.json").read_text())
 
 
-def test_every_benchmark_of_the_make_target_is_in_the_file(figures):
+def test_every_table_is_in_one_page_and_up_to_date(report):
+    pages = {name: (ROOT / name).read_text() for name in report.PAGES}
+    assert {name: report.fill(page, report.read_tables()) for name, page in pages.items()} == pages
+    named = re.findall(r"<!-- begin (\w+): ", "".join(pages.values()))
+    assert sorted(named) == sorted(report.read_tables())
+
+
+def test_every_benchmark_of_the_make_target_is_in_the_file(performance):
     target = (ROOT / "Makefile").read_text().partition("\nbench:")[2].partition("\n\n")[0]
     named = set(re.findall(r"\$\(BENCH\)/(\w+)\.py.*\$\(RESULT\)", target))
-    assert named == {name.partition("_cpu")[0] for name in figures}
+    assert named == {name.partition("_cpu")[0] for name in performance}
+
+
+def test_model_sizes_are_those_of_the_weights(accuracy):
+    for model in accuracy["models"]:
+        config = read_config(SHIPPED / model["weights"])
+        size_wh = config.crop.size_wh if model["task"] == "pose" else config.size_wh
+        assert model["input"] == f"{size_wh[1]}x{size_wh[0]}"
+        with torch.device("meta"):
+            cost = cost_of(build(config), size_wh)
+        assert model["parameters_millions"] == round(cost.parameters / 1e6, 2)
+        assert model["multiply_adds_billions"] == round(cost.macs / 1e9, 2)
+    shipped = {path.name for path in SHIPPED.iterdir() if path.is_dir()}
+    assert {model["weights"] for model in accuracy["models"]} == shipped
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [(0, "0"), (1234.4, "1,234"), (100, "100"), (1.2345, "1.23"), (0.05, "0.05"), (4.37e-4, "4.4e-04")],
 )
-def test_numbers(report, value, told):
-    assert report.number(value) == told
+def test_format_number(report, value, expected):
+    assert report.format_number(value) == expected
 
 
-def test_the_readme_quotes_the_file(report, figures):
-    readme = (ROOT / "README.md").read_text()
-    assert len(re.findall(r"\d <!-- \w+: .+? -->", readme)) >= 4
-    assert report.page_with(figures, readme) == readme
+def test_fill_replaces_the_marked_table_only(report):
+    page = "a\n<!-- begin one: filled by x -->\nold\n<!-- end one -->\nb\n"
+    assert report.fill(page, {"one": "new\n"}) == "a\n<!-- begin one: filled by x -->\n\nnew\n\n<!-- end one -->\nb\n"
+    with pytest.raises(KeyError, match="one"):
+        report.fill(page, {"other": ""})
 
 
-def test_a_quotation_takes_the_figure_that_it_names(report):
-    spread = {"median": 1.5, "low": 1.0, "high": 2.0}
-    figures = {"speed": {"figures": [{"what": "a: b", "value": spread}]}}
-    assert report.page_with(figures, "It is 9,9 <!-- speed: a: b --> times.") == "It is 1.5 <!-- speed: a: b --> times."
-    with pytest.raises(ValueError, match="not enough values"):
-        report.page_with(figures, "It is 9 <!-- speed: c -->.")
+def test_model_table_leaves_cells_empty_that_do_not_apply(report):
+    accuracy = {
+        "models": [{"weights": "a", "input": "8x6", "parameters_millions": 1.5, "multiply_adds_billions": 0.25}],
+        "poses": [{"weights": "a", "boxes": "ground truth", "flip_test": True, "AP": 0.5}],
+        "boxes": [],
+    }
+    row = report.model_table(accuracy).splitlines()[2]
+    assert row == "| [`a`](src/rsgnet/weights/a/README.md) | 8x6 | 1.50 M | 0.25 G | 0.500 |  |  |"

@@ -1,4 +1,4 @@
-"""The command, on images whose people are known."""
+"""`rsgnet calibrate` on images with known people."""
 
 import json
 
@@ -12,13 +12,13 @@ from rsgnet.calibrate.run import calibrate_weights
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.runtime.backends import open_backend
-from rsgnet.inference.runtime.network import open_runner
+from rsgnet.inference.runtime.open_network import open_network
 from rsgnet.skeletons import COCO17
 
 
 @pytest.fixture
 def held_out(tmp_path, colours):
-    """Eight images of one person each: green nose, red odd keypoints, blue others; some not labelled, some wrong."""
+    """Eight images of one person each: green nose, red odd keypoints, blue others; some unlabelled, some misplaced."""
     random = np.random.default_rng(0)
     (tmp_path / "images").mkdir()
     images, people = [], []
@@ -44,35 +44,35 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("lone", [False, True])
-def test_one_command_fits_keeps_and_shows(pose_network, held_out, tmp_path, lone):
+def test_command_fits_saves_and_shows(pose_network, held_out, tmp_path, lone):
     pytest.importorskip("torch")
     weights = pose_network(lone=lone)
     ran = run(weights, "--data", held_out, "--out", tmp_path / "out", "--device", "cpu")
     assert ran.exit_code == 0, ran.output
     assert all(f"ECE of {name}" in ran.output for name in ("present", "visible", "owned"))
     assert (tmp_path / "out" / "reliability.html").is_file()
-    fit = open_runner(weights, device="cpu").ownership
+    fit = open_network(weights, device="cpu").ownership
     assert fit is not None and not fit.candidates and fit.fitted_on == "val.json: 8 images, 272 keypoints"
     if not lone:
         beside = (weights / "ownership.json").read_text()
         inside = open_backend(weights / "model.onnx", "cpu").metadata
-        assert inside["rsgnet_ownership"] == beside  # the file suffices by itself
+        assert inside["rsgnet_ownership"] == beside  # the network file contains the fit, too
     poses = PoseEstimator(weights, "full", device="cpu")(held_out.parent / "images" / "0.png")
     assert poses.owned.shape == (1, 17) and ((poses.owned > 0) & (poses.owned < 1)).all()
 
 
-def test_the_same_seed_gives_the_same_fit(pose_network, held_out):
+def test_fits_are_deterministic(pose_network, held_out):
     weights = pose_network()
     first, second = (calibrate_weights(weights, [str(held_out)], device="cpu") for _ in range(2))
     assert first.ownership == second.ownership
 
 
-def test_a_broken_fit_does_not_keep_a_new_one_from_being_made(pose_network, held_out):
+def test_a_broken_fit_can_be_replaced(pose_network, held_out):
     weights = pose_network()
     (weights / "ownership.json").write_text("{}")
-    assert calibrate_weights(weights, [str(held_out)], device="cpu").claims["present"] == 8 * 2 * 17
+    assert calibrate_weights(weights, [str(held_out)], device="cpu").sample_counts["present"] == 8 * 2 * 17
 
 
-def test_labels_that_do_not_exist_are_named(pose_network, tmp_path):
+def test_missing_labels_are_named(pose_network, tmp_path):
     with pytest.raises(RSGNetError, match=r"--data .*none\.json"):
         calibrate_weights(pose_network(), [str(tmp_path / "none.json")], device="cpu")

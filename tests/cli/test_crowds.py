@@ -47,15 +47,15 @@ def test_clips(rsgnet, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--frames", 3, "--crowd-index", 0, 1], "--frames: goes with"),
-        (["--frames", 3, "--people", "nothing.json"], "--frames: goes with"),
+        (["--frames", 3, "--crowd-index", 0, 1], "--frames: can be combined with"),
+        (["--frames", 3, "--people", "nothing.json"], "--frames: can be combined with"),
         (["--size", "640"], "--size 640: expected WxH"),
         (["--size", "20x20"], "at least 48x48"),
         (["--crowd-index", 1, 0.5], "0 <= LOW <= HIGH"),
         (["--people", "nothing.json"], "nothing.json: cannot be read"),
     ],
 )
-def test_bad_input_is_one_line(rsgnet, tmp_path, arguments, message):
+def test_bad_input_is_reported_in_one_line(rsgnet, tmp_path, arguments, message):
     code, _, errors = rsgnet("crowds", tmp_path / "out", "--scenes", 1, *arguments)
     assert code == 2
     assert len(errors) == 1

@@ -52,7 +52,7 @@ def test_the_same_draw_is_the_same_image_and_nothing_changes_unasked(people_set)
 
 
 def test_boxes_of_the_pasted_hold_their_colour_and_nothing_else_does(people_set):
-    library = PeopleLibrary.read([people_set], COCO17)
+    library = PeopleLibrary([people_set], COCO17)
     pasted = 0
     for seed in range(30):
         found = with_people(sky(), library, np.random.default_rng(seed))
@@ -68,7 +68,7 @@ def test_boxes_of_the_pasted_hold_their_colour_and_nothing_else_does(people_set)
 
 
 def test_whoever_stands_there_keeps_a_box_of_what_is_still_seen(people_set):
-    library = PeopleLibrary.read([people_set], COCO17)
+    library = PeopleLibrary([people_set], COCO17)
     stood = [100.25, 60.5, 150.75, 190.0]
     kept, shrunk, lost = 0, 0, 0
     for seed in range(60):
@@ -89,7 +89,7 @@ def test_whoever_stands_there_keeps_a_box_of_what_is_still_seen(people_set):
 
 
 def test_nobody_stands_on_the_padding(people_set):
-    library = PeopleLibrary.read([people_set], COCO17)
+    library = PeopleLibrary([people_set], COCO17)
     padded = sky()
     padded.image[:, 180:] = 0
     for seed in range(20):
@@ -100,7 +100,7 @@ def test_nobody_stands_on_the_padding(people_set):
 
 def test_a_black_image_is_left_alone(people_set):
     black = BoxedImage(np.zeros((40, 40, 3), np.uint8), as_boxes([]), as_boxes([]))
-    assert with_people(black, PeopleLibrary.read([people_set], COCO17), np.random.default_rng(0)) is black
+    assert with_people(black, PeopleLibrary([people_set], COCO17), np.random.default_rng(0)) is black
 
 
 def test_four_images_meet_and_their_boxes_move_with_them():
@@ -152,7 +152,7 @@ def test_a_person_cut_off_by_the_photo_is_cut_off_by_the_image(people_set):
     for person in content["annotations"]:
         person["keypoints"][-6:] = [0] * 6  # the ankles
     annotations.write_text(json.dumps(content))
-    library = PeopleLibrary.read([people_set], COCO17)
+    library = PeopleLibrary([people_set], COCO17)
     for seed in range(20):
         found = with_people(sky(), library, np.random.default_rng(seed))
         for box in found.wanted:

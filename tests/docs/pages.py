@@ -1,4 +1,4 @@
-"""Code blocks of the documentation's pages, and how they are run."""
+"""Reads the code blocks of the documentation's pages and runs them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-NOT_RUN = "not run by the tests: "  # a block's title, with the reason
-BACKGROUND = "in a terminal of its own"  # a block's title: it runs until its page is done
+NOT_RUN = "not run by the tests: "  # begins a block's title; the reason follows
+BACKGROUND = "in a terminal of its own"  # the title of a block that runs until its page ends
 _FILE_NAME = re.compile(r"[\w/-]+\.\w+")
-_PORT = "8000"  # as pages have it; here any that is free
-_LIMIT_S = 900  # a block takes seconds; this is for machines that have much else to do
+_PORT = "8000"  # in pages; replaced by a free port
+_LIMIT_S = 900  # a block takes seconds; busy machines need more
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Block:
     """A fenced block of code.
 
     Attributes:
-        page: Its path in docs.
-        line: Of the page, from 1.
-        language: As the fence names it.
-        title: What a reader sees above it, "" for nothing.
-        code: The text.
+        page: The page's path in docs.
+        line: Its first line in the page, from 1.
+        language: The language that the fence names.
+        title: The title that a reader sees above it, "" if there is none.
+        code: Its text.
     """
 
     page: str
@@ -43,7 +43,7 @@ class Block:
 
     @property
     def is_file(self) -> bool:
-        """Whether it is the content of the file that the title names."""
+        """Whether the title is a file name and the block that file's content."""
         return bool(_FILE_NAME.fullmatch(self.title))
 
     @property
@@ -53,12 +53,12 @@ class Block:
 
     @property
     def is_shown_only(self) -> bool:
-        """Whether the reader is told that it is not run."""
+        """Whether its title says that it is not run."""
         return self.title.startswith(NOT_RUN)
 
 
 def blocks(page: str) -> list[Block]:
-    """All code blocks of a page, in order."""
+    """Returns all code blocks of a page, in order."""
     found = []
     for token in MarkdownIt().parse((DOCS / page).read_text(encoding="utf-8")):
         if token.type in ("fence", "code_block"):
@@ -70,10 +70,10 @@ def blocks(page: str) -> list[Block]:
 
 
 def run_page(page: str, folder: Path) -> None:
-    """Runs a page's blocks as a reader would, in order, in one folder; what runs beside them ends with the page."""
-    with closing(socket()) as any_free:
-        any_free.bind(("127.0.0.1", 0))
-        port = any_free.getsockname()[1]
+    """Runs a page's blocks in order in one folder, and ends background commands with the page."""
+    with closing(socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
     running: list[subprocess.Popen[bytes]] = []
     try:
         for block in blocks(page):
@@ -81,7 +81,7 @@ def run_page(page: str, folder: Path) -> None:
             if block.is_file:
                 (folder / block.title).write_text(code, encoding="utf-8")
             elif block.title == BACKGROUND:
-                running.append(_started(code, folder))
+                running.append(_start(code, folder))
                 _wait_for(port, running[-1], block)
             elif block.is_run:
                 _run(block, code, folder)
@@ -102,19 +102,19 @@ def _run(block: Block, code: str, folder: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The tests' own, its commands first."""
+    """Returns the tests' environment, with its commands first in PATH."""
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
-def _started(code: str, folder: Path) -> subprocess.Popen[bytes]:
-    """A command that goes on; the shell gives way to it, so that it can be ended."""
+def _start(code: str, folder: Path) -> subprocess.Popen[bytes]:
+    """Starts a command in the background; `exec` replaces the shell, so that the command can be terminated."""
     with (folder / "background.log").open("wb") as log:
         command = ["bash", "-c", f"exec {code}"]
         return subprocess.Popen(command, cwd=folder, env=_environment(), stdout=log, stderr=subprocess.STDOUT)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], block: Block) -> None:
-    """Waits until somebody answers there."""
+    """Waits until the port accepts connections."""
     for _ in range(10 * _LIMIT_S):
         assert process.poll() is None, f"docs/{block.page}:{block.line} ended by itself"
         try:

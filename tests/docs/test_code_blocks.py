@@ -1,4 +1,4 @@
-"""Every code block of the tutorial and the how-to pages runs as it stands, or says to the reader that it does not."""
+"""Every code block of the tutorial and the how-to pages runs as it stands, or its title says that it does not."""
 
 import shutil
 
@@ -8,7 +8,7 @@ from tests.docs.pages import DOCS, NOT_RUN, blocks, run_page
 pytestmark = pytest.mark.xdist_group("docs")  # one worker, so that the tutorial runs once
 
 TUTORIAL = "tutorial.md"
-# They go on in the folder that the tutorial leaves.
+# These pages continue in a copy of the tutorial's folder.
 HOW_TO = [
     "howto/calibration.md",
     "howto/crowds.md",
@@ -18,7 +18,7 @@ HOW_TO = [
     "service.md",
     "video.md",
 ]
-# All blocks that are shown and not run: page, the first words of the code, and the reason that the reader is given.
+# All blocks that are not run: page, first words of the code, and the reason in the title.
 SHOWN_ONLY = {
     ("accuracy.md", "rsgnet evaluate", "needs COCO's images"),
     ("accuracy.md", "rsgnet train", "takes two hours of a core and COCO's images"),
@@ -43,30 +43,30 @@ PAGES = [path.relative_to(DOCS).as_posix() for path in sorted(DOCS.rglob("*.md")
 
 
 @pytest.fixture(scope="session")
-def after_the_tutorial(tmp_path_factory):
+def tutorial_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tutorial")
     run_page(TUTORIAL, folder)
     return folder
 
 
-def test_the_tutorial(after_the_tutorial):
-    assert (after_the_tutorial / "runs/mine/model/model.onnx").is_file()
-    assert (after_the_tutorial / "measured/report.html").is_file()
-    assert (after_the_tutorial / "found/crowd.jpg").is_file()
+def test_the_tutorial(tutorial_folder):
+    assert (tutorial_folder / "runs/mine/model/model.onnx").is_file()
+    assert (tutorial_folder / "measured/report.html").is_file()
+    assert (tutorial_folder / "found/crowd.jpg").is_file()
 
 
 @pytest.mark.parametrize("page", HOW_TO)
-def test_a_page(page, after_the_tutorial, tmp_path):
+def test_a_page(page, tutorial_folder, tmp_path):
     if page == "service.md" and shutil.which("curl") is None:
         pytest.skip("the page asks the service with curl, which is not installed")
-    run_page(page, shutil.copytree(after_the_tutorial, tmp_path / "folder"))
+    run_page(page, shutil.copytree(tutorial_folder, tmp_path / "folder"))
 
 
-def test_no_block_slips_through():
-    every = [block for page in PAGES for block in blocks(page)]
-    shown = {(b.page, " ".join(b.code.split()[:2]), b.title.removeprefix(NOT_RUN)) for b in every if b.is_shown_only}
+def test_every_block_is_run_or_says_that_it_is_not():
+    found = [block for page in PAGES for block in blocks(page)]
+    shown = {(b.page, " ".join(b.code.split()[:2]), b.title.removeprefix(NOT_RUN)) for b in found if b.is_shown_only}
     assert shown == SHOWN_ONLY
-    for block in every:
+    for block in found:
         kinds = [block.is_file, block.is_run, block.is_shown_only]
         assert sum(kinds) == 1, f"docs/{block.page}:{block.line} is neither run nor a file, and does not say so"
         assert block.is_shown_only or block.page in (TUTORIAL, *HOW_TO), f"{block.page} is not run by these tests"
@@ -79,7 +79,7 @@ def test_a_failing_block_is_named(tmp_path, monkeypatch):
         run_page("page.md", tmp_path)
 
 
-def test_blocks_are_read_as_the_reader_sees_them(tmp_path, monkeypatch):
+def test_files_are_written_and_code_is_run(tmp_path, monkeypatch):
     file, code = (
         '```toml title="a.toml"\nx = 1\n```\n\n',
         '```python\nassert open("a.toml").read() == "x = 1\\n"\n```\n',

@@ -1,4 +1,4 @@
-"""The images that explain the method are what the command that the page names draws."""
+"""The images of docs/method.md are those that docs/method_images.py draws."""
 
 import subprocess
 import sys
@@ -8,13 +8,13 @@ from PIL import Image
 from tests.docs.pages import DOCS
 
 
-def test_they_are_drawn_anew(tmp_path):
+def test_the_images_are_up_to_date(tmp_path):
     command = [sys.executable, DOCS / "method_images.py", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     kept = {path.name: path for path in (DOCS / "images").glob("method-*.jpg")}
     assert {path.name for path in tmp_path.iterdir()} == kept.keys()
     for name, path in kept.items():
-        anew, before = (np.asarray(Image.open(each), np.float64) for each in (tmp_path / name, path))
-        assert anew.shape == before.shape and abs(anew - before).mean() < 1, name
+        drawn, kept_image = (np.asarray(Image.open(each), np.float64) for each in (tmp_path / name, path))
+        assert drawn.shape == kept_image.shape and abs(drawn - kept_image).mean() < 1, name
         assert f"images/{name}" in (DOCS / "method.md").read_text()

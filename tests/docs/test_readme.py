@@ -1,4 +1,4 @@
-"""What the README shows: every `rsgnet` line is one that the program takes, what it names is there, the Python runs."""
+"""README and CONTRIBUTING: the program accepts every `rsgnet` line, every file exists, and the Python runs."""
 
 import re
 import shlex
@@ -20,8 +20,8 @@ INLINE = [" ".join(code.split()) for code in re.findall(r"`(rsgnet [^`]+)`", TEX
 LINES = sorted({line.partition(" -m ")[2] or line for line in [*SHELL, *INLINE] if re.search(r"\brsgnet [a-z]", line)})
 
 
-def parsed(line):
-    """The command that a line means, and its arguments; what the program would not take raises."""
+def parse(line):
+    """Returns the command and the arguments of a line; raises if the program does not accept it."""
     _, *words = shlex.split(line, comments=True)
     context = typer.main.get_command(app).make_context("rsgnet", words)
     while hasattr(context.command, "commands"):
@@ -32,25 +32,30 @@ def parsed(line):
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_the_program_takes_the_line(line):
-    assert parsed(line)[0]
+def test_the_program_accepts_the_line(line):
+    assert parse(line)[0]
 
 
-def test_a_line_that_it_would_not_take_is_found_out():
+def test_an_unknown_option_is_detected():
     with pytest.raises(Exception, match="--nope"):
-        parsed("rsgnet predict photo.jpg --nope")
+        parse("rsgnet predict photo.jpg --nope")
     assert len(LINES) > 30
 
 
-def test_what_it_names_is_there():
-    made = {line.partition(":")[0] for line in (ROOT / "Makefile").read_text().splitlines() if ":" in line}
-    assert set(re.findall(r"\bmake (\w+)", "\n".join(SHELL))) <= made
+def test_every_named_file_exists():
+    targets = {line.partition(":")[0] for line in (ROOT / "Makefile").read_text().splitlines() if ":" in line}
+    assert set(re.findall(r"\bmake (\w+)", "\n".join(SHELL))) <= targets
     named = re.findall(r"\]\(((?!http)[^)#]+)\)", TEXT) + re.findall(r"\b(?:benchmarks|examples)/\w+\.py", TEXT)
     assert len(named) > 10 and [name for name in named if not (ROOT / name).exists()] == []
 
 
-def test_the_three_lines_run(tmp_path):
+def test_every_file_named_in_contributing_exists():
+    named = re.findall(r"`([\w/]+\.py)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert len(named) > 20 and [name for name in named if not any((ROOT / "src/rsgnet").rglob(name))] == []
+
+
+def test_the_python_runs(tmp_path):
     Image.fromarray(simulate_crowd(seed=3).image).save(tmp_path / "photo.jpg")
-    (code,) = (block.code for block in blocks(README) if block.language == "python")
+    code = "".join(block.code for block in blocks(README) if block.language == "python")
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
     assert Image.open(tmp_path / "overlay.jpg").size == (640, 480)

@@ -1,4 +1,4 @@
-"""Small made-up truths to score against."""
+"""Small synthetic data sets, and results to evaluate on them."""
 
 import json
 
@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from rsgnet.annotations.readers import read_annotations
-from rsgnet.evaluation.matching import read_scenes
+from rsgnet.evaluation.matching import match_images
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.skeletons import COCO17
 
 
-def person(keypoints, box_xywh=(0, 0, 100, 100), **more):
-    """A COCO annotation; keypoints (K, 3), or {index: (x, y)} of those that are labelled, of COCO17."""
+def person(keypoints, box_xywh=(0, 0, 100, 100), **fields):
+    """Returns a COCO annotation; keypoints are (K, 3), or {index: (x, y)} of the labelled ones of COCO17."""
     if isinstance(keypoints, dict):
         rows = np.zeros((17, 3))
         for index, (x, y) in keypoints.items():
@@ -21,24 +21,24 @@ def person(keypoints, box_xywh=(0, 0, 100, 100), **more):
     keypoints = np.asarray(keypoints, float)
     area = float(box_xywh[2] * box_xywh[3])
     entry = {"bbox": list(map(float, box_xywh)), "keypoints": keypoints.ravel().tolist(), "area": area, "iscrowd": 0}
-    return {**entry, "num_keypoints": int((keypoints[:, 2] > 0).sum()), "category_id": 1, **more}
+    return {**entry, "num_keypoints": int((keypoints[:, 2] > 0).sum()), "category_id": 1, **fields}
 
 
-def found(keypoints, score, image_id=1, count=17):
-    """A COCO keypoint result; keypoints (K, 2), or {index: (x, y)} of some of `count`, all of score 1."""
+def result(keypoints, score, image_id=1, count=17):
+    """Returns a COCO keypoint result; keypoints are (K, 2), or {index: (x, y)} of some of `count`, all of score 1."""
     rows = np.zeros((count, 3))
     for index, (x, y) in keypoints.items() if isinstance(keypoints, dict) else enumerate(keypoints):
         rows[index] = x, y, 1
     return {"image_id": image_id, "category_id": 1, "keypoints": rows.ravel().tolist(), "score": score}
 
 
-def off_by(similarity, area, sigma):
-    """How far a keypoint is off its place at that keypoint similarity."""
+def distance_at(similarity, area, sigma):
+    """Returns the distance in pixels at which a keypoint has that similarity."""
     return float(np.sqrt(-np.log(similarity) * 2 * area * (2 * sigma) ** 2))
 
 
 def random_crowds(random, images, count=17):
-    """Images of up to four people, and up to six poses in each, of every quality."""
+    """Returns images of up to four people, and results of up to two poses per person with errors of any size."""
     crowds, results = [], []
     for image_id in range(1, images + 1):
         group = []
@@ -50,13 +50,13 @@ def random_crowds(random, images, count=17):
             group.append(person(keypoints, box_xywh, iscrowd=int(random.random() > 0.9)))
             for _ in range(int(random.integers(0, 3))):
                 moved = keypoints[:, :2] + random.normal(0, 1, (count, 2)) * random.uniform(1, 15)
-                results.append(found(moved, round(float(random.random()), 1), image_id))
+                results.append(result(moved, round(float(random.random()), 1), image_id))
         crowds.append(group)
     return crowds, results
 
 
-def interpolated(*steps):
-    """AP of a precision curve in 101 steps of recall, given as (recall up to which, precision)."""
+def interpolated_ap(*steps):
+    """Returns the AP of a stepwise precision curve, given as (highest recall, precision) pairs."""
     recalls = np.linspace(0, 1, 101)
     precision = np.zeros(101)
     for reach, value in reversed(steps):
@@ -65,19 +65,19 @@ def interpolated(*steps):
 
 
 @pytest.fixture
-def scenes(truth):
-    """Reads images, as `truth` takes them, and results into scenes."""
+def match(truth):
+    """Combines images, as `truth` takes them, and results into MatchedImages."""
 
-    def read(images, results, crowdpose=False, **more):
-        annotations = read_annotations(truth(*images, **more))
-        return read_scenes(annotations, read_keypoint_results(results, annotations), crowdpose)
+    def combine(images, results, crowdpose=False, **options):
+        annotations = read_annotations(truth(*images, **options))
+        return match_images(annotations, read_keypoint_results(results, annotations), crowdpose)
 
-    return read
+    return combine
 
 
 @pytest.fixture
 def truth(tmp_path):
-    """Writes annotations: a list of people for each image, ids from 1 and file names as `images/1.jpg`."""
+    """Writes annotations of one list of people per image; ids count from 1, file names are `images/1.jpg` and so on."""
 
     def write(*images, skeleton=COCO17, crowd_indices=None):
         entries = [
@@ -90,7 +90,7 @@ def truth(tmp_path):
         people = [{**entry, "image_id": index} for index, group in enumerate(images, 1) for entry in group]
         content = {
             "images": entries,
-            # An id of 0 is as good as any other.
+            # An id of 0 is valid, too.
             "annotations": [{**entry, "id": index} for index, entry in enumerate(people)],
             "categories": [{"id": 1, "name": "person", "keypoints": list(skeleton.keypoints)}],
         }

@@ -2,12 +2,18 @@ import json
 
 import numpy as np
 import pytest
-from tests.evaluation.conftest import found, interpolated, off_by, person, random_crowds
+from tests.evaluation.conftest import distance_at, interpolated_ap, person, random_crowds, result
 
 from rsgnet.annotations.readers import read_annotations
 from rsgnet.errors import AnnotationError, RSGNetError
-from rsgnet.evaluation.average_precision import best_f1_threshold, evaluate_keypoints, precision_recall, rank
-from rsgnet.evaluation.matching import read_scenes
+from rsgnet.evaluation.average_precision import (
+    best_f1_threshold,
+    compute_precision_recall,
+    evaluate_boxes,
+    evaluate_keypoints,
+    rank_poses,
+)
+from rsgnet.evaluation.matching import match_images
 from rsgnet.evaluation.protocol import is_crowdpose
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.skeletons import COCO17, CROWDPOSE14
@@ -16,64 +22,64 @@ THRESHOLDS = np.linspace(0.5, 0.95, 10)
 NOSE_SIGMA = 0.026
 
 
-class TestByHand:
-    """Two people in one image: a good pose, a false one, and one whose OKS is known."""
+class TestEvaluateKeypoints:
+    """Two people in one image: a correct pose, a false one, and one of known OKS."""
 
     people = (person({0: (50.0, 50.0)}), person({0: (300.0, 50.0)}, (250, 0, 100, 100)))
 
     def results(self, similarity):
-        off = off_by(similarity, 100 * 100, NOSE_SIGMA)
+        off = distance_at(similarity, 100 * 100, NOSE_SIGMA)
         return [
-            found({0: (50.0, 50.0)}, 0.9),
-            found({0: (600.0, 400.0)}, 0.8),
-            found({0: (300.0 + off, 50.0)}, 0.7),
+            result({0: (50.0, 50.0)}, 0.9),
+            result({0: (600.0, 400.0)}, 0.8),
+            result({0: (300.0 + off, 50.0)}, 0.7),
         ]
 
     @pytest.mark.parametrize(("similarity", "reached"), [(0.72, 5), (0.49, 0), (0.51, 1), (0.96, 10)])
     def test_average_precision_and_recall(self, truth, similarity, reached):
         figures = evaluate_keypoints(truth(self.people), self.results(similarity))
-        with_it, without = interpolated((0.5, 1.0), (1.0, 2 / 3)), interpolated((0.5, 1.0))
-        assert figures["AP"] == pytest.approx((reached * with_it + (10 - reached) * without) / 10)
-        assert figures["AP50"] == pytest.approx(with_it if reached >= 1 else without)
-        assert figures["AP75"] == pytest.approx(with_it if reached >= 6 else without)
+        high, low = interpolated_ap((0.5, 1.0), (1.0, 2 / 3)), interpolated_ap((0.5, 1.0))
+        assert figures["AP"] == pytest.approx((reached * high + (10 - reached) * low) / 10)
+        assert figures["AP50"] == pytest.approx(high if reached >= 1 else low)
+        assert figures["AP75"] == pytest.approx(high if reached >= 6 else low)
         assert figures["AR"] == pytest.approx((reached * 1.0 + (10 - reached) * 0.5) / 10)
         assert figures["AR50"] == (1.0 if reached >= 1 else 0.5)
         assert figures["AR75"] == (1.0 if reached >= 6 else 0.5)
 
-    def test_the_order_of_the_entries_does_not_matter(self, truth):
+    def test_order_of_results_does_not_matter(self, truth):
         path, results = truth(self.people), self.results(0.72)
         assert evaluate_keypoints(path, results) == evaluate_keypoints(path, results[::-1])
 
-    def test_a_second_pose_of_one_person_is_false(self, truth):
-        results = [*self.results(0.99)[:1], found({0: (50.01, 50.0)}, 0.85), *self.results(0.99)[2:]]
+    def test_second_pose_of_a_person_is_false(self, truth):
+        results = [*self.results(0.99)[:1], result({0: (50.01, 50.0)}, 0.85), *self.results(0.99)[2:]]
         assert evaluate_keypoints(truth(self.people), results)["AP50"] == pytest.approx(
-            interpolated((0.5, 1.0), (1.0, 2 / 3))
+            interpolated_ap((0.5, 1.0), (1.0, 2 / 3))
         )
 
-    def test_sizes(self, truth):
-        """100x100 is large, 50x50 medium; the other's pose costs neither."""
+    def test_metrics_by_area(self, truth):
+        """100x100 is large, 50x50 medium; a pose matched in the other range is ignored."""
         people = [self.people[0], person({0: (300.0, 50.0)}, (250, 0, 50, 50))]
-        figures = evaluate_keypoints(truth(people), [found({0: (300.0, 50.0)}, 0.9)])
+        figures = evaluate_keypoints(truth(people), [result({0: (300.0, 50.0)}, 0.9)])
         assert (figures["APM"], figures["ARM"], figures["APL"], figures["ARL"]) == (1.0, 1.0, 0.0, 0.0)
 
-    def test_without_a_medium_person_there_is_nothing_to_measure(self, truth):
+    def test_without_medium_people_apm_is_minus_one(self, truth):
         figures = evaluate_keypoints(truth(self.people), self.results(0.9))
         assert (figures["APM"], figures["ARM"]) == (-1.0, -1.0)
         assert figures["APL"] > 0
 
     @pytest.mark.parametrize("ignored", [person({}), person({0: (600.0, 400.0)}, (550, 350, 100, 100), iscrowd=1)])
-    def test_people_without_labels_and_groups_neither_count_nor_cost(self, truth, ignored):
+    def test_people_without_labels_and_groups_are_ignored(self, truth, ignored):
         ignored = {**ignored, "bbox": [550.0, 350.0, 100.0, 100.0]}
         good, _, other = self.results(0.99)
-        on_the_ignored = found(dict.fromkeys(range(17), (600.0, 400.0)), 0.8)
-        figures = evaluate_keypoints(truth([*self.people, ignored]), [good, on_the_ignored, other])
+        on_ignored = result(dict.fromkeys(range(17), (600.0, 400.0)), 0.8)
+        figures = evaluate_keypoints(truth([*self.people, ignored]), [good, on_ignored, other])
         assert figures["AP"] == pytest.approx(1.0)
-        assert evaluate_keypoints(truth(self.people), [good, on_the_ignored, other])["AP"] < 0.9
+        assert evaluate_keypoints(truth(self.people), [good, on_ignored, other])["AP"] < 0.9
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14])
-def test_plain_arithmetic_agrees(truth, skeleton):
-    """Three images, three people each, poses of every quality, against a second implementation."""
+def test_equals_plain_arithmetic(truth, skeleton):
+    """Three images of three people each and poses with errors of any size, against a second implementation."""
     random, count = np.random.default_rng(4), len(skeleton)
     images, results = [], []
     for image_id in (1, 2, 3):
@@ -86,7 +92,7 @@ def test_plain_arithmetic_agrees(truth, skeleton):
             group.append(person(keypoints, box_xywh, area=0.53 * box_xywh[2] * box_xywh[3]))
             for _ in range(2):
                 moved = keypoints[:, :2] + random.normal(0, 1, (count, 2)) * random.uniform(1, 12)
-                entry = found(dict(enumerate(moved)), float(random.random()), image_id, count)
+                entry = result(dict(enumerate(moved)), float(random.random()), image_id, count)
                 results.append(entry)
         images.append(group)
     figures = evaluate_keypoints(truth(*images, skeleton=skeleton), results)
@@ -98,100 +104,168 @@ def test_plain_arithmetic_agrees(truth, skeleton):
 
 
 def average_precision(images, results, sigmas, threshold):
-    """AP at one OKS threshold, step by step."""
+    """Returns the AP at one OKS threshold, computed step by step."""
     hits, scores, people = [], [], 0
     for image_id, group in enumerate(images, 1):
         people += len(group)
         free = set(range(len(group)))
         for entry in sorted((r for r in results if r["image_id"] == image_id), key=lambda r: -r["score"]):
-            alike = {index: similarity(entry, group[index], sigmas) for index in free}
-            best = max(alike, key=alike.get, default=None)
-            hit = best is not None and alike[best] >= threshold
+            oks = {index: similarity(entry, group[index], sigmas) for index in free}
+            best = max(oks, key=oks.get, default=None)
+            hit = best is not None and oks[best] >= threshold
             free -= {best} if hit else set()
             hits.append(hit)
             scores.append(entry["score"])
     hits = np.array(hits)[np.argsort(-np.array(scores), kind="stable")]
-    right = np.cumsum(hits)
-    precision, recall = right / np.arange(1, len(hits) + 1), right / people
+    correct = np.cumsum(hits)
+    precision, recall = correct / np.arange(1, len(hits) + 1), correct / people
     return np.mean([max(precision[recall >= wanted], default=0.0) for wanted in np.linspace(0, 1, 101)])
 
 
 def similarity(entry, truth, sigmas):
     one, two = np.reshape(entry["keypoints"], (-1, 3)), np.reshape(truth["keypoints"], (-1, 3))
-    seen = two[:, 2] > 0
-    distance = ((one[seen, :2] - two[seen, :2]) ** 2).sum(-1)
-    return np.exp(-distance / (2 * truth["area"] * (2 * np.array(sigmas)[seen]) ** 2)).mean()
+    labelled = two[:, 2] > 0
+    distance = ((one[labelled, :2] - two[labelled, :2]) ** 2).sum(-1)
+    return np.exp(-distance / (2 * truth["area"] * (2 * np.array(sigmas)[labelled]) ** 2)).mean()
 
 
 class TestCrowdPoseProtocol:
     ANKLE, HEAD, NECK = 10, 12, 13
 
-    def crowd(self, *labelled, box_xywh=(0, 0, 100, 100), **more):
+    def annotation(self, *labelled, box_xywh=(0, 0, 100, 100), **fields):
         keypoints = np.zeros((14, 3))
         for index, (x, y) in labelled:
             keypoints[index] = x, y, 2
-        return person(keypoints, box_xywh, **more)
+        return person(keypoints, box_xywh, **fields)
 
     @pytest.mark.parametrize(("protocol", "area"), [("auto", 5300.0), ("crowdpose", 5300.0), ("coco", 20.0)])
-    def test_the_area_is_the_boxs_not_the_annotations(self, truth, protocol, area):
-        path = truth([self.crowd((self.ANKLE, (50, 50)), area=20.0)], skeleton=CROWDPOSE14)
+    def test_area_is_taken_from_the_box(self, truth, protocol, area):
+        path = truth([self.annotation((self.ANKLE, (50, 50)), area=20.0)], skeleton=CROWDPOSE14)
         sigma = CROWDPOSE14.sigmas[self.ANKLE]
-        for similarity_wanted, average in ((0.87, 0.8), (0.83, 0.7)):
-            off = off_by(similarity_wanted, area, sigma)
-            results = [found({self.ANKLE: (50 + off, 50)}, 0.9, count=14)]
+        for target_similarity, average in ((0.87, 0.8), (0.83, 0.7)):
+            off = distance_at(target_similarity, area, sigma)
+            results = [result({self.ANKLE: (50 + off, 50)}, 0.9, count=14)]
             assert evaluate_keypoints(path, results, protocol)["AP"] == pytest.approx(average)
 
-    @pytest.mark.parametrize(("protocol", "average"), [("crowdpose", 1.0), ("coco", interpolated((0.5, 1.0)))])
-    def test_people_with_only_head_and_neck_do_not_count(self, truth, protocol, average):
+    @pytest.mark.parametrize(("protocol", "average"), [("crowdpose", 1.0), ("coco", interpolated_ap((0.5, 1.0)))])
+    def test_people_with_only_head_and_neck_are_ignored(self, truth, protocol, average):
         people = [
-            self.crowd((self.ANKLE, (50, 50))),
-            self.crowd((self.HEAD, (350, 20)), (self.NECK, (350, 40)), box_xywh=(300, 0, 100, 100)),
+            self.annotation((self.ANKLE, (50, 50))),
+            self.annotation((self.HEAD, (350, 20)), (self.NECK, (350, 40)), box_xywh=(300, 0, 100, 100)),
         ]
-        results = [found({self.ANKLE: (50, 50)}, 0.9, count=14)]
+        results = [result({self.ANKLE: (50, 50)}, 0.9, count=14)]
         figures = evaluate_keypoints(truth(people, skeleton=CROWDPOSE14), results, protocol)
         assert figures["AP"] == pytest.approx(average)
 
-    def test_it_is_for_its_own_keypoints(self, truth):
+    def test_other_keypoints_raise(self, truth):
         with pytest.raises(RSGNetError, match=r"truth.json: the crowdpose protocol is for crowdpose14 .* coco17"):
             evaluate_keypoints(truth([person({0: (1, 1)})]), [], "crowdpose")
 
-    def test_an_unknown_protocol(self, truth):
+    def test_unknown_protocol_raises(self, truth):
         with pytest.raises(RSGNetError, match="no protocol is named 'oks'"):
             evaluate_keypoints(truth([person({0: (1, 1)})]), [], "oks")
 
 
 class TestLevels:
-    def test_levels_begin_at_02_and_08(self, truth):
+    def test_bounds_are_02_and_08(self, truth):
         indices = [0.0, 0.1999, 0.2, 0.7999, 0.8, 1.6]
         path = truth(*[[person({0: (50, 50)})]] * 6, crowd_indices=indices)
-        right_in = {"AP_easy": (1, 2), "AP_medium": (3, 4), "AP_hard": (5, 6), "AP_medium_hard": (3, 4, 5, 6)}
-        for level, ids in right_in.items():
-            figures = evaluate_keypoints(path, [found({0: (50, 50)}, 0.9, image_id) for image_id in ids])
+        correct_images = {"AP_easy": (1, 2), "AP_medium": (3, 4), "AP_hard": (5, 6), "AP_medium_hard": (3, 4, 5, 6)}
+        for level, ids in correct_images.items():
+            figures = evaluate_keypoints(path, [result({0: (50, 50)}, 0.9, image_id) for image_id in ids])
             assert figures[level] == pytest.approx(1.0)
             others = {"AP_easy", "AP_medium", "AP_hard"} - {level}
             if level != "AP_medium_hard":
                 assert [figures[other] for other in sorted(others)] == [0.0, 0.0]
-            assert figures["AP50"] == pytest.approx(interpolated((len(ids) / 6, 1.0)))
+            assert figures["AP50"] == pytest.approx(interpolated_ap((len(ids) / 6, 1.0)))
 
-    def test_a_level_without_people_is_nothing_to_measure(self, truth):
+    def test_level_without_people_is_minus_one(self, truth):
         path = truth([person({0: (50, 50)})], crowd_indices=[0.5])
-        figures = evaluate_keypoints(path, [found({0: (50, 50)}, 0.9)])
+        figures = evaluate_keypoints(path, [result({0: (50, 50)}, 0.9)])
         assert (figures["AP_easy"], figures["AP_medium"], figures["AP_hard"]) == (-1.0, 1.0, -1.0)
 
 
-class TestNothingFound:
-    def test_is_zero(self, truth):
+class TestNoResults:
+    def test_metrics_are_zero(self, truth):
         figures = evaluate_keypoints(truth([person({0: (50, 50)})], crowd_indices=[0.9]), [])
         assert {key for key, value in figures.items() if value == 0} >= {"AP", "AP50", "AR", "APL", "AP_hard"}
 
-    def test_and_nobody_there_is_nothing_to_measure(self, truth):
+    def test_without_people_metrics_are_minus_one(self, truth):
         path = truth([], [])
-        assert set(evaluate_keypoints(path, [found({0: (5, 5)}, 0.9)]).values()) == {-1.0}
+        assert set(evaluate_keypoints(path, [result({0: (5, 5)}, 0.9)]).values()) == {-1.0}
 
 
-def test_a_skeleton_with_more_keypoints_is_refused(truth):
-    with pytest.raises(AnnotationError, match=r"entry 0: .*people19.*truth is coco17"):
-        evaluate_keypoints(truth([person({0: (1, 1)})]), [found({}, 0.5, count=19)])
+def test_results_with_other_keypoints_raise(truth):
+    with pytest.raises(AnnotationError, match=r"entry 0: .*people19.*annotations are coco17"):
+        evaluate_keypoints(truth([person({0: (1, 1)})]), [result({}, 0.5, count=19)])
+
+
+def box(box_xywh, score, image_id=1):
+    return {"image_id": image_id, "category_id": 1, "bbox": list(map(float, box_xywh)), "score": score}
+
+
+class TestEvaluateBoxes:
+    @pytest.mark.parametrize(("height", "reached"), [(60, 3), (72, 5), (77, 6)])
+    def test_average_precision_and_recall(self, truth, height, reached):
+        """Two boxes with IoU 1 and height / 100, and a false box of a score in between."""
+        people = [person({}, (0, 0, 100, 100)), person({0: (1, 1)}, (300, 0, 100, 100))]
+        results = [box((0, 0, 100, 100), 0.9), box((0, 300, 50, 50), 0.8), box((300, 0, 100, height), 0.7)]
+        figures = evaluate_boxes(truth(people), results)
+        high, low = interpolated_ap((0.5, 1.0), (1.0, 2 / 3)), interpolated_ap((0.5, 1.0))
+        assert figures["box_AP"] == pytest.approx((reached * high + (10 - reached) * low) / 10)
+        assert figures["box_AP50"] == pytest.approx(high)
+        assert figures["box_AP75"] == pytest.approx(high if reached >= 6 else low)
+        assert figures["box_recall50"] == 1.0
+        assert figures["box_recall50_overlapping"] == -1.0
+
+    def test_groups_are_ignored(self, truth):
+        people = [person({}, (0, 0, 100, 100)), person({}, (200, 0, 400, 400), iscrowd=1)]
+        results = [box((210, 10, 50, 50), 0.95), box((300, 10, 50, 50), 0.9), box((0, 0, 100, 100), 0.5)]
+        assert evaluate_boxes(truth(people), results)["box_AP"] == pytest.approx(1.0)
+
+    def test_only_a_hundred_boxes_are_evaluated(self, truth):
+        results = [box((300 + index, 300, 20, 20), 0.9) for index in range(99)]
+        correct = [box((0, 0, 100, 100), 0.5)]
+        path = truth([person({}, (0, 0, 100, 100)), person({}, (0, 0, 100, 150))])
+        within, beyond = results + correct, [*results, box((9, 9, 5, 5), 0.8), *correct]
+        for name in ("box_recall50", "box_recall50_overlapping"):
+            assert evaluate_boxes(path, within)[name] == 0.5
+            assert evaluate_boxes(path, beyond)[name] == 0.0
+
+    @pytest.mark.parametrize(
+        ("boxes", "expected"),
+        [
+            # The first two people overlap by 60 / 140, the third overlaps nobody and does not count.
+            ([(0, 0, 100, 100), (40, 0, 100, 100), (300, 0, 100, 100)], 1.0),
+            ([(0, 0, 100, 100)], 0.5),
+            ([(0, 0, 100, 100), (1, 0, 100, 100), (2, 0, 100, 100)], 0.5),  # a person is matched once
+            ([(0, 0, 100, 100), (10, 0, 100, 100)], 1.0),  # the second box overlaps both and takes the free person
+            ([(20, 0, 100, 100)], 0.5),  # one box that overlaps both
+            ([(0, 0, 100, 45)], 0.0),  # IoU below a half
+            ([(300, 0, 100, 100)], 0.0),
+            ([], 0.0),
+        ],
+    )
+    def test_recall_of_overlapping_people(self, truth, boxes, expected):
+        people = [person({}, (0, 0, 100, 100)), person({}, (40, 0, 100, 100)), person({}, (300, 0, 100, 100))]
+        results = [box(one, 0.9 - index / 10) for index, one in enumerate(boxes)]
+        assert evaluate_boxes(truth(people), results)["box_recall50_overlapping"] == expected
+
+    @pytest.mark.parametrize(("shift", "overlapping"), [(53, True), (55, False)])
+    def test_overlap_is_an_iou_above_03(self, truth, shift, overlapping):
+        """Boxes 100 wide, shifted: IoU (100 - shift) / (100 + shift), 0.307 and 0.290."""
+        people = [person({}, (0, 0, 100, 100)), person({}, (shift, 0, 100, 100))]
+        figures = evaluate_boxes(truth(people), [box((0, 0, 100, 100), 0.9)])
+        assert figures["box_recall50_overlapping"] == (0.5 if overlapping else -1.0)
+
+    def test_groups_do_not_overlap_people(self, truth):
+        people = [person({}, (0, 0, 100, 100)), person({}, (0, 0, 100, 100), iscrowd=1)]
+        assert evaluate_boxes(truth(people), [])["box_recall50_overlapping"] == -1.0
+
+    def test_no_results_is_zero_and_no_people_is_minus_one(self, truth):
+        figures = evaluate_boxes(truth([person({}, (0, 0, 9, 9))]), [])
+        assert figures["box_AP"] == figures["box_AP50"] == figures["box_AP75"] == figures["box_recall50"] == 0.0
+        assert set(evaluate_boxes(truth([], []), [box((0, 0, 5, 5), 0.9)]).values()) == {-1.0}
 
 
 class TestGolden:
@@ -221,56 +295,53 @@ LEFT, RIGHT = person({5: (50, 50)}), person({5: (300, 50)}, (250, 0, 100, 100))
 AT_LEFT, AT_RIGHT, NOWHERE = {5: (50, 50)}, {5: (300, 50)}, {5: (600, 400)}
 
 
-def taken_once(scenes):
-    return np.ones((1, len(scenes)), np.int64)
+def ones(images):
+    return np.ones((1, len(images)), np.int64)
 
 
-def figures(scenes):
-    precision, recall = precision_recall(rank(scenes), taken_once(scenes))
-    return {"AP": precision.mean(), "AP50": precision[0, 0].mean(), "AP75": precision[0, 5].mean()} | {
-        "AR": recall.mean(),
-        "AR50": recall[0, 0],
-        "AR75": recall[0, 5],
-    }
+def metrics(images):
+    precision, recall = compute_precision_recall(rank_poses(images), ones(images))
+    average = {"AP": precision.mean(), "AP50": precision[0, 0].mean(), "AP75": precision[0, 5].mean()}
+    return average | {"AR": recall.mean(), "AR50": recall[0, 0], "AR75": recall[0, 5]}
 
 
-def test_by_hand(scenes):
-    read = scenes([[LEFT, RIGHT]], [found(AT_LEFT, 0.9), found(NOWHERE, 0.8), found(AT_RIGHT, 0.7)])
-    precision, recall = precision_recall(rank(read), taken_once(read))
+def test_precision_and_recall_of_two_people(match):
+    images = match([[LEFT, RIGHT]], [result(AT_LEFT, 0.9), result(NOWHERE, 0.8), result(AT_RIGHT, 0.7)])
+    precision, recall = compute_precision_recall(rank_poses(images), ones(images))
     assert precision.shape == (1, 10, 101) and recall.tolist() == [[1.0] * 10]
-    np.testing.assert_allclose(precision.mean(-1), interpolated((0.5, 1.0), (1.0, 2 / 3)))
+    np.testing.assert_allclose(precision.mean(-1), interpolated_ap((0.5, 1.0), (1.0, 2 / 3)))
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_equals_the_official_tool(truth, seed):
-    """Groups, people without labels, equal scores, empty images: all of them are in."""
+    """The data contain groups, people without labels, equal scores and empty images."""
     crowds, results = random_crowds(np.random.default_rng(seed), 12)
     annotations = read_annotations(truth(*crowds))
-    read = read_scenes(annotations, read_keypoint_results(results, annotations), False)
+    images = match_images(annotations, read_keypoint_results(results, annotations), False)
     official = evaluate_keypoints(annotations.path, results)
-    assert figures(read) == pytest.approx({name: official[name] for name in figures(read)}, abs=1e-12)
+    assert metrics(images) == pytest.approx({name: official[name] for name in metrics(images)}, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["coco", "crowdpose"])
 def test_equals_the_official_tool_on_golden_data(shared, name):
     path, results = (shared(f"golden/evaluation/{name}_{kind}.json") for kind in ("gt", "results"))
     annotations = read_annotations(path)
-    read = read_scenes(annotations, read_keypoint_results(results, annotations), is_crowdpose(annotations, name))
+    images = match_images(annotations, read_keypoint_results(results, annotations), is_crowdpose(annotations, name))
     official = evaluate_keypoints(path, results, name)
-    assert figures(read) == pytest.approx({name: official[name] for name in figures(read)}, abs=1e-12)
+    assert metrics(images) == pytest.approx({name: official[name] for name in metrics(images)}, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_image_drawn_twice_counts_as_two_images(truth, seed):
+def test_an_image_drawn_twice_counts_as_two_images(truth, seed):
     random = np.random.default_rng(seed)
     crowds, results = random_crowds(random, 6)
     for entry in results:
-        entry["score"] = float(random.random())  # where scores are equal, order would decide
-    draw = random.multinomial(6, np.full(6, 1 / 6))
+        entry["score"] = float(random.random())  # with equal scores the order would matter
+    counts = random.multinomial(6, np.full(6, 1 / 6))
     annotations = read_annotations(truth(*crowds))
-    read = read_scenes(annotations, read_keypoint_results(results, annotations), False)
-    precision, recall = precision_recall(rank(read), draw[None])
-    drawn = np.repeat(np.arange(6), draw)
+    images = match_images(annotations, read_keypoint_results(results, annotations), False)
+    precision, recall = compute_precision_recall(rank_poses(images), counts[None])
+    drawn = np.repeat(np.arange(6), counts)
     copies = [
         {**entry, "image_id": new, "bbox": [new, 0, 1, 1]}
         for new, old in enumerate(drawn, 1)
@@ -281,37 +352,37 @@ def test_a_image_drawn_twice_counts_as_two_images(truth, seed):
     assert precision.mean() == pytest.approx(official["AP"]) and recall.mean() == pytest.approx(official["AR"])
 
 
-def test_draws_do_not_touch_each_other(scenes, monkeypatch):
-    read = scenes(*random_crowds(np.random.default_rng(3), 8))
-    draws = np.random.default_rng(0).multinomial(8, np.full(8, 1 / 8), size=7)
-    together = precision_recall(rank(read), draws)
-    monkeypatch.setattr("rsgnet.evaluation.average_precision._AT_ONCE", 40)
-    apart = [precision_recall(rank(read), draw[None]) for draw in draws]
-    for at, one in enumerate(apart):
-        np.testing.assert_array_equal(one[0][0], together[0][at])
-        np.testing.assert_array_equal(one[1][0], together[1][at])
-    np.testing.assert_array_equal(precision_recall(rank(read), draws)[0], together[0])
+def test_resamples_are_independent(match, monkeypatch):
+    images = match(*random_crowds(np.random.default_rng(3), 8))
+    counts = np.random.default_rng(0).multinomial(8, np.full(8, 1 / 8), size=7)
+    together = compute_precision_recall(rank_poses(images), counts)
+    monkeypatch.setattr("rsgnet.evaluation.average_precision._VALUES_PER_CHUNK", 40)
+    separate = [compute_precision_recall(rank_poses(images), row[None]) for row in counts]
+    for index, one in enumerate(separate):
+        np.testing.assert_array_equal(one[0][0], together[0][index])
+        np.testing.assert_array_equal(one[1][0], together[1][index])
+    np.testing.assert_array_equal(compute_precision_recall(rank_poses(images), counts)[0], together[0])
 
 
-def test_nobody_drawn_is_nan_and_nothing_found_is_zero(scenes):
-    ranking = rank(scenes([[LEFT], []], []))
-    precision, recall = precision_recall(ranking, np.array([[2, 0], [0, 2]]))
+def test_no_people_is_nan_and_no_results_is_zero(match):
+    ranking = rank_poses(match([[LEFT], []], []))
+    precision, recall = compute_precision_recall(ranking, np.array([[2, 0], [0, 2]]))
     assert (precision[0] == 0).all() and (recall[0] == 0).all()
     assert np.isnan(precision[1]).all() and np.isnan(recall[1]).all()
-    assert precision_recall(rank([]), np.ones((1, 0), np.int64))[0].shape == (1, 10, 101)
+    assert compute_precision_recall(rank_poses([]), np.ones((1, 0), np.int64))[0].shape == (1, 10, 101)
 
 
-def test_some_of_the_scenes(scenes):
-    read = scenes(*random_crowds(np.random.default_rng(5), 9), crowd_indices=[0.1, 0.5, 0.9] * 3)
+def test_select_images(match):
+    images = match(*random_crowds(np.random.default_rng(5), 9), crowd_indices=[0.1, 0.5, 0.9] * 3)
     rows = [1, 4, 6]
-    some, same = rank(read).only(rows), rank([read[row] for row in rows])
-    for name in ("scores", "images", "right", "counted", "people"):
-        np.testing.assert_array_equal(getattr(some, name), getattr(same, name))
-    assert some.levels == ("medium", "medium", "easy")
+    selected, expected = rank_poses(images).select_images(rows), rank_poses([images[row] for row in rows])
+    for name in ("scores", "images", "correct", "counted", "people"):
+        np.testing.assert_array_equal(getattr(selected, name), getattr(expected, name))
+    assert selected.levels == ("medium", "medium", "easy")
 
 
 @pytest.mark.parametrize(
-    ("entries", "cut"),
+    ("entries", "threshold"),
     [
         ([(AT_LEFT, 0.9), (NOWHERE, 0.8), (AT_RIGHT, 0.7)], 0.7),  # F1 2/3, 1/2, 4/5
         ([(AT_LEFT, 0.9), (AT_RIGHT, 0.8), (NOWHERE, 0.7)], 0.8),
@@ -320,5 +391,5 @@ def test_some_of_the_scenes(scenes):
         ([], np.inf),
     ],
 )
-def test_the_cut_of_the_highest_f1(scenes, entries, cut):
-    assert best_f1_threshold(rank(scenes([[LEFT, RIGHT]], [found(*entry) for entry in entries]))) == cut
+def test_best_f1_threshold(match, entries, threshold):
+    assert best_f1_threshold(rank_poses(match([[LEFT, RIGHT]], [result(*entry) for entry in entries]))) == threshold

@@ -2,49 +2,49 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
-from tests.evaluation.conftest import found, off_by, person, random_crowds
+from tests.evaluation.conftest import distance_at, person, random_crowds, result
 
 from rsgnet.annotations.readers import read_annotations
 from rsgnet.evaluation.average_precision import evaluate_keypoints
 from rsgnet.evaluation.error_types import (
+    ERROR_KINDS,
     KEYPOINT_KINDS,
-    MISTAKES,
     ErrorCounts,
+    classify_keypoints,
+    compute_metrics_without_errors,
+    correct_errors,
     count_errors,
-    figures_repaired,
-    keypoint_kinds,
-    repaired,
 )
-from rsgnet.evaluation.matching import read_scenes
+from rsgnet.evaluation.matching import match_images
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.skeletons import COCO17
 
-NOSE, LEFT_HIP, RIGHT_HIP = 0, 11, 12
+NOSE, LEFT_HIP, RIGHT_HIP, LEFT_KNEE = 0, 11, 12, 13
 HIP = COCO17.sigmas[LEFT_HIP]
 
 
-def whole(x, y):
-    """Everyone's seventeen keypoints in a row of a hundred pixels, far enough apart to be told from each other."""
+def grid_pose(x, y):
+    """Returns seventeen keypoints on a grid of 400 pixels, too far apart to be confused."""
     return {index: (x + 400 * (index % 4), y + 400 * (index // 4)) for index in range(17)}
 
 
-FIRST, SECOND = whole(100, 100), whole(250, 150)
+FIRST, SECOND = grid_pose(100, 100), grid_pose(250, 150)
 PEOPLE = [person(FIRST, area=1e4), person(SECOND, area=4e4)]
 
 
-def kinds_of(scenes, **moved):
-    """Error counts of a pose that is right but for the keypoints moved, among two people."""
+def count_with_moved(match, **moved):
+    """Counts the errors of two correct poses, of which the first has some keypoints moved."""
     names = dict(zip(("nose", "left_hip", "right_hip"), (NOSE, LEFT_HIP, RIGHT_HIP), strict=True))
-    pose = {**FIRST, **{names[name]: place for name, place in moved.items()}}
-    return count_errors(scenes([PEOPLE], [found(pose, 0.9), found(SECOND, 0.8)]), COCO17)
+    pose = {**FIRST, **{names[name]: position for name, position in moved.items()}}
+    return count_errors(match([PEOPLE], [result(pose, 0.9), result(SECOND, 0.8)]), COCO17)
 
 
-def shifted(place, similarity, sigma=HIP, area=1e4):
-    return place[0] + off_by(similarity, area, sigma), place[1]
+def shifted(position, similarity, sigma=HIP, area=1e4):
+    return position[0] + distance_at(similarity, area, sigma), position[1]
 
 
 @pytest.mark.parametrize(
-    ("place", "kind"),
+    ("position", "kind"),
     [
         (FIRST[LEFT_HIP], "good"),
         (shifted(FIRST[LEFT_HIP], 0.851), "good"),
@@ -57,49 +57,49 @@ def shifted(place, similarity, sigma=HIP, area=1e4):
         (SECOND[LEFT_HIP], "swapped"),
         (SECOND[RIGHT_HIP], "swapped"),
         (shifted(SECOND[LEFT_HIP], 0.501), "swapped"),
-        (shifted(SECOND[LEFT_HIP], 0.499), "missed"),  # by the scale of the first, not of the larger second
+        (shifted(SECOND[LEFT_HIP], 0.499), "missed"),  # the scale is that of the first person, not of the larger second
         (FIRST[NOSE], "missed"),
         ((-900, -900), "missed"),
     ],
 )
-def test_kinds_of_keypoints(scenes, place, kind):
-    counts = kinds_of(scenes, left_hip=place)
+def test_kinds_of_keypoints(match, position, kind):
+    counts = count_with_moved(match, left_hip=position)
     expected = {"good": 33, "jitter": 0, "inverted": 0, "swapped": 0, "missed": 0}
     expected[kind] += 1
     assert {name: getattr(counts, name) for name in KEYPOINT_KINDS} == expected
     assert (counts.matched_people, counts.missed_people, counts.duplicate_people, counts.false_people) == (2, 0, 0, 0)
 
 
-def test_what_has_no_mirror_image_is_not_inverted(scenes):
-    assert kinds_of(scenes, nose=shifted(FIRST[NOSE], 0.499, COCO17.sigmas[NOSE])).missed == 1
-    assert kinds_of(scenes, nose=SECOND[NOSE]).swapped == 1
+def test_keypoints_without_counterpart_are_not_inverted(match):
+    assert count_with_moved(match, nose=shifted(FIRST[NOSE], 0.499, COCO17.sigmas[NOSE])).missed == 1
+    assert count_with_moved(match, nose=SECOND[NOSE]).swapped == 1
 
 
-def test_the_nearer_is_charged(scenes):
-    """Another's hip stands 10 pixels from one's own right hip."""
+def test_the_nearer_of_inverted_and_swapped_counts(match):
+    """Another person's hip is 10 pixels from the person's own right hip."""
     x, y = FIRST[RIGHT_HIP]
     people = [PEOPLE[0], person({**SECOND, LEFT_HIP: (x + 10, y)}, area=1e4)]
-    for nearness, kind in ((2, "inverted"), (5, "inverted"), (8, "swapped")):
-        pose = {**FIRST, LEFT_HIP: (x + nearness, y)}
-        assert getattr(count_errors(scenes([people], [found(pose, 0.9)]), COCO17), kind) == 1
+    for shift, kind in ((2, "inverted"), (5, "inverted"), (8, "swapped")):
+        pose = {**FIRST, LEFT_HIP: (x + shift, y)}
+        assert getattr(count_errors(match([people], [result(pose, 0.9)]), COCO17), kind) == 1
 
 
-def test_keypoints_that_are_not_labelled_take_no_part(scenes):
-    hidden = {**FIRST}
-    del hidden[LEFT_HIP]
+def test_unlabelled_keypoints_are_ignored(match):
+    partial = {**FIRST}
+    del partial[LEFT_HIP]
     others = {**SECOND}
     del others[RIGHT_HIP], others[LEFT_HIP]
-    people = [person(hidden, area=1e4), person(others, area=1e4)]
+    people = [person(partial, area=1e4), person(others, area=1e4)]
     pose = {**FIRST, RIGHT_HIP: SECOND[RIGHT_HIP]}
-    counts = count_errors(scenes([people], [found(pose, 0.9)]), COCO17)
+    counts = count_errors(match([people], [result(pose, 0.9)]), COCO17)
     assert (counts.good, counts.swapped, counts.missed, counts.keypoints) == (15, 0, 1, 16)
 
 
-@pytest.mark.parametrize(("more", "kind"), [({}, "swapped"), ({"iscrowd": 1}, "missed")])
-def test_nothing_is_swapped_to_a_group(scenes, more, kind):
-    people = [PEOPLE[0], person(SECOND, area=1e4, **more)]
+@pytest.mark.parametrize(("fields", "kind"), [({}, "swapped"), ({"iscrowd": 1}, "missed")])
+def test_keypoints_on_a_group_are_not_swapped(match, fields, kind):
+    people = [PEOPLE[0], person(SECOND, area=1e4, **fields)]
     pose = {**FIRST, LEFT_HIP: SECOND[LEFT_HIP]}
-    assert getattr(count_errors(scenes([people], [found(pose, 0.9)]), COCO17), kind) == 1
+    assert getattr(count_errors(match([people], [result(pose, 0.9)]), COCO17), kind) == 1
 
 
 @pytest.mark.parametrize(
@@ -108,59 +108,59 @@ def test_nothing_is_swapped_to_a_group(scenes, more, kind):
         ([], (0, 2, 0, 0)),
         ([FIRST], (1, 1, 0, 0)),
         ([FIRST, FIRST], (1, 1, 1, 0)),
-        ([FIRST, SECOND, FIRST, whole(-3000, 0)], (2, 0, 1, 1)),
-        ([whole(-3000, 0)], (0, 2, 0, 1)),
+        ([FIRST, SECOND, FIRST, grid_pose(-3000, 0)], (2, 0, 1, 1)),
+        ([grid_pose(-3000, 0)], (0, 2, 0, 1)),
     ],
 )
-def test_people(scenes, poses, expected):
-    results = [found(pose, 0.9 - index / 10) for index, pose in enumerate(poses)]
-    counts = count_errors(scenes([PEOPLE], results), COCO17)
+def test_errors_of_people(match, poses, expected):
+    results = [result(pose, 0.9 - index / 10) for index, pose in enumerate(poses)]
+    counts = count_errors(match([PEOPLE], results), COCO17)
     assert (counts.matched_people, counts.missed_people, counts.duplicate_people, counts.false_people) == expected
 
 
 @pytest.mark.parametrize(("similarity", "kind"), [(0.51, "duplicate_people"), (0.49, "false_people")])
-def test_a_duplicate_has_oks_of_a_half(scenes, similarity, kind):
-    alone = person({LEFT_HIP: (100, 100)}, area=1e4)
+def test_duplicates_have_oks_of_at_least_a_half(match, similarity, kind):
+    single = person({LEFT_HIP: (100, 100)}, area=1e4)
     second = {LEFT_HIP: shifted((100, 100), similarity)}
-    counts = count_errors(scenes([[alone]], [found({LEFT_HIP: (100, 100)}, 0.9), found(second, 0.8)]), COCO17)
+    counts = count_errors(match([[single]], [result({LEFT_HIP: (100, 100)}, 0.9), result(second, 0.8)]), COCO17)
     assert getattr(counts, kind) == 1 and counts.duplicate_people + counts.false_people == 1
 
 
 @pytest.mark.parametrize(("similarity", "matched"), [(0.11, 1), (0.09, 0)])
-def test_a_match_has_oks_of_a_tenth(scenes, similarity, matched):
+def test_matches_have_oks_of_at_least_a_tenth(match, similarity, matched):
     pose = {LEFT_HIP: shifted((100, 100), similarity)}
-    counts = count_errors(scenes([[person({LEFT_HIP: (100, 100)}, area=1e4)]], [found(pose, 0.9)]), COCO17)
+    counts = count_errors(match([[person({LEFT_HIP: (100, 100)}, area=1e4)]], [result(pose, 0.9)]), COCO17)
     assert (counts.matched_people, counts.missed, counts.false_people) == (matched, matched, 1 - matched)
 
 
-def test_people_who_do_not_count_are_not_looked_at(scenes):
+def test_people_who_are_not_evaluated_are_ignored(match):
     group = person(FIRST, iscrowd=1, area=1e4)
-    counts = count_errors(scenes([[group, person({}, (900, 900, 50, 50))]], [found(FIRST, 0.9)]), COCO17)
+    counts = count_errors(match([[group, person({}, (900, 900, 50, 50))]], [result(FIRST, 0.9)]), COCO17)
     assert counts == ErrorCounts()
 
 
-def test_from_a_score_on(scenes):
-    read = scenes([PEOPLE], [found(FIRST, 0.9), found(SECOND, 0.5), found(FIRST, 0.4)])
-    for least, expected in ((-np.inf, (2, 1)), (0.5, (2, 0)), (0.51, (1, 0)), (np.inf, (0, 0))):
-        counts = count_errors(read, COCO17, least)
+def test_min_score(match):
+    images = match([PEOPLE], [result(FIRST, 0.9), result(SECOND, 0.5), result(FIRST, 0.4)])
+    for min_score, expected in ((-np.inf, (2, 1)), (0.5, (2, 0)), (0.51, (1, 0)), (np.inf, (0, 0))):
+        counts = count_errors(images, COCO17, min_score)
         assert (counts.matched_people, counts.duplicate_people) == expected
 
 
-def test_every_labelled_keypoint_of_the_matched_is_of_one_kind(scenes):
-    read = scenes(*random_crowds(np.random.default_rng(2), 20))
-    counts = count_errors(read, COCO17)
-    people = sum(int(scene.counted.sum()) for scene in read)
+def test_every_labelled_keypoint_of_matched_people_has_one_kind(match):
+    images = match(*random_crowds(np.random.default_rng(2), 20))
+    counts = count_errors(images, COCO17)
+    people = sum(int(image.counted.sum()) for image in images)
     assert counts.matched_people + counts.missed_people == people > 20
     assert sum(counts.keypoint_shares().values()) == pytest.approx(1.0)
     assert min(counts.good, counts.jitter, counts.missed) > 0
-    assert sum((count_errors([scene], COCO17) for scene in read), ErrorCounts()) == counts
+    assert sum((count_errors([image], COCO17) for image in images), ErrorCounts()) == counts
 
 
-def test_kinds_of_one_pose(scenes):
-    (scene,) = scenes([PEOPLE], [])
+def test_classify_keypoints(match):
+    (image,) = match([PEOPLE], [])
     pose = np.array([FIRST[index] for index in range(17)], float)
     pose[[LEFT_HIP, RIGHT_HIP]] = pose[[RIGHT_HIP, LEFT_HIP]]
-    kinds = keypoint_kinds(pose, 0, scene, COCO17)
+    kinds = classify_keypoints(pose, 0, image, COCO17)
     assert [KEYPOINT_KINDS[kind] for kind in kinds[[NOSE, LEFT_HIP, RIGHT_HIP]]] == ["good", "inverted", "inverted"]
 
 
@@ -175,57 +175,54 @@ def test_counts_and_shares():
         counts.good = 3
 
 
-LEFT_HIP, RIGHT_HIP, LEFT_KNEE = 11, 12, 13
-
-
-def test_only_keypoints_of_the_kind_go_to_their_places(scenes):
+def test_correct_errors_moves_only_keypoints_of_the_kind(match):
     first = {index: (100.0 + 40 * index, 100.0) for index in range(17)}
     second = {index: (100.0 + 40 * index, 500.0) for index in range(17)}
-    unlabelled = {index: place for index, place in first.items() if index != LEFT_KNEE}
+    unlabelled = {index: position for index, position in first.items() if index != LEFT_KNEE}
     pose = {**first, LEFT_HIP: second[LEFT_HIP], RIGHT_HIP: first[LEFT_HIP], LEFT_KNEE: (-900.0, -900.0)}
-    images = [[person(unlabelled, area=1e3), person(second, area=1e3)], []]
-    one = scenes(images, [found(pose, 0.4), found(second, 0.9), found(pose, 0.7, image_id=2)])
+    people = [[person(unlabelled, area=1e3), person(second, area=1e3)], []]
+    images = match(people, [result(pose, 0.4), result(second, 0.9), result(pose, 0.7, image_id=2)])
 
-    swaps = repaired(one, COCO17)["swapped"]
-    assert swaps.image_ids.tolist() == [1, 1, 2] and swaps.scores.tolist() == [0.9, 0.4, 0.7]
+    corrected = correct_errors(images, COCO17)["swapped"]
+    assert corrected.image_ids.tolist() == [1, 1, 2] and corrected.scores.tolist() == [0.9, 0.4, 0.7]
     expected = np.array([pose[index] for index in range(17)])
     expected[LEFT_HIP] = first[LEFT_HIP]
-    np.testing.assert_array_equal(swaps.values[1, :, :2], expected)  # the unlabelled knee stays where it was, too
-    np.testing.assert_array_equal(swaps.values[2, :, :2], [pose[index] for index in range(17)])  # nobody's
-    assert (swaps.values[..., 2] == 1).all()
+    np.testing.assert_array_equal(corrected.values[1, :, :2], expected)  # the unlabelled knee is not moved
+    np.testing.assert_array_equal(corrected.values[2, :, :2], [pose[index] for index in range(17)])  # a pose of nobody
+    assert (corrected.values[..., 2] == 1).all()
 
-    np.testing.assert_array_equal(repaired(one, COCO17)["inverted"].values[1, RIGHT_HIP, :2], first[RIGHT_HIP])
-    np.testing.assert_array_equal(one[0].poses[1, LEFT_HIP, :2], second[LEFT_HIP])  # what was found is untouched
+    np.testing.assert_array_equal(correct_errors(images, COCO17)["inverted"].values[1, RIGHT_HIP, :2], first[RIGHT_HIP])
+    np.testing.assert_array_equal(images[0].poses[1, LEFT_HIP, :2], second[LEFT_HIP])  # the input is unchanged
 
 
-@pytest.mark.parametrize("kind", MISTAKES)
-def test_nothing_of_the_kind_is_left_and_the_figures_follow(truth, kind):
+@pytest.mark.parametrize("kind", ERROR_KINDS)
+def test_metrics_without_errors(truth, kind):
     random = np.random.default_rng(3)
     people, results = [], []
     for image in range(1, 7):
         first, second = (random.uniform(corner, corner + 300, (17, 2)) for corner in (0, 250))
         pose = first + random.normal(0, 12, first.shape)
         pose[LEFT_HIP], pose[RIGHT_HIP], pose[LEFT_KNEE] = second[LEFT_HIP], first[LEFT_HIP], -900
-        people.append([person(dict(enumerate(place)), area=9e4) for place in (first, second)])
-        results += [found(pose, 0.4 + image / 10, image), found(second, 0.5, image)]
+        people.append([person(dict(enumerate(keypoints)), area=9e4) for keypoints in (first, second)])
+        results += [result(pose, 0.4 + image / 10, image), result(second, 0.5, image)]
     annotations = read_annotations(truth(*people))
-    before = read_scenes(annotations, read_keypoint_results(results, annotations), crowdpose=False)
-    poses = repaired(before, COCO17)[kind]
-    after = read_scenes(annotations, poses, crowdpose=False)
-    counts, left = count_errors(before, COCO17), count_errors(after, COCO17)
-    assert getattr(counts, kind) > 0 and getattr(left, kind) == 0
-    assert left.good == counts.good + getattr(counts, kind) and left.keypoints == counts.keypoints
+    before = match_images(annotations, read_keypoint_results(results, annotations), crowdpose=False)
+    poses = correct_errors(before, COCO17)[kind]
+    after = match_images(annotations, poses, crowdpose=False)
+    counts, remaining = count_errors(before, COCO17), count_errors(after, COCO17)
+    assert getattr(counts, kind) > 0 and getattr(remaining, kind) == 0
+    assert remaining.good == counts.good + getattr(counts, kind) and remaining.keypoints == counts.keypoints
 
-    figures = figures_repaired(annotations, before, crowdpose=False)
-    assert tuple(figures) == MISTAKES == KEYPOINT_KINDS[1:]
+    metrics = compute_metrics_without_errors(annotations, before, crowdpose=False)
+    assert tuple(metrics) == ERROR_KINDS == KEYPOINT_KINDS[1:]
     entries = [
         {"image_id": int(image_id), "category_id": 1, "keypoints": values.ravel().tolist(), "score": float(score)}
         for image_id, values, score in zip(poses.image_ids, poses.values, poses.scores, strict=True)
     ]
-    assert figures[kind] == evaluate_keypoints(annotations.path, entries)
-    assert figures[kind]["AP"] > evaluate_keypoints(annotations.path, results)["AP"]
+    assert metrics[kind] == evaluate_keypoints(annotations.path, entries)
+    assert metrics[kind]["AP"] > evaluate_keypoints(annotations.path, results)["AP"]
 
 
-def test_nobody_and_nothing(scenes):
-    assert len(repaired((), COCO17)["missed"]) == 0
-    assert len(repaired(scenes([[]], []), COCO17)["missed"]) == 0
+def test_correct_errors_without_people(match):
+    assert len(correct_errors((), COCO17)["missed"]) == 0
+    assert len(correct_errors(match([[]], []), COCO17)["missed"]) == 0

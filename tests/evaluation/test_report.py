@@ -7,14 +7,14 @@ from tests.evaluation.conftest import random_crowds
 
 from rsgnet.annotations.readers import read_annotations
 from rsgnet.evaluation.assessment import assess
-from rsgnet.evaluation.report import report_html
+from rsgnet.evaluation.report import render_report
 from rsgnet.evaluation.results import read_keypoint_results
 
 EVIL = "<script>alert('x')</script>.json"
 
 
 class Page(HTMLParser):
-    """What a browser would find in a page, which must close what it opens."""
+    """The tags, attributes and text of a page; fails on tags that are not closed."""
 
     def __init__(self, text):
         super().__init__()
@@ -44,26 +44,27 @@ class Page(HTMLParser):
 def assessment(truth):
     crowds, results = random_crowds(np.random.default_rng(6), 12)
     annotations = read_annotations(truth(*crowds, crowd_indices=[0.1, 0.5, 0.9] * 4))
-    held, fewer = (read_keypoint_results(some, annotations) for some in (results, results[::2]))
-    return assess(annotations, replace(held, origin=EVIL), other=replace(fewer, origin=f"other-{EVIL}"), resamples=50)
+    poses, fewer = (read_keypoint_results(entries, annotations) for entries in (results, results[::2]))
+    return assess(annotations, replace(poses, origin=EVIL), other=replace(fewer, origin=f"other-{EVIL}"), resamples=50)
 
 
-def test_tells_everything(assessment):
-    page = Page(report_html(assessment))
-    for said in (
-        "Official figures", "Compared", "Keypoint errors", "People errors", "Precision and recall", "Calibration",
-        "Settings", f"{assessment.figures['AP']:.3f}", "AP_hard",
-        f"{assessment.repaired['missed']['AP'] - assessment.figures['AP']:+.3f}", "OKS 0.75", "swapped", "duplicate",
+def test_report_is_complete(assessment):
+    page = Page(render_report(assessment))
+    for text in (
+        "Official metrics", "Comparison", "Keypoint errors", "People errors", "Precision and recall", "Calibration",
+        "Settings", f"{assessment.metrics['AP']:.3f}", "AP_hard",
+        f"{assessment.metrics_without_errors['missed']['AP'] - assessment.metrics['AP']:+.3f}",
+        "OKS 0.75", "swapped", "duplicate",
         f"{assessment.comparison.differences['AP'].value:+.3f}", f"{assessment.settings.errors_from_score:.3f}",
         f"{assessment.calibration.expected_calibration_error:.3f}", "coco17",
     ):  # fmt: skip
-        assert said in page.text, said
+        assert text in page.text, text
     low = assessment.intervals["AP"].low
     assert f"{low:.3f} to" in page.text and page.tags.count("svg") == 5
 
 
-def test_loads_nothing_and_escapes_names(assessment):
-    text = report_html(assessment)
+def test_report_loads_nothing_and_escapes_names(assessment):
+    text = render_report(assessment)
     page = Page(text)
     assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
     assert not {"src", "href", "onload", "onclick"} & {name for name, _ in page.attributes}
@@ -71,14 +72,14 @@ def test_loads_nothing_and_escapes_names(assessment):
     assert EVIL in page.text and EVIL not in text and f"other-{EVIL}" in page.text
 
 
-def test_reads_on_a_phone_and_in_the_dark(assessment):
-    text = report_html(assessment)
+def test_report_supports_phones_and_dark_mode(assessment):
+    text = render_report(assessment)
     assert 'name="viewport" content="width=device-width' in text and "color-scheme: light dark" in text
     assert text.startswith("<!doctype html>") and '<meta charset="utf-8">' in text
 
 
-def test_without_comparison_levels_or_anybody(truth):
+def test_report_without_comparison_levels_or_people(truth):
     annotations = read_annotations(truth([]))
-    text = report_html(assess(annotations, read_keypoint_results([], annotations), resamples=2))
+    text = render_report(assess(annotations, read_keypoint_results([], annotations), resamples=2))
     page = Page(text)
-    assert "Compared" not in page.text and "nan" not in page.text and "-1.0" not in page.text
+    assert "Comparison" not in page.text and "nan" not in page.text and "-1.0" not in page.text

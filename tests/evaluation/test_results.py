@@ -5,14 +5,14 @@ import pytest
 from tests.evaluation.conftest import person
 
 from rsgnet.annotations.readers import read_annotations
-from rsgnet.errors import AnnotationError
-from rsgnet.evaluation.results import read_box_results, read_keypoint_results
+from rsgnet.errors import AnnotationError, RSGNetError
+from rsgnet.evaluation.results import read_box_results, read_keypoint_results, write_submission
 
-POSE = [*range(51)]
+KEYPOINTS = [*range(51)]
 
 
 def pose(**change):
-    entry = {"image_id": 1, "category_id": 1, "keypoints": POSE, "score": 0.5, **change}
+    entry = {"image_id": 1, "category_id": 1, "keypoints": KEYPOINTS, "score": 0.5, **change}
     return {key: value for key, value in entry.items() if value is not None}
 
 
@@ -40,13 +40,13 @@ def test_reads_boxes_in_their_order(annotations):
 
 
 @pytest.mark.parametrize(("read", "shape"), [(read_keypoint_results, (0, 17, 3)), (read_box_results, (0, 4))])
-def test_nobody_found(annotations, read, shape):
+def test_empty_lists(annotations, read, shape):
     found = read([], annotations)
     assert len(found) == 0
     assert found.values.shape == shape
 
 
-def test_reads_a_file_and_names_it(annotations, tmp_path):
+def test_files_are_read_and_named_in_errors(annotations, tmp_path):
     path = tmp_path / "poses.json"
     path.write_text(json.dumps([pose()]))
     for source in (path, str(path)):
@@ -67,7 +67,7 @@ def test_reads_a_file_and_names_it(annotations, tmp_path):
         ("[3]", "entry 0: expected an object, got int"),
     ],
 )
-def test_a_file_that_is_no_results_list(annotations, tmp_path, content, message):
+def test_files_that_are_not_results_lists_raise(annotations, tmp_path, content, message):
     path = tmp_path / "poses.json"
     path.write_text(content)
     with pytest.raises(AnnotationError, match=message) as caught:
@@ -75,21 +75,21 @@ def test_a_file_that_is_no_results_list(annotations, tmp_path, content, message)
     assert str(path) in str(caught.value)
 
 
-def test_a_missing_file(annotations, tmp_path):
+def test_missing_file_raises(annotations, tmp_path):
     with pytest.raises(AnnotationError, match=r"none\.json: cannot be read: No such file"):
         read_keypoint_results(tmp_path / "none.json", annotations)
 
 
 @pytest.mark.parametrize("name", ["images/2.jpg", "2.jpg", "elsewhere/2.jpg"])
-def test_a_file_name_stands_for_the_image_id(annotations, name):
+def test_file_name_identifies_the_image(annotations, name):
     assert read_keypoint_results([pose(image_id=None, file_name=name)], annotations).image_ids.tolist() == [2]
 
 
-def test_the_image_id_goes_before_the_file_name(annotations):
+def test_image_id_has_precedence_over_the_file_name(annotations):
     assert read_keypoint_results([pose(file_name="2.jpg")], annotations).image_ids.tolist() == [1]
 
 
-def test_a_file_name_of_two_images_is_refused(tmp_path):
+def test_ambiguous_file_name_raises(tmp_path):
     images = [{"id": i, "file_name": f"{folder}/a.jpg", "width": 9, "height": 9} for i, folder in enumerate("xy")]
     path = tmp_path / "truth.json"
     path.write_text(json.dumps({"images": images, "annotations": [{"id": 1, "image_id": 0, **person({0: (1, 1)})}]}))
@@ -104,17 +104,17 @@ def test_a_file_name_of_two_images_is_refused(tmp_path):
     [
         (
             {"keypoints": [0] * 57},
-            r"57 keypoint numbers \(19 keypoints: people19\), the truth is coco17 and asks for 51",
+            r"57 keypoint numbers \(19 keypoints: people19\), the annotations are coco17 and need 51",
         ),
-        ({"keypoints": [0] * 42}, r"42 keypoint numbers \(14 keypoints: crowdpose14\), the truth is coco17"),
-        ({"keypoints": [0] * 50}, "50 keypoint numbers, the truth is coco17 and asks for 51"),
+        ({"keypoints": [0] * 42}, r"42 keypoint numbers \(14 keypoints: crowdpose14\), the annotations are coco17"),
+        ({"keypoints": [0] * 50}, "50 keypoint numbers, the annotations are coco17 and need 51"),
         ({"keypoints": []}, "0 keypoint numbers"),
         ({"keypoints": None}, "has no keypoints"),
         ({"keypoints": [[0, 0, 0]] * 17}, r"flat list of numbers, not of shape \(17, 3\)"),
-        ({"keypoints": [*POSE[:-1], float("nan")]}, "keypoints must be finite numbers, number 50 is nan"),
-        ({"keypoints": [float("inf"), *POSE[1:]]}, "keypoints must be finite numbers, number 0 is inf"),
-        ({"keypoints": [*POSE[:-1], "much"]}, "keypoints must be a flat list of numbers"),
-        ({"keypoints": [*POSE[:-1], None]}, "keypoints must be"),
+        ({"keypoints": [*KEYPOINTS[:-1], float("nan")]}, "keypoints must be finite numbers, number 50 is nan"),
+        ({"keypoints": [float("inf"), *KEYPOINTS[1:]]}, "keypoints must be finite numbers, number 0 is inf"),
+        ({"keypoints": [*KEYPOINTS[:-1], "text"]}, "keypoints must be a flat list of numbers"),
+        ({"keypoints": [*KEYPOINTS[:-1], None]}, "keypoints must be"),
         ({"score": None}, "has no score"),
         ({"score": float("nan")}, "score must be a finite number, not nan"),
         ({"score": "0.5"}, "score must be a finite number, not '0.5'"),
@@ -127,7 +127,7 @@ def test_a_file_name_of_two_images_is_refused(tmp_path):
         ({"category_id": 3}, "category_id 3 is not 1"),
     ],
 )
-def test_what_is_wrong_with_a_pose_is_said_and_where(annotations, change, message):
+def test_invalid_poses_are_named(annotations, change, message):
     with pytest.raises(AnnotationError, match=message) as caught:
         read_keypoint_results([pose(score=0.9), pose(**change)], annotations)
     assert str(caught.value).startswith("results: entry 1: ")
@@ -142,31 +142,31 @@ def test_what_is_wrong_with_a_pose_is_said_and_where(annotations, change, messag
         ({"bbox": [1, 2, float("nan"), 4]}, "bbox must be finite numbers, number 2 is nan"),
     ],
 )
-def test_what_is_wrong_with_a_box_is_said_and_where(annotations, change, message):
+def test_invalid_boxes_are_named(annotations, change, message):
     with pytest.raises(AnnotationError, match=message) as caught:
         read_box_results([box(score=0.9), box(**change)], annotations)
     assert str(caught.value).startswith("results: entry 1: ")
 
 
-def test_an_entry_is_named_by_its_id_too(annotations):
+def test_entries_are_also_named_by_their_id(annotations):
     with pytest.raises(AnnotationError, match=r"^results: entry 1 \(id 17\): score must be a finite number, not inf"):
         read_keypoint_results([pose(), pose(id=17, score=float("inf"))], annotations)
 
 
-def test_an_id_stands_once(annotations):
+def test_ids_are_unique(annotations):
     with pytest.raises(AnnotationError, match=r"entry 2 \(id 7\): has the id of entry 0; remove one of them"):
         read_keypoint_results([pose(id=7), pose(id=8, score=0.1), pose(id=7, score=0.2)], annotations)
     assert len(read_keypoint_results([pose(id=7), pose(id="7", score=0.1), pose(score=0.2)], annotations)) == 3
 
 
-def test_broken_json_is_named_by_its_line(annotations, tmp_path):
+def test_invalid_json_is_named_by_its_line(annotations, tmp_path):
     path = tmp_path / "poses.json"
     path.write_text('[\n{"image_id": 1,\n"score" 0.5}]')
     with pytest.raises(AnnotationError, match=r"poses\.json: .*line 3 column 9"):
         read_keypoint_results(path, annotations)
 
 
-def test_an_entry_that_repeats_an_earlier_one_is_refused(annotations):
+def test_repeated_entries_raise(annotations):
     with pytest.raises(AnnotationError, match="results: entry 2: repeats entry 0"):
         read_keypoint_results([pose(), pose(score=0.1), pose()], annotations)
     with pytest.raises(AnnotationError, match="results: entry 1: repeats entry 0"):
@@ -174,7 +174,58 @@ def test_an_entry_that_repeats_an_earlier_one_is_refused(annotations):
 
 
 @pytest.mark.parametrize(
-    "change", [{"score": 0.4}, {"image_id": 2}, {"keypoints": [9, *POSE[1:]]}, {"bbox": [1, 2, 3, 4]}]
+    "change", [{"score": 0.4}, {"image_id": 2}, {"keypoints": [9, *KEYPOINTS[1:]]}, {"bbox": [1, 2, 3, 4]}]
 )
-def test_entries_that_differ_in_anything_that_counts_are_no_repeats(annotations, change):
+def test_entries_that_differ_are_not_repeats(annotations, change):
     assert len(read_keypoint_results([pose(), pose(**change)], annotations)) == 2
+
+
+SUBMITTED = {"image_id": 7, "category_id": 1, "keypoints": [1.23456, 2.0, 0.5] * 17, "score": 0.5, "bbox": [0, 0, 1, 1]}
+
+
+@pytest.fixture
+def image_list(tmp_path):
+    """COCO's list of test images, without annotations and keypoint names."""
+    images = [{"id": number, "file_name": f"{number:012}.jpg", "width": 9, "height": 9} for number in (7, 9)]
+    path = tmp_path / "image_info_test-dev2017.json"
+    path.write_text(json.dumps({"images": images, "categories": [{"id": 1, "name": "person"}], "info": {}}))
+    return path
+
+
+def submitted_poses(count, **change):
+    return [{**SUBMITTED, "score": index / 100, **change} for index in range(count)]
+
+
+def test_submission_format_and_name(image_list, tmp_path):
+    path = write_submission(
+        submitted_poses(2, image_id=None, file_name="000000000009.jpg"), image_list, tmp_path / "out", "mine"
+    )
+    assert path == tmp_path / "out" / "person_keypoints_test-dev2017_mine_results.json"
+    entries = json.loads(path.read_text())
+    assert [sorted(entry) for entry in entries] == [["category_id", "image_id", "keypoints", "score"]] * 2
+    assert [(entry["image_id"], entry["category_id"], entry["score"]) for entry in entries] == [(9, 1, 0.01), (9, 1, 0)]
+    assert entries[0]["keypoints"] == [1.235, 2.0, 0.5] * 17
+
+
+def test_submission_has_the_twenty_best_poses_of_each_image(image_list, tmp_path):
+    entries = json.loads(
+        write_submission(submitted_poses(30) + submitted_poses(3, image_id=9), image_list, tmp_path).read_text()
+    )
+    assert [entry["image_id"] for entry in entries] == [7] * 20 + [9] * 3
+    assert [entry["score"] for entry in entries[:20]] == [index / 100 for index in range(29, 9, -1)]
+
+
+@pytest.mark.parametrize(
+    ("results", "name", "message"),
+    [
+        ([], "a", "holds no poses"),
+        (submitted_poses(1, image_id=8), "a", "has no image of image_id 8"),
+        (submitted_poses(1, keypoints=[0.0] * 42), "a", "predict in coco17"),
+        (submitted_poses(1, score=float("nan")), "a", "finite"),
+        (submitted_poses(1), "../a", "letters, digits"),
+        (submitted_poses(1), "", "letters, digits"),
+    ],
+)
+def test_invalid_submissions_raise(image_list, tmp_path, results, name, message):
+    with pytest.raises(RSGNetError, match=message):
+        write_submission(results, image_list, tmp_path, name)

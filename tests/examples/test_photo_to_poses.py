@@ -1,4 +1,4 @@
-"""The example runs as its first line says."""
+"""The example runs with the command of its docstring."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The network files say what PyTorch says, and what is done inside them is what is done outside."""
+"""Network files give the same outputs as PyTorch, and the pipeline steps inside them those of the pipeline."""
 
 import shutil
 import subprocess
@@ -15,18 +15,18 @@ from rsgnet.checkpoint import build, load_model, save_model
 from rsgnet.config import ExportOptions
 from rsgnet.config_files import ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, network_config, with_settings
 from rsgnet.errors import RSGNetError, WeightsError
-from rsgnet.export.directory import embed_ownership, export_onnx, export_openvino, publish
+from rsgnet.export.directory import export_onnx, export_openvino, publish
 from rsgnet.export.graphs import DetectorGraph, PoseGraph
-from rsgnet.inference.crop_poses import find_in_crops
-from rsgnet.inference.crops import Crop
+from rsgnet.export.network_files import embed_ownership
+from rsgnet.inference.crops import Crop, predict_crops
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.runtime.network import flip_test_of, open_runner
+from rsgnet.inference.runtime.open_network import open_network
 from rsgnet.inference.weights import SHIPPED
 from rsgnet.presets import detector_nano, nano, paper
 
 
 def compare(directory, batches=(1, 3)):
-    """The largest differences between ONNX Runtime and PyTorch, output by output."""
+    """Returns the largest difference between ONNX Runtime and PyTorch of each output."""
     model, config = load_model(directory)
     graph = (PoseGraph if hasattr(config, "crop") else DetectorGraph)(model, config).eval()
     session = onnxruntime.InferenceSession(directory / "model.onnx")
@@ -34,21 +34,21 @@ def compare(directory, batches=(1, 3)):
     random = np.random.default_rng(0)
     worst = []
     for batch in batches:
-        # Smooth noise: white noise is nothing a detector has ever seen, and its peaks tie.
+        # Smooth noise, because white noise is unlike images and gives peaks of equal height.
         coarse = random.integers(0, 256, (batch, 3, 8, 8)).astype(np.float32)
         width, height = graph.size_wh
         smooth = torch.nn.functional.interpolate(torch.from_numpy(coarse), (height, width), mode="bicubic")
         pixels = smooth.clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
         with torch.no_grad():
-            wanted = graph(pixels)
+            expected = graph(pixels)
         found = session.run(graph.output_names, {graph.input_name: pixels.numpy()})
-        if isinstance(graph, DetectorGraph):  # boxes that score 0 are no peaks, and in no order
-            found[0][found[1] == 0] = wanted[0][wanted[1] == 0] = 0
-        worst.append([float(np.abs(one - other.numpy()).max()) for one, other in zip(found, wanted, strict=True)])
+        if isinstance(graph, DetectorGraph):  # boxes of score 0 are padding, in any order
+            found[0][found[1] == 0] = expected[0][expected[1] == 0] = 0
+        worst.append([float(np.abs(one - other.numpy()).max()) for one, other in zip(found, expected, strict=True)])
     return np.max(worst, axis=0)
 
 
-def test_a_pose_network_with_candidates_exports(tmp_path):
+def test_pose_network_with_candidates(tmp_path):
     torch.manual_seed(0)
     config = with_settings(nano(), ["crop.size_wh=64,64", "model.relation.clue_dim=8"])
     model = build(config)
@@ -60,7 +60,7 @@ def test_a_pose_network_with_candidates_exports(tmp_path):
     assert compare(tmp_path).max() < 1e-3
 
 
-def test_the_released_form_exports(tmp_path):
+def test_released_form(tmp_path):
     torch.manual_seed(0)
     small = ["crop.size_wh=64,96", "model.backbone=hrnet_w8_modules111_blocks1", "model.relation.embedding_dim=12"]
     config = with_settings(paper("dense", 32, (192, 256), "coco"), small)
@@ -69,7 +69,7 @@ def test_the_released_form_exports(tmp_path):
     assert compare(tmp_path).max() < 1e-3
 
 
-def test_a_plain_network_exports_its_one_output(tmp_path):
+def test_plain_network_has_one_output(tmp_path):
     config = with_settings(
         paper("hrnet", 32, (192, 256), "coco"), ["crop.size_wh=64,64", "model.backbone=hrnet_w18_small"]
     )
@@ -79,7 +79,7 @@ def test_a_plain_network_exports_its_one_output(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["nano", "small", "detector-nano"])
-def test_the_shipped_onnx_files_equal_the_shipped_weights(name):
+def test_shipped_onnx_files_equal_the_shipped_weights(name):
     worst = compare(SHIPPED / name)
     assert worst.max() < (0.05 if name == "detector-nano" else 1e-3)  # heatmap heights; box edges in pixels
 
@@ -88,18 +88,18 @@ def test_shipped_weights_stay_small():
     assert sum(file.stat().st_size for file in SHIPPED.rglob("*.*")) < 50e6
 
 
-def test_a_folder_without_weights_is_refused(tmp_path):
+def test_directory_without_weights_raises(tmp_path):
     (tmp_path / "config.json").write_text('{"name": "d"}')
     with pytest.raises(WeightsError, match=r"model\.safetensors"):
         export_onnx(tmp_path)
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_detector_and_pose_presets_build_their_graphs():
+def test_detector_graph_outputs():
     assert DetectorGraph(build(detector_nano()), detector_nano()).output_names == ["boxes_xyxy", "scores"]
 
 
-def test_the_command_writes_a_directory_of_half_the_size_that_predicts_the_same(tmp_path):
+def test_command_writes_a_directory_of_half_the_size(tmp_path):
     config = with_settings(nano(), ["crop.size_wh=64,64", "model.relation.clue_dim=8"])
     torch.manual_seed(0)
     save_model(build(config), config, tmp_path / "model")
@@ -110,7 +110,7 @@ def test_the_command_writes_a_directory_of_half_the_size_that_predicts_the_same(
     assert compare(tmp_path / "small").max() < 1e-3
 
 
-def test_an_ownership_fit_goes_where_its_weights_go_and_no_further(tmp_path):
+def test_ownership_fit_is_copied_with_its_weights_only(tmp_path):
     config = with_settings(nano(), ["crop.size_wh=64,64", "model.relation.clue_dim=8"])
     save_model(build(config), config, tmp_path / "model")
     text = (SHIPPED / "nano" / "ownership.json").read_text()
@@ -125,21 +125,21 @@ def test_an_ownership_fit_goes_where_its_weights_go_and_no_further(tmp_path):
     assert not (tmp_path / "small" / "ownership.json").exists()
 
 
-def test_the_shipped_onnx_file_carries_the_shipped_fit():
+def test_shipped_onnx_file_contains_the_shipped_fit():
     session = onnxruntime.InferenceSession(SHIPPED / "nano" / "model.onnx")
     text = (SHIPPED / "nano" / "ownership.json").read_text()
     assert session.get_modelmeta().custom_metadata_map[ONNX_OWNERSHIP_PROPERTY] == text
 
 
-# What is done inside the files. A network of random weights, whose heatmaps are given something to find.
+# Pipeline steps inside the files, tested with a network of random weights whose heatmaps have peaks.
 
 TINY = ["crop.size_wh=64,64", "model.relation.clue_dim=8", "model.backbone=test_efficientnet", "model.neck.width=8"]
-FORMS = [PLAIN, DECODED, FLIPPED, BOTH] = [ExportOptions(*each) for each in product((False, True), repeat=2)]
+OPTIONS = [PLAIN, DECODED, FLIPPED, BOTH] = [ExportOptions(*flags) for flags in product((False, True), repeat=2)]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A small model directory of random weights, with an ownership fit."""
+    """Returns a small model directory with random weights and an ownership fit."""
     directory = tmp_path_factory.mktemp("small") / "model"
     torch.manual_seed(0)
     config = with_settings(nano(), [*TINY, "decode.flip_test=true"])
@@ -153,22 +153,22 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(model, tmp_path_factory):
-    """The model's directory with the ONNX file of a form in it; made once for each, for it takes a while."""
-    made = {}
+    """Returns the model directory with an ONNX file of some export options, exported once per module."""
+    directories = {}
 
-    def of(form=PLAIN):
-        if form not in made:
-            made[form] = tmp_path_factory.mktemp("form") / "model"
-            shutil.copytree(model, made[form])
-            export_onnx(made[form], form)
-        return made[form]
+    def export(options=PLAIN):
+        if options not in directories:
+            directories[options] = tmp_path_factory.mktemp("options") / "model"
+            shutil.copytree(model, directories[options])
+            export_onnx(directories[options], options)
+        return directories[options]
 
-    return of
+    return export
 
 
 @pytest.fixture(scope="module")
 def crops(model):
-    """Five crops of smooth noise, and where they lie in an image."""
+    """Returns five crops of smooth noise."""
     coarse = torch.from_numpy(np.random.default_rng(1).uniform(0, 255, (5, 3, 8, 8)))
     smooth = torch.nn.functional.interpolate(coarse, (64, 64), mode="bicubic").clamp(0, 255)
     return [Crop(pixels, np.eye(2, 3), 4096.0) for pixels in smooth.permute(0, 2, 3, 1).to(torch.uint8).numpy()]
@@ -176,78 +176,78 @@ def crops(model):
 
 @pytest.fixture(scope="module")
 def in_pytorch(model, crops):
-    """The poses in the crops, found outside of any file, without and with the flip test."""
-    runner = open_runner(model, "torch", "cpu")
-    return [find_in_crops(runner, runner.config, crops, flip, evidence=True) for flip in (False, True)]
+    """Returns the poses in the crops predicted by PyTorch, without and with flip test."""
+    network = open_network(model, "torch", "cpu")
+    return [predict_crops(network, crops, flip, with_features=True) for flip in (False, True)]
 
 
-@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
-def test_the_same_poses_whatever_is_done_inside(exported, crops, in_pytorch, backend, form):
+def test_poses_equal_those_of_pytorch(exported, crops, in_pytorch, backend, options):
     pytest.importorskip("openvino" if backend == "openvino" else "onnxruntime")
-    runner = open_runner(exported(form), backend, "cpu")
-    assert runner.form == form and runner.ownership is not None
-    flips = [form.flip_test] if form.flip_test or form.decoding else [False, True]
+    network = open_network(exported(options), backend, "cpu")
+    assert network.capabilities.export_options == options and network.ownership is not None
+    flips = [options.flip_test] if options.flip_test or options.decoding else [False, True]
     for flip in flips:
-        wanted = in_pytorch[flip]
-        assert wanted.evidence[..., -4:].any() and (wanted.scores > 0).mean() > 0.5
+        expected = in_pytorch[flip]
+        assert expected.features[..., -4:].any() and (expected.scores > 0).mean() > 0.5
         for count in (5, 1):
-            found = find_in_crops(runner, runner.config, crops[:count], flip, evidence=True)
-            np.testing.assert_allclose(found.keypoints_xy, wanted.keypoints_xy[:count], atol=0.1)
-            np.testing.assert_allclose(found.scores, wanted.scores[:count], atol=1e-3)
-            np.testing.assert_allclose(found.evidence, wanted.evidence[:count], atol=1e-2)
+            found = predict_crops(network, crops[:count], flip, with_features=True)
+            np.testing.assert_allclose(found.keypoints_xy, expected.keypoints_xy[:count], atol=0.1)
+            np.testing.assert_allclose(found.scores, expected.scores[:count], atol=1e-3)
+            np.testing.assert_allclose(found.features, expected.features[:count], atol=1e-2)
 
 
-def test_the_line_does_as_the_file_does(exported):
+def test_the_pipeline_uses_the_steps_of_the_file(exported):
     image = np.random.default_rng(2).integers(0, 256, (64, 64, 3), np.uint8)
     plain = PoseEstimator(exported(), "full", device="cpu", skeleton="people19")(image)
-    for form in (FLIPPED, BOTH):
-        estimator = PoseEstimator(exported(form), "full", device="cpu", skeleton="people19")
+    for options in (FLIPPED, BOTH):
+        estimator = PoseEstimator(exported(options), "full", device="cpu", skeleton="people19")
         assert estimator.flip_test
         poses = estimator(image)
         np.testing.assert_allclose(poses.keypoints_xy, plain.keypoints_xy, atol=0.1)
         np.testing.assert_allclose(poses.owned, plain.owned, atol=1e-3)
         with pytest.raises(RSGNetError, match=r"model\.onnx has the flip test inside"):
-            PoseEstimator(exported(form), "full", flip_test=False)
-    runner = open_runner(exported(DECODED))
-    assert not flip_test_of(runner, None) and not flip_test_of(runner, False)
+            PoseEstimator(exported(options), "full", flip_test=False)
+    network = open_network(exported(DECODED))
+    assert not network.resolve_flip_test(None) and not network.resolve_flip_test(False)
     with pytest.raises(RSGNetError, match="decodes inside, without the flip test"):
-        flip_test_of(runner, True)
+        network.resolve_flip_test(True)
 
 
-def test_a_file_that_decodes_names_what_it_gives(exported):
+def test_outputs_of_a_file_with_decoding(exported):
     session = onnxruntime.InferenceSession(exported(BOTH) / "model.onnx")
     shapes = {output.name: output.shape[1:] for output in session.get_outputs()}
     assert list(shapes) == ["keypoints_xy", "scores", "second_scores", "candidates", "mirrored_candidates"]
     assert shapes["keypoints_xy"] == [19, 2] and shapes["scores"] == shapes["second_scores"] == [19]
 
 
-def test_openvinos_files_suffice_by_themselves(model, tmp_path):
+def test_openvino_files_contain_their_metadata(model, tmp_path):
     openvino = pytest.importorskip("openvino")
     path = export_openvino(model)
     for suffix in (".xml", ".bin"):
         path.with_suffix(suffix).rename(tmp_path / f"alone{suffix}")
-    runner = open_runner(tmp_path / "alone.xml", "openvino")
-    assert runner.config == load_model(model)[1] and runner.ownership == open_runner(model, "torch").ownership
+    network = open_network(tmp_path / "alone.xml", "openvino")
+    assert network.config == load_model(model)[1] and network.ownership == open_network(model, "torch").ownership
     text = (model / "ownership.json").read_text().replace('"fitted_on": "', '"fitted_on": "again, ')
     embed_ownership(tmp_path / "alone.xml", text)
-    fit = open_runner(tmp_path / "alone.xml", "openvino").ownership
+    fit = open_network(tmp_path / "alone.xml", "openvino").ownership
     assert fit is not None and fit.fitted_on.startswith("again, ")
     assert openvino.Core().read_model(tmp_path / "alone.xml").inputs[0].get_partial_shape()[0].is_dynamic
     assert sorted(file.name for file in tmp_path.iterdir()) == ["alone.bin", "alone.xml"]
 
 
-def test_a_detector_goes_to_openvino_but_has_nothing_to_flip(tmp_path):
+def test_detectors_export_to_openvino_without_options(tmp_path):
     pytest.importorskip("openvino")
     config = with_settings(detector_nano(), ["size_wh=64,64"])
     save_model(build(config), config, tmp_path)
-    for options in ({"form": FLIPPED}, {"calibration": ["people.json"]}):
+    for arguments in ({"options": FLIPPED}, {"calibration": ["people.json"]}):
         with pytest.raises(RSGNetError, match="for pose networks; this is a detector"):
-            export_openvino(tmp_path, **options)
+            export_openvino(tmp_path, **arguments)
     assert export_openvino(tmp_path).name == "model.xml"
 
 
-def test_new_weights_take_the_files_of_the_old_ones_with_them(tmp_path, model):
+def test_saving_weights_removes_files_of_earlier_ones(tmp_path, model):
     network, config = load_model(model)
     old = ["model.onnx", "model.xml", "model.bin", "model-int8.xml", "model-int8.bin", "ownership.json"]
     for name in old:
@@ -256,32 +256,32 @@ def test_new_weights_take_the_files_of_the_old_ones_with_them(tmp_path, model):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
 
 
-def test_a_form_of_another_version_is_named(exported, tmp_path):
+def test_options_of_another_version_raise(exported, tmp_path):
     proto = onnx.load(exported() / "model.onnx")
     for entry in proto.metadata_props:
         if entry.key == "rsgnet_graph":
             entry.value = '{"tracking": true}'
     onnx.save(proto, tmp_path / "other.onnx")
-    with pytest.raises(WeightsError, match=r"other\.onnx: not a ExportOptions: .*export it anew"):
-        open_runner(tmp_path / "other.onnx")
+    with pytest.raises(WeightsError, match=r"other\.onnx: not a ExportOptions: .*export it again"):
+        open_network(tmp_path / "other.onnx")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["--to", "tflite"], "--to tflite: expected onnx or openvino"),
         (["--calibrate", "people.json"], "add --to openvino"),
         (["--to", "openvino", "--calibrate", "nowhere.json"], "--calibrate nowhere.json"),
     ],
 )
-def test_what_cannot_be_asked_for(rsgnet, model, arguments, says):
+def test_invalid_options_are_named(rsgnet, model, arguments, message):
     pytest.importorskip("openvino")
     code, _, errors = rsgnet("export", model, *arguments)
-    assert code == 2 and len(errors) == 1 and says in errors[0]
+    assert code == 2 and len(errors) == 1 and message in errors[0]
 
 
-def test_the_command_goes_to_openvino_with_everything_inside(rsgnet, model):
+def test_command_exports_to_openvino_with_all_options(rsgnet, model):
     pytest.importorskip("openvino")
     code, printed, _ = rsgnet("export", model, "--to", "openvino", "--with-flip", "--with-decoding")
     assert code == 0 and f"--weights {model} --backend openvino" in printed
-    assert open_runner(model, "openvino").form == BOTH
+    assert open_network(model, "openvino").capabilities.export_options == BOTH

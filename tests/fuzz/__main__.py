@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing of one reader: `python -m tests.fuzz READER [--seconds S] [--inputs DIR]`.
 
-Whatever a reader raises but the errors that users are promised ends the run with exit code 1 or more, and the input is
-kept in DIR; so do inputs that take longer than a minute or more than 2 GB. Inputs that reach new code are kept in DIR
-as well, and begun with next time. Needs atheris.
+The run ends with exit code 1 or more if a reader raises an error that it does not document, or takes longer than a
+minute or more than 2 GB; the input is kept in DIR. Inputs that reach new code are also kept in DIR, and the next run
+starts with them. Needs atheris.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reader", choices=READERS)
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--inputs", type=Path, help="kept from run to run; default: a folder that is removed")
+    parser.add_argument("--inputs", type=Path, help="folder of inputs, kept between runs; default: a temporary one")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
@@ -35,9 +35,9 @@ def main() -> None:
         for number, seed in enumerate(SEEDS[options.reader]()):
             (inputs / f"seed-{number}").write_bytes(seed)
         limits = [f"-max_total_time={options.seconds}", "-timeout=60", "-rss_limit_mb=4096", "-malloc_limit_mb=2048"]
-        line = [*limits, "-max_len=20000", f"-artifact_prefix={inputs}/found-", "-print_final_stats=1", str(inputs)]
+        output = [f"-artifact_prefix={inputs}/found-", "-print_final_stats=1"]
         os.environ["TMPDIR"] = folder
-        atheris.Setup([sys.argv[0], *line], READERS[options.reader])
+        atheris.Setup([sys.argv[0], *limits, "-max_len=20000", *output, str(inputs)], READERS[options.reader])
         atheris.Fuzz()
 
 

@@ -1,4 +1,4 @@
-"""What is fuzzed: functions of bytes that may raise nothing but the errors that users are promised."""
+"""The functions that are fuzzed: each takes bytes and may raise no errors but the documented ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rsgnet.annotations.readers import read_annotations
 from rsgnet.config_files import network_config
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.results import read_box_results, read_keypoint_results
-from rsgnet.evaluation.tracking import read_clips
+from rsgnet.evaluation.tracking_metrics import read_clips
 from rsgnet.images import decode_image
 from rsgnet.skeletons import read_skeleton
 
@@ -27,7 +27,7 @@ def image(content: bytes) -> None:
 
 
 def labels(content: bytes) -> None:
-    """The first byte says of which format."""
+    """The first byte selects the format."""
     if not content:
         return
     path = _FOLDER / f"labels{_SUFFIXES[content[0] % len(_SUFFIXES)]}"
@@ -51,7 +51,7 @@ def results(content: bytes) -> None:
 
 
 def weights(content: bytes) -> None:
-    """A config up to the first null byte, and a safetensors file behind it."""
+    """A config up to the first null byte, followed by a safetensors file."""
     from rsgnet.checkpoint import read_state_dict
 
     config, _, tensors = content.partition(b"\0")
@@ -64,7 +64,7 @@ def weights(content: bytes) -> None:
 
 
 def upload(content: bytes) -> None:
-    """The end of the content type up to the first line's end, and the body behind it, in two parts."""
+    """The first line is the end of the content type; the rest is the body, sent in two parts."""
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
 

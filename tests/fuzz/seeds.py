@@ -1,4 +1,4 @@
-"""What fuzzing begins with: small whole inputs of every kind, made anew each time, and inputs that once failed."""
+"""The inputs that fuzzing starts with: small valid inputs of every kind."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from tests.hostile.images import KINDS, image_file
 from tests.hostile.labels import CSV, CVAT, SKELETON, YOLO, coco
 from tests.hostile.models import safetensors
-from tests.hostile.results import result
+from tests.hostile.results import make_result
 
 from rsgnet.config import DetectorConfig, FasterRCNNConfig, PoseConfig
 from rsgnet.config_files import to_json
 
 
 def truth_file(folder: Path) -> Path:
-    """Labels that results are held to."""
+    """Writes the labels that results are compared with."""
     path = folder / "truth.json"
     if not path.exists():
         path.write_text(json.dumps(coco()))
@@ -29,14 +29,14 @@ def images() -> list[bytes]:
 
 
 def labels() -> list[bytes]:
-    """In the order of the formats of `readers.labels`."""
+    """Returns one file of each format, in the order of the formats of `readers.labels`."""
     texts = (json.dumps(coco()).encode(), CVAT.encode(), CSV.encode(), YOLO["data.yaml"], SKELETON)
     return [bytes([index]) + text for index, text in enumerate(texts)]
 
 
 def results() -> list[bytes]:
     line = {"file_name": "a.mp4", "frame": 0, "people": [{"track_id": 1, "bbox": [0, 0, 9, 9]}]}
-    return [json.dumps([result()]).encode(), json.dumps(line).encode()]
+    return [json.dumps([make_result()]).encode(), json.dumps(line).encode()]
 
 
 def weights() -> list[bytes]:

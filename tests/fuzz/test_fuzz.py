@@ -1,4 +1,4 @@
-"""The readers are fuzzed for some seconds each; docs/security.md tells how to go on for longer."""
+"""Fuzzes each reader for some seconds; docs/security.md explains longer runs."""
 
 import importlib.util
 import os
@@ -17,17 +17,17 @@ SECONDS = 4
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_seeds_are_whole(reader, monkeypatch):
-    """Each goes through its reader, and most without an error: fuzzing begins with what is read, not with noise."""
+def test_seeds_are_valid(reader, monkeypatch):
+    """The readers accept their seeds or refuse them with a documented error, so fuzzing starts from valid inputs."""
     seeds, refused = SEEDS[reader](), []
-    monkeypatch.setattr("tests.fuzz.readers.suppress", lambda *kinds: _Noting(kinds, refused))
+    monkeypatch.setattr("tests.fuzz.readers.suppress", lambda *kinds: _RecordingSuppress(kinds, refused))
     for seed in seeds:
         READERS[reader](seed)
     assert len(seeds) >= 2 and all(isinstance(error, RSGNetError) for error in refused)
     assert reader == "results" or len(refused) <= len(seeds)
 
 
-class _Noting:
+class _RecordingSuppress:
     def __init__(self, kinds, refused):
         self.kinds, self.refused = kinds, refused
 
@@ -42,12 +42,14 @@ class _Noting:
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_nothing_but_promised_errors(reader, tmp_path):
+def test_readers_raise_only_documented_errors(reader, tmp_path):
     if importlib.util.find_spec("atheris") is None:
-        pytest.skip("atheris is not installed; there is none for this Python or system")
+        pytest.skip("atheris is not installed; it does not support every Python version and system")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    line = [sys.executable, "-m", "tests.fuzz", reader, "--seconds", str(SECONDS), "--inputs", str(tmp_path)]
-    done = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False)
+    command = [sys.executable, "-m", "tests.fuzz", reader, "--seconds", str(SECONDS), "--inputs", str(tmp_path)]
+    process = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False
+    )
     found = [path.read_bytes()[:500] for path in tmp_path.glob("found-*")]
-    assert done.returncode == 0 and not found, f"{found}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-    assert "number_of_executed_units" in done.stderr  # it did run
+    assert process.returncode == 0 and not found, f"{found}\n{process.stdout[-3000:]}{process.stderr[-3000:]}"
+    assert "number_of_executed_units" in process.stderr  # the fuzzer ran

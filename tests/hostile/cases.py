@@ -1,4 +1,4 @@
-"""What a hostile case is, and how a whole file is broken in ways that come out the same from the same seed."""
+"""Hostile cases, and the variants of a valid file that are damaged in ways determined by a seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sparse:
-    """A file that claims to be huge and takes no room on the disk: some bytes, then zeros."""
+    """A file of some bytes followed by zeros, with a huge size and hardly any blocks on the disk."""
 
     start: bytes
     size: int
@@ -27,7 +27,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Pipe:
-    """A named pipe, which nobody ever writes to."""
+    """A named pipe that nobody writes to."""
 
 
 Content = bytes | Sparse | Link | Pipe
@@ -35,15 +35,15 @@ Content = bytes | Sparse | Link | Pipe
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that somebody may give to a reader.
+    """A hostile input for a reader.
 
     Attributes:
         name: Its category and what is wrong with it: "images/png cut in half".
         reader: A key of `readers.READERS`.
-        target: The file or folder that the reader is given, below the case's own folder.
-        files: What lies in that folder; no other case sees it.
-        refused: Whether the reader must refuse it; else it may make of it what it can.
-        named: What else than its own files messages may name.
+        target: The file or folder that the reader is given, relative to the case's own folder.
+        files: The files in that folder; no other case uses it.
+        refused: Whether the reader must refuse it; otherwise it may also read it.
+        named: What messages may name besides the case's files.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Case:
     named: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> Path:
-        """Lays the files out in a folder; gives the target's path."""
+        """Writes the files into a folder and returns the path of the target."""
         for name, content in self.files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,31 +76,38 @@ def _write(path: Path, content: Content) -> None:
             file.truncate(content.size)
 
 
-def lone(
+def file_case(
     category: str,
     reader: str,
     name: str,
-    what: str,
+    fault: str,
     content: Content,
     refused: bool = True,
     named: tuple[str, ...] = (),
 ) -> Case:
-    """A case of one file."""
-    return Case(f"{category}/{what}", reader, name, {name: content}, refused, named)
+    """Returns a case of one file; its name is the category and the fault."""
+    return Case(f"{category}/{fault}", reader, name, {name: content}, refused, named)
 
 
-def damaged(whole: bytes, rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
-    """A file cut, flipped, blanked, swollen and with its numbers made huge: what is wrong, and the bytes."""
-    size = len(whole)
-    yield "cut to its head", whole[: min(24, size // 2)]
-    yield "cut in half", whole[: size // 2]
-    yield "its end cut", whole[: -max(4, size // 50)]
-    flipped = np.frombuffer(whole, np.uint8).copy()
+def damage(valid: bytes, rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
+    """Yields damaged variants of a valid file: the fault, and the bytes."""
+    size = len(valid)
+    yield "cut to its head", valid[: min(24, size // 2)]
+    yield "cut in half", valid[: size // 2]
+    yield "its end cut", valid[: -max(4, size // 50)]
+    flipped = np.frombuffer(valid, np.uint8).copy()
     flipped[rng.integers(0, size, max(4, size // 64))] ^= rng.integers(1, 256, max(4, size // 64), np.uint8)
     yield "flipped bytes", flipped.tobytes()
-    head = np.frombuffer(whole, np.uint8).copy()
+    head = np.frombuffer(valid, np.uint8).copy()
     head[rng.integers(4, min(64, size), 6)] = 0xFF
     yield "a head of huge numbers", head.tobytes()
-    place = int(rng.integers(8, size // 2))
-    yield "a blank in it", whole[:place] + bytes(size // 4) + whole[place + size // 4 :]
-    yield "a part twice", whole[: size // 2] + whole[size // 4 :]
+    start = int(rng.integers(8, size // 2))
+    yield "zeros in it", valid[:start] + bytes(size // 4) + valid[start + size // 4 :]
+    yield "a part twice", valid[: size // 2] + valid[size // 4 :]
+
+
+def special_files(start: bytes = b"") -> Iterator[tuple[str, Content]]:
+    """Yields files that never end or are huge, which begin with some bytes: the fault, and the content."""
+    yield "a named pipe", Pipe()
+    yield "a link to endless zeros", Link("/dev/zero")
+    yield "of 4 GB", Sparse(start, 4 << 30)

@@ -7,20 +7,22 @@ from collections.abc import Iterator
 from io import BytesIO
 
 import numpy as np
-from tests.hostile.cases import Case, Link, Pipe, Sparse, damaged, lone
+from tests.hostile.cases import Case, Link, Pipe, Sparse, damage, file_case
 
-_FORMS = {"a.mp4": "mp4", "a.mkv": "matroska", "a.avi": "avi", "a.ts": "mpegts"}
+_FORMATS = {"a.mp4": "mp4", "a.mkv": "matroska", "a.avi": "avi", "a.ts": "mpegts"}
 SECRET = "secret.png"
 
 
-def clip_file(form: str, size_wh: tuple[int, int] = (64, 48), frames: int = 8) -> bytes:
-    """A small whole clip. Needs PyAV."""
+def clip_file(container_format: str, size_wh: tuple[int, int] = (64, 48), frames: int = 8) -> bytes:
+    """Returns a small valid clip. Needs PyAV."""
     import av
 
     file = BytesIO()
     options = {"fflags": "+bitexact"}
-    with av.open(file, "w", format=form, container_options=options) as container:
-        stream = container.add_stream("mpeg4" if form != "mpegts" else "mpeg2video", 10 if form != "mpegts" else 25)
+    with av.open(file, "w", format=container_format, container_options=options) as container:
+        stream = container.add_stream(
+            "mpeg4" if container_format != "mpegts" else "mpeg2video", 10 if container_format != "mpegts" else 25
+        )
         stream.width, stream.height = size_wh
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
@@ -32,33 +34,43 @@ def clip_file(form: str, size_wh: tuple[int, int] = (64, 48), frames: int = 8) -
 
 
 def clip_cases(rng: np.random.Generator) -> Iterator[Case]:
-    """All of them; none where PyAV is not installed."""
+    """Yields all cases; none where PyAV is not installed."""
     try:
-        wholes = {name: clip_file(form) for name, form in _FORMS.items()}
+        valid_clips = {name: clip_file(each) for name, each in _FORMATS.items()}
     except ImportError:
         return
-    for name, whole in wholes.items():
-        for what, content in damaged(whole, rng):
-            yield lone("clips", "clip", name, f"{name}: {what}", content, what == "cut to its head")
-    for what, content in _playlists():
+    for name, whole in valid_clips.items():
+        for fault, content in damage(whole, rng):
+            yield file_case("clips", "clip", name, f"{name}: {fault}", content, fault == "cut to its head")
+    for fault, content in _playlists():
         files = {"a.mp4": content, SECRET: b"not for others"}
-        yield Case(f"clips/{what}", "clip", "a.mp4", files)
-    yield lone("clips", "clip", "a.mp4", "an empty file", b"")
-    yield lone("clips", "clip", "a.mp4", "text", b"this is no clip\n" * 99)
-    yield lone("clips", "clip", "a.mp4", "zeros", bytes(4096))
-    yield lone("clips", "clip", "a.mp4", "a box that holds itself", b"".join([struct.pack(">I", 8) + b"moov"] * 9999))
-    yield lone("clips", "clip", "a.mp4", "a box of 2^63 bytes", struct.pack(">I4sQ", 1, b"ftyp", 2**63 - 1) + bytes(99))
-    yield lone("clips", "clip", "a.mp4", "a named pipe", Pipe())
-    yield lone("clips", "clip", "a.mp4", "a link to endless zeros", Link("/dev/zero"))
-    yield lone("clips", "clip", "a.avi", "64 MB of zeros behind a head", Sparse(wholes["a.avi"][:200], 64 << 20))
-    yield lone("clips", "clip", "a.mp4", "frames said to be 65520x65520", _resized(wholes["a.mp4"], 65520), False)
-    yield lone("clips", "clip", "a.avi", "frames said to be 60000x60000", _resized_avi(wholes["a.avi"], 60_000), False)
+        yield Case(f"clips/{fault}", "clip", "a.mp4", files)
+    yield file_case("clips", "clip", "a.mp4", "an empty file", b"")
+    yield file_case("clips", "clip", "a.mp4", "text", b"this is no clip\n" * 99)
+    yield file_case("clips", "clip", "a.mp4", "zeros", bytes(4096))
+    yield file_case(
+        "clips", "clip", "a.mp4", "a box that holds itself", b"".join([struct.pack(">I", 8) + b"moov"] * 9999)
+    )
+    yield file_case(
+        "clips", "clip", "a.mp4", "a box of 2^63 bytes", struct.pack(">I4sQ", 1, b"ftyp", 2**63 - 1) + bytes(99)
+    )
+    yield file_case("clips", "clip", "a.mp4", "a named pipe", Pipe())
+    yield file_case("clips", "clip", "a.mp4", "a link to endless zeros", Link("/dev/zero"))
+    yield file_case(
+        "clips", "clip", "a.avi", "64 MB of zeros behind a head", Sparse(valid_clips["a.avi"][:200], 64 << 20)
+    )
+    yield file_case(
+        "clips", "clip", "a.mp4", "frames said to be 65520x65520", _resized(valid_clips["a.mp4"], 65520), False
+    )
+    yield file_case(
+        "clips", "clip", "a.avi", "frames said to be 60000x60000", _resized_avi(valid_clips["a.avi"], 60_000), False
+    )
     grown = clip_file("mpegts", frames=4) + clip_file("mpegts", (2048, 1536), 2)
-    yield lone("clips", "small clip", "a.ts", "frames that grow over the limit", grown)
+    yield file_case("clips", "small clip", "a.ts", "frames that grow over the limit", grown)
 
 
 def _playlists() -> Iterator[tuple[str, bytes]]:
-    """Texts that FFmpeg takes for clips made of what they name."""
+    """Yields texts that FFmpeg takes for clips made of the files and addresses in them."""
     yield "a list of files", f"ffconcat version 1.0\nfile {SECRET}\n".encode()
     yield "a list of files elsewhere", b"ffconcat version 1.0\nfile '/etc/passwd'\n"
     head = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n"
@@ -79,7 +91,7 @@ def _playlists() -> Iterator[tuple[str, bytes]]:
 
 
 def _resized(mp4: bytes, side: int) -> bytes:
-    """The sample entry's width and height replaced, and the stream's own header blanked."""
+    """Returns the clip with another size in its sample entry, and without the stream's own header."""
     place = mp4.index(b"mp4v") + 4 + 24
     return mp4[:place] + struct.pack(">HH", side, side) + mp4[place + 4 :].replace(b"\0\0\1\xb0", b"\0\0\1\xb8", 1)
 

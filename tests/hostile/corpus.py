@@ -1,4 +1,4 @@
-"""The whole corpus. `python -m tests.hostile.corpus FOLDER` writes it out to be looked at."""
+"""All hostile cases. `python -m tests.hostile.corpus FOLDER` writes them to a folder."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CATEGORIES: dict[str, Callable[[np.random.Generator], Iterator[Case]]] = {
 }
 
 
-def corpus(category: str, seed: int = 0) -> list[Case]:
-    """The cases of a category; the same from the same seed."""
+def make_cases(category: str, seed: int = 0) -> list[Case]:
+    """Returns the cases of a category, which are the same for the same seed."""
     return list(CATEGORIES[category](np.random.default_rng(seed)))
 
 
 if __name__ == "__main__":
     for each in CATEGORIES:
-        for number, case in enumerate(corpus(each)):
+        for number, case in enumerate(make_cases(each)):
             print(case.write(Path(sys.argv[1]) / each / f"{number:04}"), case.name, sep="\t")

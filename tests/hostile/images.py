@@ -1,4 +1,4 @@
-"""Hostile images: every format broken in every way, bombs, loops, and programs that come as images."""
+"""Hostile images: damaged files of every format, bombs, loops, and other files with the names of images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tests.hostile.cases import Case, Link, Pipe, Sparse, damaged, lone
+from tests.hostile.cases import Case, Link, Pipe, Sparse, damage, file_case
 
-_JUST_ALLOWED = (9_990, 10_000)  # pixels, just below the limit of a file
+_LARGEST_SIZE_WH = (9_990, 10_000)  # just below the limit of pixels
 KINDS: dict[str, dict[str, Any]] = {
     "a.png": {"mode": "RGB"},
     "alpha.png": {"mode": "RGBA"},
@@ -33,7 +33,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def image_file(name: str, rng: np.random.Generator, size_wh: tuple[int, int] = (40, 30)) -> bytes:
-    """A small whole image file of one of the kinds."""
+    """Returns a small valid image file of one of the kinds."""
     options = dict(KINDS[name])
     mode = options.pop("mode")
     noise = Image.fromarray(rng.integers(0, 256, (size_wh[1], size_wh[0], 3), np.uint8))
@@ -44,35 +44,35 @@ def image_file(name: str, rng: np.random.Generator, size_wh: tuple[int, int] = (
 
 
 def image_cases(rng: np.random.Generator) -> Iterator[Case]:
-    """All of them."""
+    """Yields all cases."""
     for name in KINDS:
-        for what, content in damaged(image_file(name, rng), rng):
-            yield lone("images", "image", name, f"{name}: {what}", content, what == "cut to its head")
-    for name, what, content in (*_bombs(), *_lies(), *_impostors()):
-        yield lone("images", "image", name, what, content)
-    for name, what, content in _odd():
-        yield lone("images", "image", name, what, content, refused=False)
-    yield lone("images", "image", "pipe.png", "a named pipe", Pipe())
-    yield lone("images", "image", "zero.png", "a link to endless zeros", Link("/dev/zero"))
-    yield lone("images", "image", "loop.png", "a link to itself", Link("loop.png"))
-    yield lone("images", "image", "huge.png", "4 GB of zeros", Sparse(b"", 4 << 30))
-    yield lone("images", "image", "huge.bmp", "4 GB behind a head", Sparse(_bmp(20_000, 20_000, 24), 4 << 30))
+        for fault, content in damage(image_file(name, rng), rng):
+            yield file_case("images", "image", name, f"{name}: {fault}", content, fault == "cut to its head")
+    for name, fault, content in (*_bombs(), *_invalid_headers(), *_other_formats()):
+        yield file_case("images", "image", name, fault, content)
+    for name, fault, content in _unusual_images():
+        yield file_case("images", "image", name, fault, content, refused=False)
+    yield file_case("images", "image", "pipe.png", "a named pipe", Pipe())
+    yield file_case("images", "image", "zero.png", "a link to endless zeros", Link("/dev/zero"))
+    yield file_case("images", "image", "loop.png", "a link to itself", Link("loop.png"))
+    yield file_case("images", "image", "huge.png", "4 GB of zeros", Sparse(b"", 4 << 30))
+    yield file_case("images", "image", "huge.bmp", "4 GB behind a head", Sparse(_bmp(20_000, 20_000, 24), 4 << 30))
     yield Case("images/a folder", "image", "folder.png", {"folder.png/a.txt": b""})
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    """A chunk of a PNG file."""
+    """Returns a chunk of a PNG file."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def png(size_wh: tuple[int, int], depth: int, colour: int, content: bytes, extra: bytes = b"") -> bytes:
-    """A PNG file of packed rows, whatever its header says."""
+    """Returns a PNG file of compressed rows, which need not fit its header."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size_wh, depth, colour, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + extra + chunk(b"IDAT", content) + chunk(b"IEND", b"")
 
 
 def zeros_png(size_wh: tuple[int, int], depth: int, colour: int) -> bytes:
-    """A small file that unpacks to a huge image, all of which is there."""
+    """Returns a small valid file that unpacks to a huge image."""
     channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
     row, pack = bytes(1 + (size_wh[0] * channels * depth + 7) // 8), zlib.compressobj(1)
     rows, left = row * 100, size_wh[1] // 100
@@ -96,11 +96,11 @@ def _bombs() -> Iterator[tuple[str, str, bytes]]:
     yield "a.png", "a text that unpacks to 80 MB", png((8, 8), 8, 2, zlib.compress(bytes(8 * 25)), large)
 
 
-def _odd() -> Iterator[tuple[str, str, bytes]]:
-    """What is within the limits, or may be: it must be read in bounded memory, or refused."""
-    yield "a.png", "99.9 million pixels of RGB", zeros_png(_JUST_ALLOWED, 8, 2)
-    yield "a.png", "99.9 million pixels with alpha", zeros_png(_JUST_ALLOWED, 8, 6)
-    yield "a.png", "99.9 million pixels of 16 bits", zeros_png(_JUST_ALLOWED, 16, 0)
+def _unusual_images() -> Iterator[tuple[str, str, bytes]]:
+    """Yields images at the limits, which must be read in bounded memory or refused."""
+    yield "a.png", "99.9 million pixels of RGB", zeros_png(_LARGEST_SIZE_WH, 8, 2)
+    yield "a.png", "99.9 million pixels with alpha", zeros_png(_LARGEST_SIZE_WH, 8, 6)
+    yield "a.png", "99.9 million pixels of 16 bits", zeros_png(_LARGEST_SIZE_WH, 16, 0)
     yield "a.png", "rows of 100000 pixels", zeros_png((100_000, 100), 8, 0)
     profile = chunk(b"iCCP", b"note\0\0" + zlib.compress(bytes(80_000_000), 1))
     yield "a.png", "a profile that unpacks to 80 MB", png((8, 8), 8, 2, zlib.compress(bytes(8 * 25)), profile)
@@ -115,7 +115,7 @@ def _odd() -> Iterator[tuple[str, str, bytes]]:
     yield "a.gif", "an animation of 2000 frames", _animation(2000)
 
 
-def _lies() -> Iterator[tuple[str, str, bytes]]:
+def _invalid_headers() -> Iterator[tuple[str, str, bytes]]:
     yield "a.png", "an empty file", b""
     yield "a.png", "no pixels wide", png((0, 10), 8, 2, zlib.compress(b""))
     yield "a.png", "pixels that are no zlib", png((10, 10), 8, 2, bytes(300))
@@ -135,8 +135,8 @@ def _lies() -> Iterator[tuple[str, str, bytes]]:
     yield "a.jpg", "a JPEG of segments without end", b"\xff\xd8" + b"\xff\xe1\xff\xff" * 20_000
 
 
-def _impostors() -> Iterator[tuple[str, str, bytes]]:
-    """Other things under an image's name; the first would start a program."""
+def _other_formats() -> Iterator[tuple[str, str, bytes]]:
+    """Yields other files with an image's name; the first would start a program."""
     script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(out) (w) file closefile\nshowpage\n"
     yield "a.jpg", "a PostScript program", script
     yield (
@@ -161,7 +161,7 @@ def _bmp(width: int, height: int, bits: int) -> bytes:
 
 
 def _tiff(tags: dict[int, int]) -> bytes:
-    """A TIFF file of one directory of 32-bit tags."""
+    """Returns a TIFF file of one directory of 32-bit tags."""
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
     return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + bytes(64)
 

@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
-from tests.hostile.cases import Case, Content, Link, Pipe, Sparse, damaged, lone
+from tests.hostile.cases import Case, Content, Link, Pipe, Sparse, damage, file_case, special_files
 from tests.hostile.images import image_file
 
 from rsgnet.skeletons import COCO17
@@ -40,8 +40,6 @@ CVAT = (
     '<points label="feet" outside="0" occluded="1" points="3.0,20.0"/></skeleton>'
     '<box label="box" group_id="1" xtl="1" ytl="1" xbr="9" ybr="25"/></image></annotations>'
 )
-
-
 CSV = (
     "file_name,image_id,person_id,box_left,box_top,box_width,box_height,area,head_x,head_y,head_visibility\n"
     "a.png,1,1,0,0,9,9,81,4,4,2\n"
@@ -50,7 +48,7 @@ SKELETON = b'name = "owned"\nkeypoints = ["a", "b"]\nedges = [["a", "b"]]\n'
 
 
 def coco() -> dict[str, Any]:
-    """A whole COCO file of one person."""
+    """Returns a valid COCO file of one person."""
     return {
         "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}],
         "annotations": [
@@ -62,15 +60,15 @@ def coco() -> dict[str, Any]:
 
 
 def label_cases(rng: np.random.Generator) -> Iterator[Case]:
-    """All of them."""
-    for what, content in damaged(json.dumps(coco()).encode(), rng):
-        yield _labels("a.json", f"COCO {what}", content, what in ("cut to its head", "cut in half"))
+    """Yields all cases."""
+    for fault, content in damage(json.dumps(coco()).encode(), rng):
+        yield _labels("a.json", f"COCO {fault}", content, fault in ("cut to its head", "cut in half"))
     yield from _coco_entries()
-    for what, content, refused in _texts():
-        yield _labels("a.json", f"COCO, {what}", content, refused)
-    for what, content in _special():
+    for fault, content, refused in _texts():
+        yield _labels("a.json", f"COCO, {fault}", content, refused)
+    for fault, content in (*special_files(), ("a link to itself", Link("data.yaml"))):
         for name in ("a.json", "a.xml", "a.csv", "data.yaml"):
-            yield _labels(name, f"{name} is {what}", content)
+            yield _labels(name, f"{name} is {fault}", content)
     yield from _yolo(rng)
     yield from _cvat(rng)
     yield from _csv(rng)
@@ -78,30 +76,30 @@ def label_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield from _masks()
 
 
-def _labels(name: str, what: str, content: Content, refused: bool = True) -> Case:
-    return lone("labels", "labels", name, what, content, refused)
+def _labels(name: str, fault: str, content: Content, refused: bool = True) -> Case:
+    return file_case("labels", "labels", name, fault, content, refused)
 
 
 def _coco_entries() -> Iterator[Case]:
     for part, key in (("images", "id"), ("images", "width"), ("annotations", "image_id"), ("annotations", "bbox"),
                       ("annotations", "keypoints"), ("annotations", "area")):  # fmt: skip
-        for what, value in NASTY_NUMBERS.items():
+        for fault, value in NASTY_NUMBERS.items():
             content = coco()
             content[part][0][key] = [value] * 4 if key == "bbox" else value
-            yield _labels("a.json", f"COCO, {key} of {part} is {what}", json.dumps(content).encode(), refused=False)
-    for what, path in NASTY_PATHS.items():
+            yield _labels("a.json", f"COCO, {key} of {part} is {fault}", json.dumps(content).encode(), refused=False)
+    for fault, path in NASTY_PATHS.items():
         content = coco()
         content["images"][0]["file_name"] = path
-        yield _labels("a.json", f"COCO, {what}", json.dumps(content).encode())
+        yield _labels("a.json", f"COCO, {fault}", json.dumps(content).encode())
     for key in ("images", "annotations", "categories"):
-        for what, value in (
+        for fault, value in (
             ("an object", {}),
             ("a list of lists", [[]]),
             ("a text", "x"),
             ("a list of nothing", [None]),
         ):
             content = {**coco(), key: value}
-            yield _labels("a.json", f"COCO, {key} is {what}", json.dumps(content).encode(), refused=False)
+            yield _labels("a.json", f"COCO, {key} is {fault}", json.dumps(content).encode(), refused=False)
     content = coco()
     content["categories"][0]["keypoints"] = [f"point {number}" for number in range(100_000)]
     yield _labels("a.json", "COCO, 100000 keypoint names", json.dumps(content).encode())
@@ -110,10 +108,10 @@ def _coco_entries() -> Iterator[Case]:
         {**deepcopy(content["annotations"][0]), "id": n, "keypoints": [0] * n} for n in range(1000)
     ]
     yield _labels("a.json", "COCO, people of every number of keypoints", json.dumps(content).encode())
-    for what, size in (("huge", 2**60), ("negative", -5)):
+    for fault, size in (("huge", 2**60), ("negative", -5)):
         content = coco()
         content["images"][0] |= {"width": size, "height": size}
-        yield _labels("a.json", f"COCO, a {what} image", json.dumps(content).encode(), refused=False)
+        yield _labels("a.json", f"COCO, a {fault} image", json.dumps(content).encode(), refused=False)
     content = coco()
     content["annotations"][0]["id"] = "\x1b[2J" + "x" * 10_000
     yield _labels("a.json", "COCO, an id that paints on terminals", json.dumps(content).encode())
@@ -136,24 +134,17 @@ def _texts() -> Iterator[tuple[str, bytes, bool]]:
     yield "a list", b"[1, 2, 3]", True
 
 
-def _special() -> Iterator[tuple[str, Content]]:
-    yield "a named pipe", Pipe()
-    yield "a link to endless zeros", Link("/dev/zero")
-    yield "a link to itself", Link("data.yaml")
-    yield "of 4 GB", Sparse(b"", 4 << 30)
-
-
 def _yolo(rng: np.random.Generator) -> Iterator[Case]:
-    def case(what: str, files: dict[str, Content], refused: bool = True) -> Case:
-        return Case(f"labels/YOLO, {what}", "labels", "data.yaml", {**YOLO, **files}, refused)
+    def case(fault: str, files: dict[str, Content], refused: bool = True) -> Case:
+        return Case(f"labels/YOLO, {fault}", "labels", "data.yaml", {**YOLO, **files}, refused)
 
     lines = YOLO["labels/train/a.txt"]
-    for what, content in damaged(YOLO["data.yaml"] * 3, rng):
-        yield case(f"data.yaml {what}", {"data.yaml": content}, refused=False)
-    for what, content in damaged(lines, rng):
-        yield case(f"labels {what}", {"labels/train/a.txt": content}, refused=False)
-    for what, line in (("not finite", b"nan "), ("endless", b"inf "), ("huge", b"1e999 "), ("no numbers", b"x ")):
-        yield case(f"labels are {what}", {"labels/train/a.txt": line * 56})
+    for fault, content in damage(YOLO["data.yaml"] * 3, rng):
+        yield case(f"data.yaml {fault}", {"data.yaml": content}, refused=False)
+    for fault, content in damage(lines, rng):
+        yield case(f"labels {fault}", {"labels/train/a.txt": content}, refused=False)
+    for fault, line in (("not finite", b"nan "), ("endless", b"inf "), ("huge", b"1e999 "), ("no numbers", b"x ")):
+        yield case(f"labels are {fault}", {"labels/train/a.txt": line * 56})
     yield case("labels are a link to endless zeros", {"labels/train/a.txt": Link("/dev/zero")}, refused=False)
     yield case("labels are a named pipe", {"labels/train/a.txt": Pipe()}, refused=False)
     yield case("labels of 4 GB", {"labels/train/a.txt": Sparse(lines, 4 << 30)})
@@ -164,9 +155,11 @@ def _yolo(rng: np.random.Generator) -> Iterator[Case]:
     )
     yield case("names that double 60 times", {"data.yaml": nest + b"kpt_shape: [17, 3]\ntrain: *a59\n"})
     shape = b"train: images/train\nnames: {0: person}\nkpt_shape: "
-    for what, given in (("of 10^9", b"[1000000000, 3]"), ("negative", b"[-1, 3]"), ("a truth value", b"[true, 3]"),
-                        ("of lists", b"[[1], 3]"), ("none", b"[0, 3]")):  # fmt: skip
-        yield case(f"a shape {what}", {"data.yaml": shape + given})
+    for fault, value in (
+        ("of 10^9", b"[1000000000, 3]"), ("negative", b"[-1, 3]"), ("a truth value", b"[true, 3]"),
+        ("of lists", b"[[1], 3]"), ("none", b"[0, 3]"),
+    ):  # fmt: skip
+        yield case(f"a shape {fault}", {"data.yaml": shape + value})
     yield case("a program", {"data.yaml": b"train: !!python/object/apply:os.system ['touch owned']\n"})
     yield case("deep", {"data.yaml": b"[" * 20_000})
     yield case("itself inside", {"data.yaml": shape + b"[17, 3]\nkpt_names: &a {0: [*a]}\n"})
@@ -176,15 +169,14 @@ def _yolo(rng: np.random.Generator) -> Iterator[Case]:
     )
     listed = shape.replace(b"images/train", b"list.txt") + b"[17, 3]\n"
     yield case("a list that climbs", {"data.yaml": listed, "list.txt": b"../../escaped.png\n"})
-    yield case("a list without end", {"data.yaml": listed, "list.txt": Link("/dev/zero")})
-    yield case("a list that is a pipe", {"data.yaml": listed, "list.txt": Pipe()})
-    yield case("a list of 4 GB", {"data.yaml": listed, "list.txt": Sparse(b"images/train/a.png\n", 4 << 30)})
+    for fault, content in special_files(b"images/train/a.png\n"):
+        yield case(f"a list, {fault}", {"data.yaml": listed, "list.txt": content})
     yield case("a list of half characters", {"data.yaml": listed, "list.txt": b"\xff\xfe\n"})
 
 
 def _cvat(rng: np.random.Generator) -> Iterator[Case]:
-    for what, content in damaged(CVAT.encode(), rng):
-        yield _labels("a.xml", f"CVAT {what}", content, what in ("cut to its head", "cut in half"))
+    for fault, content in damage(CVAT.encode(), rng):
+        yield _labels("a.xml", f"CVAT {fault}", content, fault in ("cut to its head", "cut in half"))
     laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10 if n else "ha"}">' for n in range(12))
     yield _labels(
         "a.xml", "CVAT, entities of entities", f"<!DOCTYPE a [{laughs}]><annotations>&l11;</annotations>".encode()
@@ -201,29 +193,28 @@ def _cvat(rng: np.random.Generator) -> Iterator[Case]:
     )
     many = "".join(f' a{n}="1"' for n in range(50_000))
     yield _labels("a.xml", "CVAT, 50000 attributes", f"<annotations{many}></annotations>".encode())
-    for what, old, new in (
+    for fault, old, new in (
         ("no points", "3.0,4.0", ""), ("points of three", "3.0,4.0", "1,2,3"), ("endless points", "3.0,4.0", "inf,4"),
         ("another encoding", "<annotations>", '<?xml version="1.0" encoding="utf-32"?><annotations>'),
         ("a huge id", 'id="1"', f'id="{"9" * 5000}"'), ("no id", 'id="1"', ""), ("no sides", 'xtl="1"', ""),
         ("a climbing path", "a.png", "../../escaped.png"), ("other points", 'label="feet"', 'label="hand"'),
     ):  # fmt: skip
-        yield _labels("a.xml", f"CVAT, {what}", CVAT.replace(old, new).encode(), refused=False)
+        yield _labels("a.xml", f"CVAT, {fault}", CVAT.replace(old, new).encode(), refused=False)
 
 
 def _csv(rng: np.random.Generator) -> Iterator[Case]:
     head, row = CSV.splitlines(keepends=True)
-    for what, content in damaged((head + row * 3).encode(), rng):
-        yield _labels("a.csv", f"CSV {what}", content, refused=False)
-    for what, text in (
+    for fault, content in damage((head + row * 3).encode(), rng):
+        yield _labels("a.csv", f"CSV {fault}", content, refused=False)
+    for fault, text in (
         ("a cell without end", head + '"' + "x" * 300_000), ("a row too long", head + "1," * 99),
-        ("a column twice", head.replace("head_y", "head_x") + row), ("nothing but its head",
-        head.replace("head_x", "x")),
+        ("a column twice", head.replace("head_y", "head_x") + row), ("only its head", head.replace("head_x", "x")),
         ("a null", head + row.replace("a.png", "a\0.png")), ("a huge cell", head + "x" * 200_000 + row),
-        ("endless numbers", head + row.replace("81", "inf")), ("a climbing path", head + row.replace("a.png",
-        "../a.png")),
+        ("endless numbers", head + row.replace("81", "inf")),
+        ("a climbing path", head + row.replace("a.png", "../a.png")),
         ("a huge id", head + row.replace(",1,1,", f",{'9' * 5000},1,")), ("an empty file", ""),
     ):  # fmt: skip
-        yield _labels("a.csv", f"CSV, {what}", text.encode())
+        yield _labels("a.csv", f"CSV, {fault}", text.encode())
     many = head + "".join(row.replace(",1,1,", f",1,{n},") for n in range(3_000))
     yield _labels("a.csv", "CSV, 3000 people in an image", many.encode(), refused=False)
     wide = ",".join(f"k{n}_x,k{n}_y,k{n}_visibility" for n in range(20_000))
@@ -232,19 +223,19 @@ def _csv(rng: np.random.Generator) -> Iterator[Case]:
 
 def _skeletons() -> Iterator[Case]:
     whole = SKELETON
-    for what, content in (
-        ("cut", whole[:30]), ("of numbers", b"name = 1\nkeypoints = [1]\nedges = []\n"), ("deep",
-        b"a = " + b"[" * 100_000),
+    for fault, content in (
+        ("cut", whole[:30]), ("of numbers", b"name = 1\nkeypoints = [1]\nedges = []\n"),
+        ("deep", b"a = " + b"[" * 100_000),
         ("an edge to itself", whole.replace(b'["a", "b"]]', b'["a", "a"]]')), ("half characters", b"\xff\xfe"),
-        ("endless sigmas", whole + b"sigmas = [inf, nan]\n"), ("unknown", whole + b"code = 'x'\n"), ("a pipe", Pipe()),
-        ("endless", Link("/dev/zero")), ("of 4 GB", Sparse(whole, 4 << 30)), ("a long key", b"a." * 50_000 + b"a = 1"),
+        ("endless sigmas", whole + b"sigmas = [inf, nan]\n"), ("unknown", whole + b"code = 'x'\n"),
+        ("a long key", b"a." * 50_000 + b"a = 1"), *special_files(whole),
         ("50000 times one name", b'name = "m"\nedges = []\nkeypoints = [' + b'"a",' * 50_000 + b"]"),
     ):  # fmt: skip
-        yield lone("labels", "skeleton", "a.toml", f"a skeleton, {what}", content)
+        yield file_case("labels", "skeleton", "a.toml", f"a skeleton, {fault}", content)
 
 
 def _masks() -> Iterator[Case]:
-    for what, segmentation in (
+    for fault, segmentation in (
         ("runs longer than the image", {"size": [30, 40], "counts": [0, 4_000_000_000]}),
         ("runs shorter than the image", {"size": [30, 40], "counts": [1, 2]}),
         ("negative runs", {"size": [30, 40], "counts": [-5, 1205]}),
@@ -265,11 +256,11 @@ def _masks() -> Iterator[Case]:
     ):  # fmt: skip
         content = coco()
         content["annotations"][0]["segmentation"] = segmentation
-        yield lone(
+        yield file_case(
             "labels",
             "masks",
             "a.json",
-            f"a mask, {what}",
+            f"a mask, {fault}",
             json.dumps(content).encode(),
             refused=False,
             named=("segmentation",),

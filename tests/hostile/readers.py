@@ -1,4 +1,4 @@
-"""The real readers, by the names that cases call them: each is given a path and a folder that it may write to."""
+"""The readers of the package by the names in cases. Each takes a path and a folder that it may write to."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from pathlib import Path
 
 from tests.hostile.results import TRACKS, TRUTH
 
-from rsgnet.annotations.checks import check_set
-from rsgnet.annotations.masks import read_segmentations, segmentation_mask
+from rsgnet.annotations.checks import check_data_set
+from rsgnet.annotations.masks import decode_segmentation, read_segmentations
 from rsgnet.annotations.readers import read_annotations
 from rsgnet.errors import RSGNetError
-from rsgnet.evaluation import exchange
-from rsgnet.evaluation.found_people import read_found_people
+from rsgnet.evaluation import conversion
+from rsgnet.evaluation.predicted_people import read_predicted_people
 from rsgnet.evaluation.results import read_box_results, read_keypoint_results
-from rsgnet.evaluation.tracking import read_clips
-from rsgnet.images import MAX_PIXELS, decode_image, grey_thumbnail, image_size, read_image
-from rsgnet.inference.detectors.box_file import FileBoxes
+from rsgnet.evaluation.tracking_metrics import read_clips
+from rsgnet.images import MAX_PIXELS, decode_image, read_grey_thumbnail, read_image, read_image_size
+from rsgnet.inference.detectors.box_file import BoxFileDetector
 from rsgnet.inference.runtime.backends import OnnxBackend
-from rsgnet.inference.sources import read_photo
+from rsgnet.inference.sources import load_image
 from rsgnet.inference.video.reader import open_clip
 from rsgnet.skeletons import read_skeleton
 
 Errors = list[RSGNetError]
 Reader = Callable[[Path, Path], Errors]
-_MOST_FRAMES = 300
+_MAX_FRAMES = 300
 _SMALL_PX = 64 * 48
 
 
 @contextmanager
-def _kept(errors: Errors) -> Iterator[None]:
-    """Keeps an error of the kind that users are promised; any other goes on."""
+def _collect(errors: Errors) -> Iterator[None]:
+    """Collects a `RSGNetError`; readers must raise no other."""
     try:
         yield
     except RSGNetError as error:
@@ -43,25 +43,25 @@ def _kept(errors: Errors) -> Iterator[None]:
 
 def image(path: Path, out: Path) -> Errors:
     errors: Errors = []
-    with _kept(errors):
+    with _collect(errors):
         read_image(path)
-    with _kept(errors):
-        image_size(path)
-    with _kept(errors):
-        grey_thumbnail(path, (9, 9))
+    with _collect(errors):
+        read_image_size(path)
+    with _collect(errors):
+        read_grey_thumbnail(path, (9, 9))
     if path.is_file() and path.stat().st_size < 1 << 30:
-        with _kept(errors):
+        with _collect(errors):
             decode_image(path.read_bytes(), path.name)
     return errors
 
 
 def clip(path: Path, out: Path, max_pixels: int = MAX_PIXELS) -> Errors:
     errors: Errors = []
-    with _kept(errors), open_clip(path, max_pixels=max_pixels) as opened:
-        for _ in islice(opened, _MOST_FRAMES):
+    with _collect(errors), open_clip(path, max_pixels=max_pixels) as opened:
+        for _ in islice(opened, _MAX_FRAMES):
             pass
-        if opened.trouble is not None:
-            errors.append(opened.trouble)
+        if opened.error is not None:
+            errors.append(opened.error)
     return errors
 
 
@@ -71,31 +71,31 @@ def small_clip(path: Path, out: Path) -> Errors:
 
 def labels(path: Path, out: Path) -> Errors:
     errors: Errors = []
-    with _kept(errors):
+    with _collect(errors):
         read_annotations(path)
-    with _kept(errors):
-        check_set(path, None)
+    with _collect(errors):
+        check_data_set(path, None)
     for form in ("csv", "cvat", "coco-results"):
-        with _kept(errors):
-            exchange.convert(path, out / form, form)
-    with _kept(errors):
-        exchange.convert(path, out / "yolo", "yolo")
-    with _kept(errors):
-        FileBoxes.read(path)
+        with _collect(errors):
+            conversion.convert(path, out / form, form)
+    with _collect(errors):
+        conversion.convert(path, out / "yolo", "yolo")
+    with _collect(errors):
+        BoxFileDetector.read(path)
     return errors
 
 
 def masks(path: Path, out: Path) -> Errors:
     errors: Errors = []
-    with _kept(errors):
+    with _collect(errors):
         for segmentation in read_segmentations(path).values():
-            segmentation_mask(segmentation, (40, 30))
+            decode_segmentation(segmentation, (40, 30))
     return errors
 
 
 def skeleton(path: Path, out: Path) -> Errors:
     errors: Errors = []
-    with _kept(errors):
+    with _collect(errors):
         read_skeleton(path)
     return errors
 
@@ -103,22 +103,22 @@ def skeleton(path: Path, out: Path) -> Errors:
 def results(path: Path, out: Path) -> Errors:
     errors: Errors = []
     truth = read_annotations(path.parent / TRUTH)
-    with _kept(errors):
+    with _collect(errors):
         read_keypoint_results(path, truth)
-    with _kept(errors):
+    with _collect(errors):
         read_box_results(path, truth)
-    with _kept(errors):
-        read_found_people(path)
-    with _kept(errors):
-        FileBoxes.read(path)
-    with _kept(errors):
-        exchange.convert(path, out / "coco.json", "coco")
+    with _collect(errors):
+        read_predicted_people(path)
+    with _collect(errors):
+        BoxFileDetector.read(path)
+    with _collect(errors):
+        conversion.convert(path, out / "coco.json", "coco")
     return errors
 
 
 def tracks(path: Path, out: Path) -> Errors:
     errors: Errors = []
-    with _kept(errors):
+    with _collect(errors):
         read_clips(path.parent / TRACKS, path)
     return errors
 
@@ -127,7 +127,7 @@ def model(path: Path, out: Path) -> Errors:
     from rsgnet.checkpoint import load_model
 
     errors: Errors = []
-    with _kept(errors):
+    with _collect(errors):
         load_model(path)
     return errors
 
@@ -136,28 +136,28 @@ def published(path: Path, out: Path) -> Errors:
     from rsgnet.checkpoint import load_released
 
     errors: Errors = []
-    with _kept(errors):
+    with _collect(errors):
         load_released(path)
     return errors
 
 
 def onnx(path: Path, out: Path) -> Errors:
     errors: Errors = []
-    with _kept(errors):
+    with _collect(errors):
         OnnxBackend(path, "cpu")
     return errors
 
 
 def shard(path: Path, out: Path) -> Errors:
-    from rsgnet.scaleout.listing import find_pieces
-    from rsgnet.scaleout.reading import stored_images
+    from rsgnet.scaleout.image_reading import iterate_images
+    from rsgnet.scaleout.inputs import list_inputs
 
     errors: Errors = []
-    with _kept(errors):
-        for stored in stored_images(find_pieces([str(path)], 1)):
-            photo = read_photo(stored, MAX_PIXELS)
-            if isinstance(photo, RSGNetError):
-                errors.append(photo)
+    with _collect(errors):
+        for reference in iterate_images(list_inputs([str(path)], 1)):
+            loaded = load_image(reference, MAX_PIXELS)
+            if isinstance(loaded, RSGNetError):
+                errors.append(loaded)
     return errors
 
 
@@ -177,55 +177,55 @@ READERS: dict[str, Reader] = {
 }
 
 
-def _spins(path: Path, out: Path) -> Errors:
+def _spin(path: Path, out: Path) -> Errors:
     while True:
         pass
 
 
-def _sleeps(path: Path, out: Path) -> Errors:
+def _sleep(path: Path, out: Path) -> Errors:
     time.sleep(10_000)
     return []
 
 
-def _swallows(path: Path, out: Path) -> Errors:
+def _allocate(path: Path, out: Path) -> Errors:
     return [RSGNetError(f"{path}: {len(bytes(8 << 30))} bytes")]
 
 
-def _aborts(path: Path, out: Path) -> Errors:
+def _abort(path: Path, out: Path) -> Errors:
     os.abort()
 
 
-def _slips(path: Path, out: Path) -> Errors:
+def _raise_key_error(path: Path, out: Path) -> Errors:
     raise KeyError("a")
 
 
-def _escapes(path: Path, out: Path) -> Errors:
+def _write_elsewhere(path: Path, out: Path) -> Errors:
     (out.parent / "escaped").write_text("x")
     return [RSGNetError(f"{path}: no")]
 
 
-def _runs(path: Path, out: Path) -> Errors:
+def _start_program(path: Path, out: Path) -> Errors:
     os.system("true")
     return [RSGNetError(f"{path}: no")]
 
 
-def _names_nothing(path: Path, out: Path) -> Errors:
+def _name_no_file(path: Path, out: Path) -> Errors:
     return [RSGNetError("something is wrong")]
 
 
-def _takes_it(path: Path, out: Path) -> Errors:
+def _accept(path: Path, out: Path) -> Errors:
     return []
 
 
-# Readers that do what none may: what the watch over the others is tried on.
-TRAPS: dict[str, Reader] = {
-    "spins": _spins,
-    "sleeps": _sleeps,
-    "swallows": _swallows,
-    "aborts": _aborts,
-    "slips": _slips,
-    "escapes": _escapes,
-    "runs": _runs,
-    "names nothing": _names_nothing,
-    "takes it": _takes_it,
+# Readers that are faulty on purpose, to test that their violations are found.
+FAULTY_READERS: dict[str, Reader] = {
+    "spins": _spin,
+    "sleeps": _sleep,
+    "allocates": _allocate,
+    "aborts": _abort,
+    "raises another error": _raise_key_error,
+    "writes elsewhere": _write_elsewhere,
+    "starts a program": _start_program,
+    "names no file": _name_no_file,
+    "accepts everything": _accept,
 }

@@ -1,3 +1,5 @@
+"""Sources become image files, and images are loaded in order, a few ahead."""
+
 import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,9 +9,11 @@ import pytest
 from PIL import Image
 
 from rsgnet.errors import RSGNetError
-from rsgnet.inference import sources as reading
-from rsgnet.inference.detectors.boxes import Boxes, LoadedImage
-from rsgnet.inference.sources import ImageFile, SentImage, find_images, in_chunks, read_ahead, read_photo
+from rsgnet.inference import sources as module
+from rsgnet.inference.detectors.detector import Boxes, LoadedImage
+from rsgnet.inference.sources import ImageFile, UploadedImage, chunk_images, find_images, load_image, read_ahead
+
+LIMIT = 10_000  # pixels
 
 
 @pytest.fixture
@@ -27,14 +31,14 @@ def names(*sources, **options):
     return [file.file_name for file in find_images(sources, **options)]
 
 
-def test_folders_are_searched_to_the_bottom(tree):
+def test_folders_are_searched_recursively(tree):
     assert names("photos") == ["a.jpg", "b.PNG", "other/a.jpg", "out/a.jpg", "sub/a.jpg", "sub/deep/c.webp"]
 
 
-def test_earlier_results_are_left_out(tree):
+def test_skipped_folder_is_left_out(tree):
     assert "out/a.jpg" not in names("photos", skip=tree / "photos" / "out")
     assert "out/a.jpg" in names("photos", skip=tree / "elsewhere")
-    assert names("photos/out", skip=tree / "photos" / "out") == ["a.jpg"]  # named by itself it is wanted
+    assert names("photos/out", skip=tree / "photos" / "out") == ["a.jpg"]  # it is named itself
 
 
 @pytest.mark.parametrize(
@@ -51,25 +55,25 @@ def test_patterns(tree, pattern, expected):
     assert names(str(tree / pattern)) == expected
 
 
-def test_files_are_taken_whatever_they_are_called(tree):
+def test_files_of_any_suffix_are_taken(tree):
     assert names("photos/notes.txt", "photos/a.jpg", "nowhere/x.jpg") == ["notes.txt", "a.jpg", "x.jpg"]
 
 
-def test_a_file_with_brackets_in_its_name_is_a_file(tree):
+def test_a_file_with_brackets_in_its_name_is_no_pattern(tree):
     (tree / "img[1].png").write_bytes(b"")
     assert names("img[1].png") == ["img[1].png"]
 
 
-def test_each_image_once(tree):
+def test_each_image_is_found_once(tree):
     assert names("photos/a.jpg", "photos", "photos/../photos/a.jpg").count("a.jpg") == 1
 
 
-def test_images_that_would_be_called_alike_are_called_by_their_paths(tree):
+def test_equal_names_become_paths(tree):
     assert names("photos/a.jpg", "photos/sub/a.jpg", "photos/b.PNG") == ["photos/a.jpg", "photos/sub/a.jpg", "b.PNG"]
 
 
 @pytest.mark.parametrize(
-    ("sources", "says"),
+    ("sources", "message"),
     [
         ([], "no image was named"),
         (["empty"], "empty: no images in this folder"),
@@ -78,13 +82,13 @@ def test_images_that_would_be_called_alike_are_called_by_their_paths(tree):
         (["photos/*.txt"], "no image matches"),
     ],
 )
-def test_what_holds_no_image_is_refused(tree, sources, says):
+def test_sources_without_images_raise(tree, sources, message):
     (tree / "empty").mkdir()
-    with pytest.raises(RSGNetError, match=says):
+    with pytest.raises(RSGNetError, match=message):
         find_images(sources)
 
 
-def test_clips_are_found_where_they_are_taken(tree):
+def test_clips_are_found_only_if_asked_for(tree):
     for name in ("photos/c.MP4", "photos/sub/d.mkv"):
         (tree / name).write_bytes(b"")
     assert "c.MP4" not in names("photos")
@@ -94,84 +98,82 @@ def test_clips_are_found_where_they_are_taken(tree):
         find_images(["photos/*.MP4"])
 
 
-def test_cameras_are_clips_with_names_that_files_can_have(tree):
-    camera, photo, clip = find_images(["camera:0", "photos/a.jpg", "nowhere.mov"], clips=True)
+def test_cameras_are_clips_with_valid_file_names(tree):
+    camera, image, clip = find_images(["camera:0", "photos/a.jpg", "nowhere.mov"], clips=True)
     assert (camera.file_name, str(camera.path)) == ("camera-0", "camera:0")
-    assert [file.is_clip for file in (camera, photo, clip)] == [True, False, True]
+    assert [file.is_clip for file in (camera, image, clip)] == [True, False, True]
 
 
-LIMIT = 10_000
-
-
-def image(value=0, size=(4, 3)):
+def array(value=0, size=(4, 3)):
     return np.full((size[1], size[0], 3), value, np.uint8)
 
 
-def test_names_of_photos(tmp_path):
+def test_names_of_loaded_images(tmp_path):
     path = tmp_path / "a.png"
-    Image.fromarray(image(5)).save(path)
+    Image.fromarray(array(5)).save(path)
     for source, name, origin in (
         (path, path.as_posix(), path),
         (str(path), path.as_posix(), path),
         (ImageFile(path, "sub/a.png"), "sub/a.png", path),
         (Image.open(path), path.as_posix(), None),
-        (image(5), "", None),
+        (array(5), "", None),
     ):
-        photo = read_photo(source, LIMIT)
-        assert (photo.file_name, photo.path) == (name, origin) and (photo.pixels == 5).all()
+        loaded = load_image(source, LIMIT)
+        assert (loaded.file_name, loaded.path) == (name, origin) and (loaded.pixels == 5).all()
 
 
-def test_what_was_sent_keeps_its_name_and_boxes():
+def test_an_upload_keeps_its_name_and_boxes():
     file = io.BytesIO()
-    Image.fromarray(image(5)).save(file, "png")
-    photo = read_photo(SentImage(file.getvalue(), "a.png", Boxes.none()), LIMIT)
-    assert (photo.file_name, photo.path, len(photo.boxes)) == ("a.png", None, 0) and (photo.pixels == 5).all()
-    assert "a.png" in str(read_photo(SentImage(b"", "a.png"), LIMIT))
+    Image.fromarray(array(5)).save(file, "png")
+    loaded = load_image(UploadedImage(file.getvalue(), "a.png", Boxes.empty()), LIMIT)
+    assert (loaded.file_name, loaded.path, len(loaded.boxes)) == ("a.png", None, 0)
+    assert (loaded.pixels == 5).all()
+    assert "a.png" in str(load_image(UploadedImage(b"", "a.png"), LIMIT))
 
 
-def test_errors_are_values():
-    assert isinstance(read_photo("nowhere.jpg", LIMIT), RSGNetError)
+def test_errors_are_returned():
+    assert isinstance(load_image("nowhere.jpg", LIMIT), RSGNetError)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 50])
-def test_order_is_kept_and_errors_stand_in_their_place(count):
-    sources = ["nowhere.jpg" if index % 7 == 3 else image(index) for index in range(count)]
+def test_order_is_kept_and_errors_are_in_their_place(count):
+    sources = ["nowhere.jpg" if index % 7 == 3 else array(index) for index in range(count)]
     with ThreadPoolExecutor(4) as pool:
-        read = list(read_ahead(sources, pool, LIMIT))
-    assert [source for source, _ in read] == sources if count < 2 else len(read) == count
-    for index, (_, photo) in enumerate(read):
+        loaded = list(read_ahead(sources, pool, LIMIT))
+    assert [source for source, _ in loaded] == sources if count < 2 else len(loaded) == count
+    for index, (_, image) in enumerate(loaded):
         if index % 7 == 3:
-            assert isinstance(photo, RSGNetError)
+            assert isinstance(image, RSGNetError)
         else:
-            assert (photo.pixels == index).all()
+            assert (image.pixels == index).all()
 
 
-def test_only_a_few_are_read_ahead():
-    drawn = []
+def test_only_a_few_images_are_read_ahead():
+    read = []
 
     def endless():
         index = 0
         while True:
-            drawn.append(index)
-            yield image(index % 256)
+            read.append(index)
+            yield array(index % 256)
             index += 1
 
     with ThreadPoolExecutor(4) as pool:
         reader = read_ahead(endless(), pool, LIMIT)
         for _ in range(10):
             next(reader)
-        assert len(drawn) <= 10 + reading.AHEAD
+        assert len(read) <= 10 + module.IMAGES_AHEAD
         reader.close()
     assert threading.active_count() < 20
 
 
 def chunk_sizes(*sizes):
-    return [len(chunk) for chunk in in_chunks([(i, LoadedImage(image(size=size))) for i, size in enumerate(sizes)])]
+    return [len(chunk) for chunk in chunk_images([(i, LoadedImage(array(size=size))) for i, size in enumerate(sizes)])]
 
 
-def test_chunks_are_bounded_by_count_and_by_pixels(monkeypatch):
-    monkeypatch.setattr(reading, "CHUNK_PIXELS", 1000)
-    monkeypatch.setattr(reading, "CHUNK_IMAGES", 3)
+def test_chunks_are_bounded_by_images_and_pixels(monkeypatch):
+    monkeypatch.setattr(module, "CHUNK_PIXELS", 1000)
+    monkeypatch.setattr(module, "CHUNK_IMAGES", 3)
     assert chunk_sizes(*[(2, 2)] * 7) == [3, 3, 1]
     assert chunk_sizes((40, 40), (2, 2), (2, 2)) == [1, 2]
     assert chunk_sizes() == []

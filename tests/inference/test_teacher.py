@@ -1,4 +1,4 @@
-"""Teachers out of files: other projects' networks, and this package's."""
+"""Teachers are opened from files of other projects and from weights of this package."""
 
 import numpy as np
 import onnx
@@ -13,8 +13,8 @@ from rsgnet.inference.teacher import open_teacher
 from rsgnet.presets import nano
 
 
-def foreign(path, keypoints=17, size_hw=(64, 48), channels=3):
-    """A file whose heatmaps are the mean of each crop's red, in every place."""
+def write_foreign_network(path, keypoints=17, size_hw=(64, 48), channels=3):
+    """Writes an ONNX file whose heatmaps hold the mean of the crop's red channel everywhere; returns its path."""
     shapes = [1, channels, *size_hw], [1, keypoints, size_hw[0] // 4, size_hw[1] // 4]
     image, maps = (helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in zip("im", shapes, strict=True))
     constants = [
@@ -31,8 +31,8 @@ def foreign(path, keypoints=17, size_hw=(64, 48), channels=3):
     return str(path)
 
 
-def test_a_network_of_another_project_sees_colours_as_imagenet_has_them(tmp_path):
-    teacher = open_teacher(foreign(tmp_path / "theirs.onnx"))
+def test_crops_are_normalised_as_imagenet_for_a_foreign_network(tmp_path):
+    teacher = open_teacher(write_foreign_network(tmp_path / "theirs.onnx"))
     assert teacher.config.crop.size_wh == (48, 64)
     assert teacher.config.crop.heatmap_shape_hw == (16, 12)
     crops = np.zeros((2, 64, 48, 3), np.uint8)
@@ -43,27 +43,27 @@ def test_a_network_of_another_project_sees_colours_as_imagenet_has_them(tmp_path
     np.testing.assert_allclose(heatmaps[1], (1 - 0.485) / 0.229, rtol=1e-5)
 
 
-def test_weights_of_this_package_teach():
+def test_shipped_weights_give_heatmaps():
     teacher = open_teacher("nano")
     width, height = teacher.config.crop.size_wh
     assert teacher(np.zeros((1, height, width, 3), np.uint8)).shape == (1, 19, height // 4, width // 4)
 
 
 @pytest.mark.parametrize("shape", [{"keypoints": 14}, {"channels": 1}])
-def test_a_network_of_other_keypoints_or_images_is_refused(tmp_path, shape):
-    path = foreign(tmp_path / "theirs.onnx", **shape)
-    with pytest.raises(WeightsError, match=r"theirs\.onnx: wants .* a teacher wants"):
+def test_a_foreign_network_of_other_shapes_raises(tmp_path, shape):
+    path = write_foreign_network(tmp_path / "theirs.onnx", **shape)
+    with pytest.raises(WeightsError, match=r"theirs\.onnx: takes .* a teacher takes"):
         open_teacher(path)
 
 
-def test_weights_that_decode_inside_are_refused(tmp_path):
+def test_weights_that_decode_inside_raise(tmp_path):
     save_model(build(nano()), nano(), tmp_path / "model")
     export_onnx(tmp_path / "model", ExportOptions(decoding=True))
     with pytest.raises(WeightsError, match="gives no heatmaps to learn from"):
         open_teacher(str(tmp_path / "model"))
 
 
-def test_what_is_no_network_is_named(tmp_path):
+def test_a_broken_or_missing_file_is_named(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"no network")
     with pytest.raises(WeightsError, match=r"a\.onnx"):
         open_teacher(str(tmp_path / "a.onnx"))

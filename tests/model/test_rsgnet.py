@@ -11,7 +11,7 @@ from rsgnet.config import CandidateRelationConfig, ConvolutionsConfig, ModelConf
 from rsgnet.errors import RSGNetError
 from rsgnet.model import ModelOutput, RSGNet
 from rsgnet.model.backbone import Backbone
-from rsgnet.skeletons import skeleton_named
+from rsgnet.skeletons import get_skeleton
 
 RELATED = CandidateRelationConfig(clue_dim=8, candidate_threshold=0.0)
 NANO = ModelConfig(backbone="hrnet_w18_small", skeleton="crowdpose14", relation=RELATED)
@@ -27,7 +27,7 @@ def millions(module):
 def test_each_module_switches(relation, skeleton_graph):
     config = replace(NANO, relation=relation, skeleton_graph=skeleton_graph)
     output = RSGNet(config)(torch.randn(2, 3, 64, 64))
-    skeleton = skeleton_named(config.skeleton)
+    skeleton = get_skeleton(config.skeleton)
     related = relation is not None
     assert output.target_heatmaps.shape == (2, len(skeleton), 16, 16)
     assert (output.candidate_heatmaps is not None) == related

@@ -1,4 +1,4 @@
-"""What a release is built with is pinned, hashed, and says nothing of where it came from."""
+"""The packages that build a release are pinned with hashes, and no index or host is named."""
 
 import re
 from pathlib import Path
@@ -8,15 +8,15 @@ from packaging.requirements import Requirement
 RELEASE = Path(__file__).parents[2] / "release"
 
 
-def blocks():
-    """Each pinned requirement with its hashes, line ends joined."""
+def read_requirements():
+    """Returns each pinned requirement with its hashes in one line."""
     joined = (RELEASE / "build.txt").read_text().replace("\\\n", " ")
     return [line for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 def test_every_line_is_one_version_with_hashes():
-    assert len(blocks()) > 20
-    for line in blocks():
+    assert len(read_requirements()) > 20
+    for line in read_requirements():
         assert re.match(r"[\w.-]+==[^ ]+ ( *;[^-]*)?.*--hash=sha256:[0-9a-f]{64}", line), line
         assert not re.search(r"@|://|--(index|find|extra|trusted)", line), line
 
@@ -26,9 +26,9 @@ def test_no_host_is_named():
     assert not re.search(r"https?:|\.(org|com|io|net)\b|/(root|home|work|tmp)/", text)
 
 
-def test_it_pins_what_is_asked_for_and_builds():
-    pinned = {Requirement(re.split(r" +(?:;|--hash)", line)[0]).name.lower() for line in blocks()}
-    asked = {
+def test_everything_in_build_in_is_pinned():
+    pinned = {Requirement(re.split(r" +(?:;|--hash)", line)[0]).name.lower() for line in read_requirements()}
+    required = {
         Requirement(line).name for line in (RELEASE / "build.in").read_text().splitlines() if line and line[0] != "#"
     }
-    assert asked <= pinned and "hatchling" in asked
+    assert required <= pinned and "hatchling" in required

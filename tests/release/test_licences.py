@@ -1,24 +1,24 @@
-"""What the licences' command permits and refuses, and that all we depend on passes it."""
+"""Which licences the check permits and refuses, and that all dependencies pass it."""
 
 import sys
 from email.message import Message
 from pathlib import Path, PurePosixPath
 
 import pytest
-from release.licences import EXTRAS, installed, judge, licence_of, main, permitted
+from release.licences import EXTRAS, check_licence, find_dependencies, is_permitted, main, read_licence
 
 tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 
-class Said:
-    """A dependency that says of itself what it is given."""
+class FakeDistribution:
+    """A dependency with the given metadata."""
 
     version, requires = "1.0", ()
 
-    def __init__(self, *said, files=(), name="thing"):
+    def __init__(self, *fields, files=(), name="thing"):
         self.metadata = Message()
         self.metadata["Name"] = name
-        for key, value in said:
+        for key, value in fields:
             self.metadata[key] = value
         self.files = [PurePosixPath(file) for file in files]
 
@@ -45,11 +45,11 @@ class Said:
     ],
 )
 def test_expressions(expression, expected):
-    assert permitted(expression) is expected
+    assert is_permitted(expression) is expected
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("fields", "expected"),
     [
         ([("License-Expression", "MIT"), ("License", "GPL")], "MIT"),
         ([("Classifier", "License :: OSI Approved :: BSD License"), ("License", "see LICENSE")], "BSD License"),
@@ -61,26 +61,26 @@ def test_expressions(expression, expected):
         ),
     ],
 )
-def test_what_a_dependency_says(said, expected):
-    assert licence_of(Said(*said)) == expected
+def test_the_licence_in_metadata(fields, expected):
+    assert read_licence(FakeDistribution(*fields)) == expected
 
 
 def test_a_library_under_the_gpl_in_a_permissive_wheel_is_found():
     files = ["thing/__init__.py", "thing.libs/libx264-d6533a8d.so.165"]
-    found = judge(Said(("License-Expression", "BSD-3-Clause"), files=files))
-    assert "libx264" in found.trouble and not found.exception
-    assert judge(Said(("License-Expression", "BSD-3-Clause"), files=files, name="av")).exception
-    assert not judge(Said(("License-Expression", "BSD-3-Clause"), files=files[:1])).trouble
-    assert judge(Said(("License", "Other"), name="nvidia-thing")).exception
+    found = check_licence(FakeDistribution(("License-Expression", "BSD-3-Clause"), files=files))
+    assert "libx264" in found.problem and not found.exception
+    assert check_licence(FakeDistribution(("License-Expression", "BSD-3-Clause"), files=files, name="av")).exception
+    assert not check_licence(FakeDistribution(("License-Expression", "BSD-3-Clause"), files=files[:1])).problem
+    assert check_licence(FakeDistribution(("License", "Other"), name="nvidia-thing")).exception
 
 
 def test_all_dependencies_of_all_extras_are_permitted(capsys):
-    names = {each.metadata["Name"].lower() for each in installed("rsgnet", EXTRAS)}
+    names = {each.metadata["Name"].lower() for each in find_dependencies("rsgnet", EXTRAS)}
     assert {"numpy", "torch", "av", "ray", "fastapi", "openvino"} <= names
     assert main([]) == 0 and "0 refused" in capsys.readouterr().out
 
 
-def test_every_extra_is_asked_for():
+def test_every_extra_is_checked():
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     extras = tomllib.loads(text)["project"]["optional-dependencies"]
     assert {*EXTRAS, "all", "docs", "dev"} == set(extras)

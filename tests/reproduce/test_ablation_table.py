@@ -1,10 +1,10 @@
-"""What is printed of figures that are known."""
+"""The Markdown of known metrics."""
 
 from rsgnet.evaluation.intervals import PairedDifference, SeedMean
-from rsgnet.reproduce.ablation import Outcome
-from rsgnet.reproduce.ablation_table import markdown
+from rsgnet.reproduce.ablation import BenchmarkResult
+from rsgnet.reproduce.ablation_table import ablation_markdown
 
-OUTCOME = Outcome(
+RESULT = BenchmarkResult(
     "crowds", 300, 1935,
     {
         "plain": {"AP": SeedMean(0.5, 0.45, 0.55, (0.49, 0.51)), "swapped": SeedMean(0.1, 0.08, 0.12, (0.1, 0.1))},
@@ -20,7 +20,7 @@ OUTCOME = Outcome(
 
 
 def test_percent_with_intervals_and_marks():
-    lines = markdown("nano", [], [OUTCOME]).splitlines()
+    lines = ablation_markdown("nano", [], [RESULT]).splitlines()
     assert "## crowds: 300 images, 1935 people" in lines
     assert "|  | plain | trp |" in lines
     assert "| AP | 50.0 (45.0 to 55.0) | 52.0 (47.0 to 57.0) |" in lines

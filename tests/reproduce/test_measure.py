@@ -1,4 +1,4 @@
-"""What is left half done is not taken for done."""
+"""Networks and poses are made once, and incomplete ones are not reused."""
 
 import json
 
@@ -10,37 +10,37 @@ from rsgnet.crowds.data_sets import write_crowds
 from rsgnet.errors import RSGNetError
 from rsgnet.reproduce import synthetic_data
 from rsgnet.reproduce.measure import (
-    SERVER_FIGURES,
-    Workplace,
-    find_poses,
+    SERVER_METRICS,
+    Reproduction,
     has_poses,
     is_trained,
-    measure,
-    sizes,
-    untrained,
+    measure_block,
+    measure_sizes,
+    predict_poses,
+    untrained_rows,
 )
 from rsgnet.reproduce.tables import Block, Row
 from rsgnet.reproduce.variants import PLAIN, variant_config
 
 
 @pytest.fixture
-def place(tmp_path):
+def folder(tmp_path):
     config = variant_config("nano", [*synthetic_data.tiny_settings("nano"), *PLAIN.settings])
     save_model(build(config), config, tmp_path / "model")
     return tmp_path, write_crowds(tmp_path / "crowds", 2, seed=0, size_wh=(160, 120))
 
 
-def test_a_network_without_checkpoint_is_trained(place):
-    root, _ = place
+def test_a_network_without_checkpoint_is_trained(folder):
+    root, _ = folder
     assert is_trained(root, epochs=9)
     assert not is_trained(root / "crowds", epochs=9)
 
 
-def test_poses_are_those_of_the_weights_boxes_and_flip_test(place):
-    root, labels = place
+def test_has_poses_compares_weights_boxes_and_flip_test(folder):
+    root, labels = folder
     model, out = root / "model", root / "poses"
     assert not has_poses(out, model, "gt")
-    find_poses(out, model, read_annotations(labels), root / "crowds" / "images", "gt", flip_test=False)
+    predict_poses(out, model, read_annotations(labels), root / "crowds" / "images", "gt", flip_test=False)
     assert has_poses(out, model, "gt") and has_poses(out, model, "gt", flip_test=False, boxes_file=labels)
     assert not has_poses(out, model, "boxes.json")
     assert not has_poses(out, model, "gt", flip_test=True)
@@ -48,11 +48,11 @@ def test_poses_are_those_of_the_weights_boxes_and_flip_test(place):
     assert has_poses(out, model, "gt") and not has_poses(out, model, "gt", boxes_file=labels)
 
 
-def test_a_part_is_not_taken_for_the_whole(place):
-    root, labels = place
+def test_incomplete_poses_are_not_reused(folder):
+    root, labels = folder
     (root / "crowds" / "images" / "000002.png").unlink()
     with pytest.raises(RSGNetError, match="1 images could not be read"):
-        find_poses(root / "poses", root / "model", read_annotations(labels), root / "crowds" / "images", "gt")
+        predict_poses(root / "poses", root / "model", read_annotations(labels), root / "crowds" / "images", "gt")
     assert not has_poses(root / "poses", root / "model", "gt")
 
 
@@ -62,50 +62,50 @@ TEST_DEV = Block("coco:test-dev2017", ("parameters", "AP"), (ROW,))
 
 
 @pytest.fixture(scope="module")
-def place_row(tmp_path_factory):
+def reproduction(tmp_path_factory):
     root = tmp_path_factory.mktemp("reproduce")
     boxes = synthetic_data.write_data_sets(root / "data")
-    told = []
-    place_row = Workplace(
+    lines = []
+    reproduction = Reproduction(
         root / "data", root / "runs", root / "out", boxes,
-        train_missing=True, settings=synthetic_data.tiny_settings, workers=0, tell=told.append,
+        train_missing=True, settings=synthetic_data.tiny_settings, workers=0, log=lines.append,
     )  # fmt: skip
-    return place_row, told
+    return reproduction, lines
 
 
-def test_what_is_missing_is_trained_once_and_poses_are_found_once(place_row):
-    place_row, told = place_row
-    first = measure(VAL, place_row)
+def test_networks_and_poses_are_made_once(reproduction):
+    reproduction, lines = reproduction
+    first = measure_block(VAL, reproduction)
     assert set(first) == {ROW.preset}
     assert 0 <= first[ROW.preset]["AP"] <= 1
-    assert [line.split()[0] for line in told] == ["training", str(place_row.runs / ROW.preset / "model:")]
-    told.clear()
-    assert measure(VAL, place_row) == first
-    assert told == []
-    assert untrained(VAL, place_row) == []
+    assert [line.split()[0] for line in lines] == ["training", str(reproduction.runs / ROW.preset / "model:")]
+    lines.clear()
+    assert measure_block(VAL, reproduction) == first
+    assert lines == []
+    assert untrained_rows(VAL, reproduction) == []
 
 
-def test_a_set_without_labels_yields_a_submission_and_takes_the_servers_answer(place_row):
-    place_row, told = place_row
-    measure(VAL, place_row)
-    told.clear()
-    figures = measure(TEST_DEV, place_row)
-    assert figures[ROW.preset] == {"parameters": pytest.approx(28.54, abs=0.01), **sizes(ROW.preset)}
-    (submission,) = place_row.out.glob("*/coco-test-dev2017/person_keypoints_test-dev2017_*_results.json")
+def test_without_labels_a_submission_is_written_and_the_server_metrics_are_read(reproduction):
+    reproduction, lines = reproduction
+    measure_block(VAL, reproduction)
+    lines.clear()
+    measured = measure_block(TEST_DEV, reproduction)
+    assert measured[ROW.preset] == {"parameters": pytest.approx(28.54, abs=0.01), **measure_sizes(ROW.preset)}
+    (submission,) = reproduction.out.glob("*/coco-test-dev2017/person_keypoints_test-dev2017_*_results.json")
     assert json.loads(submission.read_bytes())
-    assert str(submission) in told[-1]
-    (submission.parent / SERVER_FIGURES).write_text('{"AP": 0.735}')
-    assert measure(TEST_DEV, place_row)[ROW.preset]["AP"] == 0.735
+    assert str(submission) in lines[-1]
+    (submission.parent / SERVER_METRICS).write_text('{"AP": 0.735}')
+    assert measure_block(TEST_DEV, reproduction)[ROW.preset]["AP"] == 0.735
 
 
-def test_a_set_without_labels_needs_boxes(place_row):
-    place_row, _ = place_row
-    measure(VAL, place_row)
+def test_without_labels_boxes_are_needed(reproduction):
+    reproduction, _ = reproduction
+    measure_block(VAL, reproduction)
     with pytest.raises(RSGNetError, match=r"no boxes of its own.*--boxes"):
-        measure(TEST_DEV, Workplace(place_row.data, place_row.runs, place_row.out / "other"))
+        measure_block(TEST_DEV, Reproduction(reproduction.data, reproduction.runs, reproduction.out / "other"))
 
 
-def test_without_networks_there_are_no_figures(tmp_path):
-    place_row = Workplace(tmp_path, tmp_path, tmp_path)
-    assert measure(VAL, place_row) == {}
-    assert untrained(VAL, place_row) == [ROW]
+def test_without_networks_there_are_no_metrics(tmp_path):
+    reproduction = Reproduction(tmp_path, tmp_path, tmp_path)
+    assert measure_block(VAL, reproduction) == {}
+    assert untrained_rows(VAL, reproduction) == [ROW]

@@ -1,4 +1,4 @@
-"""The paper's figures, and that every row of its own has a preset."""
+"""The values are the paper's, and every row that we implement has a preset."""
 
 import re
 
@@ -6,14 +6,14 @@ import pytest
 
 from rsgnet.errors import RSGNetError
 from rsgnet.presets import PRESETS
-from rsgnet.reproduce.measure import sizes
-from rsgnet.reproduce.tables import TABLES, Block, Row, Table, as_json, cells, markdown, table_named
+from rsgnet.reproduce.measure import measure_sizes
+from rsgnet.reproduce.tables import TABLES, Block, Row, Table, format_row, table_json, table_markdown, table_named
 
 BLOCKS = [(table.name, block) for table in TABLES.values() for block in table.blocks]
 
 
 @pytest.mark.parametrize(("name", "block"), BLOCKS)
-def test_rows_fill_their_columns_and_name_presets_that_exist(name, block):
+def test_rows_have_all_columns_and_existing_presets(name, block):
     for row in block.rows:
         assert len(row.paper) == len(block.columns)
         assert row.preset is None or row.preset in PRESETS
@@ -23,32 +23,32 @@ def test_rows_fill_their_columns_and_name_presets_that_exist(name, block):
 
 
 @pytest.mark.parametrize(("name", "block"), BLOCKS)
-def test_figures_are_the_papers(shared, name, block):
-    """Every printed figure of a row stands in one line of the paper, in its order."""
+def test_values_are_the_papers(shared, name, block):
+    """All values of a row are in one line of the paper, in order."""
     lines = shared("paper/rsgnet.md").read_text().splitlines()
     for row in block.rows:
-        figures = [figure for figure in row.paper if figure is not None]
-        pattern = r"\D+".join(rf"(?<![\d.]){_printed(figure)}(?![\d.])(?:\s*\(\+[\d.]+\))?" for figure in figures)
-        assert any(re.search(pattern, line) for line in lines), (row.method, row.size, figures)
+        values = [value for value in row.paper if value is not None]
+        pattern = r"\D+".join(rf"(?<![\d.]){_pattern(value)}(?![\d.])(?:\s*\(\+[\d.]+\))?" for value in values)
+        assert any(re.search(pattern, line) for line in lines), (row.method, row.size, values)
 
 
-def _printed(figure):
-    return rf"{re.escape(f'{figure:g}')}0*" if figure % 1 else rf"{figure:.0f}\.0+"
+def _pattern(value):
+    return rf"{re.escape(f'{value:g}')}0*" if value % 1 else rf"{value:.0f}\.0+"
 
 
-# Not those by the paper's equations, whose candidate form is smaller than what the paper counts.
+# Without the rows by the paper's equations, whose candidate relation is smaller than the network that the paper counts.
 SIZED = [row for row in table_named("table2").blocks[0].rows if row.preset and row.method != "RSGNet"]
 
 
 @pytest.mark.parametrize("row", SIZED, ids=lambda row: row.preset)
-def test_presets_have_the_printed_sizes(row):
-    """What the paper prints is cut or rounded, and counted on a slightly smaller network."""
-    ours = sizes(row.preset)
+def test_presets_have_the_printed_measure_sizes(row):
+    """The paper's values are truncated or rounded, and counted on a slightly smaller network."""
+    ours = measure_sizes(row.preset)
     assert ours["parameters"] == pytest.approx(row.paper[0], abs=0.16)
     assert ours["multiply_adds"] == pytest.approx(row.paper[1], rel=0.007)
 
 
-def test_unknown_tables_are_answered_with_the_known():
+def test_unknown_tables_raise():
     with pytest.raises(RSGNetError, match=r"'table5'; there are table1, table2, table3, table4"):
         table_named("table5")
 
@@ -64,9 +64,9 @@ BLOCK = Block(
 OURS = {"hrnet": {"multiply_adds": 7.104, "AP": 0.7432, "APM": -1}}
 
 
-def test_cells():
-    assert cells(BLOCK, BLOCK.rows[0], OURS) == ["Other", "X", "-", "6.20", "68.6", "-"]
-    assert cells(BLOCK, BLOCK.rows[1], OURS) == [
+def test_format_row():
+    assert format_row(BLOCK, BLOCK.rows[0], OURS) == ["Other", "X", "-", "6.20", "68.6", "-"]
+    assert format_row(BLOCK, BLOCK.rows[1], OURS) == [
         "HRNet",
         "HRNet-W32",
         "256x192",
@@ -74,15 +74,15 @@ def test_cells():
         "74.4 / 74.3",
         "70.8 / -",
     ]
-    assert cells(BLOCK, BLOCK.rows[1], {})[3:] == ["7.10 / -", "74.4 / -", "70.8 / -"]
+    assert format_row(BLOCK, BLOCK.rows[1], {})[3:] == ["7.10 / -", "74.4 / -", "70.8 / -"]
 
 
-def test_documents_say_what_was_measured_on_which_boxes():
+def test_markdown_and_json():
     table = Table("table9", "Comparison", (BLOCK,))
-    text = markdown(table, [OURS], ["gt"])
+    text = table_markdown(table, [OURS], ["gt"])
     assert "coco:val2017, our boxes: gt" in text
     assert "| HRNet | HRNet-W32 | 256x192 | 7.10 / 7.10 | 74.4 / 74.3 | 70.8 / - |" in text.splitlines()
-    (block,) = as_json(table, [OURS], ["gt"])["blocks"]
+    (block,) = table_json(table, [OURS], ["gt"])["blocks"]
     assert block["boxes"] == "gt"
     assert block["rows"][1]["paper"] == {"multiply_adds": 7.1, "AP": 74.4, "APM": 70.8}
     assert block["rows"][1]["ours"] == {"multiply_adds": 7.104, "AP": 74.32, "APM": None}

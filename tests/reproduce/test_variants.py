@@ -1,4 +1,4 @@
-"""Variants differ in their modules alone, and the control costs what fusing does."""
+"""Variants differ in their modules only, and the control costs what fusing does."""
 
 import pytest
 import torch
@@ -6,18 +6,18 @@ import torch
 from rsgnet.checkpoint import build
 from rsgnet.errors import RSGNetError
 from rsgnet.model.cost import cost_of
-from rsgnet.reproduce.variants import ARMS, PAPERS_ARMS, PLAIN, variant_config, variants_named
+from rsgnet.reproduce.variants import PAPER_VARIANTS, PLAIN, VARIANTS, variant_config, variants_named
 
 
 def cost(name, *settings):
-    config = variant_config("nano", [*settings, *ARMS[name].settings])
+    config = variant_config("nano", [*settings, *VARIANTS[name].settings])
     with torch.device("meta"):
         return cost_of(build(config), config.crop.size_wh)
 
 
-def test_arms_are_taken_in_order_with_the_plain_one():
+def test_variants_named_is_in_order_and_includes_plain():
     assert [variant.name for variant in variants_named("dense, trp")] == ["plain", "trp", "dense"]
-    assert variants_named(",".join(PAPERS_ARMS))[0] == PLAIN
+    assert variants_named(",".join(PAPER_VARIANTS))[0] == PLAIN
     with pytest.raises(RSGNetError, match=r"'trq'; there are plain, plain\+conv, sgm, trp, trp\+sgm, dense"):
         variants_named("plain,trq")
 
@@ -29,8 +29,8 @@ def test_arms_are_taken_in_order_with_the_plain_one():
         ("trp", "candidates", False), ("trp+sgm", "candidates", True), ("dense", "dense", True),
     ],
 )  # fmt: skip
-def test_arms_are_what_they_say(name, relation, graph):
-    model = variant_config("nano", ARMS[name].settings).model
+def test_modules_of_variants(name, relation, graph):
+    model = variant_config("nano", VARIANTS[name].settings).model
     assert (model.relation_kind, model.skeleton_graph) == (relation, graph)
 
 
@@ -42,6 +42,6 @@ def test_the_control_costs_nearly_what_the_relation_does():
     assert 0.75 < (control.layer_macs - plain.layer_macs) / (relation.layer_macs - plain.layer_macs) < 1
 
 
-def test_detectors_have_no_variants():
+def test_detectors_raise():
     with pytest.raises(RSGNetError, match="detector-nano: a detector has no relation"):
         variant_config("detector-nano", [])

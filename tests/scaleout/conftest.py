@@ -1,4 +1,4 @@
-"""Small images in folders, archives and Parquet, and a run of the engine without Ray."""
+"""Small images in folders, archives and Parquet, and a run without Ray."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from PIL import Image
 
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import record_run
-from rsgnet.scaleout.run import Job, ShardWorker, finish_run, plan_run
+from rsgnet.scaleout.shards import Job, ShardWorker, finish_run, plan_run
 
 
 def png(grey: int, size_wh: tuple[int, int] = (64, 48)) -> bytes:
-    """The bytes of an image file of one grey."""
+    """Returns an image file of one grey."""
     file = io.BytesIO()
     Image.new("L", size_wh, grey).save(file, "PNG")
     return file.getvalue()
 
 
 def write_tar(path: Path, members: dict[str, bytes], mode: str = "w") -> bytes:
-    """An archive; gives its bytes."""
+    """Writes an archive and returns its bytes."""
     with tarfile.open(path, mode) as tar:
         for name, content in members.items():
-            about = tarfile.TarInfo(name)
-            about.size = len(content)
-            tar.addfile(about, io.BytesIO(content))
+            header = tarfile.TarInfo(name)
+            header.size = len(content)
+            tar.addfile(header, io.BytesIO(content))
     return path.read_bytes()
 
 
-def rows_of(out: str | Path) -> list[dict[str, Any]]:
-    """All rows of results, by shard and index."""
+def read_rows(out: str | Path) -> list[dict[str, Any]]:
+    """Returns all rows of the results, ordered by shard and index."""
     files, root = fsspec.core.url_to_fs(str(out))
     rows = [
         row for path in files.glob(f"{root}/parts/*.parquet") for row in pq.read_table(files.open(path)).to_pylist()
@@ -51,7 +51,7 @@ def rows_of(out: str | Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder of ten images, of which 03 is no image, 07 is cut off, and one is in a folder below."""
+    """A folder of ten images: 03 is not an image, 07 is truncated, and one is in a folder below."""
     folder = tmp_path / "photos"
     (folder / "deep").mkdir(parents=True)
     for number in range(9):
@@ -59,7 +59,7 @@ def photos(tmp_path: Path) -> Path:
     (folder / "deep" / "x.png").write_bytes(png(99))
     (folder / "03.png").write_text("not an image")
     (folder / "07.png").write_bytes(png(70)[:60])
-    (folder / "notes.txt").write_text("left out")
+    (folder / "notes.txt").write_text("not listed")
     return folder
 
 
@@ -71,23 +71,23 @@ def open_tiny(pose_network: Callable[..., Path], box_network: Callable[..., Path
 
 
 @pytest.fixture
-def run_here(open_tiny: Callable[..., PoseEstimator]) -> Callable[..., Any]:
-    """Plans a run and does it in this process; gives the totals and the shards that were done."""
+def run_locally(open_tiny: Callable[..., PoseEstimator]) -> Callable[..., Any]:
+    """Plans a run and processes it here; returns the totals and the numbers of the processed shards."""
 
     def run(sources: list[Any], out: Any, shard_size: int = 4, stop_after: int | None = None) -> tuple[Any, list[int]]:
-        estimator, done = open_tiny(), []
+        estimator, processed = open_tiny(), []
         record = record_run(estimator, "tiny", "boxes")
         planned = plan_run([str(source) for source in sources], str(out), estimator, record, shard_size)
         job = Job(planned.store.uri, open_tiny, record)
 
-        def do(told: Job, shards: Any) -> Iterator[Any]:
-            worker = ShardWorker(told)
+        def process_shards(job: Job, shards: Any) -> Iterator[Any]:
+            worker = ShardWorker(job)
             for shard in shards:
-                if len(done) == stop_after:
+                if len(processed) == stop_after:
                     raise KeyboardInterrupt
-                done.append(shard)
-                yield worker.do(shard)
+                processed.append(shard)
+                yield worker.process(shard)
 
-        return finish_run(planned, job, do, lambda *_: None), done
+        return finish_run(planned, job, process_shards, lambda *_: None), processed
 
     return run

@@ -4,21 +4,21 @@ import pytest
 
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.predictions import BoxesOrigin, Origin, RunRecord
-from rsgnet.scaleout.listing import Piece
+from rsgnet.scaleout.inputs import InputPart
 from rsgnet.scaleout.plan import (
     Manifest,
     Plan,
     ShardRecord,
     Totals,
+    add_totals,
     check_same_run,
-    complete_shards,
-    in_shards,
-    part_name,
+    group_into_shards,
+    read_complete_shards,
     read_manifest,
-    record_shard,
-    sum_up,
+    rows_file,
     write_manifest,
     write_plan,
+    write_shard_record,
 )
 from rsgnet.scaleout.store import Store
 
@@ -26,7 +26,7 @@ RUN = RunRecord("1", Origin("nano", "ab"), BoxesOrigin("nano", "cd", 0.3), "coco
 MANIFEST = Manifest(("file:///photos",), 256, 1000, RUN, ("nose",), shards=3)
 
 
-def test_a_manifest_comes_back():
+def test_a_manifest_is_read_as_written():
     store = Store("memory://manifest")
     assert read_manifest(store) is None
     for manifest in (MANIFEST, replace(MANIFEST, complete=True, totals=Totals(5, 4, 1))):
@@ -37,19 +37,19 @@ def test_a_manifest_comes_back():
         read_manifest(store)
 
 
-def test_shards_are_complete_if_record_and_rows_agree(tmp_path):
+def test_a_shard_is_complete_if_record_and_rows_agree(tmp_path):
     store = Store(str(tmp_path))
-    assert complete_shards(store) == {}
+    assert read_complete_shards(store) == {}
     for shard in range(4):
-        store.write_text(part_name(shard), "rows")
+        store.write_text(rows_file(shard), "rows")
     for shard in range(5):
-        record_shard(store, ShardRecord(7, 9, 1, shard, 4))
-    store.write_text(part_name(1), "")  # as a machine leaves it whose power failed
-    assert complete_shards(store) == {shard: ShardRecord(7, 9, 1, shard, 4) for shard in (0, 2, 3)}
-    assert sum_up(complete_shards(store).values()) == Totals(21, 27, 3) and sum_up([]) == Totals()
+        write_shard_record(store, ShardRecord(7, 9, 1, shard, 4))
+    store.write_text(rows_file(1), "")  # as after a power failure
+    assert read_complete_shards(store) == {shard: ShardRecord(7, 9, 1, shard, 4) for shard in (0, 2, 3)}
+    assert add_totals(read_complete_shards(store).values()) == Totals(21, 27, 3) and add_totals([]) == Totals()
 
 
-def test_the_same_run_goes_on():
+def test_the_same_run_continues():
     asked = replace(MANIFEST, shards=0)
     check_same_run(replace(MANIFEST, complete=True, totals=Totals()), asked, "out")
 
@@ -63,25 +63,26 @@ def test_another_run_is_refused(change):
         check_same_run(MANIFEST, replace(MANIFEST, **change), "out")
 
 
-def test_shards():
-    files = [Piece("file", f"file:///{name}", name) for name in "abcdefg"]
+def test_grouping_into_shards():
+    files = [InputPart("file", f"file:///{name}", name) for name in "abcdefg"]
     tar, rows = (
-        Piece("tar", "file:///t.tar", "t.tar"),
-        Piece("parquet", "file:///p.parquet", "p.parquet", "image", 2, 4),
+        InputPart("tar", "file:///t.tar", "t.tar"),
+        InputPart("parquet", "file:///p.parquet", "p.parquet", "image", 2, 4),
     )
-    shards = list(in_shards([*files[:5], tar, rows, *files[5:]], 2))
+    shards = list(group_into_shards([*files[:5], tar, rows, *files[5:]], 2))
     assert shards == [files[:2], files[2:4], files[4:5], [tar], [rows], files[5:]]
-    assert list(in_shards([], 2)) == []
+    assert list(group_into_shards([], 2)) == []
 
 
 def test_a_plan_is_read_shard_by_shard():
     store = Store("memory://planned")
     shards = [
-        [Piece("file", f"file:///{number}", f"{number}"), Piece("tar", "x", "y", "z", 1, 2)] for number in range(5)
+        [InputPart("file", f"file:///{number}", f"{number}"), InputPart("tar", "x", "y", "z", 1, 2)]
+        for number in range(5)
     ]
     assert write_plan(store, shards) == 5
     plan = Plan(store)
-    assert len(plan) == 5 and [plan[number] for number in (3, 0, 4)] == [shards[3], shards[0], shards[4]]
+    assert [plan[number] for number in (3, 0, 4)] == [shards[3], shards[0], shards[4]]
 
 
 def test_a_broken_plan():

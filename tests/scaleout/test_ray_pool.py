@@ -1,4 +1,4 @@
-"""The engine on real Ray: three nodes of which one is lost, a driver that is killed, and the program end to end."""
+"""Runs on a Ray cluster of three nodes: a node is lost, the driver is killed, and the command end to end."""
 
 import json
 import os
@@ -14,66 +14,65 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.scaleout.conftest import png, rows_of
+from tests.scaleout.conftest import png, read_rows
 
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.predictions import record_run
-from rsgnet.scaleout.run import Job, ShardFailure, finish_run, plan_run
+from rsgnet.scaleout.shards import Job, ShardFailure, finish_run, plan_run
 
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from rsgnet.scaleout.ray_pool import TRIES, RayOptions, do_on_ray  # noqa: E402
+from rsgnet.scaleout.ray_pool import MAX_ATTEMPTS, RayOptions, process_on_ray  # noqa: E402
 
-PATIENCE_S = 600
+TIMEOUT_S = 600
 
 
 @pytest.fixture(scope="module", autouse=True)
-def patience():
-    """Ray gives a node and its agents 30 s to start; on a busy machine they may need more."""
+def long_timeouts():
+    """Extends the 30 s that Ray gives a node and its agents to start, for busy machines."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("worker_register_timeout_seconds",):
-            patch.setenv(f"RAY_{name}", str(PATIENCE_S))
-        patch.setenv("RAY_agent_register_timeout_ms", str(1000 * PATIENCE_S))
-        asked = ray._private.services.get_node
+        patch.setenv("RAY_worker_register_timeout_seconds", str(TIMEOUT_S))
+        patch.setenv("RAY_agent_register_timeout_ms", str(1000 * TIMEOUT_S))
+        original_get_node = ray._private.services.get_node
+        original_start_raylet = ray._private.node.Node.start_raylet
 
         def get_node(*arguments):
-            end = time.monotonic() + PATIENCE_S
+            end = time.monotonic() + TIMEOUT_S
             while True:
                 try:
-                    return asked(*arguments)
+                    return original_get_node(*arguments)
                 except RuntimeError:
                     if time.monotonic() > end:
                         raise
                     time.sleep(0.5)
 
-        def start_raylet(self, *arguments, **more):
+        def start_raylet(self, *arguments, **options):
             port = Path(self.get_session_dir_path()) / f"dashboard_agent_listen_port_{self.node_id}"
-            port.write_text("0")  # which it would wait for; the agent writes its own when it comes
-            return start(self, *arguments, **more)
+            port.write_text("0")  # Ray waits for this file; the agent overwrites it when it starts
+            return original_start_raylet(self, *arguments, **options)
 
-        start = ray._private.node.Node.start_raylet
         patch.setattr(ray._private.node.Node, "start_raylet", start_raylet)
         patch.setattr(ray._private.services, "get_node", get_node)
         yield
 
 
-def free_ports():
-    """For a node's agents: without ports of their own Ray waits for them, and not for long."""
+def find_free_ports():
+    """Returns ports for a node's agents; without them Ray waits for the agents to choose, with a short timeout."""
     names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("", 0))) for _ in names]
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("", 0))) for _ in names]
         return dict(zip(names, (each.getsockname()[1] for each in sockets), strict=True))
 
 
 @pytest.fixture(scope="module")
-def cluster(patience):
+def cluster(long_timeouts):
     """Three nodes of one core each."""
     cluster = Cluster()
     try:
         for head in (True, False, False):
-            cluster.add_node(num_cpus=1, **({"include_dashboard": False} if head else {}), **free_ports())
-        cluster.wait_for_nodes(PATIENCE_S)
+            cluster.add_node(num_cpus=1, **({"include_dashboard": False} if head else {}), **find_free_ports())
+        cluster.wait_for_nodes(TIMEOUT_S)
         yield cluster
     finally:
         cluster.shutdown()
@@ -90,13 +89,13 @@ def images(tmp_path):
 
 
 def wait_for(condition):
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while not condition():
-        assert time.monotonic() < end, "nothing came in time"
+        assert time.monotonic() < end, "timeout"
         time.sleep(0.05)
 
 
-def parts(out):
+def row_files(out):
     return sorted((out / "parts").glob("*.parquet"))
 
 
@@ -105,48 +104,48 @@ def records(out):
 
 
 def check_rows(out):
-    rows = rows_of(out)
+    rows = read_rows(out)
     assert [row["file_name"] for row in rows] == [f"{number:03}.png" for number in range(80)]
     assert [row["file_name"] for row in rows if row["error"]] == ["040.png"]
     assert not (out / "partial").exists()
 
 
-def changed(open_estimator, change):
-    """Opens estimators that meddle with what they yield; a class in here, as workers do not have this file."""
+def wrap_stream(open_estimator, change):
+    """Returns a class of estimators whose outcomes are changed; a local class, because workers lack this file."""
 
-    class Changed:
+    class WrappedEstimator:
         def __init__(self):
-            self.whole = open_estimator()
+            self.estimator = open_estimator()
 
         def __getattr__(self, name):
-            return getattr(self.whole, name)
+            return getattr(self.estimator, name)
 
         def stream(self, sources):
-            return change(self.whole.stream(sources))
+            return change(self.estimator.stream(sources))
 
-    return Changed
+    return WrappedEstimator
 
 
-def slow(open_estimator, seconds):
+def slow_down(open_estimator, seconds):
     def change(outcomes):
-        for told in outcomes:
+        for outcome in outcomes:
             time.sleep(seconds)
-            yield told
+            yield outcome
 
-    return changed(open_estimator, change)
+    return wrap_stream(open_estimator, change)
 
 
-def at_image(open_estimator, name, act):
+def act_at_image(open_estimator, name, act):
     def change(outcomes):
         for image, outcome in outcomes:
             if image.file_name == name:
                 act()
             yield image, outcome
 
-    return changed(open_estimator, change)
+    return wrap_stream(open_estimator, change)
 
 
-def planned_run(open_estimator, images, out, shard_size):
+def plan_tiny_run(open_estimator, images, out, shard_size):
     estimator = open_estimator()
     run = record_run(estimator, "tiny", "boxes")
     return plan_run([str(images)], str(out), estimator, run, shard_size), run
@@ -156,21 +155,21 @@ DRIVER = """
 import time
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.cli import main
-class Slow(PoseEstimator):
+class SlowEstimator(PoseEstimator):
     def stream(self, sources):
-        for told in super().stream(sources):
+        for outcome in super().stream(sources):
             time.sleep(0.2)
-            yield told
+            yield outcome
 import rsgnet.inference.estimator
-rsgnet.inference.estimator.PoseEstimator = Slow
+rsgnet.inference.estimator.PoseEstimator = SlowEstimator
 main()
 """
 
 
-def test_the_driver_is_killed_and_started_anew(rsgnet, cluster, open_tiny, images, tmp_path):
+def test_the_driver_is_killed_and_restarted(rsgnet, cluster, open_tiny, images, tmp_path):
     out, (weights, detector) = tmp_path / "out", open_tiny.args
-    line = ["--engine", "ray", "--ray-address", cluster.address, "--workers", 2, "--shard-size", 2]
-    arguments = ["predict", images, "--out", out, "--weights", weights, "--detector", detector, *line]
+    ray_options = ["--ray-address", cluster.address, "--workers", 2, "--shard-size", 2]
+    arguments = ["predict-dataset", images, "--out", out, "--weights", weights, "--detector", detector, *ray_options]
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, *map(str, arguments)],
         stderr=subprocess.DEVNULL,
@@ -182,51 +181,52 @@ def test_the_driver_is_killed_and_started_anew(rsgnet, cluster, open_tiny, image
     finally:
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
-    time.sleep(5)  # in which its workers notice, and end
-    kept = {path.name: path.stat().st_mtime_ns for path in parts(out)}
+    time.sleep(5)  # for its workers to notice and to end
+    kept = {path.name: path.stat().st_mtime_ns for path in row_files(out)}
     done = len(records(out))
     assert 4 <= done <= len(kept) < 40
     code, _, errors = rsgnet(*arguments)
     assert code == 1 and f"{done} of 40 shards are done already" in errors[0]
     assert "79 of 80 images, 79 people" in errors[1] and "1 could not be done" in errors[2]
-    assert len(parts(out)) == 40
-    again = [name for name, time_ns in kept.items() if (out / "parts" / name).stat().st_mtime_ns != time_ns]
-    assert len(again) == len(kept) - done
+    assert len(row_files(out)) == 40
+    rewritten = [name for name, time_ns in kept.items() if (out / "parts" / name).stat().st_mtime_ns != time_ns]
+    assert len(rewritten) == len(kept) - done
     check_rows(out)
 
 
-def test_what_fails_fails_its_shard_alone(cluster, open_tiny, images, tmp_path):
+def test_an_error_fails_only_its_shard(cluster, open_tiny, images, tmp_path):
     def fail():
         raise OSError("disk full")
 
-    planned, run = planned_run(open_tiny, images, tmp_path / "out", 10)
+    planned, run = plan_tiny_run(open_tiny, images, tmp_path / "out", 10)
     options = RayOptions(cluster.address, workers=1)
-    told = list(do_on_ray(Job(planned.store.uri, at_image(open_tiny, "035.png", fail), run), planned.missing, options))
-    failed = [each for each in told if isinstance(each, ShardFailure)]
+    job = Job(planned.store.uri, act_at_image(open_tiny, "035.png", fail), run)
+    outcomes = list(process_on_ray(job, planned.missing, options))
+    failed = [each for each in outcomes if isinstance(each, ShardFailure)]
     assert failed == [ShardFailure(3, "OSError: disk full")]
-    assert sorted(each.shard for each in told) == list(range(8)) and len(parts(tmp_path / "out")) == 7
+    assert sorted(each.shard for each in outcomes) == list(range(8)) and len(row_files(tmp_path / "out")) == 7
 
 
-def test_a_image_that_kills_its_workers_costs_its_shard_alone(cluster, open_tiny, images, tmp_path):
+def test_an_image_that_kills_its_workers_fails_only_its_shard(cluster, open_tiny, images, tmp_path):
     def die():
         (tmp_path / f"death-{os.getpid()}").touch()
         os._exit(1)
 
-    planned, run = planned_run(open_tiny, images, tmp_path / "out", 10)
-    job = Job(planned.store.uri, at_image(open_tiny, "035.png", die), run)
-    told = list(do_on_ray(job, planned.missing, RayOptions(cluster.address)))
-    (failed,) = (each for each in told if isinstance(each, ShardFailure))
-    assert failed.shard == 3 and f"died {TRIES} times" in failed.reason
-    assert len(list(tmp_path.glob("death-*"))) == TRIES
-    assert sorted(each.shard for each in told) == list(range(8)) and len(records(tmp_path / "out")) == 7
+    planned, run = plan_tiny_run(open_tiny, images, tmp_path / "out", 10)
+    job = Job(planned.store.uri, act_at_image(open_tiny, "035.png", die), run)
+    outcomes = list(process_on_ray(job, planned.missing, RayOptions(cluster.address)))
+    (failed,) = (each for each in outcomes if isinstance(each, ShardFailure))
+    assert failed.shard == 3 and f"died {MAX_ATTEMPTS} times" in failed.reason
+    assert len(list(tmp_path.glob("death-*"))) == MAX_ATTEMPTS
+    assert sorted(each.shard for each in outcomes) == list(range(8)) and len(records(tmp_path / "out")) == 7
 
 
 def test_a_worker_with_other_weights_ends_the_run(cluster, open_tiny, images, tmp_path):
-    planned, run = planned_run(open_tiny, images, tmp_path / "out", 10)
+    planned, run = plan_tiny_run(open_tiny, images, tmp_path / "out", 10)
     job = Job(planned.store.uri, open_tiny, replace(run, rsgnet="0.0.0"))
     with pytest.raises(RSGNetError, match="install the same everywhere"):
-        list(do_on_ray(job, planned.missing, RayOptions(cluster.address, workers=1)))
-    assert parts(tmp_path / "out") == []
+        list(process_on_ray(job, planned.missing, RayOptions(cluster.address, workers=1)))
+    assert row_files(tmp_path / "out") == []
 
 
 def test_the_shipped_network_on_drawn_crowds(rsgnet, cluster, monkeypatch, tmp_path):
@@ -234,55 +234,55 @@ def test_the_shipped_network_on_drawn_crowds(rsgnet, cluster, monkeypatch, tmp_p
     assert rsgnet("crowds", tmp_path / "crowds", "--scenes", 3)[0] == 0
     truth = f"boxes:{tmp_path / 'crowds' / 'crowds.json'}"
     images, out = tmp_path / "crowds" / "images", tmp_path / "out"
-    line = ["predict", images, "--detector", truth]
-    assert rsgnet(*line, "--out", tmp_path / "plain", "--no-overlay")[0] == 0
-    code, _, errors = rsgnet(*line, "--engine", "ray", "--out", out, "--workers", 2, "--shard-size", 2)
+    arguments = [images, "--detector", truth]
+    assert rsgnet("predict", *arguments, "--out", tmp_path / "plain", "--no-overlay")[0] == 0
+    ray_options = ["--workers", 2, "--shard-size", 2]
+    code, _, errors = rsgnet("predict-dataset", *arguments, "--out", out, *ray_options)
     assert code == 0 and len(errors) == 1 and "3 of 3 images" in errors[0]
     expected = json.loads((tmp_path / "plain" / "poses.json").read_text())
-    found = [(row["file_name"], person) for row in rows_of(out) for person in row["people"]]
+    found = [(row["file_name"], person) for row in read_rows(out) for person in row["people"]]
     assert len(found) == len(expected) > 3
-    for (name, person), plain in zip(found, expected, strict=True):
-        assert name == plain["file_name"] and person["score"] == pytest.approx(plain["score"], abs=1e-3)
+    for (file_name, person), plain in zip(found, expected, strict=True):
+        assert file_name == plain["file_name"] and person["score"] == pytest.approx(plain["score"], abs=1e-3)
         numbers = [value for each in person["keypoints"] for value in (each["x"], each["y"], each["score"])]
         assert numbers == pytest.approx(plain["keypoints"], abs=0.05)
-        for claim in ("present", "visible", "owned", "rival"):
-            assert [each[claim] for each in person["keypoints"]] == pytest.approx(plain[claim], abs=0.01)
+        for name in ("present", "visible", "owned", "rival"):
+            assert [each[name] for each in person["keypoints"]] == pytest.approx(plain[name], abs=0.01)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--engine", "ray", "--rivals"], "draws no overlays"),
-        (["--engine", "ray", "--smooth", 2], "does no clips"),
-        (["--engine", "spark"], "engine must be plain or ray"),
-        (["--engine", "ray", "--weights", "none"], "no weights 'none'"),
-        (["--engine", "ray", "--ray-address", "127.0.0.1:9"], "--ray-address 127.0.0.1:9: no Ray answers there"),
+        (["--rivals"], "No such option: --rivals"),
+        (["--smooth", 2], "No such option: --smooth"),
+        (["--weights", "none"], "no weights 'none'"),
+        (["--ray-address", "127.0.0.1:9"], "--ray-address 127.0.0.1:9: no Ray answers there"),
     ],
 )
-def test_what_is_refused(rsgnet, images, tmp_path, arguments, message):
-    code, _, errors = rsgnet("predict", images, "--out", tmp_path / "out", *arguments)
-    assert code == 2 and message in errors[-1]
+def test_unusable_options(rsgnet, images, tmp_path, arguments, message):
+    code, _, errors = rsgnet("predict-dataset", images, "--out", tmp_path / "out", *arguments)
+    assert code == 2 and message in "\n".join(errors)
 
 
-def test_a_node_is_lost_in_mid_run(cluster, open_tiny, images, tmp_path):
-    out, open_slowly, done_before = tmp_path / "out", slow(open_tiny, 0.15), []
-    planned, run = planned_run(open_tiny, images, out, 2)
+def test_a_node_is_lost_during_a_run(cluster, open_tiny, images, tmp_path):
+    out, open_slowly, done_before = tmp_path / "out", slow_down(open_tiny, 0.15), []
+    planned, run = plan_tiny_run(open_tiny, images, out, 2)
     lost = cluster.list_all_nodes()[-1]
 
-    def open_noted():  # every worker notes the node that it is on
+    def open_and_note_node():
         (tmp_path / f"node-{ray.get_runtime_context().get_node_id()}").touch()
         return open_slowly()
 
-    def lose():
-        wait_for(lambda: (tmp_path / f"node-{lost.node_id}").exists() and len(parts(out)) >= 4)
-        done_before.append(len(parts(out)))
+    def lose_node():
+        wait_for(lambda: (tmp_path / f"node-{lost.node_id}").exists() and len(row_files(out)) >= 4)
+        done_before.append(len(row_files(out)))
         cluster.remove_node(lost, allow_graceful=False)
 
-    loser = threading.Thread(target=lose, daemon=True)
-    loser.start()
-    do = partial(do_on_ray, options=RayOptions(cluster.address))
-    totals = finish_run(planned, Job(planned.store.uri, open_noted, run), do, lambda *_: None)
-    loser.join(10)
+    thread = threading.Thread(target=lose_node, daemon=True)
+    thread.start()
+    process_shards = partial(process_on_ray, options=RayOptions(cluster.address))
+    totals = finish_run(planned, Job(planned.store.uri, open_and_note_node, run), process_shards, lambda *_: None)
+    thread.join(10)
     assert done_before and done_before[0] < 40 and len(cluster.list_all_nodes()) == 2
-    assert (totals.images, totals.errors, len(parts(out))) == (80, 1, 40)
+    assert (totals.images, totals.errors, len(row_files(out))) == (80, 1, 40)
     check_rows(out)

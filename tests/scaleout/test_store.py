@@ -9,7 +9,7 @@ def store(request, tmp_path):
     return Store(str(tmp_path / "out") if request.param == "local" else f"memory://{tmp_path.name}")
 
 
-def test_what_is_written_is_read(store):
+def test_files_are_read_as_written(store):
     store.write_text("a/b.txt", "ä")
     store.write_text("a/b.txt", "new ä")
     store.write_text("a/c.txt", "")
@@ -19,26 +19,26 @@ def test_what_is_written_is_read(store):
     assert store.read_all([]) == [] and store.sizes("nowhere") == {} and store.sizes(PARTIAL_FOLDER) == {}
 
 
-def test_a_file_that_is_broken_off_leaves_what_was_there(store):
+def test_an_interrupted_write_keeps_the_old_file(store):
     store.write_text("a.txt", "old")
-    with pytest.raises(KeyboardInterrupt), store.writing("a.txt") as file:
+    with pytest.raises(KeyboardInterrupt), store.replace_file("a.txt") as file:
         file.write(b"half of the n")
         raise KeyboardInterrupt
     assert store.read("a.txt") == b"old" and store.sizes(PARTIAL_FOLDER) == {}
 
 
-def test_nothing_has_its_name_before_it_is_whole(store):
-    with store.writing("a.txt") as file:
+def test_a_file_is_visible_only_when_it_is_whole(store):
+    with store.replace_file("a.txt") as file:
         file.write(b"half")
         assert store.read("a.txt") is None
     assert store.read("a.txt") == b"half"
 
 
-def test_left_overs_are_removed(store):
+def test_partial_files_are_removed(store):
     store.write_text(f"{PARTIAL_FOLDER}/left", "over")
     store.write_text("kept", "")
-    store.remove_partial()
-    store.remove_partial()
+    store.remove_partial_files()
+    store.remove_partial_files()
     assert store.sizes(PARTIAL_FOLDER) == {} and store.read("kept") == b""
 
 

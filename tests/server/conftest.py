@@ -1,4 +1,4 @@
-"""A service whose estimator is told what to find, and when."""
+"""A service whose estimator finds what the test wants, when the test wants."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from rsgnet.server.metrics import Metrics
 from rsgnet.server.worker import Worker
 from rsgnet.skeletons import COCO17
 
-PATIENCE_S = 120.0  # machines that do other things, too, are slow
+TIMEOUT_S = 120.0  # generous, because other work may slow the machine down
 SIZE_WH = (320, 240)
-LEFT, MIDDLE, RIGHT = 60, 160, 200  # where the three people stand; the last two dispute a wrist
+LEFT, MIDDLE, RIGHT = 60, 160, 200  # x of the three people; the last two dispute a wrist
 WRIST = COCO17.keypoints.index("left_wrist")
-_BODY = np.array(
+_BODY_XY = np.array(
     [
         (0, 20), (5, 16), (-5, 16), (10, 18), (-10, 18), (18, 45), (-18, 45), (22, 75), (-22, 75), (20, 105),
         (-20, 105), (12, 110), (-12, 110), (12, 150), (-12, 150), (12, 190), (-12, 190),
@@ -37,31 +37,31 @@ _BODY = np.array(
 
 
 def png(size_wh: tuple[int, int] = SIZE_WH) -> bytes:
-    """A grey image file."""
+    """Returns a grey image file."""
     file = BytesIO()
     Image.new("RGB", size_wh, (90, 110, 130)).save(file, "png")
     return file.getvalue()
 
 
 def three_people(file_name: str, size_wh: tuple[int, int] = SIZE_WH) -> Poses:
-    """Three people side by side, with probabilities, a rival and candidates."""
-    places = np.array([np.add(_BODY, (x, 15)) for x in (LEFT, MIDDLE, RIGHT)], np.float32)
-    claims = {name: np.full((3, 17), value, np.float32) for name, value in (("present", 0.9), ("visible", 0.8))}
+    """Returns three people side by side, with probabilities, a rival and candidates."""
+    keypoints_xy = np.array([np.add(_BODY_XY, (x, 15)) for x in (LEFT, MIDDLE, RIGHT)], np.float32)
     owned, rival = np.full((3, 17), 0.75, np.float32), np.full((3, 17), -1, np.intp)
     owned[1, WRIST], rival[1, WRIST] = 0.25, 2
     candidates = np.zeros((3, 17, 4, 4), np.float32)
-    candidates[:, :, 0] = np.concatenate([places, np.full((3, 17, 1), 0.9), np.full((3, 17, 1), 0.6)], -1)
-    candidates[1, :, 1] = np.concatenate([places[2], np.full((17, 1), 0.7), np.full((17, 1), 0.125)], -1)
+    candidates[:, :, 0] = np.concatenate([keypoints_xy, np.full((3, 17, 1), 0.9), np.full((3, 17, 1), 0.6)], -1)
+    candidates[1, :, 1] = np.concatenate([keypoints_xy[2], np.full((17, 1), 0.7), np.full((17, 1), 0.125)], -1)
     return Poses(
         skeleton=COCO17,
-        keypoints_xy=places,
+        keypoints_xy=keypoints_xy,
         scores=np.full((3, 17), 0.9, np.float32),
         boxes_xyxy=np.array([(x - 35, 20, x + 35, 220) for x in (LEFT, MIDDLE, RIGHT)], np.float32),
         box_scores=np.ones(3, np.float32),
         pose_scores=np.array([0.9, 0.6, 0.3], np.float32),
         size_wh=size_wh,
         file_name=file_name,
-        **claims,
+        present=np.full((3, 17), 0.9, np.float32),
+        visible=np.full((3, 17), 0.8, np.float32),
         owned=owned,
         rival=rival,
         rival_owned=np.where(rival < 0, 0, 0.5).astype(np.float32),
@@ -69,11 +69,19 @@ def three_people(file_name: str, size_wh: tuple[int, int] = SIZE_WH) -> Poses:
     )
 
 
-class Told:
-    """An estimator that finds three people in every image once its gate is open; "crash" in a name makes it fail."""
+class FakeEstimator:
+    """An estimator that finds three people in every image once its gate is open; it fails on names with "crash".
+
+    Attributes:
+        order: The order in which it returns the three people.
+        gate: The estimator waits until it is set.
+        started: Set once the first batch has arrived.
+        batches: The file names of each batch.
+        boxes: The boxes that came with each image.
+    """
 
     skeleton = COCO17
-    order = (0, 1, 2)  # in which they are told
+    order = (0, 1, 2)
 
     def __init__(self) -> None:
         self.gate, self.started = Event(), Event()
@@ -82,12 +90,12 @@ class Told:
         self.gate.set()
 
     def stream(self, sources: Any) -> Iterator[tuple[Any, Poses | RSGNetError]]:
-        """As a PoseEstimator does."""
+        """Does what `PoseEstimator.stream` does."""
         sources = list(sources)
         self.batches.append([source.file_name for source in sources])
         self.boxes += [source.boxes for source in sources]
         self.started.set()
-        assert self.gate.wait(PATIENCE_S)
+        assert self.gate.wait(TIMEOUT_S)
         for source in sources:
             if "crash" in source.file_name:
                 raise MemoryError("no memory")
@@ -99,28 +107,28 @@ class Told:
 
 
 @pytest.fixture
-def estimator() -> Iterator[Told]:
-    """The estimator that the service of a test runs; its gate is opened at the end."""
-    told = Told()
-    yield told
-    told.gate.set()
+def estimator() -> Iterator[FakeEstimator]:
+    """The estimator of the test's service; its gate is opened at the end."""
+    estimator = FakeEstimator()
+    yield estimator
+    estimator.gate.set()
 
 
 @pytest.fixture
-def service(estimator: Told) -> Callable[..., Service]:
+def service(estimator: FakeEstimator) -> Callable[..., Service]:
     """Makes a service of that estimator."""
 
     def make(
         token: str | None = None,
-        opening: Callable[[], Any] | None = None,
-        compared: Told | None = None,
+        open_estimator: Callable[[], Any] | None = None,
+        compared: FakeEstimator | None = None,
         **limits: Any,
     ) -> Service:
-        bounds, metrics = Limits(**limits), Metrics()
-        workers = {"nano": Worker(opening or (lambda: estimator), bounds, metrics)}
+        service_limits, metrics = Limits(**limits), Metrics()
+        workers = {"nano": Worker(open_estimator or (lambda: estimator), service_limits, metrics)}
         if compared is not None:
-            workers["plain"] = Worker(lambda: compared, bounds, metrics)
-        return Service(workers, bounds, metrics, token)
+            workers["plain"] = Worker(lambda: compared, service_limits, metrics)
+        return Service(workers, service_limits, metrics, token)
 
     return make
 
@@ -131,9 +139,9 @@ def client(service: Callable[..., Service]) -> Iterator[Callable[..., TestClient
     clients = []
 
     def make(**options: Any) -> TestClient:
-        started = TestClient(create_app(service(**options)), raise_server_exceptions=False)
-        clients.append(started.__enter__())
-        return clients[-1]
+        client = TestClient(create_app(service(**options)), raise_server_exceptions=False)
+        clients.append(client.__enter__())
+        return client
 
     yield make
     for each in clients:
@@ -141,5 +149,5 @@ def client(service: Callable[..., Service]) -> Iterator[Callable[..., TestClient
 
 
 def files(*names: str, content: bytes | None = None) -> list[tuple[str, tuple[str, bytes]]]:
-    """The form of a request of images; those whose name says "broken" are none."""
+    """Returns the form of a request; a file whose name says "broken" is not an image."""
     return [("images", (name, b"nothing" if "broken" in name else content or png())) for name in names]

@@ -1,4 +1,4 @@
-"""The service as a process of its own, and clients who mean harm: it refuses them, goes on, and grows no larger."""
+"""Abusive clients of a service process: the service refuses them, keeps working, and its memory does not grow."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from tests.hostile.images import png as png_file
 from tests.hostile.images import zeros_png
 from tests.server import abuse
 from tests.server.conftest import png
-from tests.server.process import FORM_TYPE, PATIENCE_S, serving
+from tests.server.process import FORM_TYPE, TIMEOUT_S, serving
 
 from rsgnet.config_files import to_json
 
@@ -27,14 +27,14 @@ MAX_SECONDS, MAX_CONNECTIONS, GROWTH_MB = 4, 100, 200
 PART = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
 
 
-def white():
+def white_png():
     file = BytesIO()
     Image.new("RGB", (64, 64), "white").save(file, "png")
     return file.getvalue()
 
 
-def write_network(directory):
-    """A pose network that fails on crops with a 255 in them: it looks their highest value up in a table of 255."""
+def write_failing_network(directory):
+    """Writes a pose network that fails on crops with the value 255: their maximum indexes a table of 255 entries."""
     onnx = pytest.importorskip("onnx", reason="the network that fails is built with onnx")
     from onnx import TensorProto, helper, numpy_helper
 
@@ -53,7 +53,7 @@ def write_network(directory):
     shape = ["batch", 17, height // stride, width // stride]
     graph = helper.make_graph(
         nodes,
-        "fragile",
+        "failing",
         [helper.make_tensor_value_info("crops", TensorProto.UINT8, ["batch", height, width, 3])],
         [helper.make_tensor_value_info("target_heatmaps", TensorProto.FLOAT, shape)],
         [
@@ -72,41 +72,48 @@ def write_network(directory):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("service")
-    line = ["--weights", write_network(folder / "fragile"), "--detector", "full", "--max-seconds", MAX_SECONDS]
+    network = [
+        "--weights",
+        write_failing_network(folder / "failing"),
+        "--detector",
+        "full",
+        "--max-seconds",
+        MAX_SECONDS,
+    ]
     limits = ["--max-pixels", 1_000_000, "--max-megabytes", 2, "--max-connections", MAX_CONNECTIONS]
-    with serving(folder / "log", *line, *limits) as started:
-        assert started.settles(png())
-        yield started
-        assert started.process.poll() is None
+    with serving(folder / "log", *network, *limits) as server:
+        assert server.recovers(png())
+        yield server
+        assert server.process.poll() is None
 
 
 @pytest.fixture(autouse=True)
-def unharmed(server):
-    """Whatever a test did: afterwards an image is answered, and the memory is about what it was."""
+def check_unharmed(server):
+    """Checks after each test that an image is answered and that the memory has not grown much."""
     before = server.memory_mb
     yield
-    assert server.settles(png())
+    assert server.recovers(png())
     assert server.memory_mb - before < GROWTH_MB
 
 
 class TestConnections:
-    def test_heads_that_never_end_are_hung_up_on(self, server):
-        assert abuse.half_a_head(server, 20) == 20
+    def test_clients_whose_heads_never_end_are_disconnected(self, server):
+        assert abuse.send_endless_heads(server, 20) == 20
 
-    def test_a_body_that_does_not_come_is_late(self, server):
-        assert abuse.slow_body(server) == 504
+    def test_a_stalled_body_times_out(self, server):
+        assert abuse.send_stalled_body(server) == 504
 
-    def test_clients_that_hang_up(self, server):
-        abuse.dropped(server, 100, png())
+    def test_reset_connections(self, server):
+        abuse.reset_connections(server, 100, png())
 
-    def test_answers_that_nobody_fetches(self, server):
+    def test_a_client_that_reads_no_response_is_disconnected(self, server):
         assert abuse.never_read(server, 20_000)
 
-    def test_too_many_at_once(self, server):
-        assert abuse.many_connections(server, MAX_CONNECTIONS + 20) == 503
+    def test_too_many_connections(self, server):
+        assert abuse.hold_connections(server, MAX_CONNECTIONS + 20) == 503
 
     def test_ten_thousand_tiny_requests(self, server):
-        assert abuse.tiny_requests(server, 10_000) == {200: 2500, 404: 2500, 422: 2500, 405: 2500}
+        assert abuse.send_tiny_requests(server, 10_000) == {200: 2500, 404: 2500, 422: 2500, 405: 2500}
 
 
 class TestRequests:
@@ -124,24 +131,24 @@ class TestRequests:
             (b"GET / HTTP/1.1\r\nhost: x\0y\r\n\r\n", 400),
         ],
     )
-    def test_what_is_no_http(self, server, sent, expected):
-        assert abuse.status_of(abuse.raw(server, sent)) in (expected, 0)  # 0: hung up on while it still sent
+    def test_malformed_http(self, server, sent, expected):
+        assert abuse.status_of(abuse.send_raw(server, sent)) in (expected, 0)  # 0: disconnected while it still sent
 
-    def test_sockets_are_not_opened(self, server):
+    def test_websockets_are_not_opened(self, server):
         upgrade = {
             "connection": "upgrade, close",
             "upgrade": "websocket",
             "sec_websocket_key": "AAAAAAAAAAAAAAAAAAAAAA==",
         }
-        assert server.ask("GET", "/v1/poses", **upgrade, sec_websocket_version="13").status == 404
+        assert server.request("GET", "/v1/poses", **upgrade, sec_websocket_version="13").status == 404
 
     @pytest.mark.parametrize(
         "kind",
         ["", "text/plain", "application/json", "image/png", "multipart/mixed; boundary=x", "multipart/form-data x"],
     )
     def test_other_content_types(self, server, kind):
-        answer = server.ask("POST", "/v1/poses", png(), content_type=kind)
-        assert answer.status == 415 and "multipart/form-data" in answer.content["error"]
+        response = server.request("POST", "/v1/poses", png(), content_type=kind)
+        assert response.status == 415 and "multipart/form-data" in response.content["error"]
 
     @pytest.mark.parametrize(
         ("body", "kind"),
@@ -171,8 +178,8 @@ class TestRequests:
         ],
     )
     def test_broken_forms(self, server, body, kind):
-        answer = server.ask("POST", "/v1/poses", body, content_type=kind)
-        assert answer.status in (400, 422) and 0 < len(answer.content["error"]) < 2000
+        response = server.request("POST", "/v1/poses", body, content_type=kind)
+        assert response.status in (400, 422) and 0 < len(response.content["error"]) < 2000
 
     def test_too_many_bytes(self, server):
         assert server.post(bytes(3_000_000)).status == 413
@@ -183,21 +190,21 @@ class TestRequests:
          "/%00", "/index.html%00.js", "/..%5c..%5cetc%5cpasswd", "/./../app.py", "/../run.py", "/%ff%fe",
          "/~root", "/a/" * 900],
     )  # fmt: skip
-    def test_paths_that_climb(self, server, path):
-        came = abuse.raw(server, f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
-        assert abuse.status_of(came) in (307, 400, 404) and b"root:" not in came and b"import" not in came
+    def test_paths_that_leave_the_folder(self, server, path):
+        received = abuse.send_raw(server, f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+        assert abuse.status_of(received) in (307, 400, 404) and b"root:" not in received and b"import" not in received
 
     @pytest.mark.parametrize(
         "name", [b"../../escaped.png", b"/etc/passwd", b"a\x00b", b"\xff\xfe", b"x" * 5000, b"CON", b""]
     )
-    def test_names_of_files_are_but_names(self, server, name):
-        answer = server.post(png(), name)
-        assert answer.status in (200, 400, 422) and (answer.status != 200 or len(answer.content["images"]) == 1)
+    def test_strange_file_names(self, server, name):
+        response = server.post(png(), name)
+        assert response.status in (200, 400, 422) and (response.status != 200 or len(response.content["images"]) == 1)
 
 
 class TestImages:
     @pytest.mark.parametrize(
-        ("content", "says"),
+        ("content", "message"),
         [
             (png_file((60_000, 60_000), 8, 2, zlib.compress(bytes(99))), "too large to decode"),
             (zeros_png((9_900, 10_000), 1, 0), "over the limit of 1000000 pixels"),
@@ -206,32 +213,32 @@ class TestImages:
             (b"\x89PNG\r\n\x1a\n" + bytes(100), "a.png: not an image"),
         ],
     )
-    def test_bombs_and_impostors(self, server, content, says):
-        answer = server.post(content)
-        assert answer.status == 422 and says in answer.content["error"]
+    def test_bombs_and_other_formats(self, server, content, message):
+        response = server.post(content)
+        assert response.status == 422 and message in response.content["error"]
 
-    def test_boxes_beyond_reason(self, server):
+    def test_absurd_boxes(self, server):
         for boxes in ([[[0, 0, 1e300, 1e300]]], [[[-1e300, 0, 1, 1]]], [[[0, 0, -5, -5]]], [[[0, 0, 0, 0]]]):
             field = b'--x\r\nContent-Disposition: form-data; name="boxes"\r\n\r\n' + json.dumps(boxes).encode()
-            answer = server.ask(
+            response = server.request(
                 "POST", "/v1/poses", field + b"\r\n" + PART + png() + b"\r\n--x--\r\n", content_type=FORM_TYPE
             )
-            assert answer.status in (200, 422)
+            assert response.status in (200, 422)
 
-    def test_a_network_that_fails_gives_an_error_and_comes_back(self, server):
-        answer = server.post(white())
-        assert answer.status == 500 and "send it again" in answer.content["error"]
-        assert server.settles(png())
-        assert b"rsgnet_worker_crashes_total 1.0" in server.ask("GET", "/metrics").body
+    def test_a_network_that_fails_gives_an_error_and_recovers(self, server):
+        response = server.post(white_png())
+        assert response.status == 500 and "send it again" in response.content["error"]
+        assert server.recovers(png())
+        assert b"rsgnet_worker_crashes_total 1.0" in server.request("GET", "/metrics").body
 
 
-def test_the_description_of_the_api_holds(server, tmp_path):
-    """schemathesis asks what the description allows, and much that it forbids; but for drawn crowds: they take long."""
+def test_the_openapi_description_is_correct(server, tmp_path):
+    """schemathesis sends allowed and forbidden requests, but none for drawn crowds, which are slow."""
     pytest.importorskip("schemathesis", reason="needs rsgnet[dev]")
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"http://{server.host}:{server.port}/openapi.json",
                "--checks", checks, "--max-examples", "15", "--seed", "1", "--exclude-path", "/v1/crowd",
                "--phases", "examples,coverage,fuzzing", "--generation-database", "none",
                "--suppress-health-check", "all"]  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=4 * PATIENCE_S, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=4 * TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""The page in a browser, as somebody uses it."""
+"""The page in a browser, used as a person uses it."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 import uvicorn
 from PIL import Image
-from tests.server.conftest import MIDDLE, PATIENCE_S, SIZE_WH, WRIST, Told, png, three_people
+from tests.server.conftest import MIDDLE, SIZE_WH, TIMEOUT_S, WRIST, FakeEstimator, png, three_people
 
 from rsgnet.server.app import create_app
 
@@ -45,13 +45,13 @@ def browser(tmp_path_factory):
     for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(switch)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield started
-    started.quit()
+    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield browser
+    browser.quit()
 
 
 class Page:
-    """The page, by what people do with it."""
+    """What people do with the page."""
 
     def __init__(self, browser, address, downloads):
         self.browser, self.downloads = browser, downloads
@@ -64,13 +64,13 @@ class Page:
     def one(self, selector):
         return self.browser.find_element(By.CSS_SELECTOR, selector)
 
-    def wait(self, true):
-        return WebDriverWait(self.browser, PATIENCE_S).until(lambda _: true())
+    def wait(self, condition):
+        return WebDriverWait(self.browser, TIMEOUT_S).until(lambda _: condition())
 
     def open(self, path):
         self.one("#file").send_keys(str(path))
 
-    def found(self, count):
+    def wait_for_people(self, count):
         self.wait(lambda: self.one("#status").text.startswith(f"{count} "))
 
     def point(self, element):
@@ -82,7 +82,7 @@ class Page:
     def keys(self, *keys):
         ActionChains(self.browser).send_keys(*keys).perform()
 
-    def slide(self, name, value):
+    def set_slider(self, name, value):
         self.browser.execute_script(
             "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))",
             self.one(f"#{name}"), value,
@@ -91,10 +91,12 @@ class Page:
     def downloaded(self, suffix):
         return self.wait(lambda: next(iter(self.downloads.glob(f"*{suffix}")), None))
 
-    def complaints(self):
-        """What the browser noted: broken scripts, files that are missing, whatever the policy forbade."""
-        noted = self.browser.get_log("browser")
-        return [each["message"] for each in noted if each["level"] == "SEVERE" and "status of 4" not in each["message"]]
+    def errors(self):
+        """Returns what the browser logged: broken scripts, missing files, and violations of the policy."""
+        log = self.browser.get_log("browser")
+        return [
+            entry["message"] for entry in log if entry["level"] == "SEVERE" and "status of 4" not in entry["message"]
+        ]
 
 
 @pytest.fixture
@@ -130,65 +132,65 @@ def photo(tmp_path):
 @pytest.fixture
 def opened(page, photo):
     """The page, with three people on it."""
-    shown = page()
-    shown.open(photo)
-    shown.found(3)
-    return shown
+    opened = page()
+    opened.open(photo)
+    opened.wait_for_people(3)
+    return opened
 
 
-def test_it_loads_without_a_complaint_or_anything_from_elsewhere(page):
-    shown = page()
-    shown.wait(lambda: shown.one("#weights").get_property("length") == 1)
-    loaded = shown.browser.execute_script("return performance.getEntriesByType('resource').map((each) => each.name)")
-    assert shown.browser.title.startswith("RSGNet") and shown.complaints() == []
+def test_it_loads_without_errors_and_from_this_service_only(page):
+    opened = page()
+    opened.wait(lambda: opened.one("#weights").get_property("length") == 1)
+    loaded = opened.browser.execute_script("return performance.getEntriesByType('resource').map((each) => each.name)")
+    assert opened.browser.title.startswith("RSGNet") and opened.errors() == []
     assert any(name.endswith("main.js") for name in loaded)
-    assert all(name.startswith(shown.browser.current_url) for name in loaded)
-    assert not shown.one("#hint").get_property("hidden") and not shown.one("#networks").is_displayed()
+    assert all(name.startswith(opened.browser.current_url) for name in loaded)
+    assert not opened.one("#hint").get_property("hidden") and not opened.one("#networks").is_displayed()
 
 
-def test_a_photo_is_shown_with_its_people_over_it(opened):
+def test_a_photo_is_shown_with_its_people(opened):
     assert len(opened.all(".person")) == 3 and "3 people" in opened.one("#panel").text
-    assert "1 keypoint is claimed" in opened.one("#panel").text
+    assert "1 keypoint may belong to somebody else" in opened.one("#panel").text
     frame, photo, dot = (opened.one(name).rect for name in ("#overlay", "#photo", ".person:nth-child(2) circle"))
     assert frame == pytest.approx(photo, abs=1) and frame["width"] / frame["height"] == pytest.approx(4 / 3, rel=0.01)
-    # The first keypoint, the nose of the person in the middle, lies where the image has it.
+    # The first keypoint, the nose of the person in the middle, is drawn at its place in the image.
     scale = frame["width"] / SIZE_WH[0]
     assert dot["x"] + dot["width"] / 2 - frame["x"] == pytest.approx((MIDDLE + 0.5) * scale, abs=1)
-    assert opened.complaints() == []
+    assert opened.errors() == []
 
 
-def test_pointing_at_somebody_lifts_them_and_leaving_lets_them_go(opened):
+def test_pointing_at_somebody_highlights_them(opened):
     person = opened.all(".person")[0]
     opened.point(person.find_element(By.CSS_SELECTOR, "circle"))
-    opened.wait(lambda: "lifted" in person.get_attribute("class"))
-    faint = [float(each.value_of_css_property("opacity")) for each in opened.all(".person")]
-    assert faint[0] == 1 and max(faint[1:]) < 0.5 and opened.all("#overlay mask line")
+    opened.wait(lambda: "highlighted" in person.get_attribute("class"))
+    opacities = [float(each.value_of_css_property("opacity")) for each in opened.all(".person")]
+    assert opacities[0] == 1 and max(opacities[1:]) < 0.5 and opened.all("#overlay mask line")
     opened.point(opened.one("h1"))
-    opened.wait(lambda: not opened.all(".person.lifted"))
+    opened.wait(lambda: not opened.all(".person.highlighted"))
 
 
-def test_a_keypoint_shows_what_competed_for_it(opened):
+def test_a_keypoint_shows_its_candidates(opened):
     person = opened.all(".person")[1]
     opened.point(person.find_element(By.CSS_SELECTOR, "circle"))
     opened.click(opened.wait(lambda: opened.one(".handles [data-keypoint='0']")))
     assert opened.one("#panel [aria-expanded='true']").text == "nose"
     opened.click(opened.one(f".handles [data-keypoint='{WRIST}']"))
-    opened.point(opened.one("h1"))  # what was chosen stays
-    told = opened.one(".details")
-    assert [each.text for each in told.find_elements(By.TAG_NAME, "dd")] == ["0.90", "0.80", "0.25"]
-    assert "Person 3 claims this place, too (0.50)." in told.text
-    rows = [row.text.split() for row in told.find_elements(By.CSS_SELECTOR, "tbody tr")]
-    assert rows == [["the", "one", "taken", "0.90", "0.60"], ["Person", "3", "0.70", "0.13"]]
+    opened.point(opened.one("h1"))  # the selection stays
+    details = opened.one(".details")
+    assert [each.text for each in details.find_elements(By.TAG_NAME, "dd")] == ["0.90", "0.80", "0.25"]
+    assert "May belong to Person 3 (0.50)." in details.text
+    rows = [row.text.split() for row in details.find_elements(By.CSS_SELECTOR, "tbody tr")]
+    assert rows == [["selected", "0.90", "0.60"], ["Person", "3", "0.70", "0.13"]]
     lines = [float(each.get_attribute("stroke-width")) for each in opened.all(".relations line")]
     assert len(lines) == 2 and lines[0] > 2 * lines[1]
     colours = [each.get_attribute("color") for each in opened.all(".person")]
     assert [each.get_attribute("color") for each in opened.all(".relations line")] == colours[1:]
 
 
-def test_all_of_it_by_keyboard(opened):
+def test_everything_by_keyboard(opened):
     opened.one("#truth").send_keys(Keys.TAB)
     assert "Person 1" in opened.browser.switch_to.active_element.get_attribute("aria-label")
-    assert opened.all(".person")[0].get_attribute("class") == "person lifted"
+    assert opened.all(".person")[0].get_attribute("class") == "person highlighted"
     opened.keys(Keys.TAB, Keys.ENTER)
     assert "Person 2 of 3" in opened.one("#panel h2").text
     opened.keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
@@ -198,17 +200,17 @@ def test_all_of_it_by_keyboard(opened):
 
 
 def test_sliders_act_at_once(opened, estimator):
-    opened.slide("people", 0.5)
+    opened.set_slider("people", 0.5)
     assert len(opened.all(".person")) == 2 and "2 people" in opened.one("#panel").text
     assert len(opened.all(".person .ring")) == 1  # the disputed wrist
-    opened.slide("owned", 0.8)
+    opened.set_slider("owned", 0.8)
     assert len(opened.all(".person .ring")) == 2 * 17
-    opened.slide("keypoints", 0.95)
+    opened.set_slider("keypoints", 0.95)
     assert not opened.all(".person") and len(estimator.batches) == 1
 
 
 def test_downloads(opened):
-    opened.slide("people", 0.5)
+    opened.set_slider("people", 0.5)
     opened.one("#save-json").click()
     results = json.loads(opened.downloaded(".json").read_text())
     assert results == json.loads(json.dumps(three_people("group photo.png").to_coco(candidates=True)))
@@ -221,107 +223,107 @@ def test_downloads(opened):
         assert image.convert("RGB").getpixel((5, 5)) == (90, 110, 130)
 
 
-def test_a_bad_file_shows_its_error_and_the_next_goes_through(opened, tmp_path, photo):
+def test_a_bad_file_shows_its_error_and_the_next_is_shown(opened, tmp_path, photo):
     (tmp_path / "notes.png").write_text("no image")
     opened.open(tmp_path / "notes.png")
-    opened.wait(lambda: opened.one("#fault").is_displayed())
-    assert opened.one("#fault").text.startswith("notes.png: not an image")
+    opened.wait(lambda: opened.one("#error").is_displayed())
+    assert opened.one("#error").text.startswith("notes.png: not an image")
     opened.open(photo)
-    opened.found(3)
-    assert not opened.one("#fault").is_displayed()
+    opened.wait_for_people(3)
+    assert not opened.one("#error").is_displayed()
 
 
 def test_a_file_over_the_limit_is_not_sent(page, tmp_path, estimator):
-    shown = page(request_bytes=1_000_000)
-    shown.wait(lambda: shown.one("#weights").get_property("length") == 1)
+    opened = page(request_bytes=1_000_000)
+    opened.wait(lambda: opened.one("#weights").get_property("length") == 1)
     (tmp_path / "large.png").write_bytes(bytes(1_000_001))
-    shown.open(tmp_path / "large.png")
-    shown.wait(lambda: "large.png is larger than this service takes (1 MB)" in shown.one("#fault").text)
+    opened.open(tmp_path / "large.png")
+    opened.wait(lambda: "large.png is larger than this service takes (1 MB)" in opened.one("#error").text)
     assert estimator.batches == []
 
 
-def test_a_drawn_crowd_goes_with_its_boxes_and_its_truth(page, estimator):
-    shown = page()
-    shown.slide("crowding", 0.3)
-    shown.one("#draw").click()
-    shown.found(3)
-    assert "true boxes" in shown.one("#status").text and len(estimator.boxes[0]) >= 2
-    assert not shown.all(".truth line")
-    shown.one("#truth").click()
-    assert shown.all(".truth line") and "Crowd index 0." in shown.one("#panel").text
-    shown.one("#boxes").click()
-    shown.wait(lambda: len(estimator.boxes) == 2)
-    assert estimator.boxes[1] is None and shown.complaints() == []
+def test_a_drawn_crowd_has_its_boxes_and_annotations(page, estimator):
+    opened = page()
+    opened.set_slider("crowding", 0.3)
+    opened.one("#draw").click()
+    opened.wait_for_people(3)
+    assert "true boxes" in opened.one("#status").text and len(estimator.boxes[0]) >= 2
+    assert not opened.all(".truth line")
+    opened.one("#truth").click()
+    assert opened.all(".truth line") and "Crowd index 0." in opened.one("#panel").text
+    opened.one("#boxes").click()
+    opened.wait(lambda: len(estimator.boxes) == 2)
+    assert estimator.boxes[1] is None and opened.errors() == []
 
 
 def test_two_networks_side_by_side(page, photo, estimator):
-    other = Told()
+    other = FakeEstimator()
     other.order = (2, 1, 0)
     other.gate.set()
-    shown = page(compared=other)
-    shown.wait(lambda: shown.one("#networks").is_displayed())
-    shown.open(photo)
-    shown.found(3)
-    assert not shown.one("#beside").is_displayed() and not other.batches
-    shown.one("#both").click()
-    shown.wait(lambda: shown.one("#beside").is_displayed())
-    shown.wait(lambda: len(shown.all("#beside .person")) == 3)
-    assert [each.text for each in shown.all("figcaption")] == ["nano: 3 people", "plain: 3 people"]
-    left, right = (shown.one(name).rect for name in ("#overlay", "#beside svg"))
+    opened = page(compared=other)
+    opened.wait(lambda: opened.one("#networks").is_displayed())
+    opened.open(photo)
+    opened.wait_for_people(3)
+    assert not opened.one("#comparison").is_displayed() and not other.batches
+    opened.one("#compare").click()
+    opened.wait(lambda: opened.one("#comparison").is_displayed())
+    opened.wait(lambda: len(opened.all("#comparison .person")) == 3)
+    assert [each.text for each in opened.all("figcaption")] == ["nano: 3 people", "plain: 3 people"]
+    left, right = (opened.one(name).rect for name in ("#overlay", "#comparison svg"))
     assert left["x"] + left["width"] <= right["x"] and left["width"] == pytest.approx(right["width"], abs=1)
-    shown.point(shown.one("#beside .person:nth-child(2) circle"))
+    opened.point(opened.one("#comparison .person:nth-child(2) circle"))
 
-    def lifted(side):
-        return [each.get_attribute("data-person") for each in shown.all(f"{side} .person.lifted")]
+    def highlighted(side):
+        return [each.get_attribute("data-person") for each in opened.all(f"{side} .person.highlighted")]
 
-    shown.wait(lambda: lifted("#beside") == lifted("#overlay") == ["1"])
-    shown.point(shown.one("#overlay .person:nth-child(1) circle"))
-    shown.wait(lambda: (lifted("#overlay"), lifted("#beside")) == (["0"], ["2"]))
-    first, same = (shown.one(f"{side} .lifted").get_attribute("color") for side in ("#overlay", "#beside"))
-    assert first == same != shown.one("#overlay .person:nth-child(2)").get_attribute("color")
-    shown.slide("people", 0.5)
-    assert len(shown.all("#beside .person")) == len(shown.all("#overlay .person")) == 2
-    shown.one("#both").click()
-    shown.wait(lambda: not shown.one("#beside").is_displayed())
-    assert len(other.batches) == 1 and len(estimator.batches) == 3 and shown.complaints() == []
+    opened.wait(lambda: highlighted("#comparison") == highlighted("#overlay") == ["1"])
+    opened.point(opened.one("#overlay .person:nth-child(1) circle"))
+    opened.wait(lambda: (highlighted("#overlay"), highlighted("#comparison")) == (["0"], ["2"]))
+    first, same = (opened.one(f"{side} .highlighted").get_attribute("color") for side in ("#overlay", "#comparison"))
+    assert first == same != opened.one("#overlay .person:nth-child(2)").get_attribute("color")
+    opened.set_slider("people", 0.5)
+    assert len(opened.all("#comparison .person")) == len(opened.all("#overlay .person")) == 2
+    opened.one("#compare").click()
+    opened.wait(lambda: not opened.one("#comparison").is_displayed())
+    assert len(other.batches) == 1 and len(estimator.batches) == 3 and opened.errors() == []
 
 
 def test_a_photo_from_the_camera(page, estimator):
-    shown = page()
-    shown.one("#camera").click()
-    shown.wait(lambda: shown.one("#shoot").is_displayed())
-    shown.one("#shoot").click()
-    shown.found(3)
-    assert estimator.batches == [["camera.jpg"]] and shown.complaints() == []
+    opened = page()
+    opened.one("#camera").click()
+    opened.wait(lambda: opened.one("#shoot").is_displayed())
+    opened.one("#shoot").click()
+    opened.wait_for_people(3)
+    assert estimator.batches == [["camera.jpg"]] and opened.errors() == []
 
 
-def test_a_service_that_wants_a_token_asks_for_it(page, photo):
-    shown = page(token="secret")
-    shown.wait(lambda: shown.one("#token").is_displayed())
-    shown.one("#token").send_keys("secret", Keys.ENTER)
-    shown.wait(lambda: not shown.one("#token").is_displayed())
-    shown.open(photo)
-    shown.found(3)
+def test_a_service_with_a_token_asks_for_it(page, photo):
+    opened = page(token="secret")
+    opened.wait(lambda: opened.one("#token").is_displayed())
+    opened.one("#token").send_keys("secret", Keys.ENTER)
+    opened.wait(lambda: not opened.one("#token").is_displayed())
+    opened.open(photo)
+    opened.wait_for_people(3)
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(page, photo, browser):
     screen = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     try:
-        shown = page()
-        shown.open(photo)
-        shown.found(3)
-        shown.one(".person").send_keys(Keys.ENTER)
-        shown.one(".keypoints button").click()
+        opened = page()
+        opened.open(photo)
+        opened.wait_for_people(3)
+        opened.one(".person").send_keys(Keys.ENTER)
+        opened.one(".keypoints button").click()
         assert browser.execute_script("return document.documentElement.scrollWidth") == 360
-        assert shown.one("#stage").rect["width"] > 300
+        assert opened.one("#frame").rect["width"] > 300
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_the_api_is_explained_to_people(page, browser):
-    shown = page()
+def test_the_api_page(page, browser):
+    opened = page()
     browser.get(f"{browser.current_url}api.html")
-    shown.wait(lambda: len(shown.all("#operations section")) > 6)
-    told = shown.one("main").text
-    assert "POST /v1/poses" in told and "curl -F images=@photo.jpg" in told and shown.complaints() == []
+    opened.wait(lambda: len(opened.all("#operations section")) > 6)
+    text = opened.one("main").text
+    assert "POST /v1/poses" in text and "curl -F images=@photo.jpg" in text and opened.errors() == []

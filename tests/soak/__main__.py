@@ -1,4 +1,4 @@
-"""`python -m tests.soak`: what breaks in use is broken here on purpose. Exits with 1 if anything was lost."""
+"""`python -m tests.soak`: kills, interrupts and breaks runs on purpose. Exits with 1 if anything was lost."""
 
 from __future__ import annotations
 
@@ -11,56 +11,58 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tests.soak import predictions, processes, service, training
+from tests.soak import predictions, service, training
 from tests.soak.outcome import Outcome, Scenario
 
 SHORT: list[Scenario] = [
-    training.killed_at_random,
-    training.last_checkpoint_cut_off,
-    training.full_disk,
-    predictions.folder_killed,
-    service.network_crashes,
+    training.kill_training,
+    training.truncate_last_checkpoint,
+    training.fill_disk,
+    predictions.kill_prediction,
+    service.crash_network,
 ]
-LONG: list[Scenario] = [*SHORT, processes.torchrun_starts_again, predictions.ray_killed]
+LONG: list[Scenario] = [*SHORT, training.kill_torchrun_worker, predictions.kill_on_ray]
 LIMIT_S = 14 * 60
 
 
 def main() -> int:
-    """Runs the scenarios and prints what came of them."""
+    """Runs the scenarios and prints a table of their outcomes."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="fewer and quicker scenarios")
-    parser.add_argument("--only", help="the scenario of that name alone")
-    asked = parser.parse_args()
-    chosen = [each for each in (SHORT if asked.short else LONG) if asked.only in (None, each.__name__)]
-    signal.signal(signal.SIGALRM, _too_late)
+    parser.add_argument("--short", action="store_true", help="run fewer and quicker scenarios")
+    parser.add_argument("--only", help="run only the scenario of this name")
+    options = parser.parse_args()
+    scenarios = [each for each in (SHORT if options.short else LONG) if options.only in (None, each.__name__)]
+    signal.signal(signal.SIGALRM, _raise_timeout)
     signal.alarm(LIMIT_S)
     end = time.monotonic() + LIMIT_S
-    table, lost = Table("scenario", "what was tried", "times", "seconds", "lost", title="Broken on purpose"), 0
+    table, losses = Table("scenario", "description", "times", "seconds", "lost", title="Broken on purpose"), 0
     with tempfile.TemporaryDirectory(prefix="rsgnet-soak-") as folder:
-        for scenario in chosen:
-            began = time.monotonic()
-            outcome = _outcome(scenario, Path(folder), asked.short) if began < end else Outcome("no time left", 0, "?")
-            lost += bool(outcome.lost)
-            seconds = f"{time.monotonic() - began:.0f}"
+        for scenario in scenarios:
+            started = time.monotonic()
+            outcome = _run(scenario, Path(folder), options.short) if started < end else Outcome("no time left", 0, "?")
+            losses += bool(outcome.lost)
+            seconds = f"{time.monotonic() - started:.0f}"
             print(f"{scenario.__name__}: {seconds} s, lost {outcome.lost or 'nothing'}", file=sys.stderr, flush=True)
-            table.add_row(scenario.__name__, outcome.tried, str(outcome.times), seconds, outcome.lost or "nothing")
+            table.add_row(
+                scenario.__name__, outcome.description, str(outcome.times), seconds, outcome.lost or "nothing"
+            )
     signal.alarm(0)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
-    return int(lost > 0)
+    return int(losses > 0)
 
 
-def _outcome(scenario: Scenario, folder: Path, short: bool) -> Outcome:
-    """What came of a scenario; one that cannot be done to its end has lost something."""
-    room = folder / scenario.__module__
-    room.mkdir(exist_ok=True)
+def _run(scenario: Scenario, folder: Path, short: bool) -> Outcome:
+    """Runs a scenario; one that raises has lost something."""
+    scenario_folder = folder / scenario.__module__
+    scenario_folder.mkdir(exist_ok=True)
     try:
-        return scenario(room, short)
+        return scenario(scenario_folder, short)
     except Exception as error:
-        return Outcome("not done to its end", 0, f"{type(error).__name__}: {error}")
+        return Outcome("not finished", 0, f"{type(error).__name__}: {error}")
 
 
-def _too_late(*_: object) -> None:
-    raise TimeoutError(f"all together take longer than {LIMIT_S} s")
+def _raise_timeout(*_: object) -> None:
+    raise TimeoutError(f"all scenarios together took longer than {LIMIT_S} s")
 
 
 if __name__ == "__main__":

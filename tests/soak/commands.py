@@ -1,4 +1,4 @@
-"""Starting `rsgnet` many times over, to be killed: out of a process that has its libraries loaded already."""
+"""Starts `rsgnet` many times, to be killed. The processes fork from one that has imported the libraries already."""
 
 from __future__ import annotations
 
@@ -13,61 +13,61 @@ from pathlib import Path
 
 from rsgnet import cli
 
+TIMEOUT_S = 600  # of a command that is not killed
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["rsgnet.training.run", "rsgnet.inference.estimator"])
-PATIENCE_S = 600  # of a command that is not killed
 
 
 def start(arguments: Sequence[object], log: Path, largest_file: int | None = None) -> BaseProcess:
-    """Starts `rsgnet` with those arguments; what it says is appended to a file.
+    """Starts `rsgnet`.
 
     Args:
         arguments: Its arguments.
-        log: The file.
-        largest_file: Bytes after which writing a file fails, as on a disk that is full; None for no limit.
+        log: The file to which its output is appended.
+        largest_file: Bytes after which writing a file fails, as on a full disk; None for no limit.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    process = _CONTEXT.Process(target=_rsgnet, args=([str(each) for each in arguments], log, largest_file))
+    process = _CONTEXT.Process(target=_run_rsgnet, args=([str(each) for each in arguments], log, largest_file))
     process.start()
     return process
 
 
 def finish(process: BaseProcess) -> int:
-    """Waits for a command; gives its exit code."""
-    process.join(PATIENCE_S)
+    """Waits for a command and returns its exit code."""
+    process.join(TIMEOUT_S)
     if process.exitcode is None:
         process.kill()
-        raise TimeoutError(f"a command was not done within {PATIENCE_S} s")
+        raise TimeoutError(f"a command did not end within {TIMEOUT_S} s")
     return process.exitcode
 
 
 def kill(process: BaseProcess) -> bool:
-    """Kills a command as `kill -9` does; whether it was still running."""
+    """Kills a command as `kill -9` does; returns whether it was still running."""
     process.kill()
     process.join()
     return process.exitcode == -9
 
 
-class Moments:
-    """Random moments within what a command takes, start and end included; it learns when one is quicker.
+class RandomKiller:
+    """Kills commands at random times between their start and their end.
 
     Args:
-        longest_s: What it took when nothing happened to it, in seconds.
+        duration_s: How long the command takes when it is not killed; shortened if it turns out to be faster.
     """
 
-    def __init__(self, longest_s: float) -> None:
-        self._random, self._longest_s = random.Random(0), longest_s
+    def __init__(self, duration_s: float) -> None:
+        self._random, self._duration_s = random.Random(0), duration_s
 
-    def kill_at_one(self, process: BaseProcess) -> bool:
-        """Kills a command that was just started; whether it had not ended by itself before."""
-        began = time.monotonic()
-        process.join(self._random.uniform(0, self._longest_s))
+    def kill_at_random_time(self, process: BaseProcess) -> bool:
+        """Kills a command that was just started; returns whether it was still running."""
+        started = time.monotonic()
+        process.join(self._random.uniform(0, self._duration_s))
         if process.exitcode is not None:
-            self._longest_s = min(self._longest_s, time.monotonic() - began)
+            self._duration_s = min(self._duration_s, time.monotonic() - started)
         return kill(process)
 
 
-def _rsgnet(arguments: list[str], log: Path, largest_file: int | None) -> None:
+def _run_rsgnet(arguments: list[str], log: Path, largest_file: int | None) -> None:
     with log.open("ab") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)

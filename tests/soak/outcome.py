@@ -1,4 +1,4 @@
-"""What a scenario tells."""
+"""The outcome of a scenario."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ class Outcome:
     """One row of the table.
 
     Attributes:
-        tried: What was done to what.
+        description: What the scenario broke, and how the results were checked.
         times: How often.
-        lost: What was lost by it, "" for nothing.
+        lost: What was lost, "" for nothing.
     """
 
-    tried: str
+    description: str
     times: int
     lost: str
 
 
-# Given a folder of its own, and whether it shall be short.
+# Takes a folder of its own, and whether to run the short form.
 Scenario = Callable[[Path, bool], Outcome]

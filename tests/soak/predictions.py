@@ -1,4 +1,4 @@
-"""Prediction that is killed: in one process, and on Ray."""
+"""Predictions that are killed: in one process, and on Ray."""
 
 from __future__ import annotations
 
@@ -8,49 +8,47 @@ import sys
 import time
 from pathlib import Path
 
-from tests.soak.commands import Moments, finish, start
+from tests.soak.commands import RandomKiller, finish, start
 from tests.soak.outcome import Outcome
 
 from rsgnet.crowds.data_sets import write_crowds
 
-RAY_TESTS = ("killed_and_started_anew", "test_a_node_is_lost_in_mid_run")
+RAY_TESTS = ("test_the_driver_is_killed_and_restarted", "test_a_node_is_lost_during_a_run")
 
 
-def folder_killed(folder: Path, short: bool) -> Outcome:
-    """Kills `rsgnet predict` of a folder at random moments; what it leaves is nothing, or whole."""
-    kills = 2 if short else 10
+def kill_prediction(folder: Path, short: bool) -> Outcome:
+    """Kills `rsgnet predict` of a folder at random times; its results must be absent or complete."""
+    wanted_kills = 2 if short else 10
     crowd = write_crowds(folder / "many", scenes=4 if short else 12, seed=0, crowd_index=(0.3, 0.6))
     arguments = ["predict", crowd.parent / "images", "--detector", f"boxes:{crowd}", "--no-overlay", "--out"]
     log = folder / "predict.log"
-    finish(start(["--version"], log))  # its libraries are loaded by then
-    began = time.monotonic()
+    finish(start(["--version"], log))  # so that the libraries are imported before the time is taken
+    started = time.monotonic()
     code = finish(start([*arguments, folder / "whole"], log))
-    took_s = time.monotonic() - began
+    duration_s = time.monotonic() - started
     if code:
         return Outcome("rsgnet predict", 0, log.read_text()[-300:])
-    whole, killed, moments, tries = _rows(folder / "whole"), 0, Moments(took_s), 0
-    while killed < kills:
-        out, tries = folder / f"killed-{tries}", tries + 1
-        killed += moments.kill_at_one(start([*arguments, out], log))
-        half = (out / "poses.json").exists() and _rows(out) != whole
-        if half or finish(start([*arguments, out], log)) or _rows(out) != whole:
-            return Outcome("kill -9 of rsgnet predict", killed, f"rows of {out}")
-    tried = "kill -9 at random moments of rsgnet predict of a folder, started again; rows against an unbroken run's"
-    return Outcome(tried, killed, "")
+    expected, killer, kills, runs = _read_results(folder / "whole"), RandomKiller(duration_s), 0, 0
+    while kills < wanted_kills:
+        out, runs = folder / f"killed-{runs}", runs + 1
+        kills += killer.kill_at_random_time(start([*arguments, out], log))
+        is_partial = (out / "poses.json").exists() and _read_results(out) != expected
+        if is_partial or finish(start([*arguments, out], log)) or _read_results(out) != expected:
+            return Outcome("kill -9 of rsgnet predict", kills, f"results in {out}")
+    description = "kill -9 at random times of rsgnet predict of a folder, run again; results equal an unbroken run's"
+    return Outcome(description, kills, "")
 
 
-def ray_killed(folder: Path, short: bool) -> Outcome:
-    """Runs the tests in which a Ray driver is killed and a node of three is lost."""
-    selected = " or ".join(RAY_TESTS)
-    command = [sys.executable, "-m", "pytest", "-x", "tests/scaleout/test_ray_pool.py", "-k", selected]
-    done = subprocess.run(
+def kill_on_ray(folder: Path, short: bool) -> Outcome:
+    """Runs the tests in which a Ray driver is killed and one of three nodes is lost."""
+    command = [sys.executable, "-m", "pytest", "-x", "tests/scaleout/test_ray_pool.py", "-k", " or ".join(RAY_TESTS)]
+    output = subprocess.run(
         [*command, "--basetemp", str(folder / "ray")], capture_output=True, text=True, check=False
     ).stdout
-    passed = f"{len(RAY_TESTS)} passed" in done
-    tried = "a run on three Ray nodes: the driver killed -9 and started anew; a node lost"
-    return Outcome(tried, len(RAY_TESTS), "" if passed else done[-300:])
+    description = "a run on three Ray nodes: the driver killed with -9 and restarted; a node lost"
+    return Outcome(description, len(RAY_TESTS), "" if f"{len(RAY_TESTS)} passed" in output else output[-300:])
 
 
-def _rows(out: Path) -> list[object]:
-    rows: list[object] = json.loads((out / "poses.json").read_text())
-    return rows
+def _read_results(out: Path) -> list[object]:
+    results: list[object] = json.loads((out / "poses.json").read_text())
+    return results

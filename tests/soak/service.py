@@ -1,4 +1,4 @@
-"""The service's network, which fails."""
+"""A service whose network fails."""
 
 from __future__ import annotations
 
@@ -11,52 +11,53 @@ from tests.soak.outcome import Outcome
 
 from rsgnet.crowds.data_sets import write_crowds
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.inference.sources import SentImage
+from rsgnet.inference.sources import UploadedImage
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Metrics
-from rsgnet.server.worker import Worker, WorkerCrash
+from rsgnet.server.worker import Worker, WorkerCrashError
 
-PATIENCE_S = 300
+TIMEOUT_S = 300
 
 
-def network_crashes(folder: Path, short: bool) -> Outcome:
-    """Lets the network fail on every third batch; what was in it is sent again, and all is answered in the end."""
+def crash_network(folder: Path, short: bool) -> Outcome:
+    """Lets the network fail on every third batch; its images are sent again, and all must be answered in the end."""
     crowd = write_crowds(folder / "sent", scenes=3, seed=0, crowd_index=(0.0, 0.3))
-    sent = sorted((crowd.parent / "images").iterdir())
-    logging.getLogger("rsgnet.server").setLevel(logging.CRITICAL)  # it tells of each crash at length
-    worker = Worker(_failing(whole := PoseEstimator("nano", "full")), Limits(), Metrics())
+    images = sorted((crowd.parent / "images").iterdir())
+    logging.getLogger("rsgnet.server").setLevel(logging.CRITICAL)  # hides the traceback of each crash
+    estimator = PoseEstimator("nano", "full")
+    worker = Worker(_make_crashing(estimator), Limits(), Metrics())
     worker.start()
     crashes, wrong = 0, 0
     for number in range(6 if short else 30):
-        image = sent[number % len(sent)]
-        expected = whole(image).to_coco()
+        image = images[number % len(images)]
+        expected = estimator(image).to_coco()
         while True:
-            (answer,) = worker.submit([SentImage(image.read_bytes(), image.name)])
-            failed = answer.exception(PATIENCE_S)
-            if failed is None:
-                found = answer.result().to_coco()
+            (future,) = worker.submit([UploadedImage(image.read_bytes(), image.name)])
+            error = future.exception(TIMEOUT_S)
+            if error is None:
+                found = future.result().to_coco()
                 wrong += [each["keypoints"] for each in found] != [each["keypoints"] for each in expected]
                 break
-            if not isinstance(failed, WorkerCrash):
-                return Outcome("a crash of the service's network", crashes, repr(failed))
+            if not isinstance(error, WorkerCrashError):
+                return Outcome("crashes of the service's network", crashes, repr(error))
             crashes += 1
     worker.stop()
-    tried = "crash of the service's network, opened anew; what was in its batch told, and sent again"
-    return Outcome(tried, crashes, f"{wrong} answers" if wrong or not crashes else "")
+    description = "crashes of the service's network, which is opened again; images of its batch sent again"
+    return Outcome(description, crashes, f"{wrong} answers" if wrong or not crashes else "")
 
 
-def _failing(whole: PoseEstimator) -> Any:
-    """Opens estimators that fail on the third batch of all, the sixth, and so on."""
+def _make_crashing(estimator: PoseEstimator) -> Any:
+    """Returns a class of estimators that fail on every third batch, counted over all of them."""
     batches = 0
 
-    class Failing:
-        skeleton = whole.skeleton
+    class CrashingEstimator:
+        skeleton = estimator.skeleton
 
-        def stream(self, sources: Iterable[SentImage]) -> Iterator[Any]:
+        def stream(self, sources: Iterable[UploadedImage]) -> Iterator[Any]:
             nonlocal batches
             batches += 1
             if batches % 3 == 0:
                 raise RuntimeError("the network failed")
-            return whole.stream(sources)
+            return estimator.stream(sources)
 
-    return Failing
+    return CrashingEstimator

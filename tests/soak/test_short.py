@@ -1,4 +1,4 @@
-"""The short form of `make soak`: nothing is lost, and what is lost is told."""
+"""The short form of `make soak` loses nothing, and losses are reported."""
 
 import subprocess
 import sys
@@ -21,16 +21,16 @@ def test_nothing_is_lost():
     assert done.stderr.count("lost nothing") == len(soak.SHORT)
 
 
-def test_what_is_lost_is_told_and_the_exit_code_is_1(monkeypatch, capsys):
-    def loses(folder: Path, short: bool) -> Outcome:
+def test_a_loss_is_reported_and_the_exit_code_is_1(monkeypatch, capsys):
+    def lose(folder: Path, short: bool) -> Outcome:
         assert folder.is_dir() and short
         return Outcome("something", 3, "a row")
 
-    assert run(monkeypatch, loses) == 1 and "a row" in capsys.readouterr().out
+    assert run(monkeypatch, lose) == 1 and "a row" in capsys.readouterr().out
 
 
-def test_a_scenario_that_breaks_has_lost(monkeypatch, capsys):
-    def breaks(folder: Path, short: bool) -> Outcome:
+def test_a_scenario_that_raises_has_lost(monkeypatch, capsys):
+    def fail(folder: Path, short: bool) -> Outcome:
         raise OSError("no such thing")
 
-    assert run(monkeypatch, breaks) == 1 and "OSError: no such thing" in capsys.readouterr().out
+    assert run(monkeypatch, fail) == 1 and "OSError: no such thing" in capsys.readouterr().out

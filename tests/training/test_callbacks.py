@@ -6,11 +6,11 @@ import torch
 from rsgnet.data.dataset import Sample
 from rsgnet.model import ModelOutput
 from rsgnet.presets import nano
-from rsgnet.skeletons import skeleton_named
+from rsgnet.skeletons import get_skeleton
 from rsgnet.training.callbacks import draw_samples
 
 CONFIG = nano()
-COUNT = len(skeleton_named(CONFIG.model.skeleton))
+COUNT = len(get_skeleton(CONFIG.model.skeleton))
 
 
 def batch(people=2):

@@ -15,10 +15,10 @@ from rsgnet.config_files import with_settings
 from rsgnet.data.detection import DetectionSample
 from rsgnet.errors import RSGNetError
 from rsgnet.export.directory import export_onnx
-from rsgnet.files import sha256
+from rsgnet.files import compute_sha256
 from rsgnet.images import read_image
-from rsgnet.inference.detectors.boxes import LoadedImage
-from rsgnet.inference.detectors.detector import open_detector
+from rsgnet.inference.detectors.detector import LoadedImage
+from rsgnet.inference.detectors.open_detector import open_detector
 from rsgnet.model.faster_rcnn import IGNORED, PERSON
 from rsgnet.model.layers import normalise
 from rsgnet.presets import faster_rcnn_r101
@@ -85,12 +85,12 @@ def start(people, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(people, start, tmp_path_factory):
-    """The model directory that `rsgnet train-detector` leaves; ImageNet's weights are not fetched."""
+    """The model directory that `rsgnet train` leaves; ImageNet's weights are not fetched."""
     out = tmp_path_factory.mktemp("run")
     arguments = ["--data", people / "people.json", "--validate", people / "people.json", "--workers", 0, "--out", out]
     settings = [word for setting in TINY for word in ("--set", setting)]
     with pytest.MonkeyPatch.context() as patch:
-        assert rsgnet(patch, "train-detector", "faster-rcnn-r101", "--start-from", start, *arguments, *settings) == 0
+        assert rsgnet(patch, "train", "faster-rcnn-r101", "--start-from", start, *arguments, *settings) == 0
     return out / "model"
 
 
@@ -107,7 +107,7 @@ def test_it_learns_a_few_images_by_heart(trained, people, pose_network, monkeypa
     assert rsgnet(monkeypatch, "evaluate", *arguments, "--detector", trained, "--no-report", "--bootstrap", 2) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["box_AP50"] > 0.9 and metrics["box_recall50_overlapping"] > 0.8
-    origin = {"name": str(trained), "sha256": sha256(trained / "model.safetensors"), "threshold": 0.05}
+    origin = {"name": str(trained), "sha256": compute_sha256(trained / "model.safetensors"), "threshold": 0.05}
     assert metrics["boxes"] == json.loads((tmp_path / "run.json").read_text())["boxes"] == origin
     curves = next(trained.parent.glob("curves/*/metrics.csv")).read_text()
     assert "val/box_AP50" in curves and "train/rpn_box_reg" in curves
@@ -118,7 +118,11 @@ def test_it_learns_a_few_images_by_heart(trained, people, pose_network, monkeypa
     assert rsgnet(monkeypatch, "evaluate", *again, "--no-report", "--bootstrap", 2) == 0
     assert (tmp_path / "again" / "poses.json").read_bytes() == (tmp_path / "poses.json").read_bytes()
     boxes = json.loads((tmp_path / "again" / "metrics.json").read_text())["boxes"]
-    origin = {"name": str(tmp_path / "boxes.json"), "sha256": sha256(tmp_path / "boxes.json"), "threshold": None}
+    origin = {
+        "name": str(tmp_path / "boxes.json"),
+        "sha256": compute_sha256(tmp_path / "boxes.json"),
+        "threshold": None,
+    }
     assert boxes == origin
 
 
@@ -148,14 +152,13 @@ def test_it_has_no_onnx_form_and_says_so(trained, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nano"], "nano is a pose network, no detector: rsgnet train nano"),
         (["yolo"], "no preset is named 'yolo'"),
         (["faster-rcnn-r101", "--set", "backbone=resnet18", "--set", "shorter_side_px=0"], "32 pixels or more"),
     ],
 )
-def test_what_is_no_detector_is_refused(people, monkeypatch, capsys, tmp_path, arguments, says):
+def test_unusable_settings_are_refused(people, monkeypatch, capsys, tmp_path, arguments, says):
     data = ["--data", people / "people.json", "--out", tmp_path / "run"]
-    assert rsgnet(monkeypatch, "train-detector", *arguments, *data) == 2
+    assert rsgnet(monkeypatch, "train", *arguments, *data) == 2
     assert says in capsys.readouterr().err
 
 

@@ -12,7 +12,7 @@ from rsgnet.data.dataset import Sample
 from rsgnet.geometry import apply_affine, compose_affine, crop_affine, flip_affine
 from rsgnet.heatmaps import encode, heatmap_affine
 from rsgnet.model import Candidates
-from rsgnet.skeletons import CROWDPOSE14, skeleton_named
+from rsgnet.skeletons import CROWDPOSE14, get_skeleton
 from rsgnet.training.labels import dense_relation_labels, make_labels, relation_labels
 from rsgnet.training_config import LossConfig
 
@@ -134,7 +134,7 @@ class TestReleased:
             golden["joints_heat"][:, None, :, :2], golden["vis"][:, None, :, 0] > 0, golden["limb_final"].shape[2:]
         )
         loss = replace(self.RELEASED, sigma=float(golden["sigma"]))
-        labels = make_labels(batch, skeleton_named(skeleton), loss)
+        labels = make_labels(batch, get_skeleton(skeleton), loss)
         np.testing.assert_array_equal(labels.limbs, golden["limb_final"])
         np.testing.assert_array_equal(labels.target_weights, golden["weight_unb"][..., 0])
         np.testing.assert_allclose(labels.target_heatmaps, golden["target_unb"], atol=1e-5)

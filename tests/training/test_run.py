@@ -96,7 +96,7 @@ def test_a_detector_may_start_from_a_pose_networks_encoder(crowd, tmp_path, rsgn
     settings = ["size_wh=64,64", "training.frozen=conv_stem,bn1,blocks", "training.batch_size=2", "training.epochs=1"]
     options = ["--data", crowd, "--out", tmp_path / "run", "--fitting-from", tmp_path / "pose", "--workers", 0]
     options += [word for setting in settings for word in ("--set", setting)]
-    assert rsgnet("train-detector", "detector-nano", *options)[0] == 0
+    assert rsgnet("train", "detector-nano", *options)[0] == 0
     detector, _ = load_model(tmp_path / "run" / "model")
     trained = detector.backbone.encoder.state_dict()
     given = pose.backbone.encoder.state_dict()

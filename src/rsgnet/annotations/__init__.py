@@ -1,1 +1,1 @@
-"""Label formats in and out, and what can be wrong with labels. No PyTorch."""
+"""Reading, writing, checking and completing labels of every supported format. No PyTorch."""

@@ -1,4 +1,4 @@
-"""Whose pixels are whose: COCO segmentations to masks and back."""
+"""Conversion between COCO segmentations and masks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Segmentation = Sequence[Any] | Mapping[str, Any]
 
 
 def read_segmentations(path: Path) -> dict[int, Segmentation]:
-    """The segmentations of a COCO file by the ids of their annotations; none of a file of any other format.
+    """Reads the segmentations of a COCO file by annotation id. Files of other formats have none.
 
     Raises:
         AnnotationError: The file is missing or broken.
@@ -28,36 +28,39 @@ def read_segmentations(path: Path) -> dict[int, Segmentation]:
     return {int(each["id"]): each["segmentation"] for each in entries if each.get("segmentation") and "id" in each}
 
 
-def segmentation_mask(segmentation: Segmentation, size_wh: tuple[int, int]) -> Mask:
-    """(H, W) the pixels of a segmentation: polygons, or run lengths, compressed or not.
+def decode_segmentation(segmentation: Segmentation, size_wh: tuple[int, int]) -> Mask:
+    """Decodes a segmentation of an image: polygons, or run lengths with or without compression.
+
+    Returns:
+        The (H, W) mask.
 
     Raises:
-        AnnotationError: It is none of these, or made for another size.
+        AnnotationError: The segmentation is invalid, or belongs to an image of another size.
     """
     width, height = size_wh
     if isinstance(segmentation, Mapping) and segmentation.get("size") != [height, width]:
-        told = str(segmentation.get("size"))
-        raise AnnotationError(f"a segmentation's size, height and width, is {told}, its image's [{height}, {width}]")
+        given = str(segmentation.get("size"))
+        raise AnnotationError(f"a segmentation has the size {given}, its image [{height}, {width}] (height, width)")
     try:
         compressed = isinstance(segmentation, Mapping) and isinstance(segmentation["counts"], str | bytes)
-        parts = segmentation if compressed else rle.frPyObjects(segmentation, height, width)
-        mask = rle.decode(rle.merge(parts) if isinstance(parts, list) else parts)
+        encoded = segmentation if compressed else rle.frPyObjects(segmentation, height, width)
+        decoded = rle.decode(rle.merge(encoded) if isinstance(encoded, list) else encoded)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise AnnotationError(f"a segmentation cannot be read: {type(error).__name__} {error}") from error
-    if mask.shape != (height, width):
-        raise AnnotationError(f"a segmentation is {mask.shape[1]}x{mask.shape[0]}, its image {width}x{height}")
-    found: Mask = mask.astype(np.bool_)
-    return found
+    if decoded.shape != (height, width):
+        raise AnnotationError(f"a segmentation is {decoded.shape[1]}x{decoded.shape[0]}, its image {width}x{height}")
+    mask: Mask = decoded.astype(np.bool_)
+    return mask
 
 
-def encoded_mask(mask: Mask) -> dict[str, Any]:
-    """COCO's compressed run lengths of an (H, W) mask, ready for JSON."""
-    runs = rle.encode(np.asfortranarray(mask, np.uint8))
-    counts = runs["counts"]
+def encode_mask(mask: Mask) -> dict[str, Any]:
+    """Encodes an (H, W) mask as COCO's compressed run lengths, ready for JSON."""
+    encoded = rle.encode(np.asfortranarray(mask, np.uint8))
+    counts = encoded["counts"]
     return {"size": list(mask.shape), "counts": counts.decode() if isinstance(counts, bytes) else counts}
 
 
-def extent_xyxy(mask: Mask) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of a mask with any pixel set, edges between pixels."""
+def mask_to_xyxy(mask: Mask) -> tuple[int, int, int, int]:
+    """Returns the left, top, right and bottom edge of a mask with at least one pixel set, edges between pixels."""
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

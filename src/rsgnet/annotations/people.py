@@ -1,4 +1,4 @@
-"""What every reader of annotations gives: people, the images they stand in, and the data set these make."""
+"""The values that every reader of annotations returns: people, images, and the data set of these images."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import Skeleton
 
 SIZE_UNKNOWN = (0, 0)
-_LARGEST_SIDE, _LARGEST_ID = 2**31 - 1, 2**63 - 1  # what arrays of them hold
-_AREA_OF_BOX = 0.53  # how much of its box a person fills, as COCO's and CrowdPose's tools take it
+AREA_SHARE_OF_BOX = 0.53  # the share of a box that its person covers, as the tools of COCO and CrowdPose assume
+_MAX_SIDE, _MAX_ID = 2**31 - 1, 2**63 - 1  # the limits of the integer arrays that hold them
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One person, annotated or found.
+    """One annotated or detected person.
 
     Attributes:
-        id: The annotation's id.
+        id: The id of the annotation.
         box_xywh: (4,) left, top, width, height in image pixels.
-        keypoints: (K, 3) x, y, visibility (0 not labelled, 1 labelled but hidden, 2 visible).
+        keypoints: (K, 3) x, y in image pixels and visibility (0 not labelled, 1 labelled but hidden, 2 visible).
         area: Area in squared pixels that sets the OKS scale.
-        is_crowd: Whether the box is drawn about a group.
-        score: How sure a network is of the person; None of a label.
-        keypoint_scores: (K,) how sure it is of each keypoint, all of which then count as visible; None of a label.
+        is_crowd: Whether the box surrounds a group of people.
+        score: A network's score of the person; None for a label.
+        keypoint_scores: (K,) a network's score of each keypoint, all of which then count as visible; None for a label.
 
     Raises:
-        AnnotationError: Its id has more than 64 bits.
+        AnnotationError: The id does not fit into 64 bits.
     """
 
     id: int
@@ -42,22 +42,22 @@ class Person:
     keypoint_scores: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        if abs(self.id) > _LARGEST_ID:
-            raise AnnotationError(f"no person has the id {self.id}: it has more than 64 bits")
+        if abs(self.id) > _MAX_ID:
+            raise AnnotationError(f"a person's id must fit into 64 bits, {self.id} does not")
 
     @property
-    def labelled(self) -> int:
-        """How many keypoints are labelled."""
+    def num_labelled(self) -> int:
+        """The number of labelled keypoints."""
         return int((self.keypoints[:, 2] > 0).sum())
 
     @property
-    def sureness(self) -> float:
-        """The score; 1 of a label."""
+    def confidence(self) -> float:
+        """The score; 1 for a label."""
         return 1.0 if self.score is None else self.score
 
     @property
-    def keypoint_sureness(self) -> NDArray[np.float64]:
-        """(K,) the keypoints' scores; of a label 1 where there is one and 0 where there is none."""
+    def keypoint_confidences(self) -> NDArray[np.float64]:
+        """(K,) the scores of the keypoints; for a label 1 where a keypoint is labelled and 0 elsewhere."""
         return (self.keypoints[:, 2] > 0).astype(np.float64) if self.keypoint_scores is None else self.keypoint_scores
 
 
@@ -66,14 +66,14 @@ class AnnotatedImage:
     """One image of a data set.
 
     Attributes:
-        id: The image's id.
-        file_name: Its file, relative to the data set's image folder.
-        size_wh: Width and height in pixels, (0, 0) where the file does not give them.
-        people: Everyone annotated in it.
-        crowd_index: CrowdPose's crowd index, as the file gives it or else computed; None where nobody is labelled.
+        id: The id of the image.
+        file_name: Its file, relative to the image folder of the data set.
+        size_wh: Width and height in pixels; (0, 0) where the labels do not give them.
+        people: Everyone annotated in the image.
+        crowd_index: CrowdPose's crowd index, as given by the file or else computed; None where nobody is labelled.
 
     Raises:
-        AnnotationError: Its id or size is beyond what images have.
+        AnnotationError: The id does not fit into 64 bits, or a side into 31 bits.
     """
 
     id: int
@@ -83,18 +83,18 @@ class AnnotatedImage:
     crowd_index: float | None = None
 
     def __post_init__(self) -> None:
-        if max(map(abs, self.size_wh)) > _LARGEST_SIDE or abs(self.id) > _LARGEST_ID:
-            raise AnnotationError(f"no image has the id {self.id} and the size {self.size_wh}")
+        if max(map(abs, self.size_wh)) > _MAX_SIDE or abs(self.id) > _MAX_ID:
+            raise AnnotationError(f"an image cannot have the id {self.id} and the size {self.size_wh}: too large")
 
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """A data set: its skeleton and images.
+    """A data set.
 
     Attributes:
-        path: The file it was read from, with its split where one was named: `data.yaml#val`.
+        path: The file it was read from, with the split where one was named: `data.yaml#val`.
         skeleton: The keypoints of its people.
-        images: In the order of the file.
+        images: The images in the order of the file.
     """
 
     path: Path
@@ -102,6 +102,6 @@ class Annotations:
     images: tuple[AnnotatedImage, ...]
 
 
-def area_of(box_xywh: NDArray[np.float64]) -> float:
-    """The area in squared pixels to take for a person of whom only the box is known."""
-    return _AREA_OF_BOX * float(box_xywh[2] * box_xywh[3])
+def estimate_area(box_xywh: NDArray[np.float64]) -> float:
+    """Estimates the area in squared pixels of a person of whom only the (4,) box is known."""
+    return AREA_SHARE_OF_BOX * float(box_xywh[2] * box_xywh[3])

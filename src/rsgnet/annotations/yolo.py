@@ -1,32 +1,34 @@
-"""YOLO pose data sets as they are read: a data.yaml, and for each folder of images one of labels in their shares."""
+"""Reading and writing YOLO pose data sets: a data.yaml, image folders, and label folders with relative coordinates."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
-from rsgnet.annotations.findings import Report, entry, inner_path
-from rsgnet.annotations.keypoint_names import skeleton_of
-from rsgnet.annotations.people import SIZE_UNKNOWN, AnnotatedImage, Annotations, Person, area_of
+from rsgnet.annotations.findings import FindingHandler, report_entry_errors, validate_file_name
+from rsgnet.annotations.people import SIZE_UNKNOWN, AnnotatedImage, Annotations, Person, estimate_area
+from rsgnet.annotations.skeleton_matching import match_skeleton
 from rsgnet.errors import AnnotationError
 from rsgnet.files import read_bounded, write_text
-from rsgnet.geometry import Floats
-from rsgnet.images import IMAGE_SUFFIXES, image_size
+from rsgnet.geometry import Floats, xywh_to_xyxy
+from rsgnet.images import IMAGE_SUFFIXES, read_image_size
 from rsgnet.skeletons import Skeleton
 
+_DATA_YAML = "data.yaml"
 _SPLITS = ("train", "val", "test")
-_LARGEST_TEXT = 2**24  # bytes, of one image's labels or a list of images
+_MAX_TEXT_BYTES = 2**24  # for the labels of one image, and for a list of images
 
 
-class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML without aliases: by them a short file becomes a huge one, or one that holds itself."""
+class _AliasFreeLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """A YAML loader that refuses aliases, by which a short file can describe a huge or self-containing value."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
@@ -34,57 +36,111 @@ class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
         return super().compose_node(parent, index)
 
 
-def read_yolo(path: Path, split: str, own: Sequence[Skeleton], report: Report) -> tuple[Skeleton, list[AnnotatedImage]]:
+def read_yolo(
+    path: Path, split: str, custom_skeletons: Sequence[Skeleton], on_finding: FindingHandler
+) -> tuple[Skeleton, list[AnnotatedImage]]:
     """Reads one split of a YOLO pose data set.
 
-    Images are numbered from 1 in the order of their names, people in the order of images and lines. Of several
-    classes the one named `person` is read, or all where none is. Sizes are those of the image files. A line with one
-    number more is a result, as YOLO saves them: the third number of each keypoint and the last one are scores.
+    Images get ids from 1 in the order of their names, people in the order of images and lines. Of several classes the
+    one named `person` is read, or all if none has that name. Image sizes are read from the image files. A line with
+    one number more is a result, as YOLO saves results: the third number of each keypoint and the last number are
+    scores.
 
     Args:
         path: The data.yaml.
         split: train, val or test; "" for the only one there is.
-        own: Skeletons that may be meant besides the built-in ones.
-        report: Told of each entry that is wrong; entries that cannot be used are left out where it returns.
+        custom_skeletons: Skeletons to consider besides the built-in ones.
+        on_finding: Called with each problem. Unless it raises, entries that cannot be used are left out.
 
     Raises:
-        AnnotationError: data.yaml is broken, has no such split or several, or its keypoints fit no skeleton.
+        AnnotationError: data.yaml is broken, does not have the split or has several and none is named, or its
+            keypoints fit no skeleton.
     """
-    settings = _settings(path)
-    root = _root(path, settings)
+    settings = _read_settings(path)
+    root = _find_root(path, settings)
     shape = settings.get("kpt_shape")
     if not (isinstance(shape, list) and len(shape) == 2 and isinstance(shape[0], int) and shape[1] in (2, 3)):
         raise AnnotationError(f"kpt_shape must be [keypoints, 2 or 3], not {shape!r}; is this a pose data set?")
-    names = _keypoint_names(settings)
-    skeleton = skeleton_of(names, {shape[0]}, None, own, path.parent.name)
+    skeleton = match_skeleton(_get_keypoint_names(settings), {shape[0]}, None, custom_skeletons, path.parent.name)
     if len(skeleton) != shape[0]:
         raise AnnotationError(f"kpt_shape says {shape[0]} keypoints, kpt_names names {len(skeleton)}")
-    wanted, numbers = _person_classes(settings.get("names")), count(1)
+    person_classes, person_ids = _get_person_classes(settings.get("names")), count(1)
     images: list[AnnotatedImage] = []
-    for name in _images_of(root, settings, split):
-        with entry(report, name):
-            size_wh = image_size(root / inner_path(name))
+    for name in _list_images(root, settings, split):
+        with report_entry_errors(on_finding, name):
+            size_wh = read_image_size(root / validate_file_name(name))
             people = []
-            for line, fields in enumerate(_lines(root / label_file(name)), 1):
-                with entry(report, f"{label_file(name)} line {line}"):
-                    if wanted is None or int(fields[0]) in wanted:
-                        people.append(_person(next(numbers), fields, shape, size_wh))
+            for line, fields in enumerate(_read_label_lines(root / _get_label_path(name)), 1):
+                with report_entry_errors(on_finding, f"{_get_label_path(name)} line {line}"):
+                    if person_classes is None or int(fields[0]) in person_classes:
+                        people.append(_parse_person(next(person_ids), fields, shape, size_wh))
             images.append(AnnotatedImage(len(images) + 1, name, size_wh, tuple(people)))
     return skeleton, images
 
 
-def yolo_root(path: Path) -> Path:
-    """The folder that the images of a data.yaml are relative to: its `path`, or its own folder.
+def read_yolo_root(path: Path) -> Path:
+    """Returns the folder that the images of a data.yaml are relative to: its `path`, or the folder of the file.
 
     Raises:
         AnnotationError: data.yaml is broken or its `path` does not exist.
     """
-    return _root(path, _settings(path))
+    return _find_root(path, _read_settings(path))
 
 
-def _settings(path: Path) -> Mapping[str, Any]:
+def write_yolo(annotations: Annotations, out: Path, split: str, images: Path | None, scored: bool) -> Path:
+    """Writes one split: `labels/SPLIT`, `images/SPLIT` and the split's line in data.yaml. Other splits are kept.
+
+    Args:
+        annotations: People in images of known sizes. Boxes around groups are left out.
+        out: The folder of the data set.
+        split: train, val or test.
+        images: The folder from which images are hard-linked, or copied where links are impossible; None writes no
+            images.
+        scored: Whether lines have keypoint scores for visibilities and end with the person's score, as YOLO's own
+            results do. Otherwise boxes are clipped to the image and keypoints outside it left out, as YOLO's training
+            requires.
+
+    Returns:
+        The path of data.yaml.
+
+    Raises:
+        AnnotationError: An image's size is not known, two images would share a label file, an image is missing, or
+            the folder holds a data set of other keypoints.
+    """
+    settings = _merge_settings(out / _DATA_YAML, annotations.skeleton, split)
+    lines = {_get_image_path(image, split): _format_lines(image, scored) for image in annotations.images}
+    if len({_get_label_path(path) for path in lines}) < len(annotations.images):
+        raise AnnotationError(f"{annotations.path}: images that differ in their suffix only would share labels")
+    if images is not None:
+        for image in annotations.images:
+            _link_or_copy(images / image.file_name, out / _get_image_path(image, split))
+    for path, people in lines.items():
+        write_text(out / _get_label_path(path), "".join(f"{line}\n" for line in people))
+    write_text(out / _DATA_YAML, yaml.safe_dump(settings, sort_keys=False, default_flow_style=None))
+    return out / _DATA_YAML
+
+
+def find_keypoints_inside(person: Person, size_wh: Floats) -> NDArray[np.bool_]:
+    """Returns (K,) whether each keypoint is labelled and lies in an image of that size; YOLO refuses others."""
+    xy = person.keypoints[:, :2]
+    inside: NDArray[np.bool_] = (person.keypoints[:, 2] > 0) & (xy >= 0).all(-1) & (xy <= size_wh).all(-1)
+    return inside
+
+
+def _get_label_path(image_path: str) -> str:
+    """Returns the label file of an image: for `images/train/a.jpg` it is `labels/train/a.txt`.
+
+    The last folder named images is replaced by labels.
+    """
+    parts = list(PurePosixPath(image_path).with_suffix(".txt").parts)
+    if "images" in parts[:-1]:
+        parts[len(parts) - 2 - parts[:-1][::-1].index("images")] = "labels"
+    return str(PurePosixPath(*parts))
+
+
+def _read_settings(path: Path) -> Mapping[str, Any]:
     try:
-        settings = yaml.load(read_bounded(path).decode(), _PlainLoader)
+        settings = yaml.load(read_bounded(path).decode(), _AliasFreeLoader)
     except OSError as error:
         raise AnnotationError(f"cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -94,35 +150,39 @@ def _settings(path: Path) -> Mapping[str, Any]:
     return settings
 
 
-def _root(path: Path, settings: Mapping[str, Any]) -> Path:
-    """`path` as written, from the file's folder or the current one; or the file's folder, if it was moved there."""
+def _find_root(path: Path, settings: Mapping[str, Any]) -> Path:
+    """Returns the first folder that has all splits.
+
+    Candidates are the `path` of the settings, relative to the folder of the file or to the current one, and the folder
+    of the file, where a data set lies whose `path` is out of date.
+    """
     given = settings.get("path") or "."
     candidates = [path.parent / str(given), Path(str(given)), path.parent]
     splits = [str(settings[split]) for split in _SPLITS if isinstance(settings.get(split), str)]
     for root in candidates:
-        if root.is_dir() and all((root / _inside(split)).exists() for split in splits):
+        if root.is_dir() and all((root / _normalise_split(split)).exists() for split in splits):
             return root
     raise AnnotationError(f"{', '.join(splits) or 'its splits'} are neither in its path {given} nor beside it")
 
 
-def _inside(split: str) -> str:
-    """A split's place; some tools write it as seen from the split's own folder, `../train/images`."""
-    return inner_path(split.removeprefix("../").removeprefix("./"))
+def _normalise_split(split: str) -> str:
+    """Returns the path of a split below the root; some tools write it relative to the split: `../train/images`."""
+    return validate_file_name(split.removeprefix("../").removeprefix("./"))
 
 
-def _keypoint_names(settings: Mapping[str, Any]) -> list[str] | None:
+def _get_keypoint_names(settings: Mapping[str, Any]) -> list[str] | None:
     names = settings.get("kpt_names")
     names = next(iter(names.values()), None) if isinstance(names, dict) else names
     return [str(name) for name in names] if isinstance(names, list) and names else None
 
 
-def _person_classes(names: object) -> frozenset[int] | None:
-    """The class numbers to read, None for all."""
-    listed = names if isinstance(names, dict) else dict(enumerate(names)) if isinstance(names, list) else {}
-    return frozenset(number for number, name in listed.items() if name == "person") or None
+def _get_person_classes(names: object) -> frozenset[int] | None:
+    """Returns the class numbers to read; None for all."""
+    numbered = names if isinstance(names, dict) else dict(enumerate(names)) if isinstance(names, list) else {}
+    return frozenset(number for number, name in numbered.items() if name == "person") or None
 
 
-def _images_of(root: Path, settings: Mapping[str, Any], split: str) -> list[str]:
+def _list_images(root: Path, settings: Mapping[str, Any], split: str) -> list[str]:
     present = [name for name in _SPLITS if settings.get(name)]
     split = split or (present[0] if len(present) == 1 else "")
     if split not in present:
@@ -130,122 +190,83 @@ def _images_of(root: Path, settings: Mapping[str, Any], split: str) -> list[str]
         raise AnnotationError(
             f"{'has no split ' + repr(split) if split else 'has several splits'}; name one: {choices}"
         )
-    places = settings[split] if isinstance(settings[split], list) else [settings[split]]
-    if not all(isinstance(place, str) for place in places):
+    paths = settings[split] if isinstance(settings[split], list) else [settings[split]]
+    if not all(isinstance(path, str) for path in paths):
         raise AnnotationError(f"{split} must be a folder, a .txt list of images, or several of these")
-    return sorted({name for place in places for name in _images_at(root, _inside(place))})
+    return sorted({name for path in paths for name in _iterate_images(root, _normalise_split(path))})
 
 
-def _images_at(root: Path, place: str) -> Iterator[str]:
-    if (root / place).is_dir():
-        for file in (root / place).rglob("*"):
+def _iterate_images(root: Path, path: str) -> Iterator[str]:
+    """Yields the images of a folder or of a .txt list, as paths relative to the root."""
+    if (root / path).is_dir():
+        for file in (root / path).rglob("*"):
             if file.suffix.lower() in IMAGE_SUFFIXES:
                 yield file.relative_to(root).as_posix()
-    elif place.endswith(".txt"):
-        for line in _text(root / place).split("\n"):
+    elif path.endswith(".txt"):
+        for line in _read_text(root / path).split("\n"):
             if line.strip():
                 yield PurePosixPath(line.strip()).as_posix()
     else:
-        raise AnnotationError(f"{place} is neither a folder of images nor a .txt list of them")
+        raise AnnotationError(f"{path} is neither a folder of images nor a .txt list of them")
 
 
-def label_file(name: str) -> str:
-    """`labels/train/a.txt` of `images/train/a.jpg`: the last folder called images has a twin called labels."""
-    parts = list(PurePosixPath(name).with_suffix(".txt").parts)
-    if "images" in parts[:-1]:
-        parts[len(parts) - 2 - parts[:-1][::-1].index("images")] = "labels"
-    return str(PurePosixPath(*parts))
-
-
-def _lines(path: Path) -> list[list[str]]:
-    """The words of each line; none where there is no file, which is how YOLO says that nobody is there."""
+def _read_label_lines(path: Path) -> list[list[str]]:
+    """Returns the fields of each line. In YOLO an image without people may have no label file."""
     if not path.exists():
         return []
-    return [line.split() for line in _text(path).split("\n") if line.strip()]
+    return [line.split() for line in _read_text(path).split("\n") if line.strip()]
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
-        return read_bounded(path, _LARGEST_TEXT).decode()
+        return read_bounded(path, _MAX_TEXT_BYTES).decode()
     except OSError as error:
         raise AnnotationError(f"{path.name} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path.name} is not UTF-8") from error
 
 
-def _person(number: int, fields: list[str], shape: Sequence[int], size_wh: tuple[int, int]) -> Person:
+def _parse_person(person_id: int, fields: list[str], shape: Sequence[int], size_wh: tuple[int, int]) -> Person:
+    """Parses one line: a class, the box's centre and size, the keypoints, and for a result the score."""
     numbers = np.array(fields[1:], np.float64)
-    labelled = 4 + shape[0] * shape[1]
-    is_result = shape[1] == 3 and len(numbers) == labelled + 1
-    if len(numbers) != labelled + is_result or not np.isfinite(numbers).all():
+    label_length = 4 + shape[0] * shape[1]
+    is_result = shape[1] == 3 and len(numbers) == label_length + 1
+    if len(numbers) != label_length + is_result or not np.isfinite(numbers).all():
         raise AnnotationError(
             f"expected a class, 4 box and {shape[0]}x{shape[1]} keypoint numbers, got {len(fields)} values"
         )
     centre, box_wh = numbers[:2] * size_wh, numbers[2:4] * size_wh
     box_xywh = np.concatenate([centre - box_wh / 2, box_wh])
-    given = numbers[4:labelled].reshape(shape[0], shape[1])
-    places = given[:, :2] * size_wh
+    values = numbers[4:label_length].reshape(shape[0], shape[1])
+    xy = values[:, :2] * size_wh
     if is_result:
-        keypoints = np.column_stack([places, np.full(len(given), 2.0)])
-        return Person(number, box_xywh, keypoints, area_of(box_xywh), False, float(numbers[-1]), given[:, 2].copy())
-    visibility = given[:, 2] if shape[1] == 3 else 2.0 * given.any(-1)
-    return Person(number, box_xywh, np.column_stack([places, visibility]), area_of(box_xywh))
+        keypoints = np.column_stack([xy, np.full(len(values), 2.0)])
+        score, keypoint_scores = float(numbers[-1]), values[:, 2].copy()
+        return Person(person_id, box_xywh, keypoints, estimate_area(box_xywh), False, score, keypoint_scores)
+    visibility = values[:, 2] if shape[1] == 3 else 2.0 * values.any(-1)
+    return Person(person_id, box_xywh, np.column_stack([xy, visibility]), estimate_area(box_xywh))
 
 
-SETTINGS_FILE = "data.yaml"
-
-
-def write_yolo(annotations: Annotations, out: Path, split: str, images: Path | None, scored: bool) -> Path:
-    """Writes one split: `labels/SPLIT`, `images/SPLIT` and the split's line in data.yaml; other splits stay.
-
-    Args:
-        annotations: People in images whose sizes are known. Regions of crowds are left out.
-        out: The data set's folder.
-        split: train, val or test.
-        images: Where the images are linked from, or copied where links cannot be; None leaves them to be put there.
-        scored: Whether lines end with the person's score and have scores for visibilities, as YOLO's own results; else
-            boxes are clipped to the image and keypoints beyond it left out, as training asks.
-
-    Returns:
-        `data.yaml`.
-
-    Raises:
-        AnnotationError: An image's size is not known, two images would share a label file, an image is missing, or
-            the folder holds a data set of other keypoints.
-    """
-    settings = _written_settings(out / SETTINGS_FILE, annotations.skeleton, split)
-    lines = {_place(image, split): _written_lines(image, scored) for image in annotations.images}
-    if len({label_file(place) for place in lines}) < len(annotations.images):
-        raise AnnotationError(f"{annotations.path}: images that differ in their suffix only would share labels")
-    if images is not None:
-        for image in annotations.images:
-            _put(images / image.file_name, out / _place(image, split))
-    for place, told in lines.items():
-        write_text(out / label_file(place), "".join(f"{line}\n" for line in told))
-    write_text(out / SETTINGS_FILE, yaml.safe_dump(settings, sort_keys=False, default_flow_style=None))
-    return out / SETTINGS_FILE
-
-
-def _written_settings(path: Path, skeleton: Skeleton, split: str) -> dict[str, Any]:
-    """Without a `path`: then YOLO takes the file's own folder."""
-    wanted = {
+def _merge_settings(path: Path, skeleton: Skeleton, split: str) -> dict[str, Any]:
+    """Returns the content of data.yaml with a split added. It has no `path`, so YOLO takes the folder of the file."""
+    keypoint_settings = {
         "kpt_shape": [len(skeleton), 3],
         "flip_idx": skeleton.flip_indices.tolist(),
         "kpt_names": {0: list(skeleton.keypoints)},
         "names": {0: "person"},
     }
-    before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if before and {**before, **wanted} != before:
+    existing = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if existing and {**existing, **keypoint_settings} != existing:
         raise AnnotationError(f"{path}: describes another data set; choose another folder")
-    return {**before, split: f"images/{split}", **wanted}
+    return {**existing, split: f"images/{split}", **keypoint_settings}
 
 
-def _place(image: AnnotatedImage, split: str) -> str:
+def _get_image_path(image: AnnotatedImage, split: str) -> str:
     folder = f"images/{split}/"
     return image.file_name if image.file_name.startswith(folder) else folder + image.file_name
 
 
-def _put(source: Path, target: Path) -> None:
+def _link_or_copy(source: Path, target: Path) -> None:
     if not source.is_file():
         raise AnnotationError(f"{source}: no such image")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -254,36 +275,28 @@ def _put(source: Path, target: Path) -> None:
     target.unlink(missing_ok=True)
     try:
         os.link(source.resolve(), target)
-    except OSError:  # another disk, or one without links
+    except OSError:  # another disk, or a file system without hard links
         shutil.copyfile(source, target)
 
 
-def _written_lines(image: AnnotatedImage, scored: bool) -> list[str]:
+def _format_lines(image: AnnotatedImage, scored: bool) -> list[str]:
     if image.size_wh == SIZE_UNKNOWN:
         raise AnnotationError(f"{image.file_name}: its size is not known; name the folder of the images")
-    people = (person for person in image.people if not person.is_crowd)
     size_wh = np.array(image.size_wh, np.float64)
-    return [_line(_result(person, size_wh) if scored else _label(person, size_wh)) for person in people]
+    to_numbers = _compute_result_numbers if scored else _compute_label_numbers
+    rows = [to_numbers(person, size_wh) for person in image.people if not person.is_crowd]
+    return [" ".join(["0", *(f"{number:.8g}" for number in row)]) for row in rows]
 
 
-def _line(numbers: Iterable[float]) -> str:
-    return " ".join(["0", *(f"{number:.8g}" for number in numbers)])
+def _compute_label_numbers(person: Person, size_wh: Floats) -> Floats:
+    left_top, right_bottom = xywh_to_xyxy(person.box_xywh).reshape(2, 2).clip(0, size_wh)
+    inside = find_keypoints_inside(person, size_wh)
+    values = np.where(inside[:, None], person.keypoints / [*size_wh, 1], 0.0)
+    centre, box_wh = (left_top + right_bottom) / 2 / size_wh, (right_bottom - left_top) / size_wh
+    return np.concatenate([centre, box_wh, values.ravel()])
 
 
-def _label(person: Person, size_wh: Floats) -> Floats:
-    corners = np.concatenate([person.box_xywh[:2], person.box_xywh[:2] + person.box_xywh[2:]])
-    left_top, right_bottom = corners.reshape(2, 2).clip(0, size_wh)
-    seen = np.where(inside(person, size_wh)[:, None], person.keypoints / [*size_wh, 1], 0.0)
-    return np.concatenate([(left_top + right_bottom) / 2 / size_wh, (right_bottom - left_top) / size_wh, seen.ravel()])
-
-
-def inside(person: Person, size_wh: Floats) -> Any:
-    """(K,) which labelled keypoints lie in the image; YOLO refuses images with others."""
-    places = person.keypoints[:, :2]
-    return (person.keypoints[:, 2] > 0) & (places >= 0).all(-1) & (places <= size_wh).all(-1)
-
-
-def _result(person: Person, size_wh: Floats) -> Floats:
-    seen = np.column_stack([person.keypoints[:, :2] / size_wh, person.keypoint_sureness])
+def _compute_result_numbers(person: Person, size_wh: Floats) -> Floats:
+    values = np.column_stack([person.keypoints[:, :2] / size_wh, person.keypoint_confidences])
     centre = person.box_xywh[:2] + person.box_xywh[2:] / 2
-    return np.concatenate([centre / size_wh, person.box_xywh[2:] / size_wh, seen.ravel(), [person.sureness]])
+    return np.concatenate([centre / size_wh, person.box_xywh[2:] / size_wh, values.ravel(), [person.confidence]])

@@ -1,1 +1,1 @@
-"""Fitting `present`, `visible` and `owned` on labelled images that a network was not trained on."""
+"""Calibration of the probabilities `present`, `visible` and `owned` on labelled images that were not trained on."""

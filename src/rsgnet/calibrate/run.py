@@ -1,64 +1,30 @@
-"""Reliability curves of a calibration as one HTML page, with nothing to load."""
+"""Calibrates the weights of a network: fits their probabilities on labelled images, shows and stores the fit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 
-from rsgnet.annotations.catalog import labels_and_images
+from rsgnet.annotations.catalog import resolve_labels_and_images
 from rsgnet.annotations.readers import read_annotations
 from rsgnet.calibrate.fit import CONTESTED, Calibration, calibrate
-from rsgnet.calibrate.samples import CalibrationSamples, collect, join
+from rsgnet.calibrate.samples import CalibrationSamples, collect_samples, concatenate_samples
 from rsgnet.config_files import OWNERSHIP_FILE, to_json
 from rsgnet.errors import RSGNetError
-from rsgnet.evaluation.plots import PLOT_STYLE, Line, line_plot
+from rsgnet.evaluation.plots import Line, render_lines, render_page, render_section
 from rsgnet.files import write_text
-from rsgnet.inference.runtime.network import OpenedRunner, flip_test_of, open_runner
+from rsgnet.inference.runtime.network import PoseNetwork
+from rsgnet.inference.runtime.open_network import open_network
 from rsgnet.inference.weights import find_weights
-from rsgnet.skeletons import skeleton_named
+from rsgnet.skeletons import get_skeleton
 
-MEANINGS = {
-    "present": "the keypoint is labelled for this person and lies in the crop",
-    "visible": "it is labelled as visible, too",
-    "owned": "the place found is right and this person's, if the keypoint is present",
-    CONTESTED: "the same, where another person of the image claims the place, too",
+_MEANINGS = {
+    "present": "that the keypoint is labelled for this person and lies in the crop",
+    "visible": "that it is also labelled as visible",
+    "owned": "that the predicted position is correct and belongs to this person, if the keypoint is present",
+    CONTESTED: "the same, where another person of the image may own the position, too",
 }
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem;
-  background: Canvas; color: CanvasText; }
-main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 2rem; }
-.note { opacity: .75; font-size: .9rem; }
-"""
-
-
-def reliability_html(calibration: Calibration, weights: str) -> str:
-    """The page.
-
-    Args:
-        calibration: What to tell.
-        weights: What the weights were asked for by.
-    """
-    sections = []
-    for name, curve in calibration.curves.items():
-        line = Line(name, curve.probabilities.tolist(), curve.frequencies.tolist())
-        plot = line_plot([line], name, "share come true", diagonal=True, dots=True)
-        note = (
-            f"How likely {MEANINGS[name]}. {calibration.claims[name]} keypoints; expected calibration error "
-            f"{curve.expected_calibration_error:.3f}."
-        )
-        sections.append(f'<section><h2>{name}</h2><p class="note">{note}</p>{plot}</section>')
-    heading = f"{weights} on {calibration.ownership.fitted_on}"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(heading)}</title><style>{_STYLE}{PLOT_STYLE}</style></head>"
-        f'<body><h1>Whose keypoints</h1><p class="note">{escape(heading)}. Each image is told by a fit on other '
-        "images; on the dashed line probabilities can be believed.</p>"
-        f"<main>{''.join(sections)}</main></body></html>"
-    )
 
 
 def calibrate_weights(
@@ -68,10 +34,9 @@ def calibrate_weights(
     flip_test: bool | None = None,
     backend: str = "onnx",
     device: str = "auto",
-    seed: int = 0,
     report: Callable[[object, object], None] = lambda *_: None,
 ) -> Calibration:
-    """Fits a network's probabilities.
+    """Fits the probabilities of a network's weights.
 
     Args:
         weights: A shipped name, a model directory or an .onnx file (for OpenVINO also an .xml file).
@@ -79,61 +44,81 @@ def calibrate_weights(
         flip_test: Whether to average with the mirrored crops; as the weights say where None.
         backend: "onnx", "torch" or "openvino".
         device: "auto", "cpu" or "cuda".
-        seed: Seeds the boxes and the parts of the cross-fit.
-        report: Told of each person's crop.
+        report: Called after each person's crop with the data and the samples.
 
     Raises:
-        RSGNetError: The weights or labels cannot be used, or do not suffice.
+        RSGNetError: The weights or labels cannot be used, or the labels do not suffice.
     """
-    runner = open_runner(weights, backend, device, ownership=False)
-    if runner.config.model.candidates is not None and not runner.gives_candidates:
+    network = open_network(weights, backend, device, ownership=False)
+    if network.config.model.candidates is not None and not network.capabilities.gives_candidates:
         raise RSGNetError(f"{weights}: its network file is of an older form, without candidates; run: rsgnet export")
-    flip = flip_test_of(runner, flip_test)
-    claims = join(_collected(runner, data, flip, seed, report))
-    keypoints = skeleton_named(runner.config.model.skeleton).keypoints
-    calibration = calibrate(claims, keypoints, runner.gives_candidates, flip, seed)
+    flip = network.resolve_flip_test(flip_test)
+    samples = concatenate_samples(_collect_all(network, data, flip, report))
+    keypoints = get_skeleton(network.config.model.skeleton).keypoints
+    calibration = calibrate(samples, keypoints, network.capabilities.gives_candidates, flip)
     names = ", ".join(Path(text.split(":")[0]).name for text in data)
-    told = f"{names}: {len(set(claims.images.tolist()))} images, {len(claims)} keypoints"
-    return replace(calibration, ownership=replace(calibration.ownership, fitted_on=told))
+    fitted_on = f"{names}: {len(set(samples.images.tolist()))} images, {len(samples)} keypoints"
+    return replace(calibration, ownership=replace(calibration.ownership, fitted_on=fitted_on))
 
 
-def _collected(
-    runner: OpenedRunner, data: Sequence[str], flip: bool, seed: int, report: Callable[[object, object], None]
+def _collect_all(
+    network: PoseNetwork, data: Sequence[str], flip: bool, report: Callable[[object, object], None]
 ) -> list[CalibrationSamples]:
-    found: list[CalibrationSamples] = []
-    first = 0
+    collected: list[CalibrationSamples] = []
+    first_image = 0
     for text in data:
         try:
-            files = labels_and_images(text)
+            files = resolve_labels_and_images(text)
         except RSGNetError as error:
             raise RSGNetError(f"--data {text}: {error}") from error
         truth = read_annotations(files.annotations)
-        for claims in collect(runner, truth, files.images, flip, seed, first):
-            found.append(claims)
-            report(text, claims)
-        first += len(truth.images)
-    return found
+        for samples in collect_samples(network, truth, files.images, flip, first_image):
+            collected.append(samples)
+            report(text, samples)
+        first_image += len(truth.images)
+    return collected
 
 
-def keep(calibration: Calibration, weights: str | Path) -> Path:
-    """Writes a fit to where the weights are: `ownership.json` beside them and into their network files.
+def save_ownership(calibration: Calibration, weights: str | Path) -> Path:
+    """Writes a fit to `ownership.json` in the model directory and into the network files.
 
     Args:
         calibration: The fit.
-        weights: The weights that it was made on.
+        weights: The weights that were calibrated.
 
     Returns:
-        The file that predictions read it from.
+        The file that predictions read the fit from.
 
     Raises:
-        ImportError: A library that writes them is missing; `ownership.json` is written before, where the weights are a
-            directory.
+        ImportError: A library that writes network files is missing; `ownership.json` is written before, where the
+            weights are a directory.
     """
     files, text = find_weights(weights), to_json(calibration.ownership)
     if files.directory is not None:
         write_text(files.directory / OWNERSHIP_FILE, text)
     for path in filter(Path.is_file, files.networks):
-        from rsgnet.export.directory import embed_ownership  # noqa: PLC0415
+        from rsgnet.export.network_files import embed_ownership  # noqa: PLC0415
 
         embed_ownership(path, text)
     return files.onnx if files.directory is None else files.directory / OWNERSHIP_FILE
+
+
+def render_reliability(calibration: Calibration, weights: str) -> str:
+    """Returns the reliability curves as one HTML page that loads nothing else.
+
+    Args:
+        calibration: The fit.
+        weights: The name of the weights, for the title.
+    """
+    sections = []
+    for name, curve in calibration.curves.items():
+        line = Line(name, curve.probabilities.tolist(), curve.frequencies.tolist())
+        plot = render_lines([line], name, "observed frequency", diagonal=True, dots=True)
+        note = (
+            f"The probability {_MEANINGS[name]}. {calibration.sample_counts[name]} keypoints; expected calibration "
+            f"error {curve.expected_calibration_error:.3f}."
+        )
+        sections.append(render_section(name, note, plot))
+    title = f"{weights} on {calibration.ownership.fitted_on}"
+    note = f"{title}. Each image is predicted by a fit on other images. Curves on the dashed line are calibrated."
+    return render_page(title, "Keypoint ownership", note, sections)

@@ -1,4 +1,4 @@
-"""What a network finds in labelled people's boxes, beside what is true of them."""
+"""Calibration samples: the features of each keypoint that a network predicts for labelled people, and what is true."""
 
 from __future__ import annotations
 
@@ -9,55 +9,52 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.annotations.readers import Annotations, Person
+from rsgnet.annotations.people import Annotations, Person
 from rsgnet.config import CropConfig
 from rsgnet.errors import ImageError, RSGNetError
 from rsgnet.evaluation.matching import keypoint_similarity
 from rsgnet.evaluation.protocol import is_crowdpose, oks_area
 from rsgnet.geometry import Floats, apply_affine, xywh_to_xyxy
 from rsgnet.images import read_image
-from rsgnet.inference.crop_poses import find_in_crops
-from rsgnet.inference.crops import Crop, cut
-from rsgnet.inference.ownership import CONTEST_SIMILARITY, find_contests, with_contests
-from rsgnet.inference.runtime.network import OpenedRunner
-from rsgnet.skeletons import skeleton_named
+from rsgnet.inference.crops import Crop, cut_crop, predict_crops
+from rsgnet.inference.ownership import RIVAL_SIMILARITY, add_rival_features, find_rivals
+from rsgnet.inference.runtime.network import PoseNetwork
+from rsgnet.skeletons import get_skeleton
 
-RIGHT_SIMILARITY = CONTEST_SIMILARITY
-_SHIFT, _GROWTH = 0.05, 0.10  # spread of a detector's boxes, as shares of their sides
-_SMALLEST_PX = 2.0
+_BOX_SHIFT, _BOX_GROWTH = 0.05, 0.10  # standard deviations that imitate a detector's boxes, as shares of the sides
+_MIN_BOX_PX = 2.0
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationSamples:
-    """One row for each keypoint that labels can speak about.
+    """One row for each predicted keypoint that the labels' skeleton has.
 
     Attributes:
-        evidence: (N, F) of the network.
-        keypoints: (N,) which of the network's keypoints it is.
-        images: (N,) the image, counted over all data sets.
-        present: (N,) whether it is labelled for this person and lies in the crop.
+        features: (N, F) the features of the keypoint (`inference.ownership`).
+        keypoints: (N,) index of the network's keypoint.
+        images: (N,) index of the image, counted over all data sets.
+        present: (N,) whether the keypoint is labelled for the person and lies in the crop.
         visible: (N,) whether it is present and labelled as visible.
-        right: (N,) whether the place found has a keypoint similarity of 0.5 or more with the label; only of those that
-            are present is it asked.
+        correct: (N,) whether it is present and the predicted position has a similarity of at least 0.5 with the label.
     """
 
-    evidence: Floats
+    features: Floats
     keypoints: NDArray[np.intp]
     images: NDArray[np.intp]
     present: NDArray[np.bool_]
     visible: NDArray[np.bool_]
-    right: NDArray[np.bool_]
+    correct: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.keypoints)
 
-    def of(self, rows: NDArray[np.bool_]) -> CalibrationSamples:
-        """The claims that a mask selects."""
+    def select(self, rows: NDArray[np.bool_]) -> CalibrationSamples:
+        """Returns the samples that a mask selects."""
         return CalibrationSamples(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def join(parts: Sequence[CalibrationSamples]) -> CalibrationSamples:
-    """CalibrationSamples of several people as one, in order.
+def concatenate_samples(parts: Sequence[CalibrationSamples]) -> CalibrationSamples:
+    """Concatenates samples in order.
 
     Raises:
         RSGNetError: There are none.
@@ -69,88 +66,104 @@ def join(parts: Sequence[CalibrationSamples]) -> CalibrationSamples:
     )
 
 
-def collect(
-    runner: OpenedRunner, truth: Annotations, folder: Path, flip_test: bool, seed: int = 0, first: int = 0
+def collect_samples(
+    network: PoseNetwork, truth: Annotations, folder: Path, flip_test: bool, first_image: int = 0
 ) -> Iterator[CalibrationSamples]:
-    """The claims of each image of a data set, those without labelled people and unreadable ones left out.
+    """Predicts the poses of all labelled people of a data set and yields the samples of each person.
 
-    Everyone with labelled keypoints is sought twice: in the labelled box and in one moved and scaled at random about as
-    much as a detector's are.
+    Every person is predicted twice: in the labelled box and in a box that is shifted and scaled at random about as much
+    as a detector's. Groups, people without labelled keypoints and images that cannot be read are skipped.
 
     Args:
-        runner: The network.
-        truth: The labels; groups are left out.
-        folder: Where the images lie.
+        network: The network.
+        truth: The labels.
+        folder: The folder of the images.
         flip_test: Whether to average with the mirrored crops.
-        seed: Seeds the boxes.
-        first: What the first image is counted as.
+        first_image: The index of the first image in the samples.
 
     Raises:
-        RSGNetError: The labels share no keypoint with the network.
+        RSGNetError: The labels have no keypoint in common with the network.
     """
-    predicted = skeleton_named(runner.config.model.skeleton)
-    columns = predicted.indices_in(truth.skeleton)
-    if (columns < 0).all():
-        raise RSGNetError(f"{truth.path}: its {truth.skeleton.name} people have none of {predicted.name}'s keypoints")
+    skeleton = get_skeleton(network.config.model.skeleton)
+    label_of_keypoint = skeleton.indices_in(truth.skeleton)
+    if (label_of_keypoint < 0).all():
+        raise RSGNetError(f"{truth.path}: its {truth.skeleton.name} people have none of {skeleton.name}'s keypoints")
     crowdpose = is_crowdpose(truth, "auto")
     sigmas = np.array(truth.skeleton.sigmas)
-    for number, image in enumerate(truth.images):
-        people = [person for person in image.people if person.labelled and not person.is_crowd]
-        people = [person for person in people if person.box_xywh[2:].min() >= _SMALLEST_PX]
+    for index, image in enumerate(truth.images):
+        people = [person for person in image.people if person.num_labelled and not person.is_crowd]
+        people = [person for person in people if person.box_xywh[2:].min() >= _MIN_BOX_PX]
         if not people:
             continue
         try:
             pixels = read_image(folder / image.file_name)
         except ImageError:
             continue
-        for boxes in _boxes(people, np.random.default_rng([seed, number])):
-            crops = [cut(pixels, box, runner.config.crop) for box in boxes]
-            found = find_in_crops(runner, runner.config, crops, flip_test, evidence=True)
-            contests = find_contests(found.keypoints_xy, found.scores, boxes, predicted)
-            evidence = with_contests(found.evidence, contests)
+        for boxes in _labelled_and_moved_boxes(people, np.random.default_rng([0, index])):
+            crops = [cut_crop(pixels, box, network.config.crop) for box in boxes]
+            poses = predict_crops(network, crops, flip_test, with_features=True)
+            rivals = find_rivals(poses.keypoints_xy, poses.scores, boxes, skeleton)
+            features = add_rival_features(poses.features, rivals)
             for row, person in enumerate(people):
-                truth_of = _Truth(person.keypoints, oks_area(person, crowdpose), sigmas, columns)
-                yield _claims(
-                    evidence[row], found.keypoints_xy[row], crops[row], runner.config.crop, truth_of, first + number
+                labels = _PersonLabels(person.keypoints, oks_area(person, crowdpose), sigmas, label_of_keypoint)
+                yield _compare_with_labels(
+                    features[row],
+                    poses.keypoints_xy[row],
+                    crops[row],
+                    network.config.crop,
+                    labels,
+                    first_image + index,
                 )
 
 
-@dataclass(frozen=True, eq=False)
-class _Truth:
-    """A person's (K', 3) labels in image pixels, their area, the (K',) falloffs, and (K,) where the network's are."""
-
-    labels: Floats
-    area: float
-    sigmas: Floats
-    columns: NDArray[np.intp]
-
-
-def _boxes(people: Sequence[Person], random: np.random.Generator) -> tuple[Floats, Floats]:
-    """(N, 4) the labelled boxes, and boxes as a detector might have found; left, top, right, bottom."""
+def _labelled_and_moved_boxes(people: Sequence[Person], random: np.random.Generator) -> tuple[Floats, Floats]:
+    """Returns the (N, 4) labelled boxes and randomly moved ones, both as left, top, right, bottom."""
     boxes = np.array([person.box_xywh for person in people], np.float64)
     moved = boxes.copy()
-    moved[:, 2:] *= np.exp(random.normal(0, _GROWTH, boxes[:, 2:].shape).clip(-2 * _GROWTH, 2 * _GROWTH))
-    centres = boxes[:, :2] + boxes[:, 2:] / 2 + random.normal(0, _SHIFT, (len(boxes), 2)) * boxes[:, 2:]
+    moved[:, 2:] *= np.exp(random.normal(0, _BOX_GROWTH, boxes[:, 2:].shape).clip(-2 * _BOX_GROWTH, 2 * _BOX_GROWTH))
+    centres = boxes[:, :2] + boxes[:, 2:] / 2 + random.normal(0, _BOX_SHIFT, (len(boxes), 2)) * boxes[:, 2:]
     moved[:, :2] = centres - moved[:, 2:] / 2
     return xywh_to_xyxy(boxes), xywh_to_xyxy(moved)
 
 
-def _claims(
-    evidence: Floats, places: NDArray[np.float32], crop: Crop, config: CropConfig, truth: _Truth, image: int
+@dataclass(frozen=True, eq=False)
+class _PersonLabels:
+    """The labels of one person.
+
+    Attributes:
+        keypoints: (L, 3) x and y in image pixels, visibility.
+        area: Area in squared pixels that sets the OKS scale.
+        sigmas: (L,) falloffs.
+        label_of_keypoint: (K,) the label's index of each keypoint of the network, -1 for none.
+    """
+
+    keypoints: Floats
+    area: float
+    sigmas: Floats
+    label_of_keypoint: NDArray[np.intp]
+
+
+def _compare_with_labels(
+    features: Floats,
+    keypoints_xy: NDArray[np.float32],
+    crop: Crop,
+    config: CropConfig,
+    person: _PersonLabels,
+    image: int,
 ) -> CalibrationSamples:
-    """The claims about one crop: (K, F) evidence and (K, 2) places in image pixels against a person's labels."""
-    asked = np.flatnonzero(truth.columns >= 0)
-    columns = truth.columns[asked]
-    own = truth.labels[columns]
-    inside = apply_affine(crop.affine, own[:, :2])
-    in_crop = ((inside >= -0.5) & (inside <= np.array(config.size_wh) - 0.5)).all(-1)
-    present = (own[:, 2] > 0) & in_crop
-    similarity = keypoint_similarity(places[asked], own[:, :2], truth.area, truth.sigmas[columns])
+    """Returns the samples of one crop, from (K, F) features and (K, 2) predicted keypoints in image pixels."""
+    keypoints = np.flatnonzero(person.label_of_keypoint >= 0)
+    rows = person.label_of_keypoint[keypoints]
+    labels = person.keypoints[rows]
+    in_crop_xy = apply_affine(crop.affine, labels[:, :2])
+    is_in_crop = ((in_crop_xy >= -0.5) & (in_crop_xy <= np.array(config.size_wh) - 0.5)).all(-1)
+    present = (labels[:, 2] > 0) & is_in_crop
+    similarity = keypoint_similarity(keypoints_xy[keypoints], labels[:, :2], person.area, person.sigmas[rows])
     return CalibrationSamples(
-        evidence=evidence[asked],
-        keypoints=asked,
-        images=np.full(len(asked), image),
+        features=features[keypoints],
+        keypoints=keypoints,
+        images=np.full(len(keypoints), image),
         present=present,
-        visible=present & (own[:, 2] == 2),
-        right=present & (similarity >= RIGHT_SIMILARITY),
+        visible=present & (labels[:, 2] == 2),
+        correct=present & (similarity >= RIVAL_SIMILARITY),
     )

@@ -1,30 +1,23 @@
-"""The command line, one module a command. Libraries are loaded by the command that needs them."""
+"""The command line, in modules of related commands. Each command imports the libraries that it needs when it runs."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
+from typer import Option
 
-from rsgnet.cli.ablate import ablate
-from rsgnet.cli.calibrate import calibrate
-from rsgnet.cli.compare import compare
-from rsgnet.cli.convert import convert
 from rsgnet.cli.crowds import crowds
 from rsgnet.cli.data import data
-from rsgnet.cli.demo import demo
-from rsgnet.cli.evaluate import evaluate
-from rsgnet.cli.evaluate_tracks import evaluate_tracks
-from rsgnet.cli.export import export
-from rsgnet.cli.info import info
-from rsgnet.cli.options import BAD_INPUT, fail
-from rsgnet.cli.predict import predict
-from rsgnet.cli.push import push
-from rsgnet.cli.reproduce import reproduce
+from rsgnet.cli.evaluate import compare, evaluate, evaluate_tracks
+from rsgnet.cli.models import calibrate, convert, export, info, push
+from rsgnet.cli.predict import demo, predict
+from rsgnet.cli.predict_dataset import predict_dataset
+from rsgnet.cli.reproduce import ablate, reproduce
 from rsgnet.cli.serve import serve
 from rsgnet.cli.show import show
+from rsgnet.cli.terminal import BAD_INPUT, exit_with_error
 from rsgnet.cli.train import train
-from rsgnet.cli.train_detector import train_detector
 from rsgnet.errors import RSGNetError
 
 app = typer.Typer(
@@ -35,23 +28,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    predict, evaluate, evaluate_tracks, train, train_detector, calibrate, reproduce, ablate, export, convert, push,
+    predict, predict_dataset, evaluate, evaluate_tracks, train, calibrate, reproduce, ablate, export, convert, push,
     crowds, show, compare,
 ):  # fmt: skip
     app.command(no_args_is_help=True)(command)
-app.command()(demo)
-app.command()(info)
-app.command()(serve)
+for command_without_arguments in (demo, info, serve):
+    app.command()(command_without_arguments)
 app.add_typer(data, name="data")
 
 
 @app.callback(invoke_without_command=True)
-def about(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+def print_version(
+    version: Annotated[bool, Option("--version", help="Print the version and exit.", is_eager=True)] = False,
 ) -> None:
-    """Everyone's pose in crowded images.
+    """Find everyone's pose in crowded images.
 
-    First of all: [bold]rsgnet demo[/bold]
+    To begin: [bold]rsgnet demo[/bold]
     """
     if version:
         import rsgnet
@@ -61,10 +53,10 @@ def about(
 
 
 def main() -> None:
-    """The program. Input that cannot be used ends it with one line and exit code 2."""
+    """Runs the program. Unusable input ends it with one line and exit code 2."""
     try:
         app()
     except RSGNetError as error:
-        fail(str(error), BAD_INPUT)
+        exit_with_error(str(error), BAD_INPUT)
     except OSError as error:
-        fail(f"{error.filename or 'system'}: {error.strerror or error}", BAD_INPUT)
+        exit_with_error(f"{error.filename or 'system'}: {error.strerror or error}", BAD_INPUT)

@@ -1,11 +1,13 @@
-"""`rsgnet data`: checking, completing and converting data sets, and writing what COCO's server takes."""
+"""`rsgnet data`: checks, completes and converts data sets, and writes submissions to COCO's server."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 if TYPE_CHECKING:
     from rsgnet.annotations.findings import Finding
@@ -13,54 +15,47 @@ if TYPE_CHECKING:
 FAULTS_FOUND = 1  # exit code
 
 data = typer.Typer(
-    no_args_is_help=True, help="Check, complete and convert data; write submissions.", rich_markup_mode="rich"
+    no_args_is_help=True, help="Check, complete and convert data sets; write submissions.", rich_markup_mode="rich"
 )
-
-Labels = Annotated[
-    list[str], typer.Argument(help="Labels: JSON, data.yaml#SPLIT or CVAT's XML.", metavar="LABELS[:IMAGES_DIR]")
-]
 
 
 @data.command(no_args_is_help=True)
 def check(
-    paths: Labels,
+    paths: Annotated[list[str], Argument(help="JSON, data.yaml#SPLIT or CVAT's XML.", metavar="LABELS[:IMAGES_DIR]")],
     *,
     images: Annotated[
-        Path | None, typer.Option(help="The images' folder; default: as the labels say, or images/ beside them.")
+        Path | None,
+        Option(help="Folder of the images; default: as in the labels, else images/ beside them.", metavar="DIR"),
     ] = None,
     against: Annotated[
         list[str] | None,
-        typer.Option(help="Labels of another split that must share no image; repeatable.", metavar="LABELS[:DIR]"),
+        Option(help="Labels of another split, which must share no image; repeatable.", metavar="LABELS[:IMAGES_DIR]"),
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Findings of a kind to list; the report has all.")] = 10,
-    out: Annotated[Path | None, typer.Option(help="Write a JSON report here.", metavar="REPORT.json")] = None,
+    limit: Annotated[int, Option(min=0, help="Findings of each kind to print.", metavar="COUNT")] = 10,
+    out: Annotated[Path | None, Option(help="Write all findings to this file.", metavar="REPORT.json")] = None,
 ) -> None:
-    """Find what is wrong with labels and images; name each item. The exit code is 1 where there are faults.
+    """Check labels and their images, and name each faulty item.
 
-    Several LABELS are held against each other too. Warnings alone leave the exit code 0. Without images the labels
-    are checked by themselves.
+    Prints the findings; several LABELS are also compared with each other. Without images only the labels are checked.
+    The exit code is 1 if there are faults, and 0 if there are only warnings.
 
     [dim]Examples:[/dim]
 
       rsgnet data check train.json --images images/
-
       rsgnet data check train.json:images --against val.json:images --out report.json
-
       rsgnet data check my-poses/data.yaml#train my-poses/data.yaml#val
     """
-    import json
-
-    from rsgnet.annotations.catalog import labels_and_images
-    from rsgnet.annotations.checks import check_set, check_splits, summary
+    from rsgnet.annotations.catalog import resolve_labels_and_images
+    from rsgnet.annotations.checks import check_data_set, check_splits, summarise_check
     from rsgnet.files import write_text
 
-    files = [labels_and_images(path, images) for path in [*paths, *(against or [])]]
-    sets = [check_set(each.annotations, each.images if each.images.is_dir() else None) for each in files]
+    files = [resolve_labels_and_images(path, images) for path in [*paths, *(against or [])]]
+    sets = [check_data_set(each.annotations, each.images if each.images.is_dir() else None) for each in files]
     reports = []
     for index, checked in enumerate(sets[: len(paths)]):
         shared = [finding for other in sets[index + 1 :] for finding in check_splits(checked, other)]
         findings = sorted([*checked.findings, *shared], key=lambda finding: not finding.is_fault)
-        reports.append(summary(checked, findings))
+        reports.append(summarise_check(checked, findings))
         _print(reports[-1], findings, limit)
     if out is not None:
         write_text(out, json.dumps(reports, indent=1))
@@ -70,40 +65,46 @@ def check(
 
 @data.command(no_args_is_help=True)
 def complete(
-    annotations: Annotated[Path, typer.Argument(help="COCO-format keypoint annotations.", metavar="LABELS.json")],
-    results: Annotated[Path, typer.Argument(help="COCO results of a network: boxes or poses.", metavar="RESULTS.json")],
+    annotations: Annotated[Path, Argument(help="COCO-format keypoint annotations.", metavar="LABELS.json")],
+    results: Annotated[Path, Argument(help="COCO results of a network: boxes or poses.", metavar="RESULTS.json")],
     *,
-    out: Annotated[Path, typer.Option(help="The completed annotations.", metavar="ALL.json")],
+    out: Annotated[Path, Option(help="Write the completed annotations to this file.", metavar="ALL.json")],
     skeleton: Annotated[
-        str | None, typer.Option(help="coco17, crowdpose14 or people19; default: as the labels have.")
+        str | None, Option(help="coco17, crowdpose14 or people19; default: that of the labels.", metavar="NAME")
     ] = None,
-    person: Annotated[float, typer.Option(help="From this score on, people nobody labelled are added.")] = 0.5,
-    doubt: Annotated[float, typer.Option(help="From this score on, boxes become regions to ignore.")] = 0.25,
-    keypoint: Annotated[float, typer.Option(help="From this score on, unlabelled keypoints are labelled.")] = 0.5,
+    person: Annotated[float, Option(help="Add unlabelled people with this score or more.", metavar="SCORE")] = 0.5,
+    doubt: Annotated[
+        float, Option(help="Add boxes with this score or more as regions to ignore.", metavar="SCORE")
+    ] = 0.25,
+    keypoint: Annotated[float, Option(help="Add unlabelled keypoints with this score or more.", metavar="SCORE")] = 0.5,
     correction: Annotated[
-        float, typer.Option(help="Move labels this near to what was found there, drop others; 0: leave labels alone.")
+        float,
+        Option(
+            help="Move a label this near to a found keypoint to it, and drop labels farther away; a share of the "
+            "square root of the person's area. 0 keeps all labels.",
+            metavar="SHARE",
+        ),
     ] = 0.0,
 ) -> None:
-    """Add people and keypoints that nobody labelled but a network found.
+    """Add people and keypoints to labels that a network found and nobody labelled.
+
+    Writes the completed labels to ALL.json.
 
     [dim]Examples:[/dim]
 
       rsgnet data complete lspet.json boxes.json --out lspet-everyone.json
-
       rsgnet data complete people.json found/poses.json --skeleton people19 --out completed.json
     """
-    import json
-
     from rsgnet.annotations import completion
     from rsgnet.annotations.readers import load_json, read_annotations
     from rsgnet.files import write_text
-    from rsgnet.skeletons import skeleton_named
+    from rsgnet.skeletons import get_skeleton
 
     truth = read_annotations(annotations)
-    into = skeleton_named(skeleton) if skeleton else None
+    into = get_skeleton(skeleton) if skeleton else None
     before = load_json(annotations)
-    trust = completion.Trust(person, doubt, keypoint, correction)
-    after = completion.complete(before, truth.skeleton, load_json(results), trust, into)
+    trust = completion.CompletionThresholds(person, doubt, keypoint, correction)
+    after = completion.complete_annotations(before, truth.skeleton, load_json(results), trust, into)
     write_text(out, json.dumps(after))
     new = after["annotations"][len(before["annotations"]) :]
     ignored = sum(each["iscrowd"] for each in new)
@@ -113,24 +114,23 @@ def complete(
 
 @data.command(no_args_is_help=True)
 def submission(
-    poses: Annotated[Path, typer.Argument(help="poses.json, as predict and evaluate write it.", metavar="POSES.json")],
-    out: Annotated[Path, typer.Argument(help="The folder to write into.", metavar="DIR")],
+    poses: Annotated[Path, Argument(help="poses.json of predict or evaluate.", metavar="POSES.json")],
+    out: Annotated[Path, Argument(help="Output folder.", metavar="DIR")],
     *,
-    images: Annotated[
-        Path, typer.Option(help="The list of images: image_info_test-dev2017.json.", metavar="INFO.json")
-    ],
-    name: Annotated[str, typer.Option(help="What to call the method in the file's name.")] = "rsgnet",
-    split: Annotated[str, typer.Option(help="What to call the data set in the file's name.")] = "test-dev2017",
+    images: Annotated[Path, Option(help="COCO's list of images: image_info_test-dev2017.json.", metavar="INFO.json")],
+    name: Annotated[str, Option(help="Name of the method in the file name.", metavar="NAME")] = "rsgnet",
+    split: Annotated[str, Option(help="Name of the data set in the file name.", metavar="SPLIT")] = "test-dev2017",
 ) -> None:
-    """Write [bold]person_keypoints_SPLIT_NAME_results.json[/bold] in the form that COCO's server takes.
+    """Write poses in the format of COCO's evaluation server.
+
+    Writes [bold]person_keypoints_SPLIT_NAME_results.json[/bold] to DIR.
 
     [dim]Examples:[/dim]
 
       rsgnet evaluate --annotations image_info_test-dev2017.json --images test2017 --boxes boxes.json --out out
-
       rsgnet data submission out/poses.json out --images image_info_test-dev2017.json
     """
-    from rsgnet.evaluation.exchange import write_submission
+    from rsgnet.evaluation.results import write_submission
 
     written = write_submission(poses, images, out, name, split)
     typer.echo(f"{written}\nTry next: zip it and upload it to the COCO keypoints server")
@@ -140,51 +140,45 @@ def submission(
 def convert(
     source: Annotated[
         str,
-        typer.Argument(help="Labels (JSON, data.yaml#SPLIT, XML, CSV) or poses.json.", metavar="PEOPLE[:IMAGES_DIR]"),
+        Argument(
+            help="Labels (JSON, data.yaml#SPLIT, XML, CSV), poses.json or poses.jsonl.", metavar="PEOPLE[:IMAGES_DIR]"
+        ),
     ],
-    out: Annotated[Path, typer.Argument(help="The file to write; of YOLO the folder.", metavar="OUT")],
+    out: Annotated[Path, Argument(help="The file to write; for YOLO a folder.", metavar="OUT")],
     *,
-    to: Annotated[str, typer.Option(help="coco, coco-results, yolo, yolo-results, cvat or csv.", metavar="FORM")],
+    to: Annotated[str, Option(help="coco, coco-results, yolo, yolo-results, cvat or csv.", metavar="FORMAT")],
     listed_in: Annotated[
         Path | None,
-        typer.Option(help="Labels that list the images, for results that name them by id.", metavar="LABELS"),
+        Option(help="Labels that list the images, for results that have only image ids.", metavar="LABELS.json"),
     ] = None,
     threshold: Annotated[
-        float, typer.Option(help="Where scores become labels: keypoints that score less are not labelled.")
+        float, Option(help="Where scores become labels, leave out keypoints with a lower score.", metavar="SCORE")
     ] = 0.2,
-    split: Annotated[str, typer.Option(help="Of YOLO: train, val or test; other splits in OUT stay.")] = "train",
+    split: Annotated[
+        str, Option(help="YOLO only: train, val or test; other splits in OUT stay.", metavar="SPLIT")
+    ] = "train",
 ) -> None:
-    """Write labels or results in another format; say what is lost.
+    """Convert labels or results to another format, and say what is lost.
 
-    The *-results forms keep scores, csv keeps scores and labels; coco, yolo and cvat are labels: scores become labels
-    by --threshold. YOLO's folder gets the images, too, linked or copied. CVAT's XML asks for a skeleton label
-    `person` and a rectangle label `box` in the task. Of poses.jsonl every frame with people is an image of its own:
-    clip/000012.jpg is frame 12 of clip.mp4, counted from 0.
+    coco, yolo and cvat hold labels, so scores become labels by --threshold; the *-results formats keep scores, and csv
+    keeps both. YOLO's folder also gets the images, linked or copied. CVAT's XML needs a skeleton label `person` and a
+    rectangle label `box` in the task. Each frame of poses.jsonl with people becomes an image: clip/000012.jpg is frame
+    12 of clip.mp4, counted from 0.
 
     [dim]Examples:[/dim]
 
       rsgnet data convert people.json:images yolo --to yolo --split val
-
       rsgnet data convert out/poses.json:photos poses.xml --to cvat --threshold 0.3
-
       rsgnet data convert out/poses.json poses.csv --to csv
-
       rsgnet data convert out/poses.jsonl frames.csv --to csv
-
       rsgnet data convert annotations.xml people.json --to coco
     """
-    from rsgnet.annotations.catalog import labels_and_images
-    from rsgnet.evaluation import exchange
+    from rsgnet.annotations.catalog import resolve_labels_and_images
+    from rsgnet.evaluation import conversion
 
-    files = labels_and_images(source)
-    done = exchange.convert(
-        files.annotations,
-        out,
-        to,
-        images=files.images,
-        listed_in=listed_in,
-        threshold=threshold,
-        split=split,
+    files = resolve_labels_and_images(source)
+    done = conversion.convert(
+        files.annotations, out, to, images=files.images, listed_in=listed_in, threshold=threshold, split=split
     )
     typer.echo(f"{done.path}: {done.people} people in {done.images} images")
     for loss in done.losses:

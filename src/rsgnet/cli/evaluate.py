@@ -1,94 +1,93 @@
-"""`rsgnet evaluate`: official figures, how sure they are, and what stands behind them."""
+"""`rsgnet evaluate`, `evaluate-tracks` and `compare`: measure poses, measure tracks, and compare two results."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
-from rsgnet.cli.options import (
-    BAD_IMAGES,
-    Backend,
-    BatchSize,
-    Device,
-    Flip,
-    Out,
-    Precision,
-    Weights,
-    print_metrics,
-    progress,
-)
+from rsgnet.cli.options import Backend, BatchSize, Device, Flip, Out, Precision, Weights
+from rsgnet.cli.terminal import BAD_IMAGES, print_metrics, show_progress
 from rsgnet.errors import RSGNetError
 
 if TYPE_CHECKING:
-    from rsgnet.annotations.readers import Annotations
+    from rsgnet.annotations.people import Annotations
     from rsgnet.evaluation.assessment import Assessment
-    from rsgnet.inference.detectors.boxes import Detector
+    from rsgnet.inference.detectors.detector import Detector
     from rsgnet.inference.estimator import PoseEstimator
     from rsgnet.inference.predictions import RunRecord
 
 
 def evaluate(
     *,
-    annotations: Annotated[Path, typer.Option(help="COCO-format keypoint annotations: the truth.", metavar="GT.json")],
+    annotations: Annotated[
+        Path, Option(help="Keypoint annotations in COCO's format, the ground truth.", metavar="TRUTH.json")
+    ],
     out: Out,
-    images: Annotated[Path | None, typer.Option(help="The annotated images' folder.", metavar="DIR")] = None,
+    images: Annotated[Path | None, Option(help="Predict the poses in this folder's images.", metavar="DIR")] = None,
     results: Annotated[
-        Path | None, typer.Option(help="Evaluate these results instead of predicting.", metavar="R.json")
+        Path | None, Option(help="Evaluate these results instead of predicting.", metavar="RESULTS.json")
     ] = None,
     weights: Weights = "nano",
     boxes: Annotated[
-        str | None, typer.Option(help="gt (the truth's boxes; the default) or COCO results.", metavar="gt|PATH")
+        str | None,
+        Option(help="Predict in the true boxes (gt, the default) or in those of COCO results.", metavar="gt|PATH"),
     ] = None,
     detector: Annotated[
-        str | None, typer.Option(help="Find the boxes: nano, DIR, onnx:PATH, torchvision.", metavar="SPEC")
+        str | None,
+        Option(
+            help="Predict in detected boxes, and evaluate them: nano, a detector's model directory, onnx:PATH or "
+            "torchvision.",
+            metavar="DETECTOR",
+        ),
     ] = None,
     skeleton: Annotated[
         Path | None,
-        typer.Option(help="The labels' own keypoints and sigmas; default: as they say.", metavar="SKELETON.toml"),
+        Option(help="Keypoints and sigmas of the annotations; default: as they say.", metavar="SKELETON.toml"),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="Whose rules: auto (by the keypoints), coco, crowdpose.")] = "auto",
+    protocol: Annotated[
+        str, Option(help="coco, crowdpose or auto, which chooses by the keypoints.", metavar="PROTOCOL")
+    ] = "auto",
     compare: Annotated[
-        Path | None, typer.Option(help="Other results on the same images, to compare with.", metavar="OTHER.json")
+        Path | None, Option(help="Also compare with these results of the same images.", metavar="OTHER.json")
     ] = None,
-    bootstrap: Annotated[int, typer.Option(min=1, help="Draws of the images behind the 95 % intervals.")] = 1000,
-    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
+    bootstrap: Annotated[
+        int, Option(min=1, help="Bootstrap resamples of the images for the 95 % intervals.", metavar="COUNT")
+    ] = 1000,
+    report: Annotated[bool, Option("--report/--no-report", help="Write report.html.")] = True,
     flip: Flip = None,
     backend: Backend = "onnx",
     precision: Precision = "float32",
     device: Device = "auto",
     batch_size: BatchSize = 32,
 ) -> None:
-    """Measure poses by COCO's or CrowdPose's official rules, whoever found them, and say what went wrong.
+    """Measure poses by COCO's or CrowdPose's official rules, and analyse their errors.
 
-    Writes [bold]metrics.json[/bold] and [bold]report.html[/bold]: average precision with its 95 % intervals, kinds of
-    errors by level of crowding, calibration of the scores. Poses that are predicted go to [bold]poses.json[/bold]; with
-    --detector its boxes are measured too, and written to [bold]boxes.json[/bold].
+    Needs --images, to predict, or --results of any program. Writes [bold]metrics.json[/bold] and
+    [bold]report.html[/bold]: average precision with 95 % intervals, kinds of errors by level of crowding, and the
+    calibration of the scores. Predicted poses go to [bold]poses.json[/bold], detected boxes to [bold]boxes.json[/bold].
 
     [dim]Examples:[/dim]
 
       rsgnet evaluate --annotations val.json --images val/ --out out
-
       rsgnet evaluate --annotations val.json --images val/ --detector nano --out out
-
       rsgnet evaluate --annotations val.json --results out/poses.json --out out
-
       rsgnet evaluate --annotations val.json --results mine.json --compare theirs.json --out out
     """
-    import json
-    from dataclasses import asdict
-
     from rsgnet.annotations.readers import read_annotations
     from rsgnet.evaluation.assessment import assess
     from rsgnet.evaluation.protocol import is_crowdpose
-    from rsgnet.evaluation.report import report_html
+    from rsgnet.evaluation.report import render_report
     from rsgnet.evaluation.results import read_keypoint_results
     from rsgnet.files import write_text
-    from rsgnet.inference.annotated import boxes_for
-    from rsgnet.inference.detectors.detector import open_detector
+    from rsgnet.inference.dataset_inference import open_dataset_boxes
+    from rsgnet.inference.detectors.open_detector import open_detector
     from rsgnet.inference.estimator import PoseEstimator
-    from rsgnet.inference.predictions import record_run, run_beside
+    from rsgnet.inference.predictions import read_run_record, record_run
     from rsgnet.skeletons import read_skeleton
 
     if (results is None) == (images is None):
@@ -96,20 +95,20 @@ def evaluate(
     if boxes is not None and detector is not None:
         raise RSGNetError("--boxes and --detector exclude each other: boxes are given or found")
     truth = read_annotations(annotations, None if skeleton is None else read_skeleton(skeleton))
-    is_crowdpose(truth, protocol)  # what cannot be evaluated is told before anything is predicted
+    is_crowdpose(truth, protocol)  # refuses a protocol that does not fit before anything is predicted
     other = None if compare is None else read_keypoint_results(compare, truth)
-    box_figures: dict[str, float] = {}
-    failed = False
+    box_metrics: dict[str, float] = {}
+    has_failures = False
     if images is not None:
-        boxes_asked, finder = detector or boxes or "gt", None
+        boxes_name, opened_detector = detector or boxes or "gt", None
         if detector is not None:
-            # Average precision wants the unsure ones too.
-            finder = open_detector(detector, device, threshold=0.05, backend=backend)
-            box_figures = _detect(finder, truth, images, out)
+            # The threshold is low because average precision needs boxes of low scores, too.
+            opened_detector = open_detector(detector, device, threshold=0.05, backend=backend)
+            box_metrics = _detect(opened_detector, truth, images, out)
             boxes = str(out / "boxes.json")
         estimator = PoseEstimator(
             weights,
-            boxes_for(truth, boxes or "gt"),
+            open_dataset_boxes(truth, boxes or "gt"),
             device=device,
             backend=backend,
             flip_test=flip,
@@ -117,63 +116,142 @@ def evaluate(
             skeleton=truth.skeleton,
             precision=precision,
         )
-        record = record_run(estimator, weights, boxes_asked, finder)
-        results, failed = _predict(estimator, truth, images, out, record)
+        record = record_run(estimator, weights, boxes_name, opened_detector)
+        results, has_failures = _predict(estimator, truth, images, out, record)
     assert results is not None
-    run = run_beside(results)
+    run = read_run_record(results)
     found_by = "" if run is None else f"{run.weights.name}, flip test {run.flip_test}, boxes {run.boxes.name}"
     found = read_keypoint_results(results, truth)
     assessment = assess(truth, found, protocol, other, resamples=bootstrap, found_by=found_by)
-    metrics = {**box_figures, **assessment.metrics(), "boxes": run and asdict(run.boxes)}
+    metrics = {**box_metrics, **assessment.to_dict(), "boxes": run and asdict(run.boxes)}
     write_text(out / "metrics.json", json.dumps(metrics, indent=2))
     if report:
-        write_text(out / "report.html", report_html(assessment))
-    _print(box_figures, assessment)
-    if failed:
+        write_text(out / "report.html", render_report(assessment))
+    _print_assessment(box_metrics, assessment)
+    if has_failures:
         raise typer.Exit(BAD_IMAGES)
 
 
 def _detect(detector: Detector, truth: Annotations, images: Path, out: Path) -> dict[str, float]:
-    """Finds boxes, writes boxes.json; gives the boxes' figures."""
-    import json
-
-    from rsgnet.evaluation.average_precision import box_average_precision
+    """Detects people, writes boxes.json and returns the metrics of the boxes."""
+    from rsgnet.evaluation.average_precision import evaluate_boxes
     from rsgnet.files import write_text
-    from rsgnet.inference.annotated import detect_annotated
+    from rsgnet.inference.dataset_inference import detect_dataset
 
-    found = detect_annotated(detector, truth, images)
+    found = detect_dataset(detector, truth, images)
     write_text(out / "boxes.json", json.dumps(found))
-    return box_average_precision(truth.path, found)
+    return evaluate_boxes(truth.path, found)
 
 
 def _predict(
     estimator: PoseEstimator, truth: Annotations, images: Path, out: Path, record: RunRecord
 ) -> tuple[Path, bool]:
-    """Finds poses; gives the file they are written to, and whether images failed."""
-    from rsgnet.inference.annotated import annotated_files, predict_annotated
-    from rsgnet.inference.predictions import (
-        RESULTS_FILE,
-        write_predictions,
-    )
+    """Predicts poses; returns the file of the results and whether images failed."""
+    from rsgnet.inference.dataset_inference import list_dataset_images, predict_dataset
+    from rsgnet.inference.predictions import RESULTS_FILE, write_predictions
 
-    files = annotated_files(truth, images)
-    with progress(len(files), out) as report:
-        done = write_predictions(predict_annotated(estimator, truth, images), out, None, report, record)
+    files = list_dataset_images(truth, images)
+    with show_progress(len(files), out) as report:
+        done = write_predictions(predict_dataset(estimator, truth, images), out, None, report, record)
     return out / RESULTS_FILE, bool(done.errors)
 
 
-def _print(box_figures: dict[str, float], assessment: Assessment) -> None:
-    columns = {"95 % interval": {name: f"{at.low:.4f} to {at.high:.4f}" for name, at in assessment.intervals.items()}}
-    other = assessment.comparison
-    if other is not None:
-        columns[f"less {other.results}"] = {
-            name: f"{apart.value:+.4f} ({apart.low:+.4f} to {apart.high:+.4f})"
-            for name, apart in other.differences.items()
+def _print_assessment(box_metrics: dict[str, float], assessment: Assessment) -> None:
+    intervals = assessment.intervals.items()
+    columns = {"95 % interval": {name: f"{interval.low:.4f} to {interval.high:.4f}" for name, interval in intervals}}
+    comparison = assessment.comparison
+    if comparison is not None:
+        columns[f"difference to {comparison.results}"] = {
+            name: f"{difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
+            for name, difference in comparison.differences.items()
         }
-    print_metrics(box_figures | assessment.figures, columns)
+    print_metrics(box_metrics | assessment.metrics, columns)
     shares = (f"{share:.1%} {kind}" for kind, share in assessment.errors["all"].keypoint_shares().items())
     typer.echo(f"keypoints: {', '.join(shares)}")
     gains = (
-        f"{repaired['AP'] - assessment.figures['AP']:.3f} {kind}" for kind, repaired in assessment.repaired.items()
+        f"{repaired['AP'] - assessment.metrics['AP']:.3f} {kind}"
+        for kind, repaired in assessment.metrics_without_errors.items()
     )
-    typer.echo(f"AP that they cost: {', '.join(gains)}")
+    typer.echo(f"AP lost by each error: {', '.join(gains)}")
+
+
+def evaluate_tracks(
+    *,
+    annotations: Annotated[
+        Path, Option(help="Annotations with track ids, as `crowds --frames` writes them.", metavar="TRUTH.json")
+    ],
+    results: Annotated[Path, Option(help="Tracks, as `predict` writes them.", metavar="poses.jsonl")],
+) -> None:
+    """Measure how well people are tracked: [bold]IDF1[/bold], identity switches and MOTA.
+
+    Prints a table; writes nothing.
+
+    [dim]Examples:[/dim]
+
+      rsgnet crowds walks --scenes 2 --frames 100
+      rsgnet predict walks/clips --out out
+      rsgnet evaluate-tracks --annotations walks/crowds.json --results out/poses.jsonl
+    """
+    from rsgnet.evaluation.tracking_metrics import TrackingCounts, count_tracks, read_clips
+
+    clips = read_clips(annotations, results)
+    counts = sum((count_tracks(frames) for frames in clips.values()), TrackingCounts())
+    print_metrics(
+        {
+            "IDF1": counts.idf1,
+            "switches": counts.switches,
+            "MOTA": counts.mota,
+            "people": counts.truths,
+            "missed": counts.truths - counts.matched,
+            "false": counts.found - counts.matched,
+        }
+    )
+
+
+def compare(
+    first: Annotated[Path, Argument(help="COCO keypoint results, such as poses.json.", metavar="A.json")],
+    second: Annotated[Path, Argument(help="Other results for the same images.", metavar="B.json")],
+    *,
+    images: Annotated[Path, Option(help="Folder of the images.", metavar="DIR")],
+    out: Out,
+    count: Annotated[int, Option(min=1, help="Images to draw.", metavar="COUNT")] = 12,
+    threshold: Annotated[float, Option(help="Ignore people with a lower score.", metavar="SCORE")] = 0.1,
+    listed_in: Annotated[
+        Path | None,
+        Option(help="Labels that list the images, for results that have only image ids.", metavar="LABELS.json"),
+    ] = None,
+) -> None:
+    """Draw side by side the images in which two results differ most; needs no annotations.
+
+    Writes to DIR the drawn images and differences.json, which lists all images.
+
+    People are matched by OKS. A matched pair differs by 1 - OKS, a person without a match by 1, each times the person's
+    score; an image's difference is the sum. A person has the same colour and number on both sides (0 differs most),
+    grey if the two agree, and a box if only one side has the person.
+
+    [dim]Examples:[/dim]
+
+      rsgnet compare old/poses.json new/poses.json --images photos --out differences --count 20
+    """
+    from rsgnet.evaluation.comparison import draw_difference, rank_differences
+    from rsgnet.evaluation.predicted_people import read_predicted_people
+    from rsgnet.files import replace_atomically, write_text
+    from rsgnet.images import read_image
+
+    if not images.is_dir():
+        raise RSGNetError(f"--images {images}: no such folder")
+    results_a, results_b = (read_predicted_people(path, listed_in) for path in (first, second))
+    found = rank_differences(results_a, results_b, threshold)
+    names = (f"A {first}", f"B {second}")
+    listed = [{"file_name": each.file_name, "difference": round(each.total, 4)} for each in found]
+    write_text(out / "differences.json", json.dumps(listed, indent=1))
+    for rank, each in enumerate(found[:count], 1):
+        if each.total == 0:
+            break
+        page = draw_difference(each, read_image(images / each.file_name), results_a.skeleton, names)
+        path = out / f"{rank:03d}-{Path(each.file_name).stem}.jpg"
+        with replace_atomically(path) as beside:
+            page.save(beside, quality=90)
+        typer.echo(f"{each.total:7.3f}  {each.file_name} -> {path}")
+    equal = sum(each.total == 0 for each in found)
+    typer.echo(f"{len(found)} images, {equal} of them without difference; all in {out / 'differences.json'}")

@@ -1,132 +1,131 @@
-"""Options that several commands share, and what they ask of the installation."""
+"""Command-line options that several commands share, and the parsers of their values."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
-from rsgnet.errors import requires_extra
+from rsgnet.errors import RSGNetError
 
+
+def parse_model_directory(text: str) -> Path:
+    """Returns the model directory that a value names: a path, or the name of shipped weights such as `nano`.
+
+    An existing file or folder of that name comes before shipped weights. A path need not exist; whoever reads it
+    reports that.
+    """
+    from rsgnet.config_files import CONFIG_FILE
+    from rsgnet.inference import weights
+
+    path = Path(text)
+    is_name = path.parts == (text,) and text not in (".", "..")
+    shipped = weights.SHIPPED / text
+    return shipped if is_name and not path.exists() and (shipped / CONFIG_FILE).is_file() else path
+
+
+def parse_size(option: str, text: str, expected: str) -> tuple[int, int]:
+    """Returns the two numbers of a size such as 640x480.
+
+    Args:
+        option: The name of the option, for the message.
+        text: The value.
+        expected: What the option expects, for the message.
+
+    Raises:
+        RSGNetError: The value is not two positive numbers with an x between them.
+    """
+    first, _, second = text.partition("x")
+    if not (first.isdecimal() and second.isdecimal() and int(first) and int(second)):
+        raise RSGNetError(f"{option} {text}: expected {expected}")
+    return int(first), int(second)
+
+
+# Options of commands that predict.
 Weights = Annotated[
     str,
-    typer.Option(
-        help="A shipped name, a model directory, an .onnx (openvino: .xml) file, or hub:USER/MODEL.",
-        metavar="NAME|PATH|HUB",
+    Option(
+        help="Pose network: a shipped name (nano, small), a model directory, an .onnx file (with --backend openvino "
+        "also an .xml file), or hub:USER/MODEL.",
+        metavar="WEIGHTS",
     ),
 ]
-Out = Annotated[Path, typer.Option(help="Folder to write into; made if it is missing.", metavar="DIR")]
+Detector = Annotated[
+    str,
+    Option(
+        help="Person detector: nano, a detector's model directory, onnx:PATH, torchvision, boxes:PATH (boxes from a "
+        "COCO JSON file) or full (each image shows one person).",
+        metavar="DETECTOR",
+    ),
+]
+BoxThreshold = Annotated[
+    float | None, Option(help="Ignore people whom the detector scores lower; default: the detector's.", metavar="SCORE")
+]
+SkeletonName = Annotated[
+    str | None, Option(help="coco17, crowdpose14 or people19; default: coco17 if the weights have it.", metavar="NAME")
+]
+ModelDirectory = Annotated[
+    Path,
+    Argument(help="Name of shipped weights, or a model directory.", metavar="MODEL", parser=parse_model_directory),
+]
+Out = Annotated[Path, Option(help="Output folder; created if missing.", metavar="DIR")]
 Flip = Annotated[
-    bool | None, typer.Option("--flip/--no-flip", help="Average with the mirrored crop; default: as the weights say.")
+    bool | None, Option("--flip/--no-flip", help="Average with the mirrored crop; default: as the weights specify.")
 ]
-Backend = Annotated[str, typer.Option(help="onnx (ONNX Runtime), torch (PyTorch) or openvino.")]
+Backend = Annotated[str, Option(help="onnx (ONNX Runtime), torch (PyTorch) or openvino.", metavar="BACKEND")]
 Precision = Annotated[
-    str, typer.Option(help="Of the pose network: float32, bf16 (torch, openvino) or int8 (openvino, where exported).")
+    str,
+    Option(
+        help="Precision of the pose network: float32, bf16 (torch, openvino) or int8 (openvino, if exported).",
+        metavar="PRECISION",
+    ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Crops in one run of the network.")]
-MaxPixels = Annotated[int, typer.Option(min=1, help="Images with more pixels than this are refused.")]
+Device = Annotated[str, Option(help="auto, cpu or cuda.", metavar="DEVICE")]
+BatchSize = Annotated[int, Option(min=1, help="Crops per run of the network.", metavar="COUNT")]
+MaxPixels = Annotated[int, Option(min=1, help="Refuse images with more pixels.", metavar="PIXELS")]
 
-# Of the commands that train.
+# Options of commands that train.
 TrainingData = Annotated[
     list[str],
-    typer.Option(help="LABELS.json[:IMAGES_DIR][,weight=2][,partial]; repeatable.", metavar="DATA"),
+    Option(
+        help="Labelled images; repeatable. Images are drawn in proportion to `weight`; `partial` says that not "
+        "everyone in them is labelled.",
+        metavar="LABELS[:IMAGES_DIR][,weight=W][,partial]",
+    ),
 ]
-RunFolder = Annotated[Path, typer.Option(help="Folder for checkpoints, curves and the model.", metavar="DIR")]
+RunFolder = Annotated[Path, Option(help="Output folder for checkpoints, curves and the model.", metavar="DIR")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Change the preset; repeatable.", metavar="KEY=VALUE")
+    list[str] | None, Option("--set", help="Change a setting of the preset; repeatable.", metavar="KEY=VALUE")
 ]
-Validation = Annotated[str | None, typer.Option(help="What to validate on, as --data.", metavar="DATA")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
-StartFrom = Annotated[Path | None, typer.Option(help="A model directory whose weights to start from.", metavar="DIR")]
+Validation = Annotated[str | None, Option(help="Labelled images to validate on.", metavar="LABELS[:IMAGES_DIR]")]
+Resume = Annotated[bool, Option("--resume", help="Continue from the last checkpoint in --out.")]
+StartFrom = Annotated[
+    Path | None,
+    Option(
+        help="Start from all weights of a shipped network or a model directory.",
+        metavar="NAME|DIR",
+        parser=parse_model_directory,
+    ),
+]
 BackboneFrom = Annotated[
-    Path | None, typer.Option(help="A model directory whose backbone to start from.", metavar="DIR")
+    Path | None,
+    Option(
+        help="Start from the backbone of a shipped network or a model directory.",
+        metavar="NAME|DIR",
+        parser=parse_model_directory,
+    ),
 ]
 FittingFrom = Annotated[
     Path | None,
-    typer.Option(help="A model directory of which to start from whatever fits: to grow a network.", metavar="DIR"),
+    Option(
+        help="Start from the weights of a shipped network or a model directory that fit, such as to grow a network.",
+        metavar="NAME|DIR",
+        parser=parse_model_directory,
+    ),
 ]
-Workers = Annotated[int, typer.Option(min=0, help="Processes that cut crops, for each that trains.")]
-Devices = Annotated[int | None, typer.Option(min=1, help="GPUs, or processes where there is none; default: all GPUs.")]
-ValidateEvery = Annotated[int, typer.Option(min=1, help="Epochs between validations.")]
-
-
-def requires_train_extra() -> AbstractContextManager[None]:
-    """Names the extra to install where a library of training is missing."""
-    return requires_extra("this", "train")
-
-
-BAD_IMAGES, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit codes
-
-
-@contextmanager
-def progress(total: int | None, out: Path | str, what: str = "images") -> Iterator[Callable[[object, object], None]]:
-    """A bar on the terminal that is told of each image; errors come out above it, each in one line."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    done = 0
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task(what, total=total)
-    # Elsewhere than on a terminal it is not even begun: older versions of rich end one that is disabled with a line.
-    with bar if console.is_terminal else nullcontext():
-
-        def report(_: object, outcome: object) -> None:
-            nonlocal done
-            done += 1
-            if isinstance(outcome, Exception):
-                console.print(f"error: {_one_line(outcome)}", markup=False, highlight=False, soft_wrap=True)
-            bar.advance(task)
-
-        try:
-            yield report
-        except KeyboardInterrupt:
-            if console.is_terminal:
-                bar.stop()
-            typer.echo(f"interrupted; what was done ({done} {what}) is written to {out}", err=True)
-            raise typer.Exit(INTERRUPTED) from None
-
-
-def print_metrics(metrics: dict[str, float], columns: Mapping[str, Mapping[str, str]] | None = None) -> None:
-    """A table of figures on standard output.
-
-    Args:
-        metrics: A row each.
-        columns: More columns, by their titles: what to say of the metrics that they know.
-    """
-    from rich.console import Console
-    from rich.table import Table
-
-    columns = columns or {}
-    table = Table("metric", "value", *columns)
-    for name, value in metrics.items():
-        told = f"{value:.4f}" if isinstance(value, float) else str(value)
-        table.add_row(name, told, *(column.get(name, "") for column in columns.values()))
-    Console().print(table)
-
-
-def print_markdown(text: str) -> None:
-    """Markdown on standard output: laid out on a terminal, else as it is."""
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    console = Console()
-    if console.is_terminal:
-        console.print(Markdown(text))
-    else:
-        typer.echo(text)
-
-
-def _one_line(error: Any) -> str:
-    return " ".join(str(error).split())
-
-
-def fail(message: str, code: int) -> NoReturn:
-    """Ends the program with one line on standard error."""
-    typer.echo(f"error: {_one_line(message)}", err=True)
-    sys.exit(code)
+Workers = Annotated[int, Option(min=0, help="Processes that cut crops, per training process.", metavar="COUNT")]
+Devices = Annotated[
+    int | None, Option(min=1, help="GPUs, or processes on a machine without one; default: all GPUs.", metavar="COUNT")
+]
+ValidateEvery = Annotated[int, Option(min=1, help="Epochs between validations.", metavar="EPOCHS")]

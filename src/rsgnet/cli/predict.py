@@ -1,122 +1,103 @@
-"""`rsgnet predict`: poses in images and clips."""
+"""`rsgnet predict` and `rsgnet demo`: find people's keypoints in images and clips, and in a drawn crowd."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from rsgnet.cli.options import (
-    BAD_IMAGES,
     Backend,
     BatchSize,
+    BoxThreshold,
+    Detector,
     Device,
     Flip,
     MaxPixels,
+    Out,
     Precision,
+    SkeletonName,
     Weights,
-    fail,
-    progress,
 )
+from rsgnet.cli.terminal import BAD_IMAGES, exit_with_error, show_progress
 from rsgnet.errors import RSGNetError
-
-if TYPE_CHECKING:
-    from rsgnet.inference.estimator import PoseEstimator
 
 
 def predict(
     sources: Annotated[
-        list[str], typer.Argument(help="Images, clips: files, folders, patterns; camera:0.", metavar="SOURCE")
+        list[str],
+        Argument(
+            help="Images and clips: files, folders and patterns; camera:0 for the first camera.", metavar="SOURCE"
+        ),
     ],
     *,
-    out: Annotated[str, typer.Option(help="Folder to write into; made if it is missing. Of ray also a URI.")],
+    out: Out,
     weights: Weights = "nano",
-    detector: Annotated[
-        str,
-        typer.Option(
-            metavar="SPEC",
-            help="nano, a trained detector's directory, onnx:PATH, torchvision, boxes:PATH (COCO JSON) or full (the "
-            "image is one person).",
-        ),
-    ] = "nano",
-    box_threshold: Annotated[
-        float | None, typer.Option(help="Leave out people whom the detector scores less; default: as suits it.")
-    ] = None,
-    skeleton: Annotated[
-        str | None, typer.Option(help="coco17, crowdpose14 or people19; default: coco17 if the weights know it.")
-    ] = None,
+    detector: Detector = "nano",
+    box_threshold: BoxThreshold = None,
+    skeleton: SkeletonName = None,
     flip: Flip = None,
-    overlay: Annotated[bool, typer.Option(help="Draw an image with the poses over it for each.")] = True,
+    overlay: Annotated[bool, Option(help="Draw the poses over each image and clip.")] = True,
     rivals: Annotated[
-        bool, typer.Option("--rivals", help="Draw a line from each contested keypoint to who else may own it.")
+        bool, Option("--rivals", help="Draw a line from each disputed keypoint to the other person.")
     ] = False,
     track_threshold: Annotated[
         float | None,
-        typer.Option(help="Of clips: people whom the detector scores less begin no track; default: as suits it."),
+        Option(
+            help="Clips: people whom the detector scores lower start no track; default: the detector's.",
+            metavar="SCORE",
+        ),
     ] = None,
     smooth: Annotated[
-        int, typer.Option(min=0, help="Of clips: smooth over so many frames before and after; delays results by them.")
+        int,
+        Option(
+            min=0,
+            help="Clips: smooth over this many frames before and after; delays the results by as many.",
+            metavar="FRAMES",
+        ),
     ] = 0,
     backend: Backend = "onnx",
     precision: Precision = "float32",
     device: Device = "auto",
     batch_size: BatchSize = 32,
     max_pixels: MaxPixels = 100_000_000,
-    engine: Annotated[
-        str, typer.Option(help="plain (this process), or ray: rows of Parquet, on many machines.")
-    ] = "plain",
-    ray_address: Annotated[
-        str | None,
-        typer.Option(help="Of ray: its cluster; default: RAY_ADDRESS, else one on this machine.", metavar="ADDRESS"),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of ray: how many at most; default: one a core, or a GPU with --device cuda."),
-    ] = None,
-    shard_size: Annotated[int, typer.Option(min=1, help="Of ray: images in a shard, which is done whole.")] = 256,
 ) -> None:
-    """Find everyone's keypoints in images and clips; write overlays, [bold]poses.json[/bold] and, of clips,
-    [bold]poses.jsonl[/bold].
+    """Find everyone's keypoints in images and video clips.
+
+    Writes to DIR the drawn images and clips, [bold]poses.json[/bold] for images, [bold]poses.jsonl[/bold] for clips
+    and run.json, which names the weights and the detector. Clips need rsgnet\\[video].
 
     [dim]Examples:[/dim]
 
       rsgnet predict photo.jpg --out out
-
       rsgnet predict holiday/ 'party/*.png' --out out --no-overlay
-
       rsgnet predict val/ --out out --detector boxes:person_keypoints_val2017.json
-
       rsgnet predict photo.jpg --out out --detector onnx:yolox_nano.onnx
-
       rsgnet predict photo.jpg --out out --weights runs/mine/model
-
       rsgnet predict clip.mp4 --out out --smooth 3
-
       rsgnet predict camera:0 --out out
 
-      rsgnet predict s3://bucket/shards --engine ray --out s3://bucket/poses
+    poses.json is a COCO results list. Each result has the name of its image and its box, and for each keypoint the
+    probabilities that it is present, visible and this person's, and who else may own it (docs/ownership.md).
 
-    poses.json is a COCO results list; each result names its image's file and its box, and says how likely each
-    keypoint is present, visible and the person's own, and who else claims it (docs/ownership.md). run.json names the
-    weights and the detector that they came from.
+    poses.jsonl has a line per frame; the same track_id is the same person (docs/video.md). A camera runs until Ctrl-C.
 
-    poses.jsonl has a line a frame, with `track_id`s that say who is who (docs/video.md). A camera goes on until Ctrl-C.
-
-    An image that cannot be read gets one line, the others are done, the exit code is 1.
-
-    With --engine ray sources are also tar archives, Parquet and URIs, clips and overlays are not done, and what was
-    begun in --out goes on where it stood (docs/scaling.md).
+    An image that cannot be read is reported in one line, the other images are processed, and the exit code is 1.
     """
     from rsgnet.inference.estimator import PoseEstimator
+    from rsgnet.inference.predictions import choose_overlay_paths, record_run, write_predictions
+    from rsgnet.inference.sources import find_images
+    from rsgnet.inference.video.clips import ClipOptions, write_clips
+    from rsgnet.inference.video.tracking import TrackingConfig, choose_tracking_config
 
-    open_estimator = partial(
-        PoseEstimator,
+    files = find_images(sources, skip=out, clips=True)
+    overlays = choose_overlay_paths(files, out) if overlay else None
+    estimator = PoseEstimator(
         weights,
         detector,
+        device=device,
         backend=backend,
         flip_test=flip,
         batch_size=batch_size,
@@ -125,75 +106,66 @@ def predict(
         box_threshold=box_threshold,
         precision=precision,
     )
-    if engine == "ray":
-        from rsgnet.cli.predict_ray import RayChoices, predict_on_ray
-
-        if rivals or smooth or track_threshold is not None:
-            raise RSGNetError(
-                "--engine ray: draws no overlays and does no clips; leave out --rivals, --track-threshold "
-                "and --smooth, or use --engine plain"
-            )
-        ray = RayChoices(device, ray_address, workers, shard_size)
-        predict_on_ray(sources, out, open_estimator, weights, detector, ray)
-    elif engine == "plain":
-        drawn = _Drawn(overlay, rivals, smooth, track_threshold)
-        _predict_here(sources, Path(out), partial(open_estimator, device=device), weights, detector, drawn)
-    else:
-        raise RSGNetError(f"engine must be plain or ray, not {engine!r}")
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """What overlays show, and how clips are followed."""
-
-    overlay: bool
-    rivals: bool
-    smooth: int
-    track_threshold: float | None
-
-
-def _predict_here(
-    sources: list[str],
-    out: Path,
-    open_estimator: Callable[[], PoseEstimator],
-    weights: str,
-    detector: str,
-    drawn: _Drawn,
-) -> None:
-    """Poses in this process: overlays, and files of results."""
-    from rsgnet.inference.predictions import (
-        overlay_names,
-        record_run,
-        write_predictions,
-    )
-    from rsgnet.inference.sources import find_images
-    from rsgnet.inference.video.clips import ClipOptions, write_clips
-    from rsgnet.inference.video.tracking import TrackingConfig, tracking_for
-
-    files = find_images(sources, skip=out, clips=True)
-    overlays = overlay_names(files, out) if drawn.overlay else None
-    estimator = open_estimator()  # once it is known that there is something to do
-    if drawn.rivals and getattr(estimator.runner, "ownership", None) is None:
-        raise RSGNetError(f"--rivals: {weights} carries no ownership fit; run: rsgnet calibrate {weights}")
+    if rivals and estimator.network.ownership is None:
+        raise RSGNetError(f"--rivals: {weights} has no ownership fit; run: rsgnet calibrate {weights}")
     record = record_run(estimator, weights, detector)
-    images, clips = ([file for file in files if file.is_clip is wanted] for wanted in (False, True))
+    images, clips = ([file for file in files if file.is_clip is is_clip] for is_clip in (False, True))
     errors: list[RSGNetError] = []
     if images:
-        with progress(len(images), out) as report:
-            done = write_predictions(estimator.stream(images), out, overlays, report, record, drawn.rivals)
+        with show_progress(len(images), out) as report:
+            done = write_predictions(estimator.stream(images), out, overlays, report, record, rivals)
         typer.echo(f"{done.images} of {len(images)} images, {len(done.results)} people -> {out}", err=True)
         errors += done.errors
     if clips:
         tracking = (
-            tracking_for(estimator.detector) if drawn.track_threshold is None else TrackingConfig(drawn.track_threshold)
+            choose_tracking_config(estimator.detector) if track_threshold is None else TrackingConfig(track_threshold)
         )
-        options = ClipOptions(tracking, drawn.smooth, drawn.rivals)
-        with progress(None, out, "frames") as report:
-            followed = write_clips(estimator, clips, out, overlays, report, record, options)
-        told = f"{followed.frames} frames of {len(clips)} clips, {followed.tracks} people followed"
-        typer.echo(f"{told} -> {out}", err=True)
-        errors += followed.errors
+        options = ClipOptions(tracking, smooth, rivals)
+        with show_progress(None, out, "frames") as report:
+            tracked = write_clips(estimator, clips, out, overlays, report, record, options)
+        counts = f"{tracked.frames} frames of {len(clips)} clips, {tracked.tracks} people tracked"
+        typer.echo(f"{counts} -> {out}", err=True)
+        errors += tracked.errors
     if detector.startswith("boxes:") and images and done.images and not done.results:
-        fail(f"{detector.removeprefix('boxes:')}: holds boxes for none of these images", BAD_IMAGES)
+        exit_with_error(f"{detector.removeprefix('boxes:')}: holds boxes for none of these images", BAD_IMAGES)
     if errors:
+        raise typer.Exit(BAD_IMAGES)
+
+
+def demo(
+    photos: Annotated[list[str] | None, Argument(help="Your own photos.", metavar="PHOTO")] = None,
+    *,
+    out: Out = Path("rsgnet-demo"),
+    seed: Annotated[int, Option(help="Each seed draws another crowd.", metavar="NUMBER")] = 0,
+) -> None:
+    """Draw a crowd and find everyone's keypoints in it, and in your own photos.
+
+    Needs no internet and no GPU. Writes the crowd, its annotations, the images with the poses drawn over them and
+    poses.json to DIR.
+
+    [dim]Examples:[/dim]
+
+      rsgnet demo
+      rsgnet demo my-photo.jpg --out out
+    """
+    from rsgnet.inference.demo import run_demo
+
+    with show_progress(None, out) as report:
+        result = run_demo(photos or [], out, report, seed)
+    done = result.predictions
+    if result.uses_true_boxes:
+        typer.echo(
+            f"The detector, trained on photos, found {result.people_detected} of the {result.people_drawn} drawn "
+            "people: their true boxes were used."
+        )
+    typer.echo(f"{len(done.results)} people in {done.images} images:")
+    for path in done.overlays:
+        typer.echo(f"  {path}")
+    typer.echo(f"  {out / 'poses.json'}")
+    typer.echo(
+        "Try next:\n"
+        f"  rsgnet predict YOUR_PHOTOS/ --out {out}\n"
+        f"  rsgnet evaluate --annotations {result.truth} --images {out} --out {out / 'evaluation'}"
+    )
+    if done.errors:
         raise typer.Exit(BAD_IMAGES)

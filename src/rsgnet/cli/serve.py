@@ -1,4 +1,4 @@
-"""`rsgnet serve`: poses by HTTP, and a page to look at them."""
+"""`rsgnet serve`: serves poses by HTTP, and a page to look at them."""
 
 from __future__ import annotations
 
@@ -6,62 +6,68 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
-from rsgnet.cli.options import Backend, BatchSize, Device, Flip, Weights
+from rsgnet.cli.options import Backend, BatchSize, BoxThreshold, Detector, Device, Flip, SkeletonName, Weights
 from rsgnet.errors import RSGNetError, requires_extra
 
 if TYPE_CHECKING:
     from rsgnet.inference.estimator import PoseEstimator
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
     *,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
+    host: Annotated[str, Option(help="Address to listen on; 0.0.0.0 for all.", metavar="ADDRESS")] = "127.0.0.1",
+    port: Annotated[
+        int, Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.", metavar="PORT")
+    ] = 8000,
     weights: Weights = "nano",
     compare: Annotated[
-        str | None, typer.Option(help="A second network that clients may ask for.", metavar="NAME|PATH")
+        str | None, Option(help="A second pose network that clients may choose.", metavar="WEIGHTS")
     ] = None,
-    detector: Annotated[str, typer.Option(help="As for predict.", metavar="SPEC")] = "nano",
-    box_threshold: Annotated[float | None, typer.Option(help="As for predict.")] = None,
-    skeleton: Annotated[str | None, typer.Option(help="As for predict.")] = None,
+    detector: Detector = "nano",
+    box_threshold: BoxThreshold = None,
+    skeleton: SkeletonName = None,
     flip: Flip = None,
     token: Annotated[
-        str | None, typer.Option(envvar="RSGNET_TOKEN", help="What clients must show: Authorization: Bearer TOKEN.")
+        str | None,
+        Option(envvar="RSGNET_TOKEN", help="Require this token: Authorization: Bearer TOKEN.", metavar="TOKEN"),
     ] = None,
-    max_megabytes: Annotated[float, typer.Option(help="Of a request.")] = 32.0,
-    max_pixels: Annotated[int, typer.Option(help="Of an image.")] = 64_000_000,
-    max_images: Annotated[int, typer.Option(help="In a request.")] = 16,
-    max_people: Annotated[int, typer.Option(help="In an image.")] = 200,
-    max_seconds: Annotated[float, typer.Option(help="That a request may take.")] = 60.0,
-    max_waiting: Annotated[int, typer.Option(help="Images that may wait; beyond it clients get 503.")] = 64,
-    max_held_megabytes: Annotated[float, typer.Option(help="Of all requests that come in or wait, together.")] = 512.0,
-    max_connections: Annotated[int, typer.Option(help="At once; beyond it clients get 503.")] = 512,
-    batch: Annotated[int, typer.Option(help="Images that go through the network together.")] = 16,
+    max_megabytes: Annotated[float, Option(help="Largest request.", metavar="MB")] = 32.0,
+    max_pixels: Annotated[int, Option(help="Most pixels of an image.", metavar="PIXELS")] = 64_000_000,
+    max_images: Annotated[int, Option(help="Most images in a request.", metavar="COUNT")] = 16,
+    max_people: Annotated[int, Option(help="Most people in an image.", metavar="COUNT")] = 200,
+    max_seconds: Annotated[float, Option(help="Longest time of a request.", metavar="SECONDS")] = 60.0,
+    max_waiting: Annotated[int, Option(help="Most waiting images; beyond it clients get 503.", metavar="COUNT")] = 64,
+    max_held_megabytes: Annotated[
+        float, Option(help="Largest sum of all requests that arrive or wait; beyond it 503.", metavar="MB")
+    ] = 512.0,
+    max_connections: Annotated[
+        int, Option(help="Most simultaneous connections; beyond it clients get 503.", metavar="COUNT")
+    ] = 512,
+    batch: Annotated[int, Option(help="Most images in a batch.", metavar="COUNT")] = 16,
     backend: Backend = "onnx",
     device: Device = "auto",
     batch_size: BatchSize = 32,
 ) -> None:
-    """Serve poses by HTTP, and a page to look at them, on this machine only unless told otherwise.
+    """Serve poses by HTTP, with a web page, to this machine or with --host to others.
+
+    Needs rsgnet\\[serve]. Runs until Ctrl-C or SIGTERM, and then finishes accepted requests. docs/service.md describes
+    the API, the page and the limits.
 
     [dim]Examples:[/dim]
 
       rsgnet serve
-
       curl -F images=@photo.jpg http://127.0.0.1:8000/v1/poses
-
       RSGNET_TOKEN=secret rsgnet serve --host 0.0.0.0 --port 80
-
-    Stops on Ctrl-C or SIGTERM, finishing what it took. docs/service.md says more.
     """
-    with requires_extra("this", "serve"):
-        from rsgnet.server.app import run
-    from rsgnet.inference.detectors.detector import open_detector
+    with requires_extra("rsgnet serve", "serve"):
+        from rsgnet.server.app import Service, run_service
+    from rsgnet.inference.detectors.open_detector import open_detector
     from rsgnet.inference.estimator import PoseEstimator
-    from rsgnet.server.app import Service
-    from rsgnet.server.limits import BoundedDetector, Limits
+    from rsgnet.server.limits import Limits, PeopleLimitDetector
     from rsgnet.server.metrics import Metrics
     from rsgnet.server.worker import Worker
 
@@ -77,13 +83,13 @@ def serve(
         batch=batch,
     )
     if compare == weights:
-        raise RSGNetError(f"--compare {compare}: these are the weights that are served already; name others")
+        raise RSGNetError(f"--compare {compare}: these weights are served already; name others")
     names, metrics = [weights, *([compare] if compare is not None else [])], Metrics()
 
     def open_estimator(name: str) -> PoseEstimator:
         return PoseEstimator(
             name,
-            BoundedDetector(open_detector(detector, device, box_threshold), limits.people),
+            PeopleLimitDetector(open_detector(detector, device, box_threshold), limits.people),
             device=device,
             backend=backend,
             flip_test=flip,
@@ -93,6 +99,6 @@ def serve(
         )
 
     workers = {name: Worker(partial(open_estimator, name), limits, metrics) for name in names}
-    if host not in _LOOPBACK and token is None:
-        typer.echo(f"note: whoever reaches {host} may use this service; --token restricts it", err=True)
-    run(Service(workers, limits, metrics, token), host, port)
+    if host not in _LOOPBACK_HOSTS and token is None:
+        typer.echo(f"note: anybody who reaches {host} can use this service; --token restricts it", err=True)
+    run_service(Service(workers, limits, metrics, token), host, port)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from rsgnet.config import CropConfig
 from rsgnet.geometry import Floats, compose_affine, crop_affine, crop_region, flip_affine
-from rsgnet.images import RGBImage, window
+from rsgnet.images import RGBImage, extract_window
 from rsgnet.skeletons import Skeleton
 from rsgnet.training_config import AugmentConfig
 
@@ -109,7 +109,7 @@ def quick_warp(image: RGBImage, matrix: Floats, size_wh: tuple[int, int]) -> RGB
         (height, width, 3) the crop.
     """
     crop = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
-    seen, inverse = window(image, matrix, size_wh)
+    seen, inverse = extract_window(image, matrix, size_wh)
     if not seen.size:
         return crop
     # -1 and 1 are the edges of the window.

@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rsgnet.annotations.readers import AnnotatedImage, Annotations, Person, read_annotations
+from rsgnet.annotations.people import AnnotatedImage, Annotations, Person
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.config import PoseConfig
 from rsgnet.data.augment import jitter_colour, quick_warp, training_affine
 from rsgnet.data.batches import Draw, ImageCache, TensorRecord
@@ -24,7 +25,7 @@ from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region
 from rsgnet.heatmaps import heatmap_affine
 from rsgnet.images import RGBImage
-from rsgnet.skeletons import Skeleton, skeleton_named
+from rsgnet.skeletons import Skeleton, get_skeleton
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class PoseDataset(Dataset[Sample]):
         self.sources = tuple(sources)
         self.config = config
         self.augmented = augmented
-        self.skeleton: Skeleton = skeleton_named(config.model.skeleton)
+        self.skeleton: Skeleton = get_skeleton(config.model.skeleton)
         annotations = [read_annotations(source.annotations, self.skeleton) for source in self.sources]
         self._index = [self.skeleton.indices_in(each.skeleton) for each in annotations]
         self.entries = [
@@ -172,7 +173,7 @@ class PoseDataset(Dataset[Sample]):
 
     def _people(self, entry: _Entry) -> Floats:
         """(P, K, 3) the box's person first, then the others, nearest first."""
-        others = [each for each in entry.image.people if each is not entry.person and each.labelled]
+        others = [each for each in entry.image.people if each is not entry.person and each.num_labelled]
         middle = _middle(entry.person)
         others.sort(key=lambda each: float(np.square(_middle(each) - middle).sum()))
         index = self._index[entry.source]
@@ -186,7 +187,7 @@ class PoseDataset(Dataset[Sample]):
             return np.zeros(crop.heatmap_shape_hw, np.bool_)
         background = np.ones(crop.heatmap_shape_hw, np.bool_)
         for person in entry.image.people:
-            if person.labelled:
+            if person.num_labelled:
                 continue
             left, top, width, height = person.box_xywh
             corners = np.array([[left, top], [left + width, top], [left, top + height], [left + width, top + height]])
@@ -199,7 +200,7 @@ class PoseDataset(Dataset[Sample]):
 def _trainable(annotations: Annotations, at_least: int) -> Iterator[tuple[AnnotatedImage, Person]]:
     for image in annotations.images:
         for person in image.people:
-            if not person.is_crowd and person.labelled >= at_least and (person.box_xywh[2:] > 1).all():
+            if not person.is_crowd and person.num_labelled >= at_least and (person.box_xywh[2:] > 1).all():
                 yield image, person
 
 

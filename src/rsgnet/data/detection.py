@@ -11,7 +11,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rsgnet.annotations.readers import AnnotatedImage, read_annotations
+from rsgnet.annotations.people import AnnotatedImage
+from rsgnet.annotations.readers import read_annotations
 from rsgnet.config import AnyDetectorConfig, DetectorConfig
 from rsgnet.crowds.real_people.cutouts import PeopleLibrary
 from rsgnet.data.augment import jitter_colour
@@ -70,7 +71,7 @@ class DetectionDataset(Dataset[DetectionSample]):
         self._library = None
         if augmented and config.training.augment.paste > 0:
             places = [(source.annotations, source.images) for source in sources]
-            self._library = PeopleLibrary.read(places, COCO17)
+            self._library = PeopleLibrary(places, COCO17)
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -11,8 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsgnet.annotations.masks import Mask, extent_xyxy
-from rsgnet.crowds.real_people.blending import Light, Opacity, as_opacity, composite, goes_with, measure_light, relit
+from rsgnet.annotations.masks import Mask, mask_to_xyxy
+from rsgnet.crowds.real_people.blending import (
+    Lighting,
+    Opacity,
+    alpha_to_opacity,
+    composite,
+    has_compatible_lighting,
+    measure_lighting,
+    relight,
+)
 from rsgnet.crowds.real_people.cutouts import CutOut, PeopleLibrary
 from rsgnet.geometry import Floats
 from rsgnet.images import RGBImage, warp
@@ -75,10 +83,14 @@ def with_people(boxed: BoxedImage, library: PeopleLibrary, random: np.random.Gen
     content = boxed.image.max(-1) > 0
     if not content.any():
         return boxed
-    light = measure_light(boxed.image[content][None])
-    extent = np.array(extent_xyxy(content), np.float64)  # all but the padding
-    drawn = [library.draw(random) for _ in range(int(random.integers(1, _MOST_PASTED + 1)))]
-    placed = [(_place(cut, boxed.wanted, extent, random), cut) for cut in drawn if goes_with(cut.light, light)]
+    light = measure_lighting(boxed.image[content][None])
+    extent = np.array(mask_to_xyxy(content), np.float64)  # all but the padding
+    drawn = [library.sample(random) for _ in range(int(random.integers(1, _MOST_PASTED + 1)))]
+    placed = [
+        (_place(cut, boxed.wanted, extent, random), cut)
+        for cut in drawn
+        if has_compatible_lighting(cut.lighting, light)
+    ]
     return _laid(boxed, light, extent, sorted(placed, key=lambda each: _lower_end(*each)))
 
 
@@ -94,7 +106,7 @@ def _place(cut: CutOut, boxes: Floats, extent: Floats, random: np.random.Generat
         tall = np.exp(random.uniform(*np.log([_LEAST_HEIGHT, _LARGEST_HEIGHT])))
         middle = random.uniform(extent[0], extent[2])
         feet = random.uniform(min(extent[1] + tall, extent[3]), extent[3])
-    if not cut.whole:
+    if not cut.is_whole:
         feet = max(feet, extent[3])  # whom the photo's edge cut off is cut off by this one's
     zoom = min(tall / height, _LARGEST_ZOOM)
     across = -zoom if random.random() < 0.5 else zoom
@@ -106,7 +118,7 @@ def _lower_end(to_image: Floats, cut: CutOut) -> float:
     return float(to_image[1, 1] * cut.rgba.shape[0] + to_image[1, 2])
 
 
-def _laid(boxed: BoxedImage, light: Light, extent: Floats, placed: Sequence[tuple[Floats, CutOut]]) -> BoxedImage:
+def _laid(boxed: BoxedImage, light: Lighting, extent: Floats, placed: Sequence[tuple[Floats, CutOut]]) -> BoxedImage:
     size_wh = boxed.image.shape[1], boxed.image.shape[0]
     colours = boxed.image.astype(np.float32)
     sight: Opacity = np.ones(boxed.image.shape[:2], np.float32)
@@ -114,8 +126,8 @@ def _laid(boxed: BoxedImage, light: Light, extent: Floats, placed: Sequence[tupl
     pasted: list[tuple[Opacity, float]] = []  # what is seen of each, and the pixels of all of them
     for to_image, cut in placed:
         rgba = warp(cut.rgba, to_image, size_wh)
-        opacity = as_opacity(rgba[..., 3]) * within
-        colours = composite(colours, relit(rgba[..., :3].astype(np.float32), cut.light, light), opacity)
+        opacity = alpha_to_opacity(rgba[..., 3]) * within
+        colours = composite(colours, relight(rgba[..., :3].astype(np.float32), cut.lighting, light), opacity)
         pasted = [(seen * (1 - opacity), whole) for seen, whole in pasted]
         pasted.append((opacity, float(cut.rgba[..., 3].sum()) / 255 * to_image[1, 1] ** 2))
         sight = sight * (1 - opacity)
@@ -124,7 +136,7 @@ def _laid(boxed: BoxedImage, light: Light, extent: Floats, placed: Sequence[tupl
     people = [(seen >= 0.5, whole, extent) for seen, whole in pasted] + [_still(sight, box) for box in boxed.wanted]
     for mask, whole, bounds in people:
         if mask.any():
-            low, high = np.split(np.array(extent_xyxy(mask), np.float64), 2)
+            low, high = np.split(np.array(mask_to_xyxy(mask), np.float64), 2)
             box = np.concatenate([np.maximum(low, bounds[:2]), np.minimum(high, bounds[2:])])
             (wanted if mask.sum() >= KEPT_SHARE * whole else ignored).append(box)
     return BoxedImage(colours.round().astype(np.uint8), as_boxes(wanted), as_boxes(ignored))

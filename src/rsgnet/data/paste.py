@@ -14,10 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rsgnet.annotations.masks import read_segmentations, segmentation_mask
-from rsgnet.annotations.readers import AnnotatedImage, Person
-from rsgnet.crowds.real_people.blending import Light, Opacity, as_opacity, composite, goes_with, measure_light, relit
-from rsgnet.crowds.real_people.cutouts import CutOut, PeopleLibrary, shoulder_place, stature
+from rsgnet.annotations.masks import decode_segmentation, read_segmentations
+from rsgnet.annotations.people import AnnotatedImage, Person
+from rsgnet.crowds.real_people.blending import (
+    Lighting,
+    Opacity,
+    alpha_to_opacity,
+    composite,
+    has_compatible_lighting,
+    measure_lighting,
+    relight,
+)
+from rsgnet.crowds.real_people.cutouts import CutOut, PeopleLibrary, estimate_shoulder_xy, estimate_stature
 from rsgnet.geometry import Floats, apply_affine, compose_affine
 from rsgnet.images import RGBImage, warp
 from rsgnet.skeletons import Skeleton
@@ -82,7 +90,7 @@ class CropCrowds:
     """
 
     def __init__(self, sources: Sequence[tuple[Path, Path]], skeleton: Skeleton, training: TrainingConfig) -> None:
-        self.library = PeopleLibrary.read(sources, skeleton)
+        self.library = PeopleLibrary(sources, skeleton)
         self._segmentations = [read_segmentations(annotations) for annotations, _ in sources]
         self._share, self._most = training.augment.paste, training.max_people
 
@@ -123,7 +131,7 @@ class CropCrowds:
 
     def _stature(self, entry: tuple[int, AnnotatedImage, Person], own: Floats) -> float:
         least = 0.8 * float(entry[2].box_xywh[2:].max())  # whoever is in view with raised arms is 1.25 times as tall
-        return float(np.fmax(stature(own, self.library.skeleton), least))
+        return float(np.fmax(estimate_stature(own, self.library.skeleton), least))
 
     def _opacity(
         self, entry: tuple[int, AnnotatedImage, Person], affine: Floats, size_wh: tuple[int, int]
@@ -132,8 +140,8 @@ class CropCrowds:
         segmentation = self._segmentations[source].get(person.id)
         if segmentation is None:
             return None
-        mask = segmentation_mask(segmentation, image.size_wh).astype(np.uint8) * 255
-        return as_opacity(warp(mask, affine, size_wh))
+        mask = decode_segmentation(segmentation, image.size_wh).astype(np.uint8) * 255
+        return alpha_to_opacity(warp(mask, affine, size_wh))
 
 
 def paste_people(
@@ -149,13 +157,13 @@ def paste_people(
         random: Where the randomness comes from.
     """
     placed: list[_Placed] = []
-    light = measure_light(crop)
+    light = measure_lighting(crop)
     for _ in range(count * _TRIES):
-        cut = library.draw(random)
+        cut = library.sample(random)
         nearness, to_image = _place(cut, person, library.skeleton, random)
         behind = person.opacity is not None and bool(random.random() < (0.25 if nearness > 1 else 0.75))
         to_crop = compose_affine(person.affine, to_image)
-        if goes_with(cut.light, light) and _fits(cut, to_crop, person, (crop.shape[1], crop.shape[0])):
+        if has_compatible_lighting(cut.lighting, light) and _fits(cut, to_crop, person, (crop.shape[1], crop.shape[0])):
             placed.append(_Placed(not behind, nearness, to_crop, cut))
         if len(placed) == count:
             break
@@ -174,8 +182,8 @@ def _place(cut: CutOut, person: CropPerson, skeleton: Skeleton, random: np.rando
     aside = random.choice((-1, 1)) * random.uniform(0.06, 0.36) * tall * max(nearness, 1.0)
     # Seen from a standing person's height heads are level and nearer feet lower; from above heads are lower too.
     lower = (nearness - 1) * random.uniform(0.0, 0.5) * tall + random.normal(0, 0.04) * tall
-    start = shoulder_place(cut.keypoints, skeleton, cut.stature_px)
-    shift = shoulder_place(person.keypoints, skeleton, tall) + np.array([aside, lower]) - linear @ start
+    start = estimate_shoulder_xy(cut.keypoints, skeleton, cut.stature_px)
+    shift = estimate_shoulder_xy(person.keypoints, skeleton, tall) + np.array([aside, lower]) - linear @ start
     return nearness, np.concatenate([linear, shift[:, None]], axis=1)
 
 
@@ -186,13 +194,15 @@ def _fits(cut: CutOut, to_crop: Floats, person: CropPerson, size_wh: tuple[int, 
         return False
     height, width = cut.rgba.shape[:2]
     ends = apply_affine(to_crop, [[0, height - 1], [width - 1, height - 1]])
-    if not cut.whole and ends[:, 1].min() < size_wh[1] - 1:
+    if not cut.is_whole and ends[:, 1].min() < size_wh[1] - 1:
         return False
     places = apply_affine(to_crop, cut.keypoints[cut.keypoints[:, 2] > 0, :2])
     return bool(inside(places, size_wh).sum() >= 3)
 
 
-def _laid(crop: RGBImage, light: Light, person: CropPerson, placed: list[_Placed], skeleton: Skeleton) -> CrowdedCrop:
+def _laid(
+    crop: RGBImage, light: Lighting, person: CropPerson, placed: list[_Placed], skeleton: Skeleton
+) -> CrowdedCrop:
     size_wh = (crop.shape[1], crop.shape[0])
     own = np.column_stack([apply_affine(person.affine, person.keypoints[:, :2]), person.keypoints[:, 2]])
     colours = crop.astype(np.float32)
@@ -201,14 +211,14 @@ def _laid(crop: RGBImage, light: Light, person: CropPerson, placed: list[_Placed
     pasted: list[tuple[Floats, Opacity]] = []  # with how much is seen of each
     for before, _, to_crop, cut in placed:
         rgba = _warped(cut, to_crop, person, size_wh)
-        opacity = as_opacity(rgba[..., 3])
+        opacity = alpha_to_opacity(rgba[..., 3])
         if before and seen_share(own, own_sight * (1 - opacity)) < 1 - _MOST_COVERED:
             continue
         if before:
             own_sight = own_sight * (1 - opacity)
         elif person.opacity is not None:
             opacity = opacity * (1 - person.opacity)
-        colours = composite(colours, relit(rgba[..., :3].astype(np.float32), cut.light, light), opacity)
+        colours = composite(colours, relight(rgba[..., :3].astype(np.float32), cut.lighting, light), opacity)
         pasted = [(keypoints, seen * (1 - opacity)) for keypoints, seen in pasted]
         pasted.append((_moved(cut.keypoints, to_crop, skeleton), opacity))
         sight = sight * (1 - opacity)

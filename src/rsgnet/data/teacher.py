@@ -22,11 +22,11 @@ from torch import Tensor
 
 from rsgnet.config import CropConfig, PoseConfig
 from rsgnet.data.augment import quick_warp
-from rsgnet.files import replacing
+from rsgnet.files import replace_atomically
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region, flip_affine, invert_affine
 from rsgnet.heatmaps import heatmap_affine
 from rsgnet.images import RGBImage
-from rsgnet.skeletons import skeleton_named
+from rsgnet.skeletons import get_skeleton
 
 _REACH = 3  # of the widening Gaussian, in its standard deviations
 
@@ -79,8 +79,8 @@ class TeacherHeatmaps:
         self._frame = _Frame(network.crop, padding)
         self._student = student
         self._sigma = 2 * network.training.loss.sigma
-        self._channels = skeleton_named(student.model.skeleton).indices_in(skeleton_named(network.model.skeleton))
-        self._flip = skeleton_named(network.model.skeleton).flip_indices
+        self._channels = get_skeleton(student.model.skeleton).indices_in(get_skeleton(network.model.skeleton))
+        self._flip = get_skeleton(network.model.skeleton).flip_indices
 
     def crop(self, person: int, box_xywh: Floats, to_crop: Floats, mirrored: bool) -> Float[Tensor, "keypoints h w"]:
         """(K, h, w) heights 0..1 for one crop; NaN beyond the frame and where the teacher does not know the keypoint.
@@ -143,8 +143,8 @@ def compute_teacher_heatmaps(
     if path.is_file():
         return path
     frame = _Frame(network.config.crop, max(teacher.paddings))
-    keypoints = len(skeleton_named(network.config.model.skeleton))
-    with replacing(path) as beside:
+    keypoints = len(get_skeleton(network.config.model.skeleton))
+    with replace_atomically(path) as beside:
         shape = (len(people), keypoints, *frame.shape_hw)
         stored = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=shape)
         for person, (box, read_image) in enumerate(people):
@@ -159,7 +159,7 @@ def _looked_at(
 ) -> NDArray[np.float32]:
     """(K, H, W) the mean of a teacher's heatmaps over its crops of one person, on the frame; 0 beyond all crops."""
     crop = network.config.crop
-    flip_indices = skeleton_named(network.config.model.skeleton).flip_indices
+    flip_indices = get_skeleton(network.config.model.skeleton).flip_indices
     to_image = invert_affine(frame.from_image(box_xywh))
     to_cells = heatmap_affine(crop.stride, crop.pixel_centre)
     seen = []

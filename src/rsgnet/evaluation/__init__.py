@@ -1,1 +1,1 @@
-"""Official scores and what stands behind them."""
+"""Evaluation of poses, boxes and tracks: official metrics, intervals, error types, calibration, reports, conversion."""

@@ -1,4 +1,4 @@
-"""Whether scores can be believed: of keypoints scored 0.8, are 80 % right?"""
+"""Reliability curves: whether scores equal probabilities, so that 80 % of the keypoints with score 0.8 are correct."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.error_types import MATCH_OKS, NEAR_SIMILARITY
-from rsgnet.evaluation.matching import MatchedImage, keypoint_similarity, match, matched_people
+from rsgnet.evaluation.matching import MatchedImage, find_matched_pairs, keypoint_similarity, match_poses
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
 
 
 @dataclass(frozen=True, eq=False)
-class Reliability:
-    """A reliability curve.
+class ReliabilityCurve:
+    """Predicted probabilities and observed frequencies in bins.
 
     Attributes:
-        probabilities: (B,) the mean of what was claimed, in each bin, ascending.
-        frequencies: (B,) how often it came true.
-        counts: (B,) how many claims are in it.
+        probabilities: (B,) the mean predicted probability of each bin, ascending.
+        frequencies: (B,) the share of samples of each bin whose outcome is true.
+        counts: (B,) the number of samples of each bin.
     """
 
     probabilities: Floats
@@ -31,60 +31,62 @@ class Reliability:
 
     @property
     def expected_calibration_error(self) -> float:
-        """The mean distance of claim and truth, bins weighted by their counts (Guo et al., ICML 2017); 0 is best."""
-        apart = np.abs(self.probabilities - self.frequencies)
-        return float((apart * self.counts).sum() / max(self.counts.sum(), 1))
+        """The mean distance of probability and frequency over all samples (Guo et al., ICML 2017); 0 is best."""
+        error = np.abs(self.probabilities - self.frequencies)
+        return float((error * self.counts).sum() / max(self.counts.sum(), 1))
 
 
-def reliability(probabilities: ArrayLike, outcomes: ArrayLike, bins: int = 10) -> Reliability:
-    """Compares probabilities with what came true.
+def compute_reliability(probabilities: ArrayLike, outcomes: ArrayLike, bins: int = 10) -> ReliabilityCurve:
+    """Compares predicted probabilities with outcomes.
 
-    Bins hold equally many claims, not equally wide ranges: scores crowd together, and a bin of a few would tell noise.
-    Equal claims share a bin, so there may be fewer bins than asked for.
+    Bins hold equal numbers of samples instead of spanning equal ranges, because scores are concentrated and a bin with
+    few samples would show noise. Equal probabilities share a bin, so that there may be fewer bins than requested.
 
     Args:
-        probabilities: (N,) claims in 0..1.
-        outcomes: (N,) whether each came true.
-        bins: How many bins at most, at least 1.
+        probabilities: (N,) predicted probabilities in 0..1.
+        outcomes: (N,) boolean outcomes.
+        bins: The maximum number of bins, at least 1.
 
     Raises:
-        RSGNetError: The lengths differ, a probability is not in 0..1, or there is no bin.
+        RSGNetError: The lengths differ, a probability is not in 0..1, or `bins` is below 1.
     """
-    claimed, true = np.asarray(probabilities, np.float64), np.asarray(outcomes, bool)
-    if claimed.ndim != 1 or claimed.shape != true.shape:
-        raise RSGNetError(f"expected as many outcomes as probabilities, got {true.shape} and {claimed.shape}")
-    if bins < 1 or not ((claimed >= 0) & (claimed <= 1)).all():
+    predicted, true = np.asarray(probabilities, np.float64), np.asarray(outcomes, bool)
+    if predicted.ndim != 1 or predicted.shape != true.shape:
+        raise RSGNetError(f"expected as many outcomes as probabilities, got {true.shape} and {predicted.shape}")
+    if bins < 1 or not ((predicted >= 0) & (predicted <= 1)).all():
         raise RSGNetError(f"expected probabilities in 0..1 and at least one bin, got {bins} bins")
-    if not len(claimed):
-        return Reliability(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
-    ends = np.unique(np.quantile(claimed, np.linspace(0, 1, bins + 1)[1:], method="inverted_cdf"))
-    places = np.searchsorted(ends, claimed)
-    counts = np.bincount(places)
-    return Reliability(
-        np.bincount(places, claimed) / counts, np.bincount(places, true) / counts, counts.astype(np.int64)
+    if not len(predicted):
+        return ReliabilityCurve(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
+    upper_bounds = np.unique(np.quantile(predicted, np.linspace(0, 1, bins + 1)[1:], method="inverted_cdf"))
+    bin_of_sample = np.searchsorted(upper_bounds, predicted)
+    counts = np.bincount(bin_of_sample)
+    return ReliabilityCurve(
+        np.bincount(bin_of_sample, predicted) / counts,
+        np.bincount(bin_of_sample, true) / counts,
+        counts.astype(np.int64),
     )
 
 
-def keypoint_claims(scenes: Sequence[MatchedImage], skeleton: Skeleton) -> tuple[Floats, NDArray[np.bool_]]:
-    """Every labelled keypoint of a matched person: what its score claims, and whether it is right.
+def collect_keypoint_scores(images: Sequence[MatchedImage], skeleton: Skeleton) -> tuple[Floats, NDArray[np.bool_]]:
+    """Collects the score and the correctness of every labelled keypoint of a matched person.
 
-    Right is a keypoint similarity (a term of OKS) of at least 0.5, at which COCO begins to count. Poses are matched as
-    in `error_types.count_errors`, whatever they score.
+    A keypoint is correct with a similarity (a term of OKS) of at least 0.5, the lowest OKS threshold of COCO. Poses are
+    matched as in `error_types.count_errors`, whatever their score.
 
     Args:
-        scenes: The images.
+        images: The images.
         skeleton: The keypoints of their people.
 
     Returns:
-        (N,) scores as the results give them, and (N,) whether the keypoint is right.
+        (N,) scores as in the results, and (N,) whether the keypoint is correct.
     """
-    scores, right = [np.zeros(0)], [np.zeros(0, bool)]
-    for scene in scenes:
-        for index, person in matched_people(scene, match(scene, [MATCH_OKS])[0]):
-            pose = scene.poses[index]
-            places, area = scene.people[person], float(scene.areas[person])
-            similarity = keypoint_similarity(pose[:, :2], places[:, :2], area, skeleton.sigmas)
-            labelled = places[:, 2] > 0
+    scores, correct = [np.zeros(0)], [np.zeros(0, bool)]
+    for image in images:
+        for index, person in find_matched_pairs(image, match_poses(image, [MATCH_OKS])[0]):
+            pose = image.poses[index]
+            labels, area = image.people[person], float(image.areas[person])
+            similarity = keypoint_similarity(pose[:, :2], labels[:, :2], area, skeleton.sigmas)
+            labelled = labels[:, 2] > 0
             scores.append(pose[labelled, 2])
-            right.append(similarity[labelled] >= NEAR_SIMILARITY)
-    return np.concatenate(scores), np.concatenate(right)
+            correct.append(similarity[labelled] >= NEAR_SIMILARITY)
+    return np.concatenate(scores), np.concatenate(correct)

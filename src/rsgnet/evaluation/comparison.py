@@ -1,4 +1,4 @@
-"""Where two results lists differ: image by image, person by person, without any truth."""
+"""Compares two results lists image by image and person by person, without annotations, and draws the differences."""
 
 from __future__ import annotations
 
@@ -8,26 +8,31 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from rsgnet.annotations.readers import AnnotatedImage, Annotations, Person
-from rsgnet.draw import draw_poses, person_colour, sheet
+from rsgnet.annotations.people import AnnotatedImage, Annotations, Person
+from rsgnet.draw import arrange_tiles, draw_poses, person_colour
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, xywh_to_xyxy
 from rsgnet.images import RGBImage
 from rsgnet.poses import oks
 from rsgnet.skeletons import Skeleton
 
-_SAME_PERSON_OKS = 0.1  # pairs that are less alike are two people
+_SAME_PERSON_OKS = 0.1  # two poses with a lower OKS are two people
+_TILE_PX = 900  # the longer side of a drawn tile
+_MAX_ZOOM = 4.0
+_THRESHOLD = 0.2  # keypoints with a lower score are not drawn
+_MARGIN, _MIN_MARGIN_PX = 0.1, 20  # around the people who differ, as a share of their extent
+_SMALL_DIFFERENCE = 0.1  # people with a smaller difference, as a share of their weight, are drawn grey
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One person of an image.
+    """One person of an image, found by both results or by one.
 
     Attributes:
-        first: An index into the first's people, None where only the second found them.
-        second: Likewise.
-        difference: 1 - OKS times `weight`; `weight` of people whom only one found.
-        weight: The person's score, the mean where both found them.
+        first: Index of the first result's person, None where only the second found the person.
+        second: Index of the second result's person, None where only the first found the person.
+        difference: 1 - OKS times `weight`; `weight` for a person found by one result only.
+        weight: The person's score, the mean of both scores for a pair.
     """
 
     first: int | None
@@ -35,16 +40,21 @@ class Pair:
     difference: float
     weight: float
 
+    @property
+    def is_unmatched(self) -> bool:
+        """Whether only one result found the person."""
+        return self.first is None or self.second is None
+
 
 @dataclass(frozen=True, eq=False)
 class ImageDifference:
-    """How two results differ in an image.
+    """The differences of two results in one image.
 
     Attributes:
         file_name: The image.
-        first: The first's people, surest first.
-        second: The second's.
-        pairs: Everyone, those who differ most first.
+        first: The first result's people, in order of descending score.
+        second: The second result's people, in order of descending score.
+        pairs: All people, in order of descending difference.
     """
 
     file_name: str
@@ -53,168 +63,183 @@ class ImageDifference:
     pairs: tuple[Pair, ...]
 
     @property
-    def measure(self) -> float:
-        """The sum of the people's differences: about how many sure people differ wholly."""
+    def total(self) -> float:
+        """The sum of the differences of all people."""
         return sum(pair.difference for pair in self.pairs)
 
 
-def most_different(first: Annotations, second: Annotations, threshold: float = 0.0) -> list[ImageDifference]:
-    """The images of two results, those that differ most first.
+def rank_differences(first: Annotations, second: Annotations, threshold: float = 0.0) -> list[ImageDifference]:
+    """Compares two results and returns all images, in order of descending difference.
 
-    People are matched one to one, the most alike first, from OKS 0.1 on; keypoints weigh by the mean of both scores,
-    the area is the mean of what both boxes give. A pair differs by 1 - OKS, who is found by one only by 1; each times
-    the person's score (the mean of a pair's); an image's measure is the sum.
+    People are matched one to one in order of descending OKS, down to OKS 0.1. The OKS weights keypoints by the mean of
+    both scores and uses the mean of both areas. A pair differs by 1 - OKS, a person found by one result only by 1; each
+    is multiplied by the person's score (the mean of a pair's scores). An image's difference is the sum.
 
     Args:
-        first: Found people, as `read_found_people` reads them.
-        second: Others in the same images.
-        threshold: People who score less are left out.
+        first: Predicted people, as `read_predicted_people` returns them.
+        second: Other predictions for the same images.
+        threshold: People with a lower score are ignored.
 
     Raises:
-        AnnotationError: Their skeletons differ, or they share no image.
+        AnnotationError: Their skeletons differ, or they have no image in common.
     """
     if first.skeleton.keypoints != second.skeleton.keypoints:
         raise AnnotationError(
             f"{first.path} holds {first.skeleton.name}, {second.path} {second.skeleton.name}: the same keypoints needed"
         )
-    one, other = _by_name(first), _by_name(second)
-    if not one.keys() & other.keys() and one and other:
+    first_images, second_images = _images_by_name(first), _images_by_name(second)
+    if not first_images.keys() & second_images.keys() and first_images and second_images:
         raise AnnotationError(f"{first.path} and {second.path} share no image")
-    found = [
-        _difference(name, _surest(one.get(name), threshold), _surest(other.get(name), threshold), first.skeleton)
-        for name in {**one, **other}
+    differences = [
+        _compare_image(
+            name,
+            _sorted_people(first_images.get(name), threshold),
+            _sorted_people(second_images.get(name), threshold),
+            first.skeleton,
+        )
+        for name in {**first_images, **second_images}
     ]
-    return sorted(found, key=lambda each: -each.measure)
+    return sorted(differences, key=lambda difference: -difference.total)
 
 
-def _by_name(found: Annotations) -> dict[str, AnnotatedImage]:
-    return {image.file_name: image for image in found.images}
+def _images_by_name(annotations: Annotations) -> dict[str, AnnotatedImage]:
+    return {image.file_name: image for image in annotations.images}
 
 
-def _surest(image: AnnotatedImage | None, threshold: float) -> tuple[Person, ...]:
-    people = [person for person in image.people if person.sureness >= threshold] if image else []
-    return tuple(sorted(people, key=lambda person: person.sureness, reverse=True))
+def _sorted_people(image: AnnotatedImage | None, threshold: float) -> tuple[Person, ...]:
+    people = [person for person in image.people if person.confidence >= threshold] if image else []
+    return tuple(sorted(people, key=lambda person: person.confidence, reverse=True))
 
 
-def _difference(
+def _compare_image(
     name: str, first: tuple[Person, ...], second: tuple[Person, ...], skeleton: Skeleton
 ) -> ImageDifference:
-    alike = _alike(first, second, skeleton)
+    similarity = _pairwise_oks(first, second, skeleton)
     pairs = []
-    left, right = set(range(len(first))), set(range(len(second)))
-    for place in np.argsort(-alike, axis=None, kind="stable").tolist():
-        row, column = divmod(place, len(second))
-        if row in left and column in right and alike[row, column] >= _SAME_PERSON_OKS:
-            weight = (first[row].sureness + second[column].sureness) / 2
-            pairs.append(Pair(row, column, (1 - float(alike[row, column])) * weight, weight))
-            left.remove(row)
-            right.remove(column)
-    pairs += [Pair(row, None, first[row].sureness, first[row].sureness) for row in sorted(left)]
-    pairs += [Pair(None, column, second[column].sureness, second[column].sureness) for column in sorted(right)]
+    free_first, free_second = set(range(len(first))), set(range(len(second)))
+    for index in np.argsort(-similarity, axis=None, kind="stable").tolist():
+        row, column = divmod(index, len(second))
+        if row in free_first and column in free_second and similarity[row, column] >= _SAME_PERSON_OKS:
+            weight = (first[row].confidence + second[column].confidence) / 2
+            pairs.append(Pair(row, column, (1 - float(similarity[row, column])) * weight, weight))
+            free_first.remove(row)
+            free_second.remove(column)
+    pairs += [Pair(row, None, first[row].confidence, first[row].confidence) for row in sorted(free_first)]
+    pairs += [Pair(None, row, second[row].confidence, second[row].confidence) for row in sorted(free_second)]
     return ImageDifference(name, first, second, tuple(sorted(pairs, key=lambda pair: -pair.difference)))
 
 
-def _alike(first: Sequence[Person], second: Sequence[Person], skeleton: Skeleton) -> Floats:
-    """(N, M) OKS of each with each."""
+def _pairwise_oks(first: Sequence[Person], second: Sequence[Person], skeleton: Skeleton) -> Floats:
+    """Returns the (N, M) OKS of each person with each, keypoints weighted by their mean scores."""
     if not first or not second:
         return np.zeros((len(first), len(second)))
-    (places, scores, areas), (others, their_scores, their_areas) = _arrays(first), _arrays(second)
-    weights = (scores[:, None] + their_scores[None]) / 2
-    return oks(places, others, (areas[:, None] + their_areas[None]) / 2, skeleton.sigmas, weights)
+    (keypoints, scores, areas), (others, other_scores, other_areas) = _arrays(first), _arrays(second)
+    weights = (scores[:, None] + other_scores[None]) / 2
+    return oks(keypoints, others, (areas[:, None] + other_areas[None]) / 2, skeleton.sigmas, weights)
 
 
 def _arrays(people: Sequence[Person]) -> tuple[Floats, Floats, Floats]:
-    places = np.array([person.keypoints[:, :2] for person in people])
-    scores = [person.keypoint_sureness for person in people]
-    return places, np.clip(np.array(scores), 0, 1), np.array([person.area for person in people])
+    """Returns (N, K, 2) keypoints, (N, K) scores clipped to 0..1 and (N,) areas."""
+    keypoints_xy = np.array([person.keypoints[:, :2] for person in people])
+    scores = np.array([person.keypoint_confidences for person in people])
+    return keypoints_xy, np.clip(scores, 0, 1), np.array([person.area for person in people])
 
 
-_LONGEST = 900  # pixels of a tile
-_THRESHOLD = 0.2  # keypoints that score less are not drawn
-_ROOM, _LEAST_ROOM_PX = 0.1, 20
-_CALM = 0.1  # differences below this share of a person are drawn grey
+def draw_difference(
+    difference: ImageDifference, image: RGBImage, skeleton: Skeleton, names: tuple[str, str]
+) -> Image.Image:
+    """Draws both results side by side.
 
-
-def draw_difference(found: ImageDifference, image: RGBImage, skeleton: Skeleton, names: tuple[str, str]) -> Image.Image:
-    """The image twice: a person in the same colour on both sides, grey where both agree, boxed where alone.
+    A person has the same colour on both sides, grey where the results agree; a person found by one result only has a
+    box.
 
     Args:
-        found: What differs.
+        difference: The differences in the image, with at least one person who differs.
         image: (H, W, 3) RGB.
         skeleton: The keypoints.
-        names: What to call the two results.
+        names: Captions of the two results.
     """
-    left, top, right, bottom = _region(found, (image.shape[1], image.shape[0]))
-    factor = min(_LONGEST / max(right - left, bottom - top), 4.0)
+    left, top, right, bottom = _region(difference, (image.shape[1], image.shape[0]))
+    factor = min(_TILE_PX / max(right - left, bottom - top), _MAX_ZOOM)
     size = round((right - left) * factor), round((bottom - top) * factor)
     part = Image.fromarray(image[top:bottom, left:right])
-    under = np.asarray(part.resize(size, Image.Resampling.BICUBIC))
-    moved = tuple(_moved(people, np.array([left, top]), factor) for people in (found.first, found.second))
-    alone = sum(None in (pair.first, pair.second) for pair in found.pairs)
+    background = np.asarray(part.resize(size, Image.Resampling.BICUBIC))
+    unmatched = sum(pair.is_unmatched for pair in difference.pairs)
     title = (
-        f"{found.file_name}: differ by {found.measure:.2f} (sum of (1 - OKS) x score over {len(found.pairs)} people; "
-        f"{alone} found by one side only, boxed)"
+        f"{difference.file_name}: differ by {difference.total:.2f} (sum of (1 - OKS) x score over "
+        f"{len(difference.pairs)} people; {unmatched} found by one side only, boxed)"
     )
-    sides = [[pair.first for pair in found.pairs], [pair.second for pair in found.pairs]]
-    tiles = [
-        (f"{name}: {len(people)} people", _side(under, people, found.pairs, indices, skeleton))
-        for name, people, indices in zip(names, moved, sides, strict=True)
-    ]
-    return sheet(tiles, 2 if size[0] < 2 * size[1] else 1, title)
+    tiles = []
+    for name, people, indices in (
+        (names[0], difference.first, [pair.first for pair in difference.pairs]),
+        (names[1], difference.second, [pair.second for pair in difference.pairs]),
+    ):
+        moved = _to_tile(people, np.array([left, top]), factor)
+        tiles.append(
+            (f"{name}: {len(people)} people", _draw_side(background, moved, difference.pairs, indices, skeleton))
+        )
+    return arrange_tiles(tiles, 2 if size[0] < 2 * size[1] else 1, title)
 
 
-def _region(found: ImageDifference, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of where people differ, with room about it."""
-    boxes = xywh_to_xyxy(np.array([_of(found, pair).box_xywh for pair in found.pairs if pair.difference > 0]))
-    corner, far = boxes[:, :2].min(0), boxes[:, 2:].max(0)
-    room = np.maximum(_ROOM * (far - corner).max(), _LEAST_ROOM_PX)
-    left, top = np.floor((corner - room).clip(0, np.array(size_wh) - 1)).astype(int).tolist()
-    right, bottom = np.ceil((far + room).clip(1, size_wh)).astype(int).tolist()
+def _region(difference: ImageDifference, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Returns left, top, right and bottom of the part of the image where people differ, with a margin."""
+    differing = [_person_of(difference, pair) for pair in difference.pairs if pair.difference > 0]
+    boxes = xywh_to_xyxy(np.array([person.box_xywh for person in differing]))
+    left_top, right_bottom = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+    margin = np.maximum(_MARGIN * (right_bottom - left_top).max(), _MIN_MARGIN_PX)
+    left, top = np.floor((left_top - margin).clip(0, np.array(size_wh) - 1)).astype(int).tolist()
+    right, bottom = np.ceil((right_bottom + margin).clip(1, size_wh)).astype(int).tolist()
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
-def _of(found: ImageDifference, pair: Pair) -> Person:
-    """A pair's person, as the one side that has them, or the first, has them."""
+def _person_of(difference: ImageDifference, pair: Pair) -> Person:
     if pair.first is not None:
-        return found.first[pair.first]
+        return difference.first[pair.first]
     assert pair.second is not None
-    return found.second[pair.second]
+    return difference.second[pair.second]
 
 
-def _moved(people: Sequence[Person], corner: Floats, factor: float) -> list[Person]:
-    """People in pixels of a part of the image that is scaled."""
+def _to_tile(people: Sequence[Person], left_top: Floats, factor: float) -> list[Person]:
+    """Returns people with coordinates in pixels of a part of the image that begins at `left_top` and is scaled."""
     return [
         replace(
             person,
-            box_xywh=np.concatenate([person.box_xywh[:2] - corner, person.box_xywh[2:]]) * factor,
+            box_xywh=np.concatenate([person.box_xywh[:2] - left_top, person.box_xywh[2:]]) * factor,
             keypoints=np.column_stack(
-                [(person.keypoints[:, :2] - corner + 0.5) * factor - 0.5, person.keypoints[:, 2]]
+                [(person.keypoints[:, :2] - left_top + 0.5) * factor - 0.5, person.keypoints[:, 2]]
             ),
         )
         for person in people
     ]
 
 
-def _side(
-    under: RGBImage,
+def _draw_side(
+    background: RGBImage,
     people: Sequence[Person],
     pairs: Sequence[Pair],
     indices: Sequence[int | None],
     skeleton: Skeleton,
 ) -> Image.Image:
-    """One side; those who differ most are drawn last, over the others."""
-    order = [place for place in reversed(range(len(pairs))) if indices[place] is not None]
-    shown = [people[index] for place in order if (index := indices[place]) is not None]
-    places = np.array([person.keypoints[:, :2] for person in shown]).reshape(-1, len(skeleton), 2)
-    scores = np.array([person.keypoint_sureness for person in shown]).reshape(-1, len(skeleton))
-    # Numbers give draw_poses its colours; whoever both sides agree on has none.
-    calm = [pairs[place].difference < _CALM * max(pairs[place].weight, 1e-9) for place in order]
-    numbers = np.array([-1 if agreed else place for place, agreed in zip(order, calm, strict=True)], np.intp)
-    drawn = draw_poses(under, places, scores, skeleton.edges, _THRESHOLD, None, None, numbers)
+    """Draws one result's people, those with the largest difference last, on top of the others.
+
+    Args:
+        background: The image.
+        people: The result's people.
+        pairs: All people of the image.
+        indices: The index into `people` of each pair, None where this result did not find the person.
+        skeleton: The keypoints.
+    """
+    order = [row for row in reversed(range(len(pairs))) if indices[row] is not None]
+    drawn_people = [people[index] for row in order if (index := indices[row]) is not None]
+    keypoints_xy = np.array([person.keypoints[:, :2] for person in drawn_people]).reshape(-1, len(skeleton), 2)
+    scores = np.array([person.keypoint_confidences for person in drawn_people]).reshape(-1, len(skeleton))
+    # draw_poses takes colours from the track ids, and draws people without one grey.
+    agree = [pairs[row].difference < _SMALL_DIFFERENCE * max(pairs[row].weight, 1e-9) for row in order]
+    track_ids = np.array([-1 if agreed else row for row, agreed in zip(order, agree, strict=True)], np.intp)
+    drawn = draw_poses(background, keypoints_xy, scores, skeleton.edges, _THRESHOLD, track_ids=track_ids)
     pen = ImageDraw.Draw(drawn)
-    for place, person in zip(order, shown, strict=True):
-        pair = pairs[place]
-        if None in (pair.first, pair.second):
+    for row, person in zip(order, drawn_people, strict=True):
+        if pairs[row].is_unmatched:
             left, top, width, height = person.box_xywh.tolist()
-            pen.rectangle((left, top, left + max(width, 1), top + max(height, 1)), None, person_colour(place), 2)
+            pen.rectangle((left, top, left + max(width, 1), top + max(height, 1)), None, person_colour(row), 2)
     return drawn

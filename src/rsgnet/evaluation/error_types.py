@@ -1,8 +1,9 @@
-"""What kind of mistakes were made: keypoints on another person, on the other side, off, or nowhere; people too.
+"""Counts errors by type: keypoints that are jittered, inverted, swapped or missed, and people that are missed or false.
 
-After Ronchi and Perona, "Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation" (ICCV 2017), with their
-thresholds. Two choices are for crowds: scale and falloff are always those of the matched person, so that a keypoint is
-as far off whoever it lies on, and a keypoint near both its own mirror image and somebody else is charged to the nearer.
+Types and thresholds follow Ronchi and Perona, "Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation"
+(ICCV 2017), with two changes for crowds. Similarity always uses the area and falloff of the matched person, whichever
+person the keypoint lies on. A keypoint that is near both its own mirror keypoint and another person is assigned to the
+nearer of the two.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.annotations.readers import Annotations
-from rsgnet.evaluation.average_precision import keypoint_figures
-from rsgnet.evaluation.matching import NOBODY, MatchedImage, keypoint_similarity, match, matched_people
-from rsgnet.evaluation.official import official_evaluator
+from rsgnet.annotations.people import Annotations
+from rsgnet.evaluation.average_precision import compute_keypoint_metrics
+from rsgnet.evaluation.matching import NOBODY, MatchedImage, find_matched_pairs, keypoint_similarity, match_poses
+from rsgnet.evaluation.official import build_evaluator
 from rsgnet.evaluation.results import Results
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
 
 KEYPOINT_KINDS = ("good", "jitter", "inverted", "swapped", "missed")
-PERSON_KINDS = ("missed_people", "duplicate_people", "false_people")
-MATCH_OKS = 0.1  # the least that joins a pose to a person, to look at what is wrong with it
+ERROR_KINDS = KEYPOINT_KINDS[1:]
+PERSON_ERRORS = ("missed_people", "duplicate_people", "false_people")
+MATCH_OKS = 0.1  # low, so that poses with many errors are still matched to their person
 DUPLICATE_OKS = 0.5
 GOOD_SIMILARITY, NEAR_SIMILARITY = 0.85, 0.5
 _GOOD, _JITTER, _INVERTED, _SWAPPED, _MISSED = range(5)
@@ -31,19 +33,19 @@ _GOOD, _JITTER, _INVERTED, _SWAPPED, _MISSED = range(5)
 
 @dataclass(frozen=True)
 class ErrorCounts:
-    """How often each mistake was made.
+    """How often each type of error occurs.
 
-    Each labelled keypoint of a matched person is one of the first five, by its similarity `ks` (a term of OKS):
+    Each labelled keypoint of a matched person has one of the first five kinds, by its similarity `ks`, a term of OKS.
 
     Attributes:
         good: ks of at least 0.85.
-        jitter: At its place but not well: ks from 0.5 to below 0.85.
-        inverted: Else, ks of at least 0.5 to the same person's left/right counterpart.
-        swapped: Else, ks of at least 0.5 to that keypoint of another person, or to its counterpart.
-        missed: Near none of these.
+        jitter: ks from 0.5 to below 0.85.
+        inverted: Not the above, and ks of at least 0.5 to the same person's left/right counterpart.
+        swapped: Not the above, and ks of at least 0.5 to that keypoint or its counterpart of another person.
+        missed: None of the above.
         matched_people: People with a pose.
-        missed_people: People without one.
-        duplicate_people: Unmatched poses with OKS of at least 0.5 to a person whom a surer pose has taken.
+        missed_people: People without a pose.
+        duplicate_people: Unmatched poses with OKS of at least 0.5 to a person whom a pose of higher score has taken.
         false_people: All other unmatched poses.
     """
 
@@ -62,49 +64,67 @@ class ErrorCounts:
 
     @property
     def keypoints(self) -> int:
-        """How many keypoints were looked at."""
+        """The number of labelled keypoints of matched people."""
         return self.good + self.jitter + self.inverted + self.swapped + self.missed
 
     def keypoint_shares(self) -> dict[str, float]:
-        """The share of good, jitter, inverted, swapped and missed ones among the keypoints; all 0 without any."""
+        """Returns the share of each of KEYPOINT_KINDS among the keypoints; all 0 without keypoints."""
         return {kind: getattr(self, kind) / max(self.keypoints, 1) for kind in KEYPOINT_KINDS}
 
     def people_shares(self) -> dict[str, float]:
-        """Missed, duplicate and false people, each per annotated person; all 0 without any."""
+        """Returns each of PERSON_ERRORS divided by the number of annotated people; all 0 without people."""
         people = self.matched_people + self.missed_people
-        return {kind: getattr(self, kind) / max(people, 1) for kind in PERSON_KINDS}
+        return {kind: getattr(self, kind) / max(people, 1) for kind in PERSON_ERRORS}
 
 
-def count_errors(scenes: Sequence[MatchedImage], skeleton: Skeleton, least_score: float = -np.inf) -> ErrorCounts:
-    """Counts mistakes by kind.
+def count_errors(images: Sequence[MatchedImage], skeleton: Skeleton, min_score: float = -np.inf) -> ErrorCounts:
+    """Counts the errors in some images by type.
 
-    Poses are matched by `scenes.match` at OKS 0.1: each, surest first, to the likest person not yet taken. People who
-    do not count (no labels, groups) are not looked at, nor are the poses matched to them; somebody's keypoint may still
-    have been put on them, groups excepted.
+    Poses are matched by `match_poses` at OKS 0.1. People who are not evaluated (without labels, groups) and the poses
+    matched to them are ignored; a keypoint that lies on such a person, unless a group, still counts as swapped.
 
     Args:
-        scenes: The images.
+        images: The images.
         skeleton: The keypoints of their people.
-        least_score: Poses that score less are left out as not meant; `best_f1_threshold` gives one that is fair to any
-            tool's scores. All of them count by default.
+        min_score: Poses with a lower score are ignored; `best_f1_threshold` returns a value that is fair to any tool's
+            scores.
     """
-    return sum((_in_scene(scene.above(least_score), skeleton) for scene in scenes), ErrorCounts())
+    return sum((_count_image_errors(image.drop_poses_below(min_score), skeleton) for image in images), ErrorCounts())
 
 
-def keypoint_kinds(pose_xy: Floats, person: int, scene: MatchedImage, skeleton: Skeleton) -> NDArray[np.intp]:
-    """(K,) which of KEYPOINT_KINDS each keypoint is, were it labelled.
+def _count_image_errors(image: MatchedImage, skeleton: Skeleton) -> ErrorCounts:
+    matches = match_poses(image, [MATCH_OKS])[0]
+    pairs = find_matched_pairs(image, matches)
+    kinds = np.zeros(len(KEYPOINT_KINDS), int)
+    for pose, person in pairs:
+        labelled = image.people[person, :, 2] > 0
+        found = classify_keypoints(image.poses[pose, :, :2], person, image, skeleton)[labelled]
+        kinds += np.bincount(found, minlength=len(kinds))
+    highest_oks = image.oks[matches == NOBODY][:, image.counted].max(1, initial=0.0)
+    duplicates = int((highest_oks >= DUPLICATE_OKS).sum())
+    return ErrorCounts(
+        **dict(zip(KEYPOINT_KINDS, kinds.tolist(), strict=True)),
+        matched_people=len(pairs),
+        missed_people=int(image.counted.sum()) - len(pairs),
+        duplicate_people=duplicates,
+        false_people=len(highest_oks) - duplicates,
+    )
+
+
+def classify_keypoints(pose_xy: Floats, person: int, image: MatchedImage, skeleton: Skeleton) -> NDArray[np.intp]:
+    """Returns the (K,) index into KEYPOINT_KINDS of each keypoint of a pose, as if all keypoints were labelled.
 
     Args:
         pose_xy: (K, 2) the pose, in image pixels.
-        person: Index of the person in the scene that the pose is matched to.
-        scene: The image.
+        person: Index of the person in the image that the pose is matched to.
+        image: The image.
         skeleton: The keypoints of its people.
     """
     flip = skeleton.flip_indices
-    there = (scene.people[..., 2] > 0) & ~scene.groups[:, None]
-    area = float(scene.areas[person])
-    same = keypoint_similarity(pose_xy, scene.people[..., :2], area, skeleton.sigmas) * there
-    mirrored = keypoint_similarity(pose_xy, scene.people[:, flip, :2], area, skeleton.sigmas) * there[:, flip]
+    labelled = (image.people[..., 2] > 0) & ~image.groups[:, None]
+    area = float(image.areas[person])
+    same = keypoint_similarity(pose_xy, image.people[..., :2], area, skeleton.sigmas) * labelled
+    mirrored = keypoint_similarity(pose_xy, image.people[:, flip, :2], area, skeleton.sigmas) * labelled[:, flip]
     inverted = np.where(flip == np.arange(len(flip)), 0.0, mirrored[person])
     swapped = np.delete(np.maximum(same, mirrored), person, axis=0).max(0, initial=0.0)
     return np.select(
@@ -119,73 +139,55 @@ def keypoint_kinds(pose_xy: Floats, person: int, scene: MatchedImage, skeleton: 
     )
 
 
-def _in_scene(scene: MatchedImage, skeleton: Skeleton) -> ErrorCounts:
-    matches = match(scene, [MATCH_OKS])[0]
-    matched = matched_people(scene, matches)
-    kinds = np.zeros(len(KEYPOINT_KINDS), int)
-    for pose, person in matched:
-        labelled = scene.people[person, :, 2] > 0
-        found = keypoint_kinds(scene.poses[pose, :, :2], person, scene, skeleton)[labelled]
-        kinds += np.bincount(found, minlength=len(kinds))
-    spare = scene.oks[matches == NOBODY][:, scene.counted].max(1, initial=0.0)
-    duplicates = int((spare >= DUPLICATE_OKS).sum())
-    return ErrorCounts(
-        **dict(zip(KEYPOINT_KINDS, kinds.tolist(), strict=True)),
-        matched_people=len(matched),
-        missed_people=int(scene.counted.sum()) - len(matched),
-        duplicate_people=duplicates,
-        false_people=len(spare) - duplicates,
-    )
-
-
-MISTAKES = KEYPOINT_KINDS[1:]
-
-
-def figures_repaired(
-    truth: Annotations, scenes: Sequence[MatchedImage], crowdpose: bool
+def compute_metrics_without_errors(
+    truth: Annotations, images: Sequence[MatchedImage], crowdpose: bool
 ) -> dict[str, dict[str, float]]:
-    """By kind of mistake, the figures without it, as `evaluate_keypoints` names them.
+    """Computes, for each of ERROR_KINDS, the metrics that the poses would have without it.
 
     Args:
         truth: The annotated people.
-        scenes: The same images with the poses found.
-        crowdpose: Whether CrowdPose's rules hold (`protocol.is_crowdpose`).
+        images: The same images with the predicted poses.
+        crowdpose: Whether to apply CrowdPose's rules (`protocol.is_crowdpose`).
+
+    Returns:
+        By kind of error, the metrics of `evaluate_keypoints`.
     """
     return {
-        kind: keypoint_figures(official_evaluator(truth, poses, "keypoints", crowdpose), truth)
-        for kind, poses in repaired(scenes, truth.skeleton).items()
+        kind: compute_keypoint_metrics(build_evaluator(truth, poses, "keypoints", crowdpose), truth)
+        for kind, poses in correct_errors(images, truth.skeleton).items()
     }
 
 
-def repaired(scenes: Sequence[MatchedImage], skeleton: Skeleton) -> dict[str, Results]:
-    """By kind of mistake, the poses with its labelled keypoints put to their places, scores as they were.
+def correct_errors(images: Sequence[MatchedImage], skeleton: Skeleton) -> dict[str, Results]:
+    """Returns, for each of ERROR_KINDS, the poses with the keypoints of that kind moved to their labelled positions.
 
-    Poses are matched to people as by `count_errors`, whatever they score: all of them take part in the figures.
+    Poses are matched as in `count_errors`, whatever their score, because all of them enter the metrics. Scores are not
+    changed.
 
     Args:
-        scenes: The images with the poses found.
+        images: The images with the predicted poses.
         skeleton: The keypoints of their people.
     """
-    poses = np.concatenate([np.empty((0, len(skeleton), 3)), *(scene.poses for scene in scenes)])
-    judged = [_kinds_and_places(scene, skeleton) for scene in scenes]
-    kinds = np.concatenate([np.empty((0, len(skeleton)), np.intp), *(kinds for kinds, _ in judged)])
-    places = np.concatenate([np.empty((0, len(skeleton), 2)), *(places for _, places in judged)])
-    image_ids = np.array([scene.image_id for scene in scenes for _ in scene.scores], np.int64)
-    scores = np.concatenate([np.empty(0), *(scene.scores for scene in scenes)])
+    poses = np.concatenate([np.empty((0, len(skeleton), 3)), *(image.poses for image in images)])
+    labels = [_kinds_and_labels(image, skeleton) for image in images]
+    kinds = np.concatenate([np.empty((0, len(skeleton)), np.intp), *(kinds for kinds, _ in labels)])
+    labels_xy = np.concatenate([np.empty((0, len(skeleton), 2)), *(labels_xy for _, labels_xy in labels)])
+    image_ids = np.array([image.image_id for image in images for _ in image.scores], np.int64)
+    scores = np.concatenate([np.empty(0), *(image.scores for image in images)])
     results = {}
-    for kind in MISTAKES:
+    for kind in ERROR_KINDS:
         values = poses.copy()
         wrong = kinds == KEYPOINT_KINDS.index(kind)
-        values[wrong, :2] = places[wrong]
+        values[wrong, :2] = labels_xy[wrong]
         results[kind] = Results(f"without {kind} keypoints", image_ids, scores, values)
     return results
 
 
-def _kinds_and_places(scene: MatchedImage, skeleton: Skeleton) -> tuple[NDArray[np.intp], Floats]:
-    """(N, K) the kind of each keypoint, -1 where it has no labelled place, and (N, K, 2) that place."""
-    kinds, places = np.full(scene.poses.shape[:2], -1), scene.poses[..., :2].copy()
-    for pose, person in matched_people(scene, match(scene, [MATCH_OKS])[0]):
-        labelled = scene.people[person, :, 2] > 0
-        kinds[pose, labelled] = keypoint_kinds(scene.poses[pose, :, :2], person, scene, skeleton)[labelled]
-        places[pose] = scene.people[person, :, :2]
-    return kinds, places
+def _kinds_and_labels(image: MatchedImage, skeleton: Skeleton) -> tuple[NDArray[np.intp], Floats]:
+    """Returns the (N, K) kind of each keypoint, -1 without a label, and the (N, K, 2) labelled positions."""
+    kinds, labels_xy = np.full(image.poses.shape[:2], -1), image.poses[..., :2].copy()
+    for pose, person in find_matched_pairs(image, match_poses(image, [MATCH_OKS])[0]):
+        labelled = image.people[person, :, 2] > 0
+        kinds[pose, labelled] = classify_keypoints(image.poses[pose, :, :2], person, image, skeleton)[labelled]
+        labels_xy[pose] = image.people[person, :, :2]
+    return kinds, labels_xy

@@ -1,7 +1,8 @@
-"""How far figures would move with other images: bootstrap intervals, and differences between two results.
+"""Bootstrap intervals of metrics, of differences between two results, and of networks trained from several seeds.
 
-Images are drawn with replacement, as many as there are (a cluster bootstrap: people of one image depend on each
-other). An interval is the middle 95 % of the figures of such draws (the percentile method; Efron, 1979).
+Images are resampled with replacement, as many as there are. Whole images are drawn, because people in one image are not
+independent (a cluster bootstrap). An interval is the central 95 % of the resampled metrics (the percentile method;
+Efron, 1979).
 """
 
 from __future__ import annotations
@@ -12,23 +13,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.evaluation.average_precision import Ranking, best_f1_threshold, precision_recall, rank
+from rsgnet.evaluation.average_precision import (
+    RankedPoses,
+    best_f1_threshold,
+    compute_precision_recall,
+    rank_poses,
+)
 from rsgnet.evaluation.error_types import ErrorCounts, count_errors
 from rsgnet.evaluation.matching import MatchedImage
-from rsgnet.evaluation.protocol import by_level
+from rsgnet.evaluation.protocol import group_by_level
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
 
-_MIDDLE_95 = (2.5, 97.5)
+ERROR_SHARES = ("swapped", "inverted", "missed")
+BootstrapMetrics = Mapping[str, Floats]  # by metric (1 + B,): on the images themselves, then on each resample
+_PERCENTILES_95 = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where 95 % of the draws lie.
+    """A 95 % interval.
 
     Attributes:
-        low: 2.5 % of the draws are below.
-        high: 2.5 % of the draws are above.
+        low: 2.5 % of the resamples are lower.
+        high: 2.5 % of the resamples are higher.
     """
 
     low: float
@@ -37,13 +45,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure of two results on the same images, the first's less the second's.
+    """The difference of one metric between two results on the same images, first minus second.
 
     Attributes:
-        value: On the images as they are.
-        low: 2.5 % of the draws are below.
-        high: 2.5 % of the draws are above.
-        better: The share of draws in which the first's figure is the higher one; equal ones count half.
+        value: The difference on the images themselves.
+        low: 2.5 % of the resamples are lower.
+        high: 2.5 % of the resamples are higher.
+        better: The share of resamples in which the first result's metric is higher; ties count half.
     """
 
     value: float
@@ -52,81 +60,15 @@ class Difference:
     better: float
 
 
-def bootstrap_indices(images: int, resamples: int, seed: int = 0) -> NDArray[np.int64]:
-    """(resamples, images) how often each image is drawn, with replacement, in each draw of as many as there are."""
-    drawn = np.random.default_rng(seed).random((resamples, images)) * images
-    return np.stack([np.bincount(draw, minlength=images) for draw in drawn.astype(np.int64)])
-
-
-def drawn_figures(ranking: Ranking, draws: NDArray[np.int64]) -> dict[str, Floats]:
-    """AP, AP50, AP75, AR, AR50, AR75 and AP by level, of each draw.
-
-    Args:
-        ranking: The poses found.
-        draws: (B, P) how often each is taken.
-
-    Returns:
-        (B,) for each name that `evaluate_keypoints` uses; NaN in draws without anybody to measure on.
-    """
-    precision, recall = precision_recall(ranking, draws)
-    average = precision.mean(-1)
-    figures = {"AP": average.mean(1), "AP50": average[:, 0], "AP75": average[:, 5]}
-    figures |= {"AR": recall.mean(1), "AR50": recall[:, 0], "AR75": recall[:, 5]}
-    for level, rows in by_level(ranking.levels).items():
-        some, _ = precision_recall(ranking.only(rows), draws[:, rows])
-        figures[f"AP_{level}"] = some.mean((1, 2))
-    return figures
-
-
-def intervals(figures: dict[str, Floats]) -> dict[str, Interval]:
-    """The interval of each of `drawn_figures` that could be measured."""
-    measured = {name: values[~np.isnan(values)] for name, values in figures.items()}
-    return {name: Interval(*middle_95(values)) for name, values in measured.items() if values.size}
-
-
-def differences(first: Ranking, second: Ranking, draws: NDArray[np.int64]) -> dict[str, Difference]:
-    """The difference of each figure between two results, in the same draws of the same images.
-
-    Args:
-        first: The poses of the first results.
-        second: The others, found in the same images.
-        draws: (B, P) how often each is taken.
-
-    Returns:
-        For each name of `drawn_figures` that could be measured.
-    """
-    as_they_are = np.vstack([np.ones((1, len(first.people)), np.int64), draws])
-    of_first, of_second = drawn_figures(first, as_they_are), drawn_figures(second, as_they_are)
-    apart = {name: values - of_second[name] for name, values in of_first.items()}
-    return {
-        name: _difference(values[0], values[1:]) for name, values in apart.items() if not np.isnan(values[1:]).all()
-    }
-
-
-def _difference(value: float, drawn: Floats) -> Difference:
-    drawn = drawn[~np.isnan(drawn)]
-    return Difference(float(value), *middle_95(drawn), float(((drawn > 0) + 0.5 * (drawn == 0)).mean()))
-
-
-def middle_95(values: Floats) -> tuple[float, float]:
-    """The bounds of the middle 95 % of some values."""
-    low, high = np.percentile(values, _MIDDLE_95)
-    return float(low), float(high)
-
-
-ERROR_SHARES = ("swapped", "inverted", "missed")
-FigureDraws = Mapping[str, Floats]  # (1 + B,) by figure: on the images as they are, then of each draw
-
-
 @dataclass(frozen=True)
 class SeedMean:
-    """One figure of a network that was trained from several seeds.
+    """One metric of a network that was trained from several seeds.
 
     Attributes:
-        value: The mean over its seeds, on the images as they are.
-        low: 2.5 % of the draws of images and seeds are below.
-        high: 2.5 % of the draws are above.
-        seeds: Of each seed, in their order.
+        value: The mean over the seeds, on the images themselves.
+        low: 2.5 % of the resamples of images and seeds are lower.
+        high: 2.5 % of the resamples are higher.
+        seeds: The metric of each seed.
     """
 
     value: float
@@ -137,93 +79,173 @@ class SeedMean:
 
 @dataclass(frozen=True)
 class PairedDifference(SeedMean):
-    """One figure of a network less that of another, seed by seed and image by image."""
+    """The difference of one metric between two networks, paired by seed and image."""
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves out zero and all seeds, two or more, lie on one side of it."""
+        """Whether the interval excludes zero and at least two seeds all have the same sign."""
         side = np.sign(self.value)
         return len(self.seeds) > 1 and self.low * self.high > 0 and all(np.sign(seed) == side for seed in self.seeds)
 
 
-def run_figures(scenes: Sequence[MatchedImage], skeleton: Skeleton, draws: NDArray[np.int64]) -> dict[str, Floats]:
-    """Everything that is compared, of one run, in draws of the images.
+def bootstrap_counts(images: int, resamples: int, seed: int = 0) -> NDArray[np.int64]:
+    """Returns (resamples, images) how often each image occurs in each resample, drawn with replacement."""
+    drawn = np.random.default_rng(seed).random((resamples, images)) * images
+    return np.stack([np.bincount(draw, minlength=images) for draw in drawn.astype(np.int64)])
 
-    Args:
-        scenes: The run's poses beside the truth.
-        skeleton: The keypoints of their people.
-        draws: (B, P) how often each image is taken.
 
-    Returns:
-        (1 + B,) by figure, the images as they are first: average precision and recall as `drawn_figures` names them;
-        "swapped", "inverted", "missed" and, by level, "swapped_hard" and so on: shares of the labelled keypoints of
-        people with a pose, as `error_types` counts them among poses of at least the run's own surest cut, which is not
-        drawn anew. NaN where nobody is there to measure on.
+def bootstrap_seed_weights(seeds: int, resamples: int, seed: int = 0) -> Floats:
+    """Returns the (resamples, seeds) weight of each training seed in each resample; rows sum to 1.
+
+    One seed fewer than there are is drawn, so that the variance of the resampled means is the unbiased one.
     """
-    draws = np.vstack([np.ones((1, len(scenes)), np.int64), draws])
-    ranking = rank(scenes)
-    cut = best_f1_threshold(ranking)
-    counts = [count_errors([scene], skeleton, cut) for scene in scenes]
-    figures = drawn_figures(ranking, draws)
-    for level, rows in {"": list(range(len(scenes))), **by_level(ranking.levels)}.items():
-        shares = _error_shares([counts[row] for row in rows], draws[:, rows])
-        figures |= {f"{kind}_{level}" if level else kind: values for kind, values in shares.items()}
-    return figures
-
-
-def _error_shares(counts: Sequence[ErrorCounts], draws: NDArray[np.int64]) -> dict[str, Floats]:
-    """(B,) the share of each of ERROR_SHARES where each image is taken as often as it was drawn."""
-    keypoints = draws @ np.array([each.keypoints for each in counts], np.float64)
-    wrong = {kind: draws @ np.array([getattr(each, kind) for each in counts], np.float64) for kind in ERROR_SHARES}
-    with np.errstate(invalid="ignore"):
-        return {kind: np.where(keypoints > 0, values / keypoints, np.nan) for kind, values in wrong.items()}
-
-
-def draw_seeds(seeds: int, resamples: int, seed: int = 0) -> Floats:
-    """(resamples, seeds) the weight of each seed in each draw of all but one of them; rows sum to 1."""
     drawn = max(seeds - 1, 1)
     picked = np.random.default_rng((seed, seeds)).integers(seeds, size=(resamples, drawn))
     return np.stack([np.bincount(draw, minlength=seeds) for draw in picked]) / drawn
 
 
-def seed_means(runs: Sequence[FigureDraws], weights: Floats) -> dict[str, SeedMean]:
-    """The figures of a network: their mean over its seeds, and how far draws of images and seeds move it.
+def bootstrap_metrics(ranking: RankedPoses, counts: NDArray[np.int64]) -> dict[str, Floats]:
+    """Computes AP, AP50, AP75, AR, AR50, AR75 and AP by crowd level of each resample.
 
     Args:
-        runs: `run_figures` of each seed, all in the same draws.
-        weights: (B, S) as `draw_seeds` gives them for S such runs.
+        ranking: The predicted poses.
+        counts: (B, P) how often each image occurs in each resample.
 
     Returns:
-        For each figure that all seeds were measured by.
+        (B,) by the metric's name in `evaluate_keypoints`; NaN for resamples without evaluated people.
+    """
+    precision, recall = compute_precision_recall(ranking, counts)
+    average = precision.mean(-1)
+    metrics = {"AP": average.mean(1), "AP50": average[:, 0], "AP75": average[:, 5]}
+    metrics |= {"AR": recall.mean(1), "AR50": recall[:, 0], "AR75": recall[:, 5]}
+    for level, rows in group_by_level(ranking.levels).items():
+        level_precision, _ = compute_precision_recall(ranking.select_images(rows), counts[:, rows])
+        metrics[f"AP_{level}"] = level_precision.mean((1, 2))
+    return metrics
+
+
+def compute_intervals(metrics: Mapping[str, Floats]) -> dict[str, Interval]:
+    """Returns the interval of each of `bootstrap_metrics` that is not NaN in all resamples."""
+    valid = {name: values[~np.isnan(values)] for name, values in metrics.items()}
+    return {name: Interval(*percentile_interval(values)) for name, values in valid.items() if values.size}
+
+
+def compute_differences(first: RankedPoses, second: RankedPoses, counts: NDArray[np.int64]) -> dict[str, Difference]:
+    """Computes the difference of each metric between two results, in the same resamples of the same images.
+
+    Args:
+        first: The poses of the first result.
+        second: The poses of the second result, in the same images.
+        counts: (B, P) how often each image occurs in each resample.
+
+    Returns:
+        By the names of `bootstrap_metrics`, without metrics that are NaN in all resamples.
+    """
+    counts = _prepend_original(counts)
+    first_metrics, second_metrics = bootstrap_metrics(first, counts), bootstrap_metrics(second, counts)
+    differences = {name: values - second_metrics[name] for name, values in first_metrics.items()}
+    return {
+        name: _difference(values[0], values[1:])
+        for name, values in differences.items()
+        if not np.isnan(values[1:]).all()
+    }
+
+
+def _difference(value: float, resampled: Floats) -> Difference:
+    resampled = resampled[~np.isnan(resampled)]
+    better = float(((resampled > 0) + 0.5 * (resampled == 0)).mean())
+    return Difference(float(value), *percentile_interval(resampled), better)
+
+
+def percentile_interval(values: Floats) -> tuple[float, float]:
+    """Returns the bounds of the central 95 % of the values."""
+    low, high = np.percentile(values, _PERCENTILES_95)
+    return float(low), float(high)
+
+
+def bootstrap_run_metrics(
+    images: Sequence[MatchedImage], skeleton: Skeleton, counts: NDArray[np.int64]
+) -> dict[str, Floats]:
+    """Computes all metrics that ablations compare, of one training run, on the images and in resamples of them.
+
+    Args:
+        images: The images with the run's poses.
+        skeleton: The keypoints of their people.
+        counts: (B, P) how often each image occurs in each resample.
+
+    Returns:
+        (1 + B,) by metric, the images themselves first. The metrics are those of `bootstrap_metrics` and the shares
+        "swapped", "inverted" and "missed" of the labelled keypoints of matched people, also by crowd level
+        ("swapped_hard" and so on). `error_types` counts them among poses with at least the score of
+        `best_f1_threshold` on the images themselves. NaN without evaluated people.
+    """
+    counts = _prepend_original(counts)
+    ranking = rank_poses(images)
+    min_score = best_f1_threshold(ranking)
+    errors = [count_errors([image], skeleton, min_score) for image in images]
+    metrics = bootstrap_metrics(ranking, counts)
+    for level, rows in {"": list(range(len(images))), **group_by_level(ranking.levels)}.items():
+        shares = _bootstrap_error_shares([errors[row] for row in rows], counts[:, rows])
+        metrics |= {f"{kind}_{level}" if level else kind: values for kind, values in shares.items()}
+    return metrics
+
+
+def _prepend_original(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Adds the data set itself, each image once, before the resamples."""
+    return np.vstack([np.ones((1, counts.shape[1]), np.int64), counts])
+
+
+def _bootstrap_error_shares(errors: Sequence[ErrorCounts], counts: NDArray[np.int64]) -> dict[str, Floats]:
+    """Returns the (B,) share of each of ERROR_SHARES in each resample of the images."""
+    keypoints = counts @ np.array([each.keypoints for each in errors], np.float64)
+    wrong = {kind: counts @ np.array([getattr(each, kind) for each in errors], np.float64) for kind in ERROR_SHARES}
+    with np.errstate(invalid="ignore"):
+        return {kind: np.where(keypoints > 0, values / keypoints, np.nan) for kind, values in wrong.items()}
+
+
+def compute_seed_means(runs: Sequence[BootstrapMetrics], weights: Floats) -> dict[str, SeedMean]:
+    """Computes the mean over seeds of each metric of a network, with its interval over images and seeds.
+
+    Args:
+        runs: `bootstrap_run_metrics` of each of S seeds, all in the same resamples.
+        weights: (B, S) as `bootstrap_seed_weights` returns them.
+
+    Returns:
+        By metric, for metrics that are known for all seeds.
     """
     stacked = {name: np.stack([run[name] for run in runs]) for name in runs[0]}
-    return {name: SeedMean(*_mean(values, weights)) for name, values in stacked.items() if _is_measured(values)}
+    return {name: SeedMean(*_mean_over_seeds(values, weights)) for name, values in stacked.items() if _is_known(values)}
 
 
-def paired_differences(
-    runs: Sequence[FigureDraws], others: Sequence[FigureDraws], weights: Floats
+def compute_paired_differences(
+    runs: Sequence[BootstrapMetrics], others: Sequence[BootstrapMetrics], weights: Floats
 ) -> dict[str, PairedDifference]:
-    """The difference of each figure between two networks, paired by seeds and images.
+    """Computes the difference of each metric between two networks, first minus second, paired by seed and image.
 
     Args:
-        runs: `run_figures` of each seed of the first network.
-        others: Of the second, in the same draws, its seeds in the same order.
-        weights: (B, S) as `draw_seeds` gives them for S seeds.
+        runs: `bootstrap_run_metrics` of each of S seeds of the first network.
+        others: Those of the second network, in the same resamples and order of seeds.
+        weights: (B, S) as `bootstrap_seed_weights` returns them.
 
     Returns:
-        For each figure that both were measured by in all seeds, the first's less the second's.
+        By metric, for metrics that are known for all seeds of both networks.
     """
-    apart = {
+    stacked = {
         name: np.stack([run[name] - other[name] for run, other in zip(runs, others, strict=True)]) for name in runs[0]
     }
-    return {name: PairedDifference(*_mean(values, weights)) for name, values in apart.items() if _is_measured(values)}
+    return {
+        name: PairedDifference(*_mean_over_seeds(values, weights))
+        for name, values in stacked.items()
+        if _is_known(values)
+    }
 
 
-def _mean(values: Floats, weights: Floats) -> tuple[float, float, float, tuple[float, ...]]:
-    """The mean of (S, 1 + B) over seeds, its interval, and each seed's."""
-    drawn = np.einsum("sb,bs->b", values[:, 1:], weights)
-    return float(values[:, 0].mean()), *middle_95(drawn[~np.isnan(drawn)]), tuple(values[:, 0].tolist())
+def _mean_over_seeds(values: Floats, weights: Floats) -> tuple[float, float, float, tuple[float, ...]]:
+    """Returns the mean of (S, 1 + B) values over seeds, the interval's bounds, and each seed's value."""
+    resampled = np.einsum("sb,bs->b", values[:, 1:], weights)
+    interval = percentile_interval(resampled[~np.isnan(resampled)])
+    return float(values[:, 0].mean()), *interval, tuple(values[:, 0].tolist())
 
 
-def _is_measured(values: Floats) -> bool:
+def _is_known(values: Floats) -> bool:
     return not np.isnan(values[:, 0]).any() and not np.isnan(values[:, 1:]).any(0).all()

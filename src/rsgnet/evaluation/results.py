@@ -1,35 +1,45 @@
-"""COCO results lists, read into arrays and checked entry by entry against the truth they will be held to."""
+"""Results files: reads COCO results lists, checked against annotations, and poses.jsonl, and writes submissions."""
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.annotations.coco import PERSON_CATEGORY
-from rsgnet.annotations.readers import Annotations, load_json
-from rsgnet.errors import AnnotationError
+from rsgnet.annotations.people import Annotations
+from rsgnet.annotations.readers import load_json, read_annotations
+from rsgnet.errors import AnnotationError, RSGNetError
+from rsgnet.files import get_regular_size, write_text
 from rsgnet.geometry import Floats
-from rsgnet.skeletons import SKELETONS, Skeleton
+from rsgnet.skeletons import COCO17, SKELETONS, Skeleton
 
-_LARGEST_SCORE = 1e300  # so that whole numbers beyond floats are refused, too
+SUBMISSION_POSES_PER_IMAGE = 20  # COCO's server evaluates no more
+FRAMES_SUFFIX = ".jsonl"
+MALFORMED = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)  # raised by wrong content
+_MAX_SCORE = 1e300  # integers above the range of floats are refused like infinite scores
+_MAX_LINE_BYTES = 1 << 26  # enough for a frame with 100,000 people
+
+Frame = TypeVar("Frame")
 ResultsSource = str | Path | Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """Scored people, found in the images of a data set.
+    """Scored predictions of people in the images of a data set.
 
     Attributes:
-        origin: The file they were read from, as errors name it.
-        image_ids: (N,) ids of the images they were found in.
-        scores: (N,) how sure each is; higher is surer.
-        values: (N, K, 3) keypoints as x, y, score, or (N, 4) boxes as left, top, width, height, in image pixels.
+        origin: The file they were read from, used in error messages.
+        image_ids: (N,) the id of each prediction's image.
+        scores: (N,) the score of each prediction; higher is more certain.
+        values: In image pixels (N, K, 3) keypoints as x, y, score, or (N, 4) boxes as left, top, width, height.
     """
 
     origin: str
@@ -46,20 +56,19 @@ def read_keypoint_results(results: ResultsSource, annotations: Annotations) -> R
 
     Args:
         results: The JSON file, or the list itself. Each entry has `keypoints` (x, y, score of each), `score`, and
-            `image_id` or, failing that, `file_name`; other keys are not looked at.
-        annotations: The truth, whose images and skeleton the entries must be of.
+            `image_id` or, without one, `file_name`; other keys are ignored.
+        annotations: The data set to which the entries' images and keypoints must belong.
 
     Returns:
         The entries in their order, values (N, K, 3).
 
     Raises:
         AnnotationError: An entry has another number of keypoints, a value that is not finite, no score, an unknown
-            image, another category than 1, or repeats an earlier one or its `id`. The entry is named, counted from
-            0, with its `id` where it has one.
+            image, a category other than 1, or repeats an earlier entry or its `id`. The message names the entry by its
+            index, counted from 0, and its `id` where it has one.
     """
     skeleton = annotations.skeleton
-    read = _read(results, annotations, lambda entry: _keypoints(entry, skeleton))
-    return Results(*read[:3], read[3].reshape(-1, len(skeleton), 3))
+    return _read(results, annotations, lambda entry: _parse_keypoints(entry, skeleton), (len(skeleton), 3))
 
 
 def read_box_results(results: ResultsSource, annotations: Annotations) -> Results:
@@ -67,8 +76,8 @@ def read_box_results(results: ResultsSource, annotations: Annotations) -> Result
 
     Args:
         results: The JSON file, or the list itself. Each entry has `bbox` (left, top, width, height), `score`, and
-            `image_id` or, failing that, `file_name`; other keys are not looked at.
-        annotations: The truth, whose images the entries must be of.
+            `image_id` or, without one, `file_name`; other keys are ignored.
+        annotations: The data set to which the entries' images must belong.
 
     Returns:
         The entries in their order, values (N, 4).
@@ -76,61 +85,149 @@ def read_box_results(results: ResultsSource, annotations: Annotations) -> Result
     Raises:
         AnnotationError: As `read_keypoint_results`.
     """
-    read = _read(results, annotations, _box)
-    return Results(*read[:3], read[3].reshape(-1, 4))
+    return _read(results, annotations, _parse_box, (4,))
+
+
+def read_frames(path: Path, parse: Callable[[Any], Frame]) -> list[Frame]:
+    """Reads a poses.jsonl, which holds the JSON of one frame of a clip per line.
+
+    Args:
+        path: The file.
+        parse: Converts the content of a line; raises one of MALFORMED where the content is wrong.
+
+    Returns:
+        The converted lines.
+
+    Raises:
+        AnnotationError: The file cannot be read, or a line is not JSON, too long, or refused by `parse`.
+    """
+    frames: list[Frame] = []
+    try:
+        get_regular_size(path)
+        with path.open("rb") as lines:
+            while line := lines.readline(_MAX_LINE_BYTES):
+                if len(line) == _MAX_LINE_BYTES:
+                    raise ValueError(f"over {_MAX_LINE_BYTES} bytes")
+                frames.append(parse(json.loads(line)))
+    except OSError as error:
+        raise AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
+    except MALFORMED as error:
+        raise AnnotationError(f"{path}: line {len(frames) + 1} is not a frame of a poses.jsonl ({error!r})") from error
+    return frames
+
+
+def write_submission(
+    results: ResultsSource, images: str | Path, out: Path, name: str = "rsgnet", split: str = "test-dev2017"
+) -> Path:
+    """Writes the 20 highest-scored poses of each image in the format of COCO's keypoint evaluation server.
+
+    Args:
+        results: COCO keypoint results, a file or a list, of 17 keypoints.
+        images: The list of images: `image_info_test-dev2017.json`.
+        out: The folder to write into.
+        name: The name of the method: letters, digits, `-` and `_`.
+        split: The name of the data set.
+
+    Returns:
+        `person_keypoints_<split>_<name>_results.json`.
+
+    Raises:
+        AnnotationError: A file is missing or broken, or an entry has another image or other keypoints.
+        RSGNetError: A name has other characters, or there are no poses.
+    """
+    if not re.fullmatch(r"[\w-]+", name) or not re.fullmatch(r"[\w-]+", split):
+        raise RSGNetError(f"names in a submission are letters, digits, - and _, not {name!r} and {split!r}")
+    listed = read_annotations(images)
+    if listed.skeleton.keypoints != COCO17.keypoints:
+        raise AnnotationError(f"{images}: COCO's server accepts {COCO17.name}, these are {listed.skeleton.name}")
+    poses = read_keypoint_results(results, listed)
+    if not len(poses):
+        raise RSGNetError(f"{poses.origin}: holds no poses to submit")
+    order = np.lexsort((-poses.scores, poses.image_ids))
+    first = np.searchsorted(poses.image_ids[order], poses.image_ids[order])
+    kept = order[np.arange(len(order)) - first < SUBMISSION_POSES_PER_IMAGE]
+    entries = [
+        {
+            "image_id": int(poses.image_ids[row]),
+            "category_id": PERSON_CATEGORY,
+            "keypoints": [round(value, 3) for value in poses.values[row].ravel().tolist()],
+            "score": float(poses.scores[row]),
+        }
+        for row in kept
+    ]
+    path = out / f"person_keypoints_{split}_{name}_results.json"
+    write_text(path, json.dumps(entries))
+    return path
 
 
 def _read(
-    results: ResultsSource, annotations: Annotations, values_of: Callable[[Mapping[str, Any]], Floats]
-) -> tuple[str, NDArray[np.int64], Floats, Floats]:
+    results: ResultsSource,
+    annotations: Annotations,
+    parse_values: Callable[[Mapping[str, Any]], Floats],
+    shape: tuple[int, ...],
+) -> Results:
+    """Reads a results list whose entries' values are parsed by a function and have the given shape."""
     origin = str(results) if isinstance(results, (str, Path)) else "results"
     entries = load_json(Path(results)) if isinstance(results, (str, Path)) else results
     if not isinstance(entries, Sequence) or isinstance(entries, (str, bytes)):
         raise AnnotationError(f"{origin}: not a COCO results list: expected a list, got {type(entries).__name__}")
     images = _ImageIndex(annotations)
     image_ids, scores, values = [], [], []
-    first_at: dict[tuple[Any, ...], int] = {}
+    first_index: dict[tuple[Any, ...], int] = {}
     for index, entry in enumerate(entries):
         try:
             if not isinstance(entry, Mapping):
                 raise AnnotationError(f"expected an object, got {type(entry).__name__}")
-            image_id, score, value = images.id_of(entry), _score(entry), values_of(entry)
-            # Two boxes may yield one pose, but not one box twice: then the list holds a run's results more than once.
+            image_id, score, value = images.find_id(entry), _parse_score(entry), parse_values(entry)
+            # Two boxes may give the same pose. The same pose from the same box means that results were listed twice.
             box = entry.get("bbox")
-            _once(first_at, index, "repeats", image_id, score, value.tobytes(), box if box is None else repr(box))
+            key = (image_id, score, value.tobytes(), box if box is None else repr(box))
+            _refuse_repetition(first_index, index, "repeats", key)
             if entry.get("id") is not None:
-                _once(first_at, index, "has the id of", repr(entry["id"]))
+                _refuse_repetition(first_index, index, "has the id of", (repr(entry["id"]),))
         except AnnotationError as error:
-            raise AnnotationError(f"{origin}: {_name(index, entry)}: {error}") from error
+            raise AnnotationError(f"{origin}: {_describe(index, entry)}: {error}") from error
         image_ids.append(image_id)
         scores.append(score)
         values.append(value)
-    return origin, np.array(image_ids, np.int64), np.array(scores, np.float64), np.array(values, np.float64)
+    return Results(
+        origin,
+        np.array(image_ids, np.int64),
+        np.array(scores, np.float64),
+        np.array(values, np.float64).reshape(-1, *shape),
+    )
 
 
-def _once(first_at: dict[tuple[Any, ...], int], index: int, says: str, *identity: Any) -> None:
-    first = first_at.setdefault(identity, index)
+def _refuse_repetition(
+    first_index: dict[tuple[Any, ...], int], index: int, relation: str, key: tuple[Any, ...]
+) -> None:
+    first = first_index.setdefault(key, index)
     if first != index:
-        raise AnnotationError(f"{says} entry {first}; remove one of them")
+        raise AnnotationError(f"{relation} entry {first}; remove one of them")
 
 
-def _name(index: int, entry: object) -> str:
-    named = isinstance(entry, Mapping) and entry.get("id") is not None
-    return f"entry {index} (id {entry['id']!r})" if named else f"entry {index}"  # type: ignore[index]
+def _describe(index: int, entry: object) -> str:
+    has_id = isinstance(entry, Mapping) and entry.get("id") is not None
+    return f"entry {index} (id {entry['id']!r})" if has_id else f"entry {index}"  # type: ignore[index]
 
 
 class _ImageIndex:
-    """Finds an image's id by what a result says of it."""
+    """Finds the image of a result by its `image_id` or `file_name`."""
 
     def __init__(self, annotations: Annotations) -> None:
         self._path = annotations.path
         self._ids = {image.id for image in annotations.images}
-        self._by_name: dict[str, set[int]] = {}
+        self._ids_by_name: dict[str, set[int]] = {}
         for image in annotations.images:
             for name in {image.file_name, PurePosixPath(image.file_name).name}:
-                self._by_name.setdefault(name, set()).add(image.id)
+                self._ids_by_name.setdefault(name, set()).add(image.id)
 
-    def id_of(self, entry: Mapping[str, Any]) -> int:
+    def find_id(self, entry: Mapping[str, Any]) -> int:
+        """Returns the id of the image that an entry belongs to.
+
+        Raises:
+            AnnotationError: The entry names no image of the data set, or more than one.
+        """
         image_id = entry.get("image_id")
         if image_id is not None:
             if not _is_number(image_id) or image_id not in self._ids:
@@ -138,44 +235,44 @@ class _ImageIndex:
             return int(image_id)
         name = entry.get("file_name")
         if not isinstance(name, str):
-            raise AnnotationError("neither image_id nor file_name says which image it is of")
-        found = self._by_name.get(name) or self._by_name.get(PurePosixPath(name).name, set())
+            raise AnnotationError("has neither image_id nor file_name; add one of them")
+        found = self._ids_by_name.get(name) or self._ids_by_name.get(PurePosixPath(name).name, set())
         if len(found) != 1:
             raise AnnotationError(f"{self._path} has {len(found) or 'no'} images of file_name {name!r}; give image_id")
         return next(iter(found))
 
 
-def _score(entry: Mapping[str, Any]) -> float:
+def _parse_score(entry: Mapping[str, Any]) -> float:
     if entry.get("category_id", PERSON_CATEGORY) != PERSON_CATEGORY:
-        raise AnnotationError(f"category_id {entry['category_id']!r} is not {PERSON_CATEGORY}, person; leave it out")
+        raise AnnotationError(f"category_id {entry['category_id']!r} is not {PERSON_CATEGORY} (person); leave it out")
     if "score" not in entry:
         raise AnnotationError("has no score")
     score = entry["score"]
-    if not _is_number(score) or not -math.inf < score < math.inf or abs(score) > _LARGEST_SCORE:
+    if not _is_number(score) or not -math.inf < score < math.inf or abs(score) > _MAX_SCORE:
         raise AnnotationError(f"score must be a finite number, not {score!r}")
     return float(score)
 
 
-def _keypoints(entry: Mapping[str, Any], skeleton: Skeleton) -> Floats:
-    values = _numbers(entry, "keypoints")
+def _parse_keypoints(entry: Mapping[str, Any], skeleton: Skeleton) -> Floats:
+    values = _parse_numbers(entry, "keypoints")
     if len(values) == 3 * len(skeleton):
         return values
     others = [other.name for other in SKELETONS.values() if 3 * len(other) == len(values)]
-    told = f" ({len(values) // 3} keypoints: {', '.join(others)})" if others else ""
+    hint = f" ({len(values) // 3} keypoints: {', '.join(others)})" if others else ""
     raise AnnotationError(
-        f"has {len(values)} keypoint numbers{told}, the truth is {skeleton.name} and asks for {3 * len(skeleton)}; "
+        f"has {len(values)} keypoint numbers{hint}, the annotations are {skeleton.name} and need {3 * len(skeleton)}; "
         f"predict in {skeleton.name} or convert with Poses.to_skeleton"
     )
 
 
-def _box(entry: Mapping[str, Any]) -> Floats:
-    values = _numbers(entry, "bbox")
+def _parse_box(entry: Mapping[str, Any]) -> Floats:
+    values = _parse_numbers(entry, "bbox")
     if len(values) != 4 or min(values[2:]) < 0:
         raise AnnotationError(f"bbox must be left, top, width and height, not {entry['bbox']!r}")
     return values
 
 
-def _numbers(entry: Mapping[str, Any], key: str) -> Floats:
+def _parse_numbers(entry: Mapping[str, Any], key: str) -> Floats:
     try:
         values = np.asarray(entry[key], np.float64)
     except KeyError as error:
@@ -185,8 +282,8 @@ def _numbers(entry: Mapping[str, Any], key: str) -> Floats:
     if values.ndim != 1:
         raise AnnotationError(f"{key} must be a flat list of numbers, not of shape {values.shape}")
     if not np.isfinite(values).all():
-        place = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise AnnotationError(f"{key} must be finite numbers, number {place} is {values[place]}")
+        index = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise AnnotationError(f"{key} must be finite numbers, number {index} is {values[index]}")
     return values
 
 

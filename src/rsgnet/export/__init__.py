@@ -1,1 +1,1 @@
-"""Networks into files that other libraries run: pixels in, heatmaps, keypoints or boxes out."""
+"""Export of networks to ONNX and OpenVINO files, from pixels to heatmaps, keypoints or boxes."""

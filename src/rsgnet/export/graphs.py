@@ -1,4 +1,8 @@
-"""What `rsgnet.heatmaps` and the flip test do in numpy, as parts of a graph: no shape depends on a value."""
+"""The PyTorch modules that are exported: a network with its preprocessing and, optionally, flip test and decoding.
+
+They compute the same as `rsgnet.heatmaps` and the flip test of `rsgnet.inference` do in NumPy, but no shape depends on
+a value, so that they can be exported.
+"""
 
 from __future__ import annotations
 
@@ -11,81 +15,31 @@ from torch import Tensor, nn
 
 from rsgnet.config import DetectorConfig, ExportOptions, PoseConfig, Refinement
 from rsgnet.geometry import invert_affine
-from rsgnet.heatmaps import expected_oks, heatmap_affine, peak_offset, refinable, second_heights
+from rsgnet.heatmaps import expected_oks, heatmap_affine, is_refinable, peak_offset, second_peak_heights
 from rsgnet.model import DenseRSGNet, ModelOutput, PersonDetector, RSGNet
 from rsgnet.model.layers import normalise
 from rsgnet.model.relation_parser import candidate_table
-from rsgnet.skeletons import skeleton_named
+from rsgnet.skeletons import get_skeleton
 
 _Heatmaps = Float[Tensor, "batch keypoints height width"]
 _Tables = Float[Tensor, "batch keypoints peaks 4"]
 
 
-def decode(
-    heatmaps: _Heatmaps, refinement: Refinement, sigmas: Sequence[float] = ()
-) -> tuple[Float[Tensor, "batch keypoints 2"], Float[Tensor, "batch keypoints"]]:
-    """`rsgnet.heatmaps.decode`, in the precision of the heatmaps."""
-    if refinement == "expected_oks":
-        highest = heatmaps.amax((2, 3))
-        places, _ = decode(expected_oks(heatmaps, sigmas), "taylor")
-        return torch.where((highest > 0)[..., None], places, 0.0), highest
-    shape_hw = heatmaps.shape[2], heatmaps.shape[3]
-    flat = heatmaps.flatten(2)
-    best, scores = flat.argmax(-1), flat.amax(-1)
-    column, row = best % shape_hw[1], best // shape_hw[1]
-    places = torch.stack([column, row], -1).to(heatmaps.dtype)
-    if refinement != "none":
-        inside = refinable(column, row, shape_hw, refinement)
-        offset = peak_offset(_surroundings(heatmaps, row, column), refinement)
-        places = places + torch.where(inside[..., None], offset, 0.0)
-    return torch.where((scores > 0)[..., None], places, 0.0), scores
-
-
-def _surroundings(heatmaps: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """(B, K, 5, 5) about one place in each heatmap."""
-    padded = F.pad(heatmaps, (2, 2, 2, 2), mode="replicate")
-    offsets = torch.arange(5, device=row.device)
-    down, across = row[..., None] + offsets, column[..., None] + offsets
-    index = down[..., :, None] * padded.shape[3] + across[..., None, :]
-    return padded.flatten(2).gather(2, index.flatten(2)).reshape(index.shape)
-
-
-def average_flip(heatmaps: _Heatmaps, mirrored: _Heatmaps, flip_indices: Tensor, pixel_centre: float) -> _Heatmaps:
-    """The mean of crops' heatmaps and those of their mirror images, moved by a pixel where `pixel_centre` is 0."""
-    back = mirrored[:, flip_indices].flip(-1)
-    if pixel_centre == 0:
-        back = torch.cat([back[..., :1], back[..., :-1]], -1)
-    return (heatmaps + back) * 0.5
-
-
-def flip_candidates(table: _Tables, flip_indices: Tensor, last: int) -> _Tables:
-    """The candidates of mirrored crops as they would be of the crops themselves; padding stays 0.
-
-    Args:
-        table: x, y, height and support of each.
-        flip_indices: (K,) where each keypoint stands after mirroring.
-        last: Where column 0 goes.
-    """
-    back = table[:, flip_indices]
-    x = torch.where(back[..., 2:3] > 0, last - back[..., :1], 0.0)
-    return torch.cat([x, back[..., 1:]], -1)
-
-
 class PoseGraph(nn.Module):
-    """What is exported of a pose network.
+    """A pose network with its preprocessing and the steps of the pipeline that are exported with it.
 
     Args:
         model: The network.
         config: Its configuration.
-        form: What of the line the graph does itself.
+        options: Which further steps the graph contains; none where None.
     """
 
     flip_indices: Tensor
 
-    def __init__(self, model: RSGNet | DenseRSGNet, config: PoseConfig, form: ExportOptions | None = None) -> None:
+    def __init__(self, model: RSGNet | DenseRSGNet, config: PoseConfig, options: ExportOptions | None = None) -> None:
         super().__init__()
-        self.model, self.config, self.form = model, config, form or ExportOptions()
-        skeleton = skeleton_named(config.model.skeleton)
+        self.model, self.config, self.options = model, config, options or ExportOptions()
+        skeleton = get_skeleton(config.model.skeleton)
         self.sigmas = skeleton.sigmas
         self.register_buffer("flip_indices", torch.from_numpy(skeleton.flip_indices))
         self.input_name = "crops"
@@ -93,59 +47,60 @@ class PoseGraph(nn.Module):
         self.size_wh = config.crop.size_wh
 
     def _output_names(self) -> list[str]:
-        names = ["keypoints_xy", "scores", "second_scores"] if self.form.decoding else ["target_heatmaps"]
+        names = ["keypoints_xy", "scores", "second_scores"] if self.options.decoding else ["target_heatmaps"]
         if self.config.model.candidates is None:
             return names
-        if self.form.flip_test:
+        if self.options.flip_test:
             return [*names, "candidates", "mirrored_candidates"]
-        return [*names, "candidates"] if self.form.decoding else [*names, "candidate_heatmaps", "candidates"]
+        return [*names, "candidates"] if self.options.decoding else [*names, "candidate_heatmaps", "candidates"]
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """(B, H, W, 3) uint8 RGB to what `output_names` says.
+        """Computes the outputs named in `output_names` from (B, H, W, 3) uint8 RGB crops.
 
-        Target heatmaps, and candidate heatmaps where only the network runs, are (B, K, h, w). Keypoints are (B, K, 2)
-        in crop pixels, scores the heights of the target heatmaps there, second scores (B, K) as
-        `heatmaps.second_heights` has them. With everyone's heatmaps come the (B, K, P, 4) candidates of
-        `candidate_table`; with the flip test also those of the mirrored crops, brought back.
+        Target and candidate heatmaps are (B, K, h, w); the latter are returned without flip test and decoding only.
+        Keypoints are (B, K, 2) in crop pixels, scores are the heights of the target heatmaps there, and second scores
+        are (B, K) `second_peak_heights`. Networks with candidates also return their (B, K, P, 4) `candidate_table`, and
+        with the flip test that of the mirrored crops, mirrored back.
         """
-        heatmaps, candidate_heatmaps, tables = self._averaged(crops) if self.form.flip_test else self._once(crops)
-        if not self.form.decoding:
+        run = self._run_with_flip if self.options.flip_test else self._run
+        heatmaps, candidate_heatmaps, tables = run(crops)
+        if not self.options.decoding:
             return heatmaps, *candidate_heatmaps, *tables
-        places, scores = decode(heatmaps, self.config.decode.refinement, self.sigmas)
+        in_heatmap_xy, scores = decode_heatmaps(heatmaps, self.config.decode.refinement, self.sigmas)
         to_crop = invert_affine(heatmap_affine(self.config.crop.stride, self.config.crop.pixel_centre))
-        keypoints_xy = places * float(to_crop[0, 0]) + float(to_crop[0, 2])
-        return keypoints_xy, scores, second_heights(heatmaps, places), *tables
+        keypoints_xy = in_heatmap_xy * float(to_crop[0, 0]) + float(to_crop[0, 2])
+        return keypoints_xy, scores, second_peak_heights(heatmaps, in_heatmap_xy), *tables
 
-    def _once(self, crops: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Target heatmaps; where the network has them candidate heatmaps, and candidates."""
+    def _run(self, crops: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Returns target heatmaps and, in lists that are empty without them, candidate heatmaps and candidates."""
         output: ModelOutput = self.model(normalise(crops, self.config.crop.mean, self.config.crop.std))
         if output.candidates is None or output.candidate_heatmaps is None:
             return output.target_heatmaps, [], []
         table = candidate_table(output.candidates, output.relation)
         return output.target_heatmaps, [output.candidate_heatmaps], [table]
 
-    def _averaged(self, crops: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """The mean target heatmaps of crops and mirrored crops, no candidate heatmaps, candidates of both."""
+    def _run_with_flip(self, crops: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Returns the mean target heatmaps of crops and mirrored crops, and the candidates of both."""
         pairs = torch.stack([crops, crops.flip(2)], 1).flatten(0, 1)
-        heatmaps, _, tables = self._once(pairs)
-        own, mirrored = _unpaired(heatmaps)
+        heatmaps, _, tables = self._run(pairs)
+        own, mirrored = _split_pairs(heatmaps)
         pixel_centre = self.config.crop.pixel_centre
         mean = average_flip(own, mirrored, self.flip_indices, pixel_centre)
         if not tables:
             return mean, [], []
-        own, mirrored = _unpaired(tables[0])
+        own, mirrored = _split_pairs(tables[0])
         last = heatmaps.shape[3] - (1 if pixel_centre else 0)
         return mean, [], [own, flip_candidates(mirrored, self.flip_indices, last)]
 
 
-def _unpaired(values: Tensor) -> tuple[Tensor, Tensor]:
-    """(2 B, ...) of crops each followed by its mirror image, as those of the crops and those of the images."""
+def _split_pairs(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Splits (2 B, ...) values, of crops each followed by its mirrored crop, into those of crops and mirrored crops."""
     pairs = values.reshape(-1, 2, *values.shape[1:])
     return pairs[:, 0], pairs[:, 1]
 
 
 class DetectorGraph(nn.Module):
-    """What is exported of a detector.
+    """A detector with its preprocessing.
 
     Args:
         model: The network.
@@ -160,6 +115,56 @@ class DetectorGraph(nn.Module):
         self.size_wh = config.size_wh
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(B, H, W, 3) uint8 RGB to (B, M, 4) boxes in input pixels and (B, M) scores, highest first."""
+        """Returns (B, M, 4) boxes in input pixels and (B, M) descending scores of (B, H, W, 3) uint8 RGB images."""
         found = self.model(normalise(images, self.config.mean, self.config.std))
         return self.model.find_boxes(found)
+
+
+def decode_heatmaps(
+    heatmaps: _Heatmaps, refinement: Refinement, sigmas: Sequence[float] = ()
+) -> tuple[Float[Tensor, "batch keypoints 2"], Float[Tensor, "batch keypoints"]]:
+    """Computes `rsgnet.heatmaps.decode` in the precision of the heatmaps."""
+    if refinement == "expected_oks":
+        highest = heatmaps.amax((2, 3))
+        keypoints_xy, _ = decode_heatmaps(expected_oks(heatmaps, sigmas), "taylor")
+        return torch.where((highest > 0)[..., None], keypoints_xy, 0.0), highest
+    shape_hw = heatmaps.shape[2], heatmaps.shape[3]
+    flat = heatmaps.flatten(2)
+    best, scores = flat.argmax(-1), flat.amax(-1)
+    column, row = best % shape_hw[1], best // shape_hw[1]
+    keypoints_xy = torch.stack([column, row], -1).to(heatmaps.dtype)
+    if refinement != "none":
+        inside = is_refinable(column, row, shape_hw, refinement)
+        offset = peak_offset(_windows(heatmaps, row, column), refinement)
+        keypoints_xy = keypoints_xy + torch.where(inside[..., None], offset, 0.0)
+    return torch.where((scores > 0)[..., None], keypoints_xy, 0.0), scores
+
+
+def _windows(heatmaps: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Returns the (B, K, 5, 5) window around one pixel of each heatmap."""
+    padded = F.pad(heatmaps, (2, 2, 2, 2), mode="replicate")
+    offsets = torch.arange(5, device=row.device)
+    down, across = row[..., None] + offsets, column[..., None] + offsets
+    index = down[..., :, None] * padded.shape[3] + across[..., None, :]
+    return padded.flatten(2).gather(2, index.flatten(2)).reshape(index.shape)
+
+
+def average_flip(heatmaps: _Heatmaps, mirrored: _Heatmaps, flip_indices: Tensor, pixel_centre: float) -> _Heatmaps:
+    """Averages heatmaps of crops with those of the mirrored crops, shifted by a pixel where `pixel_centre` is 0."""
+    back = mirrored[:, flip_indices].flip(-1)
+    if pixel_centre == 0:
+        back = torch.cat([back[..., :1], back[..., :-1]], -1)
+    return (heatmaps + back) * 0.5
+
+
+def flip_candidates(table: _Tables, flip_indices: Tensor, last: int) -> _Tables:
+    """Mirrors the candidates of mirrored crops, so that they align with the crops; padding stays 0.
+
+    Args:
+        table: x, y, height and support of each candidate.
+        flip_indices: (K,) index of each keypoint's left/right counterpart.
+        last: The column to which column 0 is mirrored.
+    """
+    back = table[:, flip_indices]
+    x = torch.where(back[..., 2:3] > 0, last - back[..., :1], 0.0)
+    return torch.cat([x, back[..., 1:]], -1)

@@ -1,4 +1,4 @@
-"""ONNX files: a graph, and in its metadata what it was built with."""
+"""Reads and writes network files of ONNX and OpenVINO, with their metadata."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import torch
 from rsgnet.config_files import ONNX_OWNERSHIP_PROPERTY
 from rsgnet.errors import requires_extra
 from rsgnet.export.graphs import DetectorGraph, PoseGraph
-from rsgnet.files import replacing
+from rsgnet.files import replace_atomically
 
 _OPSET = 18
+OpenVinoModel = Any  # openvino.Model: the library has no type annotations
 
 
 def write_onnx(graph: PoseGraph | DetectorGraph, metadata: dict[str, str], path: Path) -> None:
-    """Writes a graph, in evaluation mode, with a dynamic batch.
+    """Writes a graph in evaluation mode and with a dynamic batch size.
 
     Args:
-        graph: What is exported.
-        metadata: What goes beside it, by the names of `rsgnet.config`.
+        graph: The graph.
+        metadata: Texts by the property names in `rsgnet.config_files`.
         path: The file.
     """
     width, height = graph.size_wh
@@ -43,26 +44,13 @@ def write_onnx(graph: PoseGraph | DetectorGraph, metadata: dict[str, str], path:
     proto = program.model_proto
     onnx.helper.set_model_props(proto, metadata)
     for node in proto.graph.node:
-        del node.metadata_props[:]  # the exporter's notes on where each node came from: paths and megabytes
+        del node.metadata_props[:]  # the exporter's notes on each node's origin: local paths, and megabytes
         node.doc_string = ""
     onnx.save(proto, path)
 
 
-def embed_in_onnx(path: Path, ownership: str) -> None:
-    """Writes an ownership fit into an ONNX file."""
-    proto = onnx.load(path)
-    properties = {entry.key: entry.value for entry in proto.metadata_props}
-    del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, {**properties, ONNX_OWNERSHIP_PROPERTY: ownership})
-    with replacing(path) as beside:
-        onnx.save(proto, beside)
-
-
-Network = Any  # openvino.Model: the library carries no types
-
-
-def read_network(path: Path) -> Network:
-    """A network out of an ONNX file or one of OpenVINO's, with its metadata.
+def read_network(path: Path) -> OpenVinoModel:
+    """Reads a network and its metadata from an ONNX or OpenVINO file.
 
     Raises:
         RSGNetError: OpenVINO is not installed.
@@ -72,13 +60,13 @@ def read_network(path: Path) -> Network:
     return openvino.Core().read_model(path)
 
 
-def set_metadata(network: Network, name: str, text: str) -> None:
-    """Sets a property where those of ONNX files are."""
+def set_metadata(network: OpenVinoModel, name: str, text: str) -> None:
+    """Sets a metadata property in the place where OpenVINO keeps those of ONNX files."""
     network.set_rt_info(text, ["framework", name])
 
 
-def write_network(network: Network, path: Path) -> None:
-    """Writes a network's two files, each whole; if broken off between them, the .xml is missing.
+def write_network(network: OpenVinoModel, path: Path) -> None:
+    """Writes a network's .xml and .bin files, each atomically; after an interruption in between the .xml is missing.
 
     Args:
         network: The network.
@@ -86,14 +74,27 @@ def write_network(network: Network, path: Path) -> None:
     """
     import openvino  # noqa: PLC0415
 
-    with replacing(path) as graph, replacing(path.with_suffix(".bin")) as weights:
+    with replace_atomically(path) as graph, replace_atomically(path.with_suffix(".bin")) as weights:
         openvino.save_model(network, graph, compress_to_fp16=False)
         graph.with_suffix(".bin").replace(weights)
-        path.unlink(missing_ok=True)  # it belongs to the weights that are replaced now
+        path.unlink(missing_ok=True)  # it belongs to the weights that were just replaced
 
 
-def embed_in_openvino(path: Path, ownership: str) -> None:
-    """Writes an ownership fit into one of OpenVINO's files."""
-    network = read_network(path)
-    set_metadata(network, ONNX_OWNERSHIP_PROPERTY, ownership)
-    write_network(network, path)
+def embed_ownership(path: Path, text: str) -> None:
+    """Stores an ownership fit in the file of a pose network, so that the file can be used without its directory.
+
+    Args:
+        path: An .onnx file or an OpenVINO .xml file.
+        text: The content of `ownership.json`.
+    """
+    if path.suffix.lower() == ".xml":
+        network = read_network(path)
+        set_metadata(network, ONNX_OWNERSHIP_PROPERTY, text)
+        write_network(network, path)
+        return
+    proto = onnx.load(path)
+    properties = {entry.key: entry.value for entry in proto.metadata_props}
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, {**properties, ONNX_OWNERSHIP_PROPERTY: text})
+    with replace_atomically(path) as temporary:
+        onnx.save(proto, temporary)

@@ -1,4 +1,4 @@
-"""Convolutions in 8 bits: NNCF's quantisation after training, its ranges measured on people's crops."""
+"""Post-training quantisation of convolutions to 8 bits with NNCF, calibrated on crops of labelled people."""
 
 from __future__ import annotations
 
@@ -9,54 +9,53 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.annotations.catalog import labels_and_images
+from rsgnet.annotations.catalog import resolve_labels_and_images
 from rsgnet.config import PoseConfig
 from rsgnet.data.dataset import DataSource, PoseDataset
 from rsgnet.errors import RSGNetError, requires_extra
-from rsgnet.export.network_files import Network
+from rsgnet.export.network_files import OpenVinoModel
 
-CROPS = 300
+MAX_CROPS = 300
 _QUANTISED = ("Convolution", "GroupConvolution")
 
 
-def calibration_crops(data: Sequence[str], config: PoseConfig, seed: int = 0) -> NDArray[np.uint8]:
-    """(N, H, W, 3) crops of labelled people, CROPS of them or all where there are fewer.
+def read_calibration_crops(data: Sequence[str], config: PoseConfig) -> NDArray[np.uint8]:
+    """Returns (N, H, W, 3) crops of MAX_CROPS randomly chosen labelled people, or of all where there are fewer.
 
     Args:
         data: Labels, each `LABELS[:IMAGES_DIR]`.
-        config: The network's.
-        seed: Seeds the choice.
+        config: The network's configuration.
 
     Raises:
-        RSGNetError: Labels or images cannot be used, or hold nobody.
+        RSGNetError: Labels or images cannot be used, or nobody is labelled.
     """
     sources = []
     for text in data:
         try:
-            files = labels_and_images(text)
+            files = resolve_labels_and_images(text)
         except RSGNetError as error:
             raise RSGNetError(f"--calibrate {text}: {error}") from error
         sources.append(DataSource(files.annotations, files.images))
     people = PoseDataset(sources, config, augmented=False)
-    chosen = np.random.default_rng(seed).permutation(len(people))[:CROPS]
+    chosen = np.random.default_rng(0).permutation(len(people))[:MAX_CROPS]
     return np.stack([people[int(index)].crop.numpy() for index in chosen])
 
 
-def quantised(network: Network, crops: NDArray[np.uint8]) -> Network:
-    """A network whose convolutions reckon in 8 bits.
+def quantise_network(network: OpenVinoModel, crops: NDArray[np.uint8]) -> OpenVinoModel:
+    """Returns a network with 8-bit convolutions, which are nearly all of the computation.
 
-    Convolutions are nearly all of the work. What finds, relates and places peaks keeps its precision: a place in 8 bits
-    is off by a quarter of a heatmap pixel. So do the convolutions that read pixels and those that give heatmaps, which
-    are little work and cost nano 0.013 AP (docs/log.md).
+    All other operations keep their precision: decoding in 8 bits would shift keypoints by a quarter of a heatmap pixel.
+    So do the convolutions that read pixels and those that give heatmaps; they are cheap, and quantising them costs nano
+    0.013 AP (docs/log.md).
 
     Args:
-        network: As OpenVINO read it.
-        crops: (N, H, W, 3) to measure ranges on.
+        network: The network in full precision.
+        crops: (N, H, W, 3) on which the ranges of activations are measured.
 
     Raises:
         RSGNetError: NNCF is not installed.
     """
-    os.environ.setdefault("NNCF_CI", "1")  # else it reports its use to its makers
+    os.environ.setdefault("NNCF_CI", "1")  # disables its telemetry
     with requires_extra("quantisation", "int8"):
         import nncf  # noqa: PLC0415
     nncf.set_log_level(logging.ERROR)
@@ -65,17 +64,17 @@ def quantised(network: Network, crops: NDArray[np.uint8]) -> Network:
         network,
         nncf.Dataset(list(crops[:, None])),
         subset_size=len(crops),
-        ignored_scope=nncf.IgnoredScope(types=kept, names=_at_the_ends(network), validate=False),
+        ignored_scope=nncf.IgnoredScope(types=kept, names=_first_and_last_convolutions(network), validate=False),
     )
 
 
-def _at_the_ends(network: Network) -> list[str]:
-    """The convolutions that read pixels, and those that give as many maps as there are keypoints."""
+def _first_and_last_convolutions(network: OpenVinoModel) -> list[str]:
+    """Returns the names of convolutions that read RGB pixels or give one map per keypoint."""
     keypoints = network.outputs[0].get_partial_shape()[1].get_length()
-    found = []
+    names = []
     for operation in network.get_ops():
         if operation.get_type_name() == "Convolution":
-            given, read = list(operation.input(1).get_shape())[:2]
-            if given == keypoints or read == 3:
-                found.append(operation.get_friendly_name())
-    return found
+            outputs, inputs = list(operation.input(1).get_shape())[:2]
+            if outputs == keypoints or inputs == 3:
+                names.append(operation.get_friendly_name())
+    return names

@@ -1,6 +1,6 @@
-"""The whole line: images in, everyone's keypoints out.
+"""The whole pipeline: images in, everyone's keypoints out.
 
-read -> detect -> crop -> network (and its mirror image) -> decode -> score -> suppress -> whose is what -> Poses
+read -> detect -> crop -> network (and its mirror image) -> decode -> score -> suppress -> ownership -> Poses
 """
 
 from __future__ import annotations
@@ -18,34 +18,35 @@ from numpy.typing import NDArray
 from rsgnet.config_files import CONFIG_FILE
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats
-from rsgnet.images import MAX_PIXELS
-from rsgnet.inference.crop_poses import find_in_crops
-from rsgnet.inference.crops import Crop, cut
-from rsgnet.inference.decode import owned_scores, pose_scores
-from rsgnet.inference.detectors.boxes import Boxes, Detector, LoadedImage
-from rsgnet.inference.detectors.detector import open_detector
+from rsgnet.images import MAX_PIXELS, RGBImage
+from rsgnet.inference.crops import Crop, cut_crop, predict_crops
+from rsgnet.inference.decode import score_poses, score_poses_by_ownership
+from rsgnet.inference.detectors.detector import Boxes, Detector, LoadedImage
+from rsgnet.inference.detectors.open_detector import open_detector
+from rsgnet.inference.hub_upload import upload_to_hub
 from rsgnet.inference.nms import oks_nms
-from rsgnet.inference.ownership import CROP_FEATURES, Evidence, Ownership, find_contests, with_contests
-from rsgnet.inference.runtime.network import AnyRunner, flip_test_of, open_runner
-from rsgnet.inference.sources import in_chunks, read_ahead
-from rsgnet.inference.weights import fetch, find_weights, push, shipped_names
+from rsgnet.inference.ownership import CROP_FEATURES, Features, add_rival_features, find_rivals
+from rsgnet.inference.runtime.network import PoseNetwork
+from rsgnet.inference.runtime.open_network import open_network
+from rsgnet.inference.sources import chunk_images, read_ahead
+from rsgnet.inference.weights import download_from_hub, find_weights, list_shipped_weights
 from rsgnet.poses import Poses
-from rsgnet.skeletons import COCO17, Skeleton, skeleton_named
+from rsgnet.skeletons import COCO17, Skeleton, get_skeleton
 
 Source = TypeVar("Source")
-_Job = tuple[LoadedImage, NDArray[np.float64]]
-_WORKERS = 4
+_Float32s = NDArray[np.float32]
+_WORKERS = 4  # threads that read images and cut crops
 
 
 @dataclass(frozen=True, eq=False)
-class _Person:
-    """What was found in one box, in the network's skeleton: places and candidates in the image, and about them."""
+class _PersonPrediction:
+    """The pose in one box, in the network's skeleton; the attributes are one row of `CropPredictions`."""
 
-    keypoints_xy: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    evidence: Evidence
-    candidates: NDArray[np.float32]
-    area: float
+    keypoints_xy: _Float32s
+    scores: _Float32s
+    features: Features
+    candidates: _Float32s
+    crop_area: float
 
 
 class PoseEstimator:
@@ -56,18 +57,18 @@ class PoseEstimator:
 
     Args:
         weights: A shipped name ("nano"), a model directory, an .onnx file (.xml for OpenVINO) or "hub:USER/MODEL"; or a
-            runner of your own.
-        detector: How people are found: "nano" (shipped), "onnx:PATH", "torchvision", "boxes:PATH", "full"; or an object
-            with `detect(photos) -> list[Boxes]`.
+            `PoseNetwork` of your own.
+        detector: How people are found: "nano" (shipped), "onnx:PATH", "torchvision", "boxes:PATH", "full"; or a
+            `Detector` of your own.
         device: "auto", "cpu" or "cuda".
         backend: "onnx" (ONNX Runtime), "torch" (PyTorch) or "openvino".
-        flip_test: Whether heatmaps are averaged with those of the mirrored crop; as the weights say where None.
-        batch_size: How many crops the network gets at once, of however many people and images.
-        skeleton: Which keypoints come out, by name or as a Skeleton; where None coco17 if the network predicts all of
+        flip_test: Whether outputs are averaged with those of the mirrored crop; None for what the weights say.
+        batch_size: How many crops, of any number of people and images, the network gets at once.
+        skeleton: The keypoints of the results, by name or as a Skeleton; None for coco17 if the network predicts all of
             it, else the network's own.
         max_pixels: Image files with more pixels than this are refused.
-        box_threshold: People whom a detector's network scores less than this are left out; as suits it where None.
-        precision: What the pose network reckons in: "float32"; "bf16" in PyTorch and OpenVINO; "int8" in OpenVINO.
+        box_threshold: A detection network drops people whom it scores less than this; None for its own threshold.
+        precision: The arithmetic of the pose network: "float32"; "bf16" in PyTorch and OpenVINO; "int8" in OpenVINO.
 
     Raises:
         RSGNetError: The weights or the detector cannot be opened, or an argument is none of the above.
@@ -75,7 +76,7 @@ class PoseEstimator:
 
     def __init__(
         self,
-        weights: str | Path | AnyRunner = "nano",
+        weights: str | Path | PoseNetwork = "nano",
         detector: str | Detector = "nano",
         *,
         device: str = "auto",
@@ -91,38 +92,36 @@ class PoseEstimator:
             raise RSGNetError(f"batch_size and max_pixels must be positive, not {batch_size} and {max_pixels}")
         self.backend, self.precision = "", ""
         if isinstance(weights, (str, Path)):
-            weights = open_runner(weights, backend, device, precision=precision)
+            weights = open_network(weights, backend, device, precision=precision)
             self.backend, self.precision = backend, precision
         if isinstance(detector, str):
             detector = open_detector(detector, device, box_threshold, backend)
-        self.runner, self.detector = weights, detector
+        self.network, self.detector = weights, detector
         self.batch_size, self.max_pixels = batch_size, max_pixels
-        self.config = self.runner.config
-        self.flip_test = flip_test_of(self.runner, flip_test)
-        self._predicted = skeleton_named(self.config.model.skeleton)
-        self.skeleton = _output_skeleton(skeleton, self._predicted)
-        self._columns = self.skeleton.indices_in(self._predicted)
-        self._ownership: Ownership | None = getattr(self.runner, "ownership", None)
-        self._gathers = self._ownership is not None or getattr(self.runner, "gives_candidates", False)
+        self.config = self.network.config
+        self.flip_test = self.network.resolve_flip_test(flip_test)
+        self._network_skeleton = get_skeleton(self.config.model.skeleton)
+        self.skeleton = _choose_skeleton(skeleton, self._network_skeleton)
+        self._columns = self.skeleton.indices_in(self._network_skeleton)
 
     @classmethod
     def from_pretrained(
         cls, name_or_path: str | Path, *, revision: str | None = None, token: str | None = None, **options: Any
     ) -> PoseEstimator:
-        """Opens weights of the Hugging Face Hub, or as a call of the class does: a directory, a file, a shipped name.
+        """Opens weights of the Hugging Face Hub, a directory, a file or shipped weights.
 
         Args:
-            name_or_path: `USER/MODEL` (needs rsgnet[hub]), or what is here already, which goes first.
-            revision: Of the hub: a branch, tag or commit.
-            token: Of the hub: for models that are not public.
-            options: As for the class. Without `backend` ONNX Runtime runs what was exported for it, else PyTorch does.
+            name_or_path: `USER/MODEL` (needs rsgnet[hub]), unless it names a path or weights that are here already.
+            revision: The hub's branch, tag or commit.
+            token: The hub's token, for models that are not public.
+            options: The arguments of the class. `backend` defaults to "onnx" for exported weights, else to "torch".
 
         Raises:
             WeightsError: There are no such weights, the hub cannot be reached, or they are broken.
-            RSGNetError: A library is missing, or an option is none.
+            RSGNetError: A library is missing, or an option is invalid.
         """
-        here = Path(name_or_path).exists() or str(name_or_path) in shipped_names()
-        files = find_weights(name_or_path if here else fetch(str(name_or_path), revision, token))
+        is_here = Path(name_or_path).exists() or str(name_or_path) in list_shipped_weights()
+        files = find_weights(name_or_path if is_here else download_from_hub(str(name_or_path), revision, token))
         options.setdefault("backend", "onnx" if files.onnx.is_file() else "torch")
         return cls(files.origin, **options)
 
@@ -135,31 +134,31 @@ class PoseEstimator:
         revision: str | None = None,
         token: str | None = None,
     ) -> str:
-        """Uploads the weights' model directory to the Hugging Face Hub; arguments and answer as for `hub.push`.
+        """Uploads the weights' model directory to the Hugging Face Hub, as `upload_to_hub`.
 
         Raises:
-            RSGNetError: The weights came from no model directory, or as `hub.push` raises.
+            RSGNetError: The weights came from no model directory, or the upload failed.
         """
-        path: Path | None = getattr(self.runner, "path", None)
+        path = self.network.path
         if path is None or not (path.parent / CONFIG_FILE).is_file():
             raise RSGNetError("push_to_hub uploads a model directory; these weights came from none")
-        return push(path.parent, repo_id, license=license, private=private, revision=revision, token=token)
+        return upload_to_hub(path.parent, repo_id, license=license, private=private, revision=revision, token=token)
 
     @overload
     def __call__(self, images: list[Any] | tuple[Any, ...]) -> list[Poses]: ...
     @overload
     def __call__(self, images: Any) -> Poses: ...
     def __call__(self, images: Any) -> Poses | list[Poses]:
-        """The poses in one image, or in each of a list of images.
+        """Estimates the poses in one image, or in each of a list of images.
 
         Args:
             images: A path, a PIL image, an RGB array (H, W, 3) or a tensor (3, H, W); or a list or tuple of these.
 
         Returns:
-            The people of the image, surest first, with the image kept for `draw`; a list for a list.
+            The people of the image, highest score first, with the image kept for `draw`; a list for a list.
 
         Raises:
-            ImageError: An image cannot be read. `stream` goes on with the others instead.
+            ImageError: An image cannot be read. Use `stream` to go on with the other images.
         """
         several = isinstance(images, (list, tuple))
         poses = []
@@ -170,131 +169,128 @@ class PoseEstimator:
         return poses if several else poses[0]
 
     def stream(self, sources: Iterable[Source]) -> Iterator[tuple[Source, Poses | RSGNetError]]:
-        """Goes through any number of images in bounded memory.
+        """Estimates the poses in any number of images, in bounded memory.
 
         Args:
-            sources: Images as in a call, `LoadedImage`s, or anything `Readable`: `ImageFile`s and `SentImage`s are.
+            sources: Images as in a call, `LoadedImage`s, or any `ImageSource`, such as `ImageFile`.
 
         Yields:
-            Each source, in order, with its poses, or with the error that kept it from having any.
+            Each source, in order, with its poses, or with the error that prevented them.
         """
         pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="rsgnet")
         try:
-            for chunk in in_chunks(read_ahead(sources, pool, self.max_pixels)):
-                photos = [photo for _, photo in chunk if isinstance(photo, LoadedImage)]
-                results = iter(self._estimate(photos, pool))
-                for source, photo in chunk:
-                    yield source, next(results) if isinstance(photo, LoadedImage) else photo
+            for chunk in chunk_images(read_ahead(sources, pool, self.max_pixels)):
+                images = [image for _, image in chunk if isinstance(image, LoadedImage)]
+                results = iter(self._estimate(images, pool))
+                for source, image in chunk:
+                    yield source, next(results) if isinstance(image, LoadedImage) else image
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _estimate(self, photos: Sequence[LoadedImage], pool: ThreadPoolExecutor) -> list[Poses | RSGNetError]:
-        """The poses of images whose crops are batched together."""
-        found = self._boxes(photos)
+    def _estimate(self, images: Sequence[LoadedImage], pool: ThreadPoolExecutor) -> list[Poses | RSGNetError]:
+        """Runs the pipeline on images whose crops are batched together."""
+        boxes = self._find_boxes(images)
         jobs = [
-            (photo, box)
-            for photo, boxes in zip(photos, found, strict=True)
-            if isinstance(boxes, Boxes)
-            for box in boxes.boxes_xyxy
+            (image.pixels, box)
+            for image, found in zip(images, boxes, strict=True)
+            if isinstance(found, Boxes)
+            for box in found.boxes_xyxy
         ]
-        people = self._people(jobs, pool)
-        results: list[Poses | RSGNetError] = []
-        for photo, boxes in zip(photos, found, strict=True):
-            own = (
-                boxes if isinstance(boxes, RSGNetError) else self._poses(photo, boxes, list(islice(people, len(boxes))))
-            )
-            results.append(own)
-        return results
+        people = self._predict_people(self._cut_crops(jobs, pool))
+        return [
+            found if isinstance(found, RSGNetError) else self._to_poses(image, found, list(islice(people, len(found))))
+            for image, found in zip(images, boxes, strict=True)
+        ]
 
-    def _boxes(self, photos: Sequence[LoadedImage]) -> list[Boxes | RSGNetError]:
-        """Each image's boxes: those known beforehand, or as the detector finds them."""
-        found = iter(self._detect([photo for photo in photos if photo.boxes is None]))
-        return [next(found) if photo.boxes is None else photo.boxes.inside(photo.size_wh) for photo in photos]
+    def _find_boxes(self, images: Sequence[LoadedImage]) -> list[Boxes | RSGNetError]:
+        """Returns the boxes of each image: those that are known beforehand, else those that the detector finds."""
+        detected = iter(self._detect([image for image in images if image.boxes is None]))
+        return [next(detected) if image.boxes is None else image.boxes.clip_to(image.size_wh) for image in images]
 
-    def _detect(self, photos: Sequence[LoadedImage]) -> list[Boxes | RSGNetError]:
-        if not photos:
+    def _detect(self, images: Sequence[LoadedImage]) -> list[Boxes | RSGNetError]:
+        if not images:
             return []
         try:
-            found = self.detector.detect(photos)
+            boxes = self.detector.detect(images)
         except RSGNetError as error:
-            if len(photos) == 1:
+            if len(images) == 1:
                 return [error]
-            return [boxes for photo in photos for boxes in self._detect([photo])]
-        return [boxes.inside(photo.size_wh) for photo, boxes in zip(photos, found, strict=True)]
+            return [result for image in images for result in self._detect([image])]
+        if len(boxes) != len(images):
+            raise RSGNetError(f"{self.detector.name} returned boxes of {len(boxes)} images for {len(images)} images")
+        return [found.clip_to(image.size_wh) for image, found in zip(images, boxes, strict=True)]
 
-    def _people(self, jobs: Sequence[_Job], pool: ThreadPoolExecutor) -> Iterator[_Person]:
-        """What was found in each box."""
-        for crops in self._crops(jobs, pool):
-            found = find_in_crops(self.runner, self.config, crops, self.flip_test, self._gathers)
-            areas = (crop.area for crop in crops)
-            yield from map(_Person, found.keypoints_xy, found.scores, found.evidence, found.candidates, areas)
+    def _cut_crops(self, jobs: Sequence[tuple[RGBImage, Floats]], pool: ThreadPoolExecutor) -> Iterator[list[Crop]]:
+        """Yields batches of crops of images and boxes; the next batch is cut while the caller works on one."""
 
-    def _crops(self, jobs: Sequence[_Job], pool: ThreadPoolExecutor) -> Iterator[list[Crop]]:
-        """Batches of crops, the next one being cut while the caller works on one."""
-
-        def cutting(start: int) -> Iterator[Crop]:
+        def cut_batch(start: int) -> Iterator[Crop]:
             batch = jobs[start : start + self.batch_size]
-            return pool.map(lambda job: cut(job[0].pixels, job[1], self.config.crop), batch)
+            return pool.map(lambda job: cut_crop(job[0], job[1], self.config.crop), batch)
 
-        coming = cutting(0)
+        coming = cut_batch(0)
         for start in range(0, len(jobs), self.batch_size):
-            crops, coming = list(coming), cutting(start + self.batch_size)
+            crops, coming = list(coming), cut_batch(start + self.batch_size)
             yield crops
 
-    def _poses(self, photo: LoadedImage, boxes: Boxes, people: Sequence[_Person]) -> Poses:
-        decode, count = self.config.decode, len(self._predicted)
-        places = np.array([person.keypoints_xy for person in people], np.float32).reshape(-1, count, 2)
-        heights = np.array([person.scores for person in people], np.float32).reshape(-1, count)
-        scores = heights[:, self._columns]
-        totals = pose_scores(boxes.scores, scores, decode.keypoint_threshold)
-        areas = np.array([person.area for person in people])
-        kept = oks_nms(places[:, self._columns], totals, areas, self.skeleton.sigmas, decode.nms_threshold)
-        claims = self._claims(places[kept], heights[kept], boxes.boxes_xyxy[kept], [people[index] for index in kept])
-        totals = totals[kept]
-        if claims:
-            totals = owned_scores(boxes.scores[kept], claims["present"], claims["owned"])
+    def _predict_people(self, batches: Iterable[Sequence[Crop]]) -> Iterator[_PersonPrediction]:
+        """Yields what the network predicts for each crop."""
+        with_features = self.network.ownership is not None or self.network.capabilities.gives_candidates
+        for crops in batches:
+            found = predict_crops(self.network, crops, self.flip_test, with_features)
+            areas = (crop.area for crop in crops)
+            yield from map(_PersonPrediction, found.keypoints_xy, found.scores, found.features, found.candidates, areas)
+
+    def _to_poses(self, image: LoadedImage, boxes: Boxes, people: Sequence[_PersonPrediction]) -> Poses:
+        """Scores the people of one image, suppresses duplicates, and computes whose each keypoint is."""
+        config, columns, count = self.config.decode, self._columns, len(self._network_skeleton)
+        keypoints_xy = np.array([person.keypoints_xy for person in people], np.float32).reshape(-1, count, 2)
+        scores = np.array([person.scores for person in people], np.float32).reshape(-1, count)
+        areas = np.array([person.crop_area for person in people])
+        pose_scores = score_poses(boxes.scores, scores[:, columns], config.keypoint_threshold)
+        kept = oks_nms(keypoints_xy[:, columns], pose_scores, areas, self.skeleton.sigmas, config.nms_threshold)
+        people = [people[index] for index in kept]
+        keypoints_xy, scores, pose_scores = keypoints_xy[kept], scores[kept], pose_scores[kept]
+        box_scores, boxes_xyxy = boxes.scores[kept], boxes.boxes_xyxy[kept]
+        ownership = self._compute_ownership(keypoints_xy, scores, boxes_xyxy, people)
+        if ownership:
+            pose_scores = score_poses_by_ownership(box_scores, ownership["present"], ownership["owned"])
+        candidates = np.array([person.candidates for person in people], np.float32)
         poses = Poses(
             skeleton=self.skeleton,
-            keypoints_xy=places[kept][:, self._columns],
-            scores=scores[kept],
-            boxes_xyxy=boxes.boxes_xyxy[kept].astype(np.float32),
-            box_scores=boxes.scores[kept].astype(np.float32),
-            pose_scores=totals.astype(np.float32),
-            size_wh=photo.size_wh,
-            file_name=photo.file_name,
+            keypoints_xy=keypoints_xy[:, columns],
+            scores=scores[:, columns],
+            boxes_xyxy=boxes_xyxy.astype(np.float32),
+            box_scores=box_scores.astype(np.float32),
+            pose_scores=pose_scores.astype(np.float32),
+            size_wh=image.size_wh,
+            file_name=image.file_name,
             image_id=boxes.image_id,
-            image=photo.pixels,
-            candidates=self._candidates([people[index] for index in kept]),
-            **claims,
+            image=image.pixels,
+            candidates=candidates[:, columns] if candidates.size else None,
+            **ownership,
         )
         return poses[np.argsort(-poses.pose_scores, kind="stable")]
 
-    def _candidates(self, people: Sequence[_Person]) -> NDArray[np.float32] | None:
-        """Those of an image's people; None without a network that gives them."""
-        table = np.array([person.candidates for person in people], np.float32)
-        return table[:, self._columns] if table.size else None
-
-    def _claims(
-        self, places: NDArray[np.float32], heights: NDArray[np.float32], boxes: Floats, people: Sequence[_Person]
+    def _compute_ownership(
+        self, keypoints_xy: _Float32s, scores: _Float32s, boxes_xyxy: Floats, people: Sequence[_PersonPrediction]
     ) -> dict[str, Any]:
-        """The probabilities and rivals of an image's people by their names in Poses; none without an ownership fit."""
-        if self._ownership is None:
+        """Returns the probabilities and rivals of one image's people by their names in Poses; {} without a fit."""
+        if self.network.ownership is None:
             return {}
-        contests = find_contests(places, heights, boxes, self._predicted)
-        own = np.array([person.evidence for person in people]).reshape(*heights.shape, len(CROP_FEATURES))
-        told = self._ownership(with_contests(own, contests))
-        told["rival_owned"] = contests.of_rivals(told["owned"])
-        claims: dict[str, Any] = {name: values[:, self._columns].astype(np.float32) for name, values in told.items()}
-        return {**claims, "rival": contests.rival[:, self._columns]}
+        rivals = find_rivals(keypoints_xy, scores, boxes_xyxy, self._network_skeleton)
+        features = np.array([person.features for person in people]).reshape(*scores.shape, len(CROP_FEATURES))
+        values = self.network.ownership(add_rival_features(features, rivals))
+        values["rival_owned"] = rivals.values_of(values["owned"])
+        floats = {name: value[:, self._columns].astype(np.float32) for name, value in values.items()}
+        return {**floats, "rival": rivals.person[:, self._columns]}
 
 
-def _output_skeleton(wish: str | Skeleton | None, predicted: Skeleton) -> Skeleton:
-    if wish is None:
+def _choose_skeleton(requested: str | Skeleton | None, predicted: Skeleton) -> Skeleton:
+    """Returns the skeleton of the results; raises RSGNetError if the network does not predict all of it."""
+    if requested is None:
         return COCO17 if (COCO17.indices_in(predicted) >= 0).all() else predicted
-    skeleton = skeleton_named(wish) if isinstance(wish, str) else wish
-    missing = [
-        name for name, found in zip(skeleton.keypoints, skeleton.indices_in(predicted), strict=True) if found < 0
-    ]
+    skeleton = get_skeleton(requested) if isinstance(requested, str) else requested
+    missing = [name for name in skeleton.keypoints if name not in predicted.keypoints]
     if missing:
         raise RSGNetError(
             f"these weights predict {predicted.name}, which has no {', '.join(missing)} for {skeleton.name}"

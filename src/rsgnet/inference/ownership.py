@@ -1,4 +1,9 @@
-"""What a network's output says for and against each keypoint: the numbers that `ownership` turns to probabilities."""
+"""How likely each keypoint is present, visible and the person's own.
+
+The network's output gives the features of each keypoint of a crop (`extract_features`). Once everyone in the image is
+known, the keypoints that two people compete for get features of the rival, too (`find_rivals`, `add_rival_features`).
+An `Ownership`, fitted by `rsgnet calibrate` for some weights, turns features into probabilities.
+"""
 
 from __future__ import annotations
 
@@ -13,154 +18,156 @@ from rsgnet.config_files import OWNERSHIP_FILE, from_json
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.files import read_bounded
 from rsgnet.geometry import Floats
-from rsgnet.inference.decode import DecodedMaps
-from rsgnet.skeletons import Skeleton, skeleton_named
+from rsgnet.inference.runtime.outputs import CandidateTable, DecodedOutput
+from rsgnet.skeletons import Skeleton, get_skeleton
 
-# Column by column. Those of candidates are 0 where the network has none.
+# The columns of a crop's features. The four of candidates are 0 where the network gives none.
 CROP_FEATURES = (
-    "peak",  # the height of the target heatmap at the place
+    "peak",  # the height of the target heatmap at the keypoint
     "log_peak",  # its logarithm
-    "second",  # the highest value of that heatmap away from the place
+    "second",  # the highest value of that heatmap away from the keypoint
     "person",  # the mean peak of the person's other keypoints
     "border",  # distance to the nearest border, as a share of the crop
-    "candidate",  # the height of the candidate at the place
-    "support",  # how much the person's other keypoints are related to it
+    "candidate",  # the height of the candidate at the keypoint
+    "support",  # how strongly the person's other keypoints are related to it
     "other_candidate",  # the height of the strongest candidate of this keypoint elsewhere
-    "other_support",  # how much the person's other keypoints are related to that one
+    "other_support",  # how strongly the person's other keypoints are related to that one
 )
-# What `contests` adds once everyone of the image is known; 0 where nobody contests the place.
+# The last four are added once everyone in the image is known; they are 0 where there is no rival.
 FEATURES = (
     *CROP_FEATURES,
-    "contested",  # 1 where another person's keypoint lies there, too
-    "rival_peak",  # the height of that person's target heatmap at it
+    "contested",  # 1 where another person's keypoint lies at the same location
+    "rival_peak",  # the height of that person's target heatmap there
     "rival_person",  # the mean peak of that person's other keypoints
-    "rival_support",  # how much they are related to the candidate at it
+    "rival_support",  # how strongly they are related to the candidate there
 )
-CANDIDATE_FEATURES = 4  # the last so many of a crop's
-_CLOSENESS_PX = 2.0  # standard deviation of how near a candidate is to a place
-_LOWEST = 0.01
+PROBABILITY_FIELDS = ("present", "visible", "owned")
+NO_RIVAL = -1
+RIVAL_SIMILARITY = 0.5  # the lowest OKS threshold of COCO's evaluation
+AREA_OF_BOX = 0.53  # the share of their box that a person covers, as in CrowdPose's evaluation
+_DUPLICATE_SIMILARITY = 0.5  # mean over the pose: above it two poses are one person found twice
+_CANDIDATE_FEATURES = 4
+_CLOSENESS_PX = 2.0  # standard deviation of the Gaussian that says how near a candidate is to a keypoint
+_LOWEST_PEAK = 0.01
 
-Evidence = NDArray[np.float64]
+Features = NDArray[np.float64]
 
 
-def gather(readings: DecodedMaps, shape_hw: tuple[int, int]) -> Evidence:
-    """The evidence about keypoints that were read off maps.
+def extract_features(decoded: DecodedOutput, shape_hw: tuple[int, int]) -> Features:
+    """Extracts the features of every keypoint of some crops.
 
     Args:
-        readings: With second peaks; the evidence of several passes' candidates is averaged.
+        decoded: The decoded output, with `second_scores`. Features of the candidates of several passes are averaged.
         shape_hw: Height and width of the heatmaps.
 
     Returns:
         (B, K, F) in the order of CROP_FEATURES, finite.
     """
-    assert readings.seconds is not None
-    peak, seconds = readings.scores.astype(np.float64), readings.seconds.astype(np.float64)
+    assert decoded.second_scores is not None
+    peak, second = decoded.scores.astype(np.float64), decoded.second_scores.astype(np.float64)
     person = (peak.sum(-1, keepdims=True) - peak) / max(peak.shape[-1] - 1, 1)
-    share = (readings.places + 0.5) / shape_hw[::-1]
-    border = np.minimum(share, 1 - share).min(-1).clip(0)
-    own = [peak, np.log(peak.clip(_LOWEST)), seconds, person, border]
-    seen = [_candidate_features(table, readings.places) for table in readings.tables]
-    rest = np.mean(seen, axis=0) if seen else np.zeros((*peak.shape, CANDIDATE_FEATURES))
-    return np.concatenate([np.stack(own, -1), rest], axis=-1)
+    position = (decoded.keypoints_xy + 0.5) / shape_hw[::-1]
+    border = np.minimum(position, 1 - position).min(-1).clip(0)
+    heatmap_features = np.stack([peak, np.log(peak.clip(_LOWEST_PEAK)), second, person, border], -1)
+    passes = [_candidate_features(table, decoded.keypoints_xy) for table in decoded.candidate_tables]
+    candidate_features = np.mean(passes, axis=0) if passes else np.zeros((*peak.shape, _CANDIDATE_FEATURES))
+    return np.concatenate([heatmap_features, candidate_features], axis=-1)
 
 
-def _candidate_features(table: NDArray[np.float32], places: Floats) -> Evidence:
-    """(B, K, 4) height and support of the candidate at each place, and of the strongest elsewhere."""
-    squared = ((table[..., :2] - places[..., None, :]) ** 2).sum(-1)
+def _candidate_features(table: CandidateTable, keypoints_xy: Floats) -> Features:
+    """Returns (B, K, 4) height and support of the candidate at each keypoint, and of the strongest one elsewhere."""
+    squared = ((table[..., :2] - keypoints_xy[..., None, :]) ** 2).sum(-1)
     closeness = np.exp(-squared / (2 * _CLOSENESS_PX**2))
-    here, away = closeness * table[..., 2], (1 - closeness) * table[..., 2]
     features = []
-    for weight, heights in ((closeness, here), (1 - closeness, away)):
+    for weight in (closeness, 1 - closeness):
+        heights = weight * table[..., 2]
         best = heights.argmax(-1)[..., None]
         features.append(np.take_along_axis(heights, best, -1)[..., 0])
         features.append(np.take_along_axis(weight * table[..., 3], best, -1)[..., 0])
     return np.stack(features, -1).astype(np.float64)
 
 
-NOBODY = -1
-CONTEST_SIMILARITY = 0.5  # COCO begins to count a keypoint as found here
-TWICE_SIMILARITY = 0.5  # of whole poses: one person found twice
-AREA_OF_BOX = 0.53  # what a person covers of their box, as CrowdPose's evaluation has it
-
-
 @dataclass(frozen=True, eq=False)
-class Contests:
-    """Who else claims each keypoint.
+class Rivals:
+    """Who else competes for each keypoint of the people of one image.
 
     Attributes:
-        rival: (N, K) the index of the person, -1 where nobody does.
-        keypoint: (N, K) which of that person's keypoints lies there: the same, or its mirror image.
+        person: (N, K) the index of the rival, -1 where there is none.
+        keypoint: (N, K) which keypoint of the rival lies there: the same one or its mirror image.
     """
 
-    rival: NDArray[np.intp]
+    person: NDArray[np.intp]
     keypoint: NDArray[np.intp]
 
-    def of_rivals(self, values: ArrayLike) -> Floats:
-        """(N, K) the rivals' own of some (N, K) values at the contested places; 0 where there is no rival."""
-        given = np.asarray(values, np.float64)
-        theirs: Floats = np.where(self.rival != NOBODY, given[self.rival, self.keypoint], 0.0) if given.size else given
-        return theirs
+    def values_of(self, values: ArrayLike) -> Floats:
+        """Returns (N, K) the value that the rival has there, out of some (N, K) values; 0 where there is no rival."""
+        array = np.asarray(values, np.float64)
+        if not array.size:
+            return array
+        rival_values: Floats = np.where(self.person != NO_RIVAL, array[self.person, self.keypoint], 0.0)
+        return rival_values
 
 
-def find_contests(keypoints_xy: ArrayLike, scores: ArrayLike, boxes_xyxy: ArrayLike, skeleton: Skeleton) -> Contests:
-    """Finds the keypoints of one image that two people claim.
+def find_rivals(keypoints_xy: ArrayLike, scores: ArrayLike, boxes_xyxy: ArrayLike, skeleton: Skeleton) -> Rivals:
+    """Finds the keypoints of one image that two people compete for.
 
-    A keypoint is contested by another person whose keypoint of that name, or its mirror image (a left knee for a right
-    one), lies so near that the similarity of OKS is 0.5 or more, at the scale of the smaller of the two. Of several
-    such people the rival is the one whose heatmap is highest there. Poses that are as near as that on the whole are
-    one person found twice, and no rivals.
+    Another person is a rival for a keypoint where their keypoint of that name, or its mirror image (a left knee for a
+    right one), has an OKS similarity of 0.5 or more with it, at the scale of the smaller of the two people. Of several
+    such people the rival is the one whose heatmap is highest there. Two poses whose mean similarity reaches 0.5 are one
+    person found twice, and not rivals.
 
     Args:
         keypoints_xy: (N, K, 2) in image pixels.
         scores: (N, K) heights of the heatmaps.
-        boxes_xyxy: (N, 4) of the people; 0.53 of a box's area sets the scale.
+        boxes_xyxy: (N, 4) boxes of the people; 0.53 of a box's area sets the scale.
         skeleton: The K keypoints.
     """
-    places, heights = np.asarray(keypoints_xy, np.float64), np.asarray(scores, np.float64)
+    keypoints, heights = np.asarray(keypoints_xy, np.float64), np.asarray(scores, np.float64)
     boxes = np.asarray(boxes_xyxy, np.float64)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(-1) * AREA_OF_BOX
     people, count = heights.shape
-    rival, keypoint = np.full((people, count), NOBODY, np.intp), np.tile(np.arange(count), (people, 1))
+    same_names = np.arange(count)
+    rival, rival_keypoint = np.full((people, count), NO_RIVAL, np.intp), np.tile(same_names, (people, 1))
     variances = (2 * np.array(skeleton.sigmas)) ** 2
     for person in range(people):
         scale = 2 * (np.minimum(areas, areas[person])[:, None] + np.spacing(1)) * variances
-        apart = _similarity(places, person, scale, np.arange(count)).mean(-1) < TWICE_SIMILARITY
+        is_someone_else = _similarity(keypoints, person, scale, same_names).mean(-1) < _DUPLICATE_SIMILARITY
         highest = np.full(count, -np.inf)
-        for columns in (np.arange(count), skeleton.flip_indices):
-            near = (_similarity(places, person, scale, columns) >= CONTEST_SIMILARITY) & apart[:, None]
-            claimed = np.where(near, heights[:, columns], -np.inf)
-            best, height = claimed.argmax(0), claimed.max(0)
-            better = height > highest
-            rival[person, better], keypoint[person, better] = best[better], columns[better]
+        for columns in (same_names, skeleton.flip_indices):
+            is_near = _similarity(keypoints, person, scale, columns) >= RIVAL_SIMILARITY
+            rival_heights = np.where(is_near & is_someone_else[:, None], heights[:, columns], -np.inf)
+            best, height = rival_heights.argmax(0), rival_heights.max(0)
+            is_higher = height > highest
+            rival[person, is_higher], rival_keypoint[person, is_higher] = best[is_higher], columns[is_higher]
             highest = np.maximum(highest, height)
-    return Contests(rival, keypoint)
+    return Rivals(rival, rival_keypoint)
 
 
-def _similarity(places: Floats, person: int, scale: Floats, columns: NDArray[np.intp]) -> Floats:
-    """(N, K) how near everyone's keypoints, in the order of `columns`, are to a person's; (N, K) `scale` sets how."""
-    squared = ((places[:, columns] - places[person]) ** 2).sum(-1)
+def _similarity(keypoints: Floats, person: int, scale: Floats, columns: NDArray[np.intp]) -> Floats:
+    """Returns (N, K) the OKS of everyone's keypoints, in the order of `columns`, with those of one person."""
+    squared = ((keypoints[:, columns] - keypoints[person]) ** 2).sum(-1)
     similarity: Floats = np.exp(-squared / scale)
     return similarity
 
 
-def with_contests(evidence: Evidence, contests: Contests) -> Evidence:
-    """(N, K, len(FEATURES)) evidence: that of the people's crops, and what speaks for their rivals.
+def add_rival_features(features: Features, rivals: Rivals) -> Features:
+    """Adds the features of the rivals to those of the people's crops.
 
     Args:
-        evidence: (N, K, len(CROP_FEATURES)) as `evidence.gather` gives it, of one image's people.
-        contests: Who contests what among them.
+        features: (N, K, len(CROP_FEATURES)) of the people of one image, as `extract_features` returns them.
+        rivals: Who competes for each keypoint.
+
+    Returns:
+        (N, K, len(FEATURES)).
     """
-    contested = (contests.rival != NOBODY).astype(np.float64)
-    theirs = [contests.of_rivals(evidence[..., CROP_FEATURES.index(name)]) for name in ("peak", "person", "support")]
-    return np.concatenate([evidence, np.stack([contested, *theirs], -1)], axis=-1)
-
-
-CLAIMS = ("present", "visible", "owned")
+    contested = (rivals.person != NO_RIVAL).astype(np.float64)
+    of_rivals = [rivals.values_of(features[..., CROP_FEATURES.index(name)]) for name in ("peak", "person", "support")]
+    return np.concatenate([features, np.stack([contested, *of_rivals], -1)], axis=-1)
 
 
 @dataclass(frozen=True)
 class Logistic:
-    """A logistic function of evidence.
+    """A logistic function of features.
 
     Attributes:
         weights: (F,) one for each feature.
@@ -170,27 +177,27 @@ class Logistic:
     weights: tuple[float, ...]
     biases: tuple[float, ...]
 
-    def __call__(self, evidence: ArrayLike) -> Floats:
-        """(..., K) probabilities of (..., K, F) evidence."""
-        logits = np.asarray(evidence, np.float64) @ np.array(self.weights) + np.array(self.biases)
+    def __call__(self, features: ArrayLike) -> Floats:
+        """Returns (..., K) probabilities for (..., K, F) features."""
+        logits = np.asarray(features, np.float64) @ np.array(self.weights) + np.array(self.biases)
         probabilities: Floats = 1 / (1 + np.exp(-logits.clip(-50, 50)))
         return probabilities
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """The fit that belongs to some weights.
+    """The fit of the probabilities that belongs to some weights.
 
     Attributes:
         keypoints: The names of the network's keypoints, in order.
-        features: The evidence it was fitted on, in order.
+        features: The names of the features it was fitted on, in order.
         candidates: Whether the network gave candidates.
-        flip_test: Whether it was fitted on averages with the mirrored crop.
-        present: That the keypoint is labelled for this person and lies in the crop.
-        visible: That it is labelled as visible, too.
-        owned: That the place found is right and this person's, if the keypoint is present.
-        fitted_on: The label files and how many people, for the record.
-        calibration_errors: Of each probability, on images left out of the fit.
+        flip_test: Whether it was fitted on outputs averaged with those of the mirrored crops.
+        present: Probability that the keypoint is labelled for this person and lies in the crop.
+        visible: Probability that it is labelled as visible, too.
+        owned: Probability that its location is right and this person's, if the keypoint is present.
+        fitted_on: The label files and the number of people, for the record.
+        calibration_errors: The error of each probability on images left out of the fit.
     """
 
     keypoints: tuple[str, ...]
@@ -203,58 +210,60 @@ class Ownership:
     fitted_on: str = ""
     calibration_errors: dict[str, float] | None = None
 
-    def __call__(self, evidence: ArrayLike) -> dict[str, Floats]:
-        """The probabilities by the names in CLAIMS, each (..., K) in 0..1, of (..., K, F) evidence.
+    def __call__(self, features: ArrayLike) -> dict[str, Floats]:
+        """Computes the probabilities for (..., K, F) features.
 
-        What is visible is present, so that `visible` is never the greater.
+        Returns:
+            By the names in PROBABILITY_FIELDS, each (..., K) in 0..1. A visible keypoint is present, so `visible` is
+            never greater than `present`.
         """
-        present = self.present(evidence)
+        present = self.present(features)
         return {
             "present": present,
-            "visible": np.minimum(self.visible(evidence), present),
-            "owned": self.owned(evidence),
+            "visible": np.minimum(self.visible(features), present),
+            "owned": self.owned(features),
         }
 
 
-def read_ownership(text: str | bytes, config: PoseConfig, candidates: bool, origin: str) -> Ownership:
-    """Reads a fit, checked to be the network's.
-
-    Args:
-        text: JSON.
-        config: The network's.
-        candidates: Whether the network gives candidates.
-        origin: What messages call the file.
+def find_ownership(directory: Path, config: PoseConfig, gives_candidates: bool) -> Ownership | None:
+    """Reads the fit in a model directory; returns None where there is none.
 
     Raises:
-        WeightsError: It is broken, or of another network.
-    """
-    try:
-        fit = from_json(Ownership, text, origin)
-    except RSGNetError as error:
-        raise WeightsError(f"broken ownership fit: {error}") from error
-    if fit.features != FEATURES:
-        raise WeightsError(f"{origin}: fitted on other evidence than this version has; run: rsgnet calibrate")
-    keypoints = skeleton_named(config.model.skeleton).keypoints
-    if fit.keypoints != keypoints:
-        raise WeightsError(f"{origin}: fitted for other keypoints than the network's; run: rsgnet calibrate")
-    if fit.candidates and not candidates:
-        raise WeightsError(f"{origin}: fitted with candidates, which this network file does not give; export it anew")
-    for claim in CLAIMS:
-        logistic: Logistic = getattr(fit, claim)
-        numbers = np.array([*logistic.weights, *logistic.biases])
-        shape = len(logistic.weights), len(logistic.biases)
-        if shape != (len(FEATURES), len(keypoints)) or not np.isfinite(numbers).all():
-            raise WeightsError(f"{origin}: {claim}: expected {len(FEATURES)} weights, {len(keypoints)} biases, finite")
-    return fit
-
-
-def ownership_beside(directory: Path, config: PoseConfig, candidates: bool) -> Ownership | None:
-    """The fit in a model directory, None where it has none.
-
-    Raises:
-        WeightsError: It is broken, or of another network.
+        WeightsError: The fit is broken, or belongs to another network.
     """
     path = directory / OWNERSHIP_FILE
     if not path.is_file():
         return None
-    return read_ownership(read_bounded(path), config, candidates, str(path))
+    return parse_ownership(read_bounded(path), config, gives_candidates, str(path))
+
+
+def parse_ownership(text: str | bytes, config: PoseConfig, gives_candidates: bool, origin: str) -> Ownership:
+    """Parses a fit and checks that it belongs to a network.
+
+    Args:
+        text: JSON.
+        config: The network's config.
+        gives_candidates: Whether the network gives candidates.
+        origin: The name of the file in messages.
+
+    Raises:
+        WeightsError: The fit is broken, or belongs to another network.
+    """
+    try:
+        ownership = from_json(Ownership, text, origin)
+    except RSGNetError as error:
+        raise WeightsError(f"broken ownership fit: {error}") from error
+    if ownership.features != FEATURES:
+        raise WeightsError(f"{origin}: fitted on other features than this version has; run: rsgnet calibrate")
+    keypoints = get_skeleton(config.model.skeleton).keypoints
+    if ownership.keypoints != keypoints:
+        raise WeightsError(f"{origin}: fitted for other keypoints than the network's; run: rsgnet calibrate")
+    if ownership.candidates and not gives_candidates:
+        raise WeightsError(f"{origin}: fitted with candidates, which this network file does not give; export it again")
+    for name in PROBABILITY_FIELDS:
+        logistic: Logistic = getattr(ownership, name)
+        numbers = np.array([*logistic.weights, *logistic.biases])
+        shape = len(logistic.weights), len(logistic.biases)
+        if shape != (len(FEATURES), len(keypoints)) or not np.isfinite(numbers).all():
+            raise WeightsError(f"{origin}: {name}: expected {len(FEATURES)} weights, {len(keypoints)} biases, finite")
+    return ownership

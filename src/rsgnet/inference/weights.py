@@ -1,4 +1,4 @@
-"""Where weights are found: those that ship, a model directory, a lone network file, or the Hugging Face Hub."""
+"""Where the weights of a network are found: shipped, in a model directory, a lone file, or on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from rsgnet.config_files import (
 )
 from rsgnet.errors import RSGNetError, WeightsError, requires_extra
 from rsgnet.files import read_bounded
-from rsgnet.inference.model_card import CARD_FILE, model_card
 
 Config = TypeVar("Config", PoseConfig, DetectorConfig)
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 DETECTOR_PREFIX, HUB_PREFIX = "detector-", "hub:"
+CARD_FILE = "README.md"
 HUB_FILES = (CONFIG_FILE, WEIGHTS_FILE, *DERIVED_FILES, CARD_FILE)
-_EXPECTED = f"a model directory ({CONFIG_FILE}, {ONNX_FILE}, {WEIGHTS_FILE}) an .onnx file, or {HUB_PREFIX}USER/MODEL"
 _LONE_SUFFIXES = (".onnx", ".xml")
+_EXPECTED = f"a model directory ({CONFIG_FILE}, {ONNX_FILE}, {WEIGHTS_FILE}), an .onnx file, or {HUB_PREFIX}USER/MODEL"
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class WeightFiles:
     """The files of one network.
 
     Attributes:
-        onnx: The network for ONNX Runtime; may be missing in a directory that holds only safetensors. Of a lone file
-            the file, which may be OpenVINO's.
-        directory: The model directory, None for a lone file, which carries its config inside.
+        onnx: The network for ONNX Runtime; missing in a directory that holds only safetensors. Of a lone file it is
+            that file, which may be OpenVINO's.
+        directory: The model directory; None for a lone file, which carries its config inside.
     """
 
     onnx: Path
@@ -46,51 +46,53 @@ class WeightFiles:
 
     @property
     def origin(self) -> Path:
-        """What messages call it."""
+        """The path that messages name."""
         return self.directory or self.onnx
 
     @property
     def networks(self) -> list[Path]:
-        """The network files that there may be."""
+        """The network files that these weights can have, whether they exist or not."""
         if self.directory is None:
             return [self.onnx]
         return [self.directory / name for name in (ONNX_FILE, OPENVINO_FILE, INT8_FILE)]
 
     def network(self, backend: str, precision: str) -> Path:
-        """The file that a back end runs; may be missing. In a directory OpenVINO prefers its own to the ONNX file.
+        """Returns the file that a back end runs, whether it exists or not.
+
+        In a directory OpenVINO prefers its own file to the ONNX file.
 
         Args:
             backend: "onnx" or "openvino".
-            precision: "int8" asks for the quantised network.
+            precision: "int8" for the quantised network.
         """
         if self.directory is None or backend != "openvino":
             return self.onnx
-        own = self.directory / (INT8_FILE if precision == "int8" else OPENVINO_FILE)
-        return own if own.is_file() or precision == "int8" else self.onnx
+        openvino = self.directory / (INT8_FILE if precision == "int8" else OPENVINO_FILE)
+        return openvino if openvino.is_file() or precision == "int8" else self.onnx
 
 
-def shipped_names(prefix: str = "") -> list[str]:
-    """The names of the weights that come with the package: of pose networks, or with a prefix of detectors."""
+def list_shipped_weights(prefix: str = "") -> list[str]:
+    """Returns the names of the weights that ship with the package: of pose networks, or with a prefix of detectors."""
     folders = [path.parent.name for path in sorted(SHIPPED.glob(f"*/{CONFIG_FILE}"))]
-    wanted = [name for name in folders if name.startswith(DETECTOR_PREFIX) == (prefix == DETECTOR_PREFIX)]
-    return [name.removeprefix(prefix) for name in wanted]
+    names = [name for name in folders if name.startswith(DETECTOR_PREFIX) == (prefix == DETECTOR_PREFIX)]
+    return [name.removeprefix(prefix) for name in names]
 
 
 def find_weights(name_or_path: str | Path, prefix: str = "") -> WeightFiles:
-    """The files that a name or a path means. Nothing of them is read yet, and no pickle ever is.
+    """Finds the files that a name or a path means. It reads none of them, and nothing here ever unpickles.
 
     Args:
         name_or_path: A shipped name, a model directory, an .onnx file (for OpenVINO also an .xml file), or
             "hub:USER/MODEL[@REVISION]", which is fetched.
-        prefix: What the folders of the shipped ones begin with.
+        prefix: What the folders of the shipped weights begin with.
 
     Raises:
         WeightsError: It is none of these, the directory is incomplete, or the hub does not give it.
         RSGNetError: huggingface_hub is not installed.
     """
-    named = str(name_or_path)
-    path = fetch(named.removeprefix(HUB_PREFIX)) if named.startswith(HUB_PREFIX) else Path(name_or_path)
-    if named in shipped_names(prefix):
+    name = str(name_or_path)
+    path = download_from_hub(name.removeprefix(HUB_PREFIX)) if name.startswith(HUB_PREFIX) else Path(name_or_path)
+    if name in list_shipped_weights(prefix):
         path = SHIPPED / f"{prefix}{name_or_path}"
     if path.is_dir():
         if not (path / CONFIG_FILE).is_file():
@@ -100,12 +102,12 @@ def find_weights(name_or_path: str | Path, prefix: str = "") -> WeightFiles:
         if path.suffix.lower() not in _LONE_SUFFIXES:
             raise WeightsError(f"{path}: weights of this kind are not read; expected {_EXPECTED}")
         return WeightFiles(path)
-    names = ", ".join(shipped_names(prefix)) or "none in this installation"
-    raise WeightsError(f"no weights {named!r}; expected a shipped name ({names}), {_EXPECTED}")
+    shipped = ", ".join(list_shipped_weights(prefix)) or "none in this installation"
+    raise WeightsError(f"no weights {name!r}; expected a shipped name ({shipped}), {_EXPECTED}")
 
 
-def config_text(files: WeightFiles) -> str | None:
-    """The JSON of a model directory's config, None for a lone file.
+def read_config_text(files: WeightFiles) -> str | None:
+    """Reads the JSON of a model directory's config; returns None for a lone file.
 
     Raises:
         WeightsError: It cannot be read.
@@ -119,26 +121,26 @@ def config_text(files: WeightFiles) -> str | None:
         raise WeightsError(f"{path}: cannot be read ({error})") from error
 
 
-def read_config(kind: type[Config], text: str, origin: object) -> Config:
-    """The config that came with weights, checked to be of that kind.
+def parse_config(kind: type[Config], text: str, origin: object) -> Config:
+    """Parses the config that came with weights, and checks that it is of the expected kind.
 
     Raises:
-        WeightsError: It is broken, or belongs to another kind of network.
+        WeightsError: The config is broken, or belongs to another kind of network; `origin` is named.
     """
-    config = any_config(text, origin)
+    config = parse_any_config(text, origin)
     if isinstance(config, kind):
         return config
     if kind is DetectorConfig and isinstance(config, FasterRCNNConfig):
         raise WeightsError(f"{origin}: Faster R-CNN runs in PyTorch only: --detector DIR, without onnx:")
-    what = "a person detector" if kind is DetectorConfig else "a pose network"
-    raise WeightsError(f"{origin}: these are not the weights of {what}")
+    expected = "a person detector" if kind is DetectorConfig else "a pose network"
+    raise WeightsError(f"{origin}: these are not the weights of {expected}")
 
 
-def any_config(text: str, origin: object) -> NetworkConfig:
-    """The config that came with weights, of whichever kind.
+def parse_any_config(text: str, origin: object) -> NetworkConfig:
+    """Parses the config that came with weights of any kind.
 
     Raises:
-        WeightsError: It is broken.
+        WeightsError: The config is broken; `origin` is named.
     """
     try:
         return network_config(text, str(origin))
@@ -146,13 +148,13 @@ def any_config(text: str, origin: object) -> NetworkConfig:
         raise WeightsError(f"broken config: {error}") from error
 
 
-def fetch(name: str, revision: str | None = None, token: str | None = None) -> Path:
-    """The directory of a model of the hub, fetched unless the hub's own cache holds it.
+def download_from_hub(name: str, revision: str | None = None, token: str | None = None) -> Path:
+    """Downloads a model of the hub, unless the hub's own cache holds it, and returns its directory.
 
     Args:
         name: `USER/MODEL`, or `USER/MODEL@REVISION`.
-        revision: A branch, tag or commit, where the name gives none; a commit cannot change under one's hands.
-        token: For models that are not public; as `hf auth login` keeps it where None.
+        revision: A branch, tag or commit, where the name gives none. Only a commit is sure to stay the same.
+        token: For models that are not public; None for the one that `hf auth login` stored.
 
     Raises:
         RSGNetError: huggingface_hub is not installed.
@@ -161,67 +163,17 @@ def fetch(name: str, revision: str | None = None, token: str | None = None) -> P
     with requires_extra(f"{HUB_PREFIX}{name}", "hub"):
         from huggingface_hub import snapshot_download  # noqa: PLC0415
     repo_id, _, named = name.partition("@")
-    with _told(f"{HUB_PREFIX}{name}", "fetched"):
+    with hub_errors(f"{HUB_PREFIX}{name}", "fetched"):
         return Path(snapshot_download(repo_id, revision=named or revision, token=token, allow_patterns=list(HUB_FILES)))
 
 
-def push(
-    directory: Path,
-    repo_id: str,
-    *,
-    license: str | None = None,
-    private: bool | None = None,
-    revision: str | None = None,
-    token: str | None = None,
-) -> str:
-    """Uploads a model directory in one commit, with a model card; makes the repository if it is not there.
-
-    Args:
-        directory: A model directory. Its README.md becomes the card, else one is written out of the config.
-        repo_id: `USER/MODEL`.
-        license: The weights' licence in the hub's words, `apache-2.0`; needed unless README.md has front matter.
-        private: Whether a repository that is made is private.
-        revision: The branch to commit to.
-        token: As `fetch`.
-
-    Returns:
-        The commit's address.
-
-    Raises:
-        RSGNetError: huggingface_hub is not installed, or no licence is named.
-        WeightsError: The directory holds no pose network, or the hub refuses.
-    """
-    with requires_extra("push_to_hub", "hub"):
-        from huggingface_hub import CommitOperationAdd, HfApi  # noqa: PLC0415
-    card = model_card(directory, repo_id, license)
-    files = hub_files(directory)
-    operations = [CommitOperationAdd(path.name, path) for path in files if path.name != CARD_FILE]
-    operations.append(CommitOperationAdd(CARD_FILE, card.encode()))
-    api = HfApi(token=token)
-    with _told(f"{HUB_PREFIX}{repo_id}", "uploaded"):
-        api.create_repo(repo_id, private=private, exist_ok=True)
-        commit = api.create_commit(repo_id, operations, commit_message="Upload an RSGNet model", revision=revision)
-        return str(commit.commit_url)
-
-
-def hub_files(directory: Path) -> list[Path]:
-    """The files of a model directory that travel.
-
-    Raises:
-        WeightsError: There is no network among them.
-    """
-    files = [directory / name for name in HUB_FILES if (directory / name).is_file()]
-    if not {WEIGHTS_FILE, ONNX_FILE} & {path.name for path in files}:
-        raise WeightsError(f"{directory}: holds neither {WEIGHTS_FILE} nor {ONNX_FILE}")
-    return files
-
-
 @contextmanager
-def _told(name: str, done: str) -> Iterator[None]:
+def hub_errors(name: str, action: str) -> Iterator[None]:
+    """Turns the errors of the hub's library into a WeightsError that names the model and what cannot be done."""
     try:
         yield
     except RSGNetError:
         raise
-    except Exception as error:  # the HTTP library's own classes, which differ between versions of the hub's
+    except Exception as error:  # classes of the HTTP library, which differ between versions of huggingface_hub
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise WeightsError(f"{name}: cannot be {done}: {reason}") from error
+        raise WeightsError(f"{name}: cannot be {action}: {reason}") from error

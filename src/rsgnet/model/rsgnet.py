@@ -15,7 +15,7 @@ from rsgnet.model.layers import convolution, heatmap_head, with_relu, zero_init_
 from rsgnet.model.relation_parser import Candidates, TargetAwareRelationParser
 from rsgnet.model.released.dense_relation import DenseRelation
 from rsgnet.model.skeleton_graph import SkeletonGraphMachine
-from rsgnet.skeletons import skeleton_named
+from rsgnet.skeletons import get_skeleton
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class RSGNet(nn.Module):
 
     def __init__(self, config: ModelConfig, stride: int = 4, pretrained: bool = False) -> None:
         super().__init__()
-        skeleton, relation = skeleton_named(config.skeleton), config.relation
+        skeleton, relation = get_skeleton(config.skeleton), config.relation
         self.backbone = Backbone(config.backbone, stride, config.neck, pretrained)
         width, keypoints = self.backbone.width, len(skeleton)
         self.candidate_head: nn.Conv2d | None = None

@@ -1,1 +1,1 @@
-"""The paper's tables: its figures, and what it takes to measure them again."""
+"""Reproduction of the paper: its tables with our measurements, and ablations of its modules."""

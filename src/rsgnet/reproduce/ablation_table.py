@@ -1,167 +1,157 @@
-"""An ablation as Markdown and as JSON: the cost and figures of each variant, and its lead over the plain one."""
+"""The results of an ablation as Markdown and JSON: cost and metrics of each variant, and its differences to plain."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
+from rsgnet.checkpoint import build
 from rsgnet.evaluation.intervals import PairedDifference, SeedMean
-from rsgnet.model.cost import Cost
-from rsgnet.reproduce.ablation import Ablation, Outcome, cost_of_variant, tensors_taken
-from rsgnet.reproduce.tables import table_line
+from rsgnet.model.cost import Cost, cost_of
+from rsgnet.reproduce.ablation import Ablation, BenchmarkResult, count_loaded_tensors
+from rsgnet.reproduce.tables import markdown_table
 from rsgnet.reproduce.variants import PLAIN, Variant
 
-_FIGURES = (
+_METRICS = (
     "AP", "AP_easy", "AP_medium", "AP_hard", "AP_medium_hard",
     "swapped", "swapped_easy", "swapped_medium", "swapped_hard", "inverted", "missed",
 )  # fmt: skip
-_CLEAR = " *"
+_CLEAR_MARK = " *"
 
 
 @dataclass(frozen=True)
-class VariantRow:
-    """What is known of an variant before it is measured.
+class VariantSummary:
+    """What is known of a variant before it is measured.
 
     Attributes:
         variant: The variant.
-        cost: Its network's.
-        taken: How many of its tensors it starts from given weights.
-        tensors: How many it has.
-        seeds: Which seeds are trained.
+        cost: The size and computation of its network.
+        loaded_tensors: How many of its tensors start from given weights.
+        tensors: How many tensors it has.
+        trained_seeds: The seeds of which the training is finished.
     """
 
     variant: Variant
     cost: Cost
-    taken: int
+    loaded_tensors: int
     tensors: int
-    seeds: tuple[int, ...]
-
-    @property
-    def macs(self) -> int:
-        """Multiply-adds, of layers and of other products."""
-        return self.cost.macs
+    trained_seeds: tuple[int, ...]
 
 
-def variant_row(ablation: Ablation, variant: Variant) -> VariantRow:
-    """What is known of an variant: its cost, what it starts from, what is trained.
+def summarise_variant(ablation: Ablation, variant: Variant) -> VariantSummary:
+    """Summarises a variant: its cost, its starting weights and its finished runs.
 
     Raises:
         WeightsError: The weights that it is to start from do not fit.
     """
-    return VariantRow(
-        variant,
-        cost_of_variant(ablation, variant),
-        *tensors_taken(ablation, variant),
-        tuple(ablation.seeds_done(variant)),
+    config = ablation.run_config(variant)
+    with torch.device("meta"):
+        cost = cost_of(build(config), config.crop.size_wh)
+    return VariantSummary(
+        variant, cost, *count_loaded_tensors(ablation, variant), tuple(ablation.trained_seeds(variant))
     )
 
 
-def markdown(title: str, rows: Sequence[VariantRow], outcomes: Sequence[Outcome]) -> str:
-    """The ablation for people.
-
-    Args:
-        title: What was compared.
-        rows: The variants.
-        outcomes: What came out on each benchmark.
-    """
-    lines = [f"# Ablation: {title}", "", *_variants(rows)]
-    for outcome in outcomes:
-        lines += ["", *_means(outcome), "", *_differences(outcome)]
-    return "\n".join(lines) + "\n"
-
-
-def as_json(title: str, rows: Sequence[VariantRow], outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The ablation for programs: shares of 1, every figure, every seed."""
+def ablation_json(
+    title: str, summaries: Sequence[VariantSummary], results: Sequence[BenchmarkResult]
+) -> dict[str, Any]:
+    """Returns the ablation as JSON content; metrics are fractions of 1."""
     return {
         "title": title,
         "variants": [
             {
-                "name": row.variant.name, "title": row.variant.title, "settings": row.variant.settings,
-                "parameters": row.cost.parameters, "multiply_adds": row.macs,
-                "tensors": row.tensors, "tensors_taken": row.taken, "seeds": row.seeds,
+                "name": each.variant.name, "title": each.variant.title, "settings": each.variant.settings,
+                "parameters": each.cost.parameters, "multiply_adds": each.cost.macs,
+                "tensors": each.tensors, "tensors_taken": each.loaded_tensors, "seeds": each.trained_seeds,
             }
-            for row in rows
+            for each in summaries
         ],
         "benchmarks": [
             {
-                "name": outcome.name, "images": outcome.images, "people": outcome.people,
-                "means": {name: {key: asdict(at) for key, at in by.items()} for name, by in outcome.means.items()},
+                "name": result.name, "images": result.images, "people": result.people,
+                "means": {
+                    name: {metric: asdict(mean) for metric, mean in means.items()}
+                    for name, means in result.means.items()
+                },
                 "less_plain": {
-                    variant: {key: {**asdict(at), "clear": at.is_clear} for key, at in by.items()}
-                    for variant, by in outcome.differences.items()
+                    name: {metric: {**asdict(each), "clear": each.is_clear} for metric, each in differences.items()}
+                    for name, differences in result.differences.items()
                 },
             }
-            for outcome in outcomes
+            for result in results
         ],
     }  # fmt: skip
 
 
-def _variants(rows: Sequence[VariantRow]) -> list[str]:
-    return _table(
+def ablation_markdown(title: str, summaries: Sequence[VariantSummary], results: Sequence[BenchmarkResult]) -> str:
+    """Returns the ablation as Markdown text; metrics are in percent."""
+    lines = [f"# Ablation: {title}", "", *_variants_table(summaries)]
+    for result in results:
+        lines += ["", *_means_section(result), "", *_differences_section(result)]
+    return "\n".join(lines) + "\n"
+
+
+def _variants_table(summaries: Sequence[VariantSummary]) -> list[str]:
+    return markdown_table(
         ["variant", "what it is", "parameters (M)", "multiply-adds (M)", "weights given", "seeds trained"],
         [
             [
-                row.variant.name, row.variant.title, f"{row.cost.parameters / 1e6:.3f}", f"{row.macs / 1e6:.0f}",
-                f"{row.taken} of {row.tensors} tensors", f"{len(row.seeds)}",
+                each.variant.name, each.variant.title, f"{each.cost.parameters / 1e6:.3f}",
+                f"{each.cost.macs / 1e6:.0f}", f"{each.loaded_tensors} of {each.tensors} tensors",
+                f"{len(each.trained_seeds)}",
             ]
-            for row in rows
+            for each in summaries
         ],
     )  # fmt: skip
 
 
-def _means(outcome: Outcome) -> list[str]:
+def _means_section(result: BenchmarkResult) -> list[str]:
     rows = [
-        [name, *(_interval(means.get(name), ".1f") for means in outcome.means.values())]
-        for name in _told(outcome.means)
+        [metric, *(_format_interval(means.get(metric), ".1f") for means in result.means.values())]
+        for metric in _known_metrics(result.means.values())
     ]
-    heading = f"## {outcome.name}: {outcome.images} images, {outcome.people} people"
-    note = "In percent: the mean over the seeds, with the interval of 95 % of draws of images and seeds."
-    return [heading, "", note, "", *_table(["", *outcome.means], rows)]
+    return [
+        f"## {result.name}: {result.images} images, {result.people} people",
+        "",
+        "In percent: the mean over the seeds, with the interval of 95 % of resamples of images and seeds.",
+        "",
+        *markdown_table(["", *result.means], rows),
+    ]
 
 
-def _differences(outcome: Outcome) -> list[str]:
-    """Differences with what is clear of zero marked, each seed's average precision, and a line an variant."""
-    by_variant = outcome.differences
+def _differences_section(result: BenchmarkResult) -> list[str]:
+    """Returns the table of differences, with clear ones marked, and one line per variant that lists the clear ones."""
+    by_variant = result.differences
     rows = [
-        [name, *(_interval(by.get(name), "+.1f") + _mark(by.get(name)) for by in by_variant.values())]
-        for name in _told(by_variant)
+        [metric, *(_format_interval(each.get(metric), "+.1f") for each in by_variant.values())]
+        for metric in _known_metrics(by_variant.values())
     ]
-    rows += [
-        [
-            "AP, seed by seed",
-            *(", ".join(f"{100 * seed:+.1f}" for seed in by["AP"].seeds) for by in by_variant.values()),
-        ]
-    ]
-    note = (
-        f"Less {PLAIN.name}, paired by seed and image;{_CLEAR} where it is clear of zero: the interval leaves it out "
-        "and all seeds, two or more, agree. Higher is better for AP, lower for the others."
-    )
-    return [note, "", *_table([f"less {PLAIN.name}", *by_variant], rows), "", *_clear(outcome)]
-
-
-def _told(by_variant: Mapping[str, Mapping[str, SeedMean]]) -> list[str]:
-    return [name for name in _FIGURES if any(name in figures for figures in by_variant.values())]
-
-
-def _interval(at: SeedMean | None, form: str) -> str:
-    if at is None:
-        return "-"
-    value, low, high = (format(100 * each, form) for each in (at.value, at.low, at.high))
-    return f"{value} ({low} to {high})"
-
-
-def _mark(at: PairedDifference | None) -> str:
-    return _CLEAR if at is not None and at.is_clear else ""
-
-
-def _clear(outcome: Outcome) -> list[str]:
-    found = {
-        variant: [f"{name} {100 * by[name].value:+.1f}" for name in _FIGURES if name in by and by[name].is_clear]
-        for variant, by in outcome.differences.items()
+    seeds = [", ".join(f"{100 * seed:+.1f}" for seed in each["AP"].seeds) for each in by_variant.values()]
+    clear = {
+        name: [f"{key} {100 * each[key].value:+.1f}" for key in _METRICS if key in each and each[key].is_clear]
+        for name, each in by_variant.items()
     }
-    return [f"- {variant}: clear of zero in {', '.join(names) or 'nothing'}." for variant, names in found.items()]
+    return [
+        f"Less {PLAIN.name}, paired by seed and image;{_CLEAR_MARK} marks differences clear of zero: the interval "
+        "excludes zero and all seeds, two or more, agree. Higher is better for AP, lower for the others.",
+        "",
+        *markdown_table([f"less {PLAIN.name}", *by_variant], [*rows, ["AP, seed by seed", *seeds]]),
+        "",
+        *(f"- {name}: clear of zero in {', '.join(found) or 'nothing'}." for name, found in clear.items()),
+    ]
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [table_line(headings), table_line(["---"] * len(headings)), *(table_line(row) for row in rows)]
+def _known_metrics(by_variant: Iterable[Mapping[str, SeedMean]]) -> list[str]:
+    known = {metric for metrics in by_variant for metric in metrics}
+    return [metric for metric in _METRICS if metric in known]
+
+
+def _format_interval(mean: SeedMean | None, spec: str) -> str:
+    if mean is None:
+        return "-"
+    value, low, high = (format(100 * each, spec) for each in (mean.value, mean.low, mean.high))
+    mark = _CLEAR_MARK if isinstance(mean, PairedDifference) and mean.is_clear else ""
+    return f"{value} ({low} to {high}){mark}"

@@ -1,4 +1,4 @@
-"""The tables end to end on a few made-up images: tiny networks, one epoch, the published data sets' own layouts."""
+"""Small synthetic data sets and settings with which ablations and the paper's tables run end to end in seconds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from rsgnet.annotations.completion import Trust, complete
-from rsgnet.crowds.data_sets import add_scene, write_crowds
+from rsgnet.annotations.completion import CompletionThresholds, complete_annotations
+from rsgnet.crowds.data_sets import save_scene, write_crowds
 from rsgnet.crowds.simulator.crowd import simulate_crowd
-from rsgnet.files import replacing, write_text
+from rsgnet.files import write_text
 from rsgnet.reproduce.tables import DataSetName
 from rsgnet.skeletons import COCO17, CROWDPOSE14
 
@@ -19,20 +17,17 @@ _SIZE_WH, _PEOPLE, _IMAGES = (160, 120), 3, 2
 
 
 def write_data_sets(root: Path) -> dict[DataSetName, str]:
-    """Writes CrowdPose and COCO in small, laid out as they are published.
-
-    Args:
-        root: The folder to write into.
+    """Writes small versions of CrowdPose and COCO, with the files and folders of the published data sets.
 
     Returns:
-        For the set without labels, COCO's test-dev, the file of its boxes.
+        The file of boxes for COCO's test-dev, which has no labels.
     """
     crowdpose, coco = root / "crowdpose", root / "coco"
     for seed, split in enumerate(("trainval", "test")):
-        labels = _crowd(crowdpose / "images", split, seed)  # head and neck, which COCO has not, stay unlabelled
+        labels = _crowd(crowdpose / "images", split, seed)  # head and neck are not in COCO and stay unlabelled
         write_text(
             crowdpose / "json" / f"crowdpose_{split}.json",
-            json.dumps(complete(labels, COCO17, [], Trust(), CROWDPOSE14)),
+            json.dumps(complete_annotations(labels, COCO17, [], CompletionThresholds(), CROWDPOSE14)),
         )
     for seed, split in enumerate(("train2017", "val2017"), 2):
         labels = _crowd(coco / split, split, seed)
@@ -46,10 +41,10 @@ def write_data_sets(root: Path) -> dict[DataSetName, str]:
 
 
 def write_crowd_sets(root: Path) -> dict[str, str]:
-    """Writes drawn crowds for an ablation: "train", "val", and one set for each level of crowding.
+    """Writes simulated crowds for an ablation: "train", "val" and one data set for each crowd level.
 
     Returns:
-        By name `LABELS:IMAGES`, as the command line takes them.
+        `LABELS:IMAGES` by name, as the command line takes it.
     """
     sets = {"train": (0.0, 1.0), "val": (0.0, 0.5), "easy": (0.0, 0.2), "medium": (0.2, 0.8), "hard": (0.8, 1.2)}
     return {
@@ -59,10 +54,10 @@ def write_crowd_sets(root: Path) -> dict[str, str]:
 
 
 def tiny_settings(preset: str) -> list[str]:
-    """What makes a preset small enough to train in seconds; its modules stay."""
+    """Returns settings with which a preset trains in seconds; its modules are kept."""
     backbone = "resnet18" if preset.startswith("simplebaseline") else "hrnet_w18_small"
     return [
-        *([] if preset == "nano" else [f"model.backbone={backbone}"]),  # nano's is small
+        *([] if preset == "nano" else [f"model.backbone={backbone}"]),  # nano's backbone is small
         "crop.size_wh=64,64", "training.pretrained=false", "training.epochs=1",
         "training.batch_size=2", "training.epoch_samples=4",
     ]  # fmt: skip
@@ -72,8 +67,5 @@ def _crowd(images: Path, split: str, seed: int) -> dict[str, Any]:
     merged: dict[str, Any] = {"images": [], "annotations": []}
     for number in range(1, _IMAGES + 1):
         scene = simulate_crowd(100 * seed + number, _SIZE_WH, _PEOPLE)
-        name = f"{split}-{number}.png"
-        with replacing(images / name) as beside:
-            Image.fromarray(scene.image).save(beside)
-        add_scene(merged, scene, number, name)
+        save_scene(scene, images, f"{split}-{number}.png", merged, number)
     return merged

@@ -1,6 +1,6 @@
-"""The figures that the paper prints, row by row, and the preset that stands for each row which it trained itself.
+"""The paper's tables, each row with the preset that reproduces it, and their output beside our metrics.
 
-Precisions are in percent as printed; parameters in millions, multiply-adds in units of 2^30 as the paper counts them.
+Precision is in percent as printed, parameters are in millions, multiply-adds in units of 2^30 as the paper counts them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from typing import Any, Literal
 from rsgnet.errors import RSGNetError
 
 DataSetName = Literal["crowdpose:test", "coco:val2017", "coco:test-dev2017"]
+Measured = Mapping[str, Mapping[str, float]]  # our metrics by preset and column
 
 _CROWDPOSE = ("AP", "AP50", "AP75", "AP_easy", "AP_medium", "AP_hard")
 _COCO = ("parameters", "multiply_adds", "AP", "AP50", "AP75", "APM", "APL", "AR")
+_SIZES = ("parameters", "multiply_adds")
+_HEADINGS = {"parameters": "params (M)", "multiply_adds": "GMACs"}
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,9 @@ class Row:
     Attributes:
         method: The system's name.
         backbone: Its backbone.
-        size: Height x width of its input, empty where the paper gives none.
-        preset: Our preset of the same system; None for systems that are not this project's.
-        paper: (columns,) the printed figures in the order of the table's columns, None where nothing is printed.
+        size: Height x width of its input, "" where the paper gives none.
+        preset: Our preset of the same system; None for systems that this project does not implement.
+        paper: (columns,) the printed values in the order of the block's columns, None where nothing is printed.
     """
 
     method: str
@@ -38,11 +41,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows that are measured on the same images.
+    """The rows of a table that are measured on the same data set.
 
     Attributes:
-        data: The data set that they are measured on.
-        columns: What is measured, by the names that `rsgnet evaluate` gives them.
+        data: The data set.
+        columns: The metrics, named as in `rsgnet evaluate`, and sizes.
         rows: The systems.
     """
 
@@ -57,8 +60,8 @@ class Table:
 
     Attributes:
         name: "table1" to "table4".
-        title: What it compares.
-        blocks: Its parts, one for each data set.
+        title: Its title.
+        blocks: One part for each data set.
     """
 
     name: str
@@ -76,7 +79,7 @@ def _ours(system: str, width: int, size: str, data: str, *paper: float | None) -
 
 
 def _rsgnet(width: int, size: str, data: str, *paper: float | None) -> tuple[Row, Row]:
-    """RSGNet by the paper's equations, and as its authors released it."""
+    """Returns the row of RSGNet twice: by the paper's equations, and as the authors released it."""
     equations = _ours("rsgnet", width, size, data, *paper)
     return equations, replace(equations, method="RSGNet, released", preset=f"dense-w{width}-{size}-{data}")
 
@@ -96,7 +99,7 @@ TABLE1 = Table(
                 _other("OpenPose", "CPM", "", None, None, None, 62.7, 48.7, 32.3),
                 _other("HigherHRNet", "HRNet-W48", "", 67.6, 87.4, 72.6, 75.8, 68.1, 58.9),
                 _other("Mask R-CNN", "ResNet-101", "", 57.2, 83.5, 60.3, 69.4, 57.9, 45.8),
-                # As printed; a medium above the easy figure is most likely a slip (AP50 and AP75 of another row).
+                # As printed. Medium above easy is most likely a mistake (AP50 and AP75 of another row).
                 _baseline(50, "256x192", "crowdpose", 60.8, 81.4, 65.7, 67.3, 86.3, 71.8),
                 _other("AlphaPose", "ResNet-101", "320x256", 66.0, 84.2, 71.5, 75.5, 66.3, 57.4),
                 _other("OPEC-Net", "ResNet-101", "320x256", 70.6, 86.8, 75.6, None, None, None),
@@ -190,7 +193,7 @@ TABLES = {table.name: table for table in (TABLE1, TABLE2, TABLE3, TABLE4)}
 
 
 def table_named(name: str) -> Table:
-    """The paper's table of that name.
+    """Returns the paper's table of that name.
 
     Raises:
         RSGNetError: The paper has no such table.
@@ -200,79 +203,68 @@ def table_named(name: str) -> Table:
     return TABLES[name]
 
 
-Figures = Mapping[str, Mapping[str, float]]  # by preset and column
-
-_HEADINGS = {"parameters": "params (M)", "multiply_adds": "GMACs"}
-_SIZES = ("parameters", "multiply_adds")
-
-
-def markdown(table: Table, figures: Sequence[Figures], boxes: Sequence[str]) -> str:
-    """The table for people.
+def table_markdown(table: Table, measured: Sequence[Measured], boxes: Sequence[str]) -> str:
+    """Returns the table as Markdown text, the paper's values beside ours.
 
     Args:
-        table: The paper's figures.
-        figures: Ours, for each block.
-        boxes: What each block's people were found by.
+        table: The paper's table.
+        measured: Our metrics for each block.
+        boxes: How the boxes of each block were found.
     """
     lines = [f"# {table.title} ({table.name})", "", "Each cell: the paper's figure / ours; - where there is none.", ""]
-    for block, ours, found_by in zip(table.blocks, figures, boxes, strict=True):
+    for block, ours, found_by in zip(table.blocks, measured, boxes, strict=True):
         headings = ["method", "backbone", "input", *(_HEADINGS.get(column, column) for column in block.columns)]
-        lines += [f"{block.data}, our boxes: {found_by}", "", table_line(headings), table_line(["---"] * len(headings))]
-        lines += [table_line(cells(block, row, ours)) for row in block.rows]
-        lines.append("")
+        rows = [format_row(block, row, ours) for row in block.rows]
+        lines += [f"{block.data}, our boxes: {found_by}", "", *markdown_table(headings, rows), ""]
     return "\n".join(lines)
 
 
-def cells(block: Block, row: Row, ours: Figures) -> list[str]:
-    """A row's texts: method, backbone, input, then the paper's figure and ours for each column."""
-    found = ours.get(row.preset or "", {})
-    figures = [
-        f"{_text(column, printed)} / {_text(column, _as_printed(column, found.get(column)))}" if row.preset
-        else _text(column, printed)
-        for column, printed in zip(block.columns, row.paper, strict=True)
-    ]  # fmt: skip
-    return [row.method, row.backbone, row.size or "-", *figures]
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns the lines of a Markdown table."""
+    return [f"| {' | '.join(cells)} |" for cells in (headings, ["---"] * len(headings), *rows)]
 
 
-def as_json(table: Table, figures: Sequence[Figures], boxes: Sequence[str]) -> dict[str, Any]:
-    """The table for programs: the paper's figures as printed, ours in the same units."""
+def format_row(block: Block, row: Row, ours: Measured) -> list[str]:
+    """Returns a row's cells: method, backbone, input, then the paper's value and ours for each column."""
+    values = ours.get(row.preset or "", {})
+    cells = []
+    for column, printed in zip(block.columns, row.paper, strict=True):
+        cell = _format(column, printed)
+        cells.append(
+            f"{cell} / {_format(column, _to_printed_unit(column, values.get(column)))}" if row.preset else cell
+        )
+    return [row.method, row.backbone, row.size or "-", *cells]
+
+
+def table_json(table: Table, measured: Sequence[Measured], boxes: Sequence[str]) -> dict[str, Any]:
+    """Returns the table as JSON content, the paper's values as printed and ours in the same units."""
     return {
         "table": table.name,
         "title": table.title,
         "blocks": [
-            {
-                "data": block.data,
-                "boxes": found_by,
-                "rows": [
-                    {
-                        **{key: value for key, value in asdict(row).items() if key != "paper"},
-                        "paper": dict(zip(block.columns, row.paper, strict=True)),
-                        "ours": {
-                            column: _as_printed(column, ours.get(row.preset or "", {}).get(column))
-                            for column in block.columns
-                        },
-                    }
-                    for row in block.rows
-                ],
-            }
-            for block, ours, found_by in zip(table.blocks, figures, boxes, strict=True)
+            {"data": block.data, "boxes": found_by, "rows": [_row_json(block, row, ours) for row in block.rows]}
+            for block, ours, found_by in zip(table.blocks, measured, boxes, strict=True)
         ],
     }
 
 
-def _as_printed(column: str, value: float | None) -> float | None:
-    """Precision in percent, as the paper prints it; -1 says that there was nobody to measure it on."""
+def _row_json(block: Block, row: Row, ours: Measured) -> dict[str, Any]:
+    values = ours.get(row.preset or "", {})
+    return {
+        **{key: value for key, value in asdict(row).items() if key != "paper"},
+        "paper": dict(zip(block.columns, row.paper, strict=True)),
+        "ours": {column: _to_printed_unit(column, values.get(column)) for column in block.columns},
+    }
+
+
+def _to_printed_unit(column: str, value: float | None) -> float | None:
+    """Converts metrics to percent, as the paper prints them; -1 means that there was nobody to measure on."""
     if value is None or value == -1:
         return None
     return value if column in _SIZES else 100 * value
 
 
-def _text(column: str, value: float | None) -> str:
+def _format(column: str, value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.2f}" if column == "multiply_adds" else f"{value:.1f}"
-
-
-def table_line(texts: Sequence[str]) -> str:
-    """A line of a Markdown table."""
-    return f"| {' | '.join(texts)} |"

@@ -1,4 +1,4 @@
-"""The variants of an ablation: one preset with the paper's modules switched, and controls of the same cost."""
+"""The variants of an ablation: a preset with and without the paper's modules, and a control of the same cost."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Variant:
     """One network of an ablation.
 
     Attributes:
-        name: As it is asked for.
-        title: What it is.
-        settings: What it changes in the preset.
+        name: Its name in `--variants`.
+        title: A description.
+        settings: Its changes to the preset.
     """
 
     name: str
@@ -31,12 +31,12 @@ def _variant(name: str, title: str, relation: str, skeleton_graph: bool, *more: 
 
 
 PLAIN = _variant("plain", "target heatmaps alone (the paper's HRNet)", "none", False)
-ARMS = {
+VARIANTS = {
     variant.name: variant
     for variant in (
         PLAIN,
-        # What the relation adds to the cost is nearly all in the convolution that fuses it with the features, of twice
-        # the width: two of the width have its parameters and multiply-adds, and learn from nothing but the target.
+        # Nearly all that the relation adds to the cost is the convolution of twice the width that fuses it with the
+        # features. Two convolutions of the width have the same cost, without any relation.
         _variant("plain+conv", "plain, with convolutions that cost what fusing costs", "convolutions", False),
         _variant("sgm", "plain, with the Skeleton Graph Machine", "none", True),
         _variant("trp", "with the Target-aware Relation Parser", "candidates", False),
@@ -44,24 +44,24 @@ ARMS = {
         _variant("dense", "with both modules as released, all pixels related", "dense", True),
     )
 }  # fmt: skip
-PAPERS_ARMS = ("plain", "trp", "trp+sgm", "dense")
+PAPER_VARIANTS = ("plain", "trp", "trp+sgm", "dense")
 
 
 def variants_named(text: str) -> tuple[Variant, ...]:
-    """The variants of a list such as `plain,trp`; `plain`, which the others are held against, is always among them.
+    """Returns the variants of a list such as `plain,trp`, always with `plain`, to which the others are compared.
 
     Raises:
         RSGNetError: There is no variant of that name.
     """
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in ARMS:
-            raise RSGNetError(f"--variants: no variant is named {name!r}; there are {', '.join(ARMS)}")
-    return tuple(variant for variant in ARMS.values() if variant.name in names or variant == PLAIN)
+        if name not in VARIANTS:
+            raise RSGNetError(f"--variants: no variant is named {name!r}; there are {', '.join(VARIANTS)}")
+    return tuple(variant for variant in VARIANTS.values() if variant.name in names or variant == PLAIN)
 
 
 def variant_config(preset: str, settings: Sequence[str]) -> PoseConfig:
-    """The preset of a pose network with settings.
+    """Returns the configuration of a pose preset with changes.
 
     Raises:
         RSGNetError: There is no such preset, it is a detector's, or a setting does not fit.

@@ -1,1 +1,4 @@
-"""Millions of images on many machines: an input list in shards, each of which is done once. Needs the extra `ray`."""
+"""Poses in millions of images on many machines: the input list is cut into shards, each processed exactly once.
+
+Needs the extra `ray`.
+"""

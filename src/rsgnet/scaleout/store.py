@@ -1,4 +1,4 @@
-"""Where results go: any store that fsspec reaches. Written beside and renamed: what has its name is whole."""
+"""A folder in any store that fsspec reaches. Files are written under another name and renamed, so they are whole."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PARTIAL_FOLDER = "partial"  # of files that are being written
 
 
 def open_location(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The file system of a URI or path, and what the place is called there.
+    """Returns the file system of a URI or path, and the path inside it.
 
     Raises:
-        RSGNetError: There is no such kind of store here.
+        RSGNetError: No such kind of store is known here.
     """
     try:
         file_system, path = url_to_fs(uri)
@@ -35,73 +35,73 @@ class Store:
         uri: A path, or a URI such as s3://bucket/folder.
 
     Attributes:
-        uri: Its full URI, the same on every machine.
+        uri: The full URI, the same on every machine.
 
     Raises:
-        RSGNetError: There is no such kind of store here.
+        RSGNetError: No such kind of store is known here.
     """
 
     def __init__(self, uri: str) -> None:
-        self._files, path = open_location(uri)
+        self._file_system, path = open_location(uri)
         self._root = path.rstrip("/")
-        self.uri = self._files.unstrip_protocol(self._root)
+        self.uri = self._file_system.unstrip_protocol(self._root)
 
     def open(self, name: str) -> Any:
-        """A file of it, to be read from, which can seek."""
-        return self._files.open(f"{self._root}/{name}", "rb")
+        """Opens a file for reading; the returned file can seek."""
+        return self._file_system.open(f"{self._root}/{name}", "rb")
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[Any]:
-        """Yields a file to write to; it gets its name, replacing what had it, if the block ends well, else it goes."""
+    def replace_file(self, name: str) -> Iterator[Any]:
+        """Yields a file to write to. It replaces the file of that name if the block succeeds, else it is removed."""
         target = f"{self._root}/{name}"
-        beside = f"{self._root}/{PARTIAL_FOLDER}/{uuid4().hex}"
-        for path in (beside, target):
-            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        partial = f"{self._root}/{PARTIAL_FOLDER}/{uuid4().hex}"
+        for path in (partial, target):
+            self._file_system.makedirs(path.rpartition("/")[0], exist_ok=True)
         try:
-            with self._files.open(beside, "wb") as file:
+            with self._file_system.open(partial, "wb") as file:
                 yield file
-            self._files.mv(beside, target)
+            self._file_system.mv(partial, target)
         except BaseException:
-            if self._files.exists(beside):
-                self._files.rm_file(beside)
+            if self._file_system.exists(partial):
+                self._file_system.rm_file(partial)
             raise
 
     def write_text(self, name: str, text: str) -> None:
         """Writes UTF-8 text, whole or not at all."""
-        with self.writing(name) as file:
+        with self.replace_file(name) as file:
             file.write(text.encode())
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file, None where there is none."""
+        """Returns the content of a file, None where it does not exist."""
         try:
-            content: bytes = self._files.cat_file(f"{self._root}/{name}")
+            content: bytes = self._file_system.cat_file(f"{self._root}/{name}")
         except FileNotFoundError:
             return None
         return content
 
     def read_all(self, names: Sequence[str]) -> list[bytes]:
-        """The contents of files that are there, many at a time where the store can."""
+        """Returns the contents of existing files, read in parallel where the store can."""
         paths = [f"{self._root}/{name}" for name in names]
-        contents = self._files.cat(paths) if paths else {}
+        contents = self._file_system.cat(paths) if paths else {}
         return [contents[path] for path in paths]
 
     def size(self, name: str) -> int:
-        """The size of a file in bytes."""
-        self._files.invalidate_cache()
-        size: int = self._files.size(f"{self._root}/{name}")
+        """Returns the size of a file in bytes."""
+        self._file_system.invalidate_cache()
+        size: int = self._file_system.size(f"{self._root}/{name}")
         return size
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """The files of a folder by name, with their sizes in bytes; none where there is no such folder."""
-        self._files.invalidate_cache()
+        """Returns the sizes in bytes of a folder's files by name; none where the folder does not exist."""
+        self._file_system.invalidate_cache()
         try:
-            found = self._files.ls(f"{self._root}/{folder}", detail=True)
+            found = self._file_system.ls(f"{self._root}/{folder}", detail=True)
         except FileNotFoundError:
             return {}
         return {each["name"].rpartition("/")[2]: each["size"] for each in found if each["type"] == "file"}
 
-    def remove_partial(self) -> None:
-        """Removes what runs that were killed had begun to write. For when nobody writes any more."""
+    def remove_partial_files(self) -> None:
+        """Removes the unfinished files of killed runs. Call it only when nothing writes to the folder."""
         path = f"{self._root}/{PARTIAL_FOLDER}"
-        if self._files.exists(path):
-            self._files.rm(path, recursive=True)
+        if self._file_system.exists(path):
+            self._file_system.rm(path, recursive=True)

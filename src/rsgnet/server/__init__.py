@@ -1,1 +1,4 @@
-"""The service: images in by HTTP, poses out as JSON, and a page to look at them. Needs `rsgnet[serve]`."""
+"""An HTTP service that returns the poses in uploaded images as JSON, with a web page to look at them.
+
+Needs `rsgnet[serve]`.
+"""

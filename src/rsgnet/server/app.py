@@ -1,4 +1,4 @@
-"""The HTTP application: its routes, and how what goes wrong is told."""
+"""The HTTP application: its routes and its responses to errors."""
 
 from __future__ import annotations
 
@@ -19,57 +19,87 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
 from rsgnet.errors import RSGNetError
-from rsgnet.server.answers import (
-    AboutAnswer,
-    ErrorAnswer,
-    PosesAnswer,
-    StateAnswer,
-    about_answer,
-    image_answer,
-    poses_answer,
+from rsgnet.server.drawn_crowds import HIGHEST_CROWD_INDEX, CrowdRenderer
+from rsgnet.server.limits import Limits
+from rsgnet.server.metrics import Metrics, MetricsMiddleware
+from rsgnet.server.responses import (
+    AboutResponse,
+    ErrorResponse,
+    PosesResponse,
+    StatusResponse,
+    build_image_response,
+    build_poses_response,
 )
-from rsgnet.server.crowd import HIGHEST_CROWD_INDEX, CrowdPainter
-from rsgnet.server.limits import Guarded, Limits, bearer_check, bounded_protocol
-from rsgnet.server.metrics import Counted, Metrics
-from rsgnet.server.uploads import FORM_SCHEMA, Held, read_images
-from rsgnet.server.worker import Busy, Worker, WorkerCrash
+from rsgnet.server.security import SecurityHeadersMiddleware, limited_protocol, require_token
+from rsgnet.server.uploads import FORM_SCHEMA, HeldBytes, read_images
+from rsgnet.server.worker import BusyError, Worker, WorkerCrashError
 
 PAGE = Path(__file__).parent / "page"
+_SHUTDOWN_GRACE_S = 5.0  # beyond the time that a request may take
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    401: {"model": ErrorAnswer, "description": "The token is missing or wrong."},
-    422: {"model": ErrorAnswer, "description": "The request cannot be used."},
-    503: {"model": ErrorAnswer, "description": "Too busy; try again after Retry-After seconds."},
+    401: {"model": ErrorResponse, "description": "The token is missing or wrong."},
+    422: {"model": ErrorResponse, "description": "The request cannot be used."},
+    503: {"model": ErrorResponse, "description": "Too busy; try again after Retry-After seconds."},
 }
 
 
 @dataclass(frozen=True)
 class Service:
-    """What the application is made of.
+    """The parts of the application.
 
     Attributes:
-        workers: By the names of their weights; the first is asked where a client names none.
-        limits: What is refused.
-        metrics: What is counted.
-        token: What clients must show, None for nothing.
-        paint: Draws crowds for the page.
+        workers: The workers by the names of their weights; the first is used where a client names none.
+        limits: Requests beyond these limits are refused.
+        metrics: Counts requests and images.
+        token: The token that clients must send; None for no token.
+        render_crowd: Draws crowds for the page.
     """
 
     workers: Mapping[str, Worker]
     limits: Limits
     metrics: Metrics
     token: str | None = None
-    paint: CrowdPainter = field(default_factory=CrowdPainter)
+    render_crowd: CrowdRenderer = field(default_factory=CrowdRenderer)
+
+
+def run_service(service: Service, host: str, port: int) -> None:
+    """Serves until SIGINT or SIGTERM; then accepts no more requests, finishes those accepted, and exits with code 0.
+
+    Args:
+        service: What to serve.
+        host: The address to listen on.
+        port: The port to listen on; 0 chooses a free port, which the log names.
+
+    Raises:
+        SystemExit: Always.
+    """
+    config = uvicorn.Config(
+        create_app(service),
+        host,
+        port,
+        server_header=False,
+        http=limited_protocol(service.limits),
+        ws="none",
+        timeout_graceful_shutdown=round(service.limits.seconds + _SHUTDOWN_GRACE_S),
+    )
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _exit)  # the server sends itself the signal again when it has stopped
+    uvicorn.Server(config).run()
+
+
+def _exit(*_: object) -> NoReturn:
+    raise SystemExit(0)
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application of a service; its workers run while the application does, and finish what they took."""
+    """Returns the application; its workers start with it and finish their queues when it stops."""
 
     @asynccontextmanager
-    async def working(_: FastAPI) -> AsyncIterator[None]:
+    async def run_workers(_: FastAPI) -> AsyncIterator[None]:
         for worker in service.workers.values():
             worker.start()
         yield
@@ -80,113 +110,111 @@ def create_app(service: Service) -> FastAPI:
         title="RSGNet",
         summary="Everyone's pose in crowded images.",
         version=version("rsgnet"),
-        lifespan=working,
-        docs_url=None,  # FastAPI's pages load scripts from elsewhere; /api.html is the page's own
+        lifespan=run_workers,
+        docs_url=None,  # FastAPI's pages load scripts from other sites; /api.html is the page's own
         redoc_url=None,
     )
-    _add_poses(app, service)
-    _add_crowd(app, service)
-    _add_states(app, service)
-    _add_errors(app)
-    app.add_middleware(Guarded)
-    app.add_middleware(Counted, metrics=service.metrics)
-    mimetypes.add_type("text/javascript", ".js")  # some systems know it as text/plain, which browsers refuse to run
+    _add_pose_routes(app, service)
+    _add_crowd_route(app, service)
+    _add_status_routes(app, service)
+    _add_error_handlers(app)
+    app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(MetricsMiddleware, metrics=service.metrics)
+    mimetypes.add_type("text/javascript", ".js")  # some systems say text/plain, which browsers refuse to run
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
 
 
-def _add_poses(app: FastAPI, service: Service) -> None:
-    limits, allowed, held = service.limits, [Depends(bearer_check(service.token))], Held(service.limits.held_bytes)
+def _add_pose_routes(app: FastAPI, service: Service) -> None:
+    limits, with_token = service.limits, [Depends(require_token(service.token))]
+    held_bytes = HeldBytes(limits.held_bytes)
 
-    @app.get("/v1/about", dependencies=allowed, summary="Weights and limits")
-    async def about() -> AboutAnswer:
-        return about_answer(service.workers, limits)
+    @app.get("/v1/about", dependencies=with_token, summary="Weights and limits")
+    async def about() -> AboutResponse:
+        return AboutResponse(version("rsgnet"), list(service.workers), limits)
 
     @app.post(
         "/v1/poses",
-        dependencies=allowed,
+        dependencies=with_token,
         summary="Everyone's keypoints in one or several images",
-        response_model=PosesAnswer,
+        response_model=PosesResponse,
         response_model_exclude_none=True,
         openapi_extra=FORM_SCHEMA,
         responses={
             **_REFUSALS,
-            400: {"model": ErrorAnswer, "description": "The form is broken, or holds too much."},
-            404: {"model": ErrorAnswer, "description": "There are no such weights here."},
-            413: {"model": ErrorAnswer, "description": "The request is too large."},
-            415: {"model": ErrorAnswer, "description": "The request is no form."},
-            422: {
-                "model": PosesAnswer | ErrorAnswer,
-                "description": "Nothing of the request can be used.",
-            },
-            500: {"model": ErrorAnswer, "description": "The network failed on it; send it again."},
-            504: {"model": ErrorAnswer, "description": "It took too long."},
+            400: {"model": ErrorResponse, "description": "The form is broken, or holds too much."},
+            404: {"model": ErrorResponse, "description": "This service has no such weights."},
+            413: {"model": ErrorResponse, "description": "The request is too large."},
+            415: {"model": ErrorResponse, "description": "The request is not a form."},
+            422: {"model": PosesResponse | ErrorResponse, "description": "Nothing of the request can be used."},
+            500: {"model": ErrorResponse, "description": "The network failed on the request; send it again."},
+            504: {"model": ErrorResponse, "description": "The request took too long."},
         },
     )
     async def poses(
         request: Request,
         response: Response,
         candidates: Annotated[
-            bool, Query(description="Tell what competed for each keypoint: x, y, height, relation to the person.")
+            bool, Query(description="List the candidates of each keypoint: x, y, height, relation to the person.")
         ] = False,
-        weights: Annotated[str | None, Query(description="One of /v1/about's; the first if none is named.")] = None,
-    ) -> PosesAnswer:
+        weights: Annotated[str | None, Query(description="One of /v1/about's weights; default: the first.")] = None,
+    ) -> PosesResponse:
         name = next(iter(service.workers)) if weights is None else weights
         if name not in service.workers:
             raise HTTPException(404, f"no weights {name!r} here; there are {', '.join(service.workers)}")
         worker = service.workers[name]
-        worker.check_room(1)
-        with anyio.fail_after(limits.seconds), held.request() as take:
-            images = await read_images(request, limits, take)
-            answers = [asyncio.wrap_future(future) for future in worker.submit(images)]
-            outcomes = await asyncio.gather(*answers, return_exceptions=True)
-        told = []
+        worker.check_capacity(1)
+        with anyio.fail_after(limits.seconds), held_bytes.request() as reserve:
+            images = await read_images(request, limits, reserve)
+            futures = [asyncio.wrap_future(future) for future in worker.submit(images)]
+            outcomes = await asyncio.gather(*futures, return_exceptions=True)
+        image_responses = []
         for image, outcome in zip(images, outcomes, strict=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, RSGNetError):
                 raise outcome
-            service.metrics.image_done(None if isinstance(outcome, RSGNetError) else len(outcome))
-            told.append(image_answer(image.file_name, outcome, candidates))
-        answer = poses_answer(name, worker.skeleton, told)
-        response.status_code = 200 if answer.error is None else 422
-        return answer
+            service.metrics.count_image(None if isinstance(outcome, RSGNetError) else len(outcome))
+            image_responses.append(build_image_response(image.file_name, outcome, candidates))
+        body = build_poses_response(name, worker.skeleton, image_responses)
+        response.status_code = 200 if body.error is None else 422
+        return body
 
 
-def _add_crowd(app: FastAPI, service: Service) -> None:
+def _add_crowd_route(app: FastAPI, service: Service) -> None:
     @app.get(
         "/v1/crowd",
-        dependencies=[Depends(bearer_check(service.token))],
-        summary="A drawn crowd to play with: its image, or the truth about it",
+        dependencies=[Depends(require_token(service.token))],
+        summary="A drawn crowd: its image, or its annotations",
         response_class=Response,
         responses={**_REFUSALS, 200: {"content": {"image/png": {}, "application/json": {}}}},
     )
     def crowd(
         crowd_index: Annotated[
-            float, Query(ge=0, le=HIGHEST_CROWD_INDEX, description="CrowdPose's index; met to 0.05.")
+            float, Query(ge=0, le=HIGHEST_CROWD_INDEX, description="CrowdPose's crowd index; met to 0.05.")
         ] = 0.5,
         seed: Annotated[int, Query(ge=0, lt=2**31, description="The same seed gives the same crowd.")] = 0,
-        truth: Annotated[bool, Query(description="Give the COCO annotations in place of the image.")] = False,
+        truth: Annotated[bool, Query(description="Return the COCO annotations instead of the image.")] = False,
     ) -> Response:
-        drawn = service.paint(crowd_index, seed)
+        drawn = service.render_crowd(crowd_index, seed)
         if truth:
             return Response(drawn.truth, media_type="application/json")
         return Response(drawn.png, media_type="image/png")
 
 
-def _add_states(app: FastAPI, service: Service) -> None:
-    @app.get("/healthz", summary="Whether the process answers")
-    async def healthz() -> StateAnswer:
-        return StateAnswer("ok")
+def _add_status_routes(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz", summary="Whether the process responds")
+    async def healthz() -> StatusResponse:
+        return StatusResponse("ok")
 
-    @app.get("/readyz", summary="Whether images are worked on", responses={503: {"model": StateAnswer}})
-    async def readyz(response: Response) -> StateAnswer:
-        waits = [name for name, worker in service.workers.items() if not worker.ready]
-        response.status_code = 503 if waits else 200
-        return StateAnswer(f"not ready: {', '.join(waits)}" if waits else "ok")
+    @app.get("/readyz", summary="Whether images are processed", responses={503: {"model": StatusResponse}})
+    async def readyz(response: Response) -> StatusResponse:
+        not_ready = [name for name, worker in service.workers.items() if not worker.is_ready]
+        response.status_code = 503 if not_ready else 200
+        return StatusResponse(f"not ready: {', '.join(not_ready)}" if not_ready else "ok")
 
     @app.get(
         "/metrics",
-        dependencies=[Depends(bearer_check(service.token))],
-        summary="Counts, for Prometheus",
+        dependencies=[Depends(require_token(service.token))],
+        summary="Metrics for Prometheus",
         response_class=Response,
         responses={200: {"content": {"text/plain": {}}}},
     )
@@ -194,73 +222,30 @@ def _add_states(app: FastAPI, service: Service) -> None:
         return Response(service.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _add_errors(app: FastAPI) -> None:
-    """Whatever goes wrong is told as `ErrorAnswer`."""
+def _add_error_handlers(app: FastAPI) -> None:
+    """Makes every error an `ErrorResponse`."""
 
-    def tell(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    def respond(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
         return JSONResponse({"error": message}, status, dict(headers or {}))
 
-    @app.exception_handler(AnyHTTPException)
-    async def refused(_: Request, error: AnyHTTPException) -> JSONResponse:
-        return tell(error.status_code, str(error.detail), error.headers)
+    def add(error_class: type[Exception], status: int, message: str = "") -> None:
+        app.add_exception_handler(error_class, lambda _, error: respond(status, message or str(error)))
+
+    add(RSGNetError, 422)
+    add(WorkerCrashError, 500)
+    add(Exception, 500, "the service failed on this request; its log says why")
+    add(ClientDisconnect, 400, "the client hung up")
+    add(TimeoutError, 504, "this took longer than a request may; send fewer or smaller images, or try again later")
+
+    @app.exception_handler(StarletteHTTPException)
+    async def http_error(_: Request, error: StarletteHTTPException) -> JSONResponse:
+        return respond(error.status_code, str(error.detail), error.headers)
+
+    @app.exception_handler(BusyError)
+    async def busy(_: Request, error: BusyError) -> JSONResponse:
+        return respond(503, str(error), {"retry-after": str(error.retry_after_s)})
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid_parameters(_: Request, error: RequestValidationError) -> JSONResponse:
         faults = (f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
-        return tell(422, "; ".join(faults))
-
-    @app.exception_handler(RSGNetError)
-    async def unusable(_: Request, error: RSGNetError) -> JSONResponse:
-        return tell(422, str(error))
-
-    @app.exception_handler(Busy)
-    async def busy(_: Request, error: Busy) -> JSONResponse:
-        return tell(503, str(error), {"retry-after": str(error.retry_after_s)})
-
-    @app.exception_handler(TimeoutError)
-    async def late(_: Request, __: TimeoutError) -> JSONResponse:
-        return tell(504, "this took longer than a request may; send fewer or smaller images, or try again later")
-
-    @app.exception_handler(WorkerCrash)
-    async def crashed(_: Request, error: WorkerCrash) -> JSONResponse:
-        return tell(500, str(error))
-
-    @app.exception_handler(ClientDisconnect)
-    async def gone(_: Request, __: ClientDisconnect) -> JSONResponse:
-        return tell(400, "the client hung up")
-
-    @app.exception_handler(Exception)
-    async def failed(_: Request, __: Exception) -> JSONResponse:
-        return tell(500, "the service failed on this request; its log says why")
-
-
-_GRACE_S = 5.0  # beyond the time a request may take
-
-
-def run(service: Service, host: str, port: int) -> None:
-    """Serves until SIGINT or SIGTERM; then takes nothing more, finishes what was taken, and exits with 0.
-
-    Args:
-        service: What to serve.
-        host: The address to listen on.
-        port: Its port; 0 is any that is free, and the log names it.
-
-    Raises:
-        SystemExit: Always.
-    """
-    config = uvicorn.Config(
-        create_app(service),
-        host,
-        port,
-        server_header=False,
-        http=bounded_protocol(service.limits),
-        ws="none",
-        timeout_graceful_shutdown=round(service.limits.seconds + _GRACE_S),
-    )
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _leave)  # the server sends itself the signal again when it has stopped
-    uvicorn.Server(config).run()
-
-
-def _leave(*_: object) -> NoReturn:
-    raise SystemExit(0)
+        return respond(422, "; ".join(faults))

@@ -1,4 +1,4 @@
-"""What a client sends becomes images: counted while it comes in, so that no more is kept than is allowed."""
+"""Reads the images of a request, and counts their bytes while they arrive so that no more is held than allowed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ from starlette.types import Message, Receive
 
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import xywh_to_xyxy
-from rsgnet.inference.detectors.boxes import Boxes
-from rsgnet.inference.sources import SentImage
+from rsgnet.inference.detectors.detector import Boxes
+from rsgnet.inference.sources import UploadedImage
 from rsgnet.server.limits import Limits
-from rsgnet.server.worker import Busy
+from rsgnet.server.worker import BusyError
 
 BOXES_FIELD = "boxes"
-_RETRY_AFTER_S = 5
-_BOXES = TypeAdapter(list[list[tuple[float, float, float, float]] | None])
-
-# What FastAPI cannot see, as the form is read by hand.
+# FastAPI cannot derive this description, because `read_images` reads the form itself.
 FORM_SCHEMA: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -40,8 +37,8 @@ FORM_SCHEMA: dict[str, Any] = {
                         },
                         BOXES_FIELD: {
                             "type": "string",
-                            "description": "Boxes of your own, as JSON: for each image a list of [left, top, width, "
-                            "height], or null where people are to be found.",
+                            "description": "Boxes of people as JSON: for each image a list of [left, top, width, "
+                            "height] in pixels, or null to detect the people.",
                         },
                     },
                 }
@@ -49,109 +46,113 @@ FORM_SCHEMA: dict[str, Any] = {
         },
     }
 }
+_RETRY_AFTER_S = 5
+_BOXES_JSON = TypeAdapter(list[list[tuple[float, float, float, float]] | None])
 
 
-class Held:
-    """Counts the bytes of all requests that are coming in or wait, so that many of them together fit, too.
+class HeldBytes:
+    """Counts the bytes of all requests that are being received or wait, to limit their sum.
 
     Args:
-        most: How many there may be.
+        limit: How many bytes may be held.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most, self._held = most, 0
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held = limit, 0
 
     @contextmanager
     def request(self) -> Iterator[Callable[[int], None]]:
-        """Yields what is told of each part of a request that comes in; forgets them all once the block is left.
+        """Yields a function that reserves bytes for one request; releases them at the end of the block.
 
-        Raises:
-            Busy: By the function that is yielded: there is no room for that part.
+        The function raises `BusyError` where the bytes exceed the limit.
         """
-        own = 0
+        reserved = 0
 
-        def take(count: int) -> None:
-            nonlocal own
-            if self._held + count > self._most:
-                raise Busy("too much is being sent at once; try again later", _RETRY_AFTER_S)
-            own += count
+        def reserve(count: int) -> None:
+            nonlocal reserved
+            if self._held + count > self._limit:
+                raise BusyError("too much is being sent at once; try again later", _RETRY_AFTER_S)
+            reserved += count
             self._held += count
 
         try:
-            yield take
+            yield reserve
         finally:
-            self._held -= own
+            self._held -= reserved
 
 
-async def read_images(request: Request, limits: Limits, take: Callable[[int], None]) -> list[SentImage]:
-    """The images of a request's form, whatever the fields of the files are called.
+async def read_images(request: Request, limits: Limits, reserve: Callable[[int], None]) -> list[UploadedImage]:
+    """Returns the images of a request's form. The names of the form's file fields do not matter.
 
     Args:
-        request: Its body has not been read.
-        limits: How many images and bytes it may hold, and people where it brings boxes.
-        take: Told of the number of bytes of each part, before the next is asked for.
+        request: A request whose body has not been read.
+        limits: The limits of bytes and images, and of people where the form has boxes.
+        reserve: Called with the number of bytes of each part of the body, before the next part is received.
 
     Raises:
-        HTTPException: It is too large (413), no form (415), a broken one or one of too many files (400).
-        Busy: There is no room for it among the others.
-        RSGNetError: There is no image in it, or its boxes do not fit.
+        HTTPException: The request is too large (413) or not a form (415), or the form is broken or has too many files
+            (400).
+        BusyError: The requests that are being received hold too many bytes together.
+        RSGNetError: The form has no image, or its boxes do not fit the images.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip() != "multipart/form-data":
         raise HTTPException(415, "send images as multipart/form-data: curl -F images=@photo.jpg URL")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.request_bytes:
-        raise _too_large(limits)
-    counted = Request(request.scope, _counted(request.receive, limits, take))
-    async with counted.form(max_files=limits.images, max_fields=1) as form:
+        raise _too_large_error(limits)
+    bounded = Request(request.scope, _bounded_receive(request.receive, limits, reserve))
+    async with bounded.form(max_files=limits.images, max_fields=1) as form:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:
             raise RSGNetError("the form holds no image: curl -F images=@photo.jpg URL")
         boxes = _read_boxes(form, len(files), limits.people)
         return [
-            SentImage(await file.read(), file.filename or f"image {number}", own)
-            for number, (file, own) in enumerate(zip(files, boxes, strict=True), 1)
+            UploadedImage(await file.read(), file.filename or f"image {number}", image_boxes)
+            for number, (file, image_boxes) in enumerate(zip(files, boxes, strict=True), 1)
         ]
 
 
-def _too_large(limits: Limits) -> HTTPException:
+def _bounded_receive(receive: Receive, limits: Limits, reserve: Callable[[int], None]) -> Receive:
+    """Wraps the receive function of a request so that it raises once the body is too large."""
+    total = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal total
+        message = await receive()
+        count = len(message.get("body", b""))
+        total += count
+        if total > limits.request_bytes:
+            raise _too_large_error(limits)
+        reserve(count)
+        return message
+
+    return receive_bounded
+
+
+def _too_large_error(limits: Limits) -> HTTPException:
     return HTTPException(
         413, f"the request is over the limit of {limits.request_bytes} bytes; send fewer or smaller images"
     )
 
 
-def _counted(receive: Receive, limits: Limits, take: Callable[[int], None]) -> Receive:
-    """Receives until there is too much."""
-    total = 0
-
-    async def more() -> Message:
-        nonlocal total
-        message = await receive()
-        total += len(message.get("body", b""))
-        if total > limits.request_bytes:
-            raise _too_large(limits)
-        take(len(message.get("body", b"")))
-        return message
-
-    return more
-
-
 def _read_boxes(form: FormData, images: int, people: int) -> list[Boxes | None]:
+    """Returns the boxes for each image: None where the people are to be detected."""
     text = form.get(BOXES_FIELD)
     if not isinstance(text, str):
         return [None] * images
     try:
-        given = _BOXES.validate_json(text)
+        boxes_per_image = _BOXES_JSON.validate_json(text)
     except ValidationError as error:
         raise RSGNetError(
             f"{BOXES_FIELD}: expected JSON, for each image a list of [left, top, width, height] or null "
             f"({error.errors()[0]['msg']})"
         ) from error
-    if len(given) != images:
-        raise RSGNetError(f"{BOXES_FIELD}: of {len(given)} images, but there are {images}")
-    if any(len(own or ()) > people for own in given):
+    if len(boxes_per_image) != images:
+        raise RSGNetError(f"{BOXES_FIELD}: of {len(boxes_per_image)} images, but the form has {images}")
+    if any(len(boxes_xywh or ()) > people for boxes_xywh in boxes_per_image):
         raise RSGNetError(f"{BOXES_FIELD}: more than the limit of {people} people in an image")
-    return [own if own is None else _boxes(own) for own in given]
+    return [None if boxes_xywh is None else _given_boxes(boxes_xywh) for boxes_xywh in boxes_per_image]
 
 
-def _boxes(boxes_xywh: list[tuple[float, float, float, float]]) -> Boxes:
+def _given_boxes(boxes_xywh: list[tuple[float, float, float, float]]) -> Boxes:
     return Boxes(xywh_to_xyxy(np.reshape(boxes_xywh, (-1, 4))), np.ones(len(boxes_xywh)))

@@ -1,4 +1,4 @@
-"""The one thread that runs a network: it takes whatever waits, up to a batch, of however many clients."""
+"""The thread that runs a network: it batches the waiting images of all clients."""
 
 from __future__ import annotations
 
@@ -6,41 +6,30 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from threading import Condition, Thread
-from typing import Protocol
 
 from rsgnet.errors import RSGNetError
-from rsgnet.inference.sources import SentImage
+from rsgnet.inference.estimator import PoseEstimator
+from rsgnet.inference.sources import UploadedImage
 from rsgnet.poses import Poses
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Metrics
-from rsgnet.skeletons import Skeleton
 
 _LOG = logging.getLogger(__name__)
-_PACE_MEMORY = 0.8  # how much of the time per image is remembered from batch to batch
-_FIRST_PACE_S = 0.5
+_SECONDS_PER_IMAGE_DECAY = 0.8  # of the moving average over batches
+_FIRST_SECONDS_PER_IMAGE = 0.5
 _LONGEST_RETRY_S = 60
-_REOPEN_EVERY_S = 1.0
+_REOPEN_INTERVAL_S = 1.0
 
 
-class Estimator(Protocol):
-    """What the thread runs: a `PoseEstimator`."""
-
-    skeleton: Skeleton
-
-    def stream(self, sources: Iterable[SentImage]) -> Iterator[tuple[SentImage, Poses | RSGNetError]]:
-        """Each image, in order, with its poses or its error."""
-        ...
-
-
-class Busy(Exception):  # noqa: N818
+class BusyError(Exception):
     """Too many images wait, or the service is stopping.
 
     Attributes:
-        retry_after_s: When to try again.
+        retry_after_s: When the client should try again.
     """
 
     def __init__(self, message: str, retry_after_s: int) -> None:
@@ -48,143 +37,147 @@ class Busy(Exception):  # noqa: N818
         self.retry_after_s = retry_after_s
 
 
-class WorkerCrash(Exception):  # noqa: N818
+class WorkerCrashError(Exception):
     """The network failed while an image was in its batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """An image that waits, and its answer to come."""
+    """A waiting image and the future that receives its poses."""
 
-    image: SentImage
-    answer: Future[Poses] = field(default_factory=Future)
+    image: UploadedImage
+    future: Future[Poses] = field(default_factory=Future)
 
 
 class Worker:
-    """Owns an estimator and the queue before it.
+    """Runs an estimator in a thread of its own, with a queue of images before it.
 
     Args:
-        open_estimator: Opens the estimator: at once, and anew whenever it has crashed.
-        limits: How many images may wait, and go together.
-        metrics: Told of batches and crashes.
+        open_estimator: Opens the estimator: once at the start, and again whenever it has crashed.
+        limits: How many images may wait, and how many go through the network together.
+        metrics: Counts batches and crashes.
+
+    Attributes:
+        skeleton: The keypoints of the poses.
 
     Raises:
         RSGNetError: The estimator cannot be opened.
     """
 
-    def __init__(self, open_estimator: Callable[[], Estimator], limits: Limits, metrics: Metrics) -> None:
-        self._open, self._limits, self._metrics = open_estimator, limits, metrics
+    def __init__(self, open_estimator: Callable[[], PoseEstimator], limits: Limits, metrics: Metrics) -> None:
+        self._open_estimator, self._limits, self._metrics = open_estimator, limits, metrics
         self._estimator = open_estimator()
         self.skeleton = self._estimator.skeleton
         self._waiting: deque[_Job] = deque()
         self._changed = Condition()
-        self._open_for_work, self._stopping = True, False
-        self._pace_s = _FIRST_PACE_S
-        self._thread = Thread(target=self._work, name="rsgnet-worker", daemon=True)
+        self._is_open, self._is_stopping = True, False
+        self._seconds_per_image = _FIRST_SECONDS_PER_IMAGE
+        self._thread = Thread(target=self._run, name="rsgnet-worker", daemon=True)
 
     @property
-    def ready(self) -> bool:
-        """Whether images are being worked on."""
-        return self._thread.is_alive() and self._open_for_work and not self._stopping
+    def is_ready(self) -> bool:
+        """Whether the worker processes images."""
+        return self._thread.is_alive() and self._is_open and not self._is_stopping
 
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Takes nothing more, finishes what was taken, and ends the thread."""
+        """Accepts no more images, finishes those that wait, and ends the thread."""
         with self._changed:
-            self._stopping = True
+            self._is_stopping = True
             self._changed.notify_all()
         self._thread.join()
 
-    def check_room(self, images: int) -> None:
-        """Refuses so many images if they would not be taken now; asked before a request's body is read.
+    def check_capacity(self, images: int) -> None:
+        """Checks that the queue has room for some images; called before the body of a request is read.
 
         Raises:
-            Busy: They do not fit into the queue, or the worker is stopping.
+            BusyError: The queue has no room for them, or the worker is stopping.
         """
         with self._changed:
-            if self._stopping:
-                raise Busy("the service is stopping; try again", 1)
+            if self._is_stopping:
+                raise BusyError("the service is stopping; try again", 1)
             if len(self._waiting) + images > self._limits.waiting:
-                raise Busy(f"{len(self._waiting)} images wait already; try again later", self._retry_after_s())
+                raise BusyError(f"{len(self._waiting)} images wait already; try again later", self._retry_after_s())
 
-    def submit(self, images: Sequence[SentImage]) -> list[Future[Poses]]:
+    def submit(self, images: Sequence[UploadedImage]) -> list[Future[Poses]]:
         """Queues the images of one request, all or none.
 
         Args:
             images: At most as many as may wait.
 
         Returns:
-            Their poses to come. An image at fault gets a `RSGNetError`, one whose batch crashed a `WorkerCrash`.
-            Futures that are cancelled before their turn cost nothing.
+            A future per image. Its exception is a `RSGNetError` where the image is at fault, a `WorkerCrashError` where
+            the network failed on its batch. A future that is cancelled before its turn costs nothing.
 
         Raises:
-            Busy: As `check_room`.
+            BusyError: The queue has no room for them, or the worker is stopping.
         """
         jobs = [_Job(image) for image in images]
         with self._changed:
-            self.check_room(len(jobs))
+            self.check_capacity(len(jobs))
             self._waiting.extend(jobs)
-            self._metrics.waiting(len(self._waiting))
+            self._metrics.set_waiting(len(self._waiting))
             self._changed.notify_all()
-        return [job.answer for job in jobs]
+        return [job.future for job in jobs]
 
     def _retry_after_s(self) -> int:
-        return min(max(1, math.ceil(len(self._waiting) * self._pace_s)), _LONGEST_RETRY_S)
+        return min(max(1, math.ceil(len(self._waiting) * self._seconds_per_image)), _LONGEST_RETRY_S)
 
-    def _work(self) -> None:
-        while batch := self._take():
+    def _run(self) -> None:
+        while batch := self._next_batch():
             started = time.perf_counter()
             try:
-                self._answer(batch)
+                self._process(batch)
             except Exception:
-                _LOG.exception("the network failed; it is opened anew")
-                self._metrics.crashed()
+                _LOG.exception("the network failed and is being opened again")
+                self._metrics.count_crash()
                 for job in batch:
-                    if not job.answer.done():
-                        job.answer.set_exception(WorkerCrash("the network failed on this batch; send it again"))
+                    if not job.future.done():
+                        job.future.set_exception(WorkerCrashError("the network failed on this batch; send it again"))
                 self._reopen()
             else:
-                taken_s = time.perf_counter() - started
-                self._metrics.batch_done(len(batch), taken_s)
-                self._pace_s = _PACE_MEMORY * self._pace_s + (1 - _PACE_MEMORY) * taken_s / len(batch)
+                seconds = time.perf_counter() - started
+                self._metrics.count_batch(len(batch), seconds)
+                decay = _SECONDS_PER_IMAGE_DECAY
+                self._seconds_per_image = decay * self._seconds_per_image + (1 - decay) * seconds / len(batch)
 
-    def _take(self) -> list[_Job]:
-        """The next batch; empty once the worker is stopping and nothing waits."""
+    def _next_batch(self) -> list[_Job]:
+        """Waits for the next batch; returns an empty one once the worker is stopping and no image waits."""
         batch: list[_Job] = []
         with self._changed:
             while not batch:
                 while self._waiting and len(batch) < self._limits.batch:
                     job = self._waiting.popleft()
-                    if job.answer.set_running_or_notify_cancel():
+                    if job.future.set_running_or_notify_cancel():
                         batch.append(job)
-                self._metrics.waiting(len(self._waiting))
-                if self._stopping:
+                self._metrics.set_waiting(len(self._waiting))
+                if self._is_stopping:
                     break
                 if not batch:
                     self._changed.wait()
         return batch
 
-    def _answer(self, batch: Sequence[_Job]) -> None:
+    def _process(self, batch: Sequence[_Job]) -> None:
         outcomes = self._estimator.stream([job.image for job in batch])
         for job, (_, outcome) in zip(batch, outcomes, strict=True):
             if isinstance(outcome, RSGNetError):
-                job.answer.set_exception(outcome)
+                job.future.set_exception(outcome)
             else:
-                job.answer.set_result(replace(outcome, image=None))  # its pixels are not asked for again
+                job.future.set_result(replace(outcome, image=None))  # frees the pixels, which no response needs
 
     def _reopen(self) -> None:
-        """Opens the estimator anew, however often it takes; gives up when the worker is stopped."""
-        self._open_for_work = False
-        while not self._stopping:
+        """Opens the estimator again, with as many attempts as it takes; gives up when the worker is stopped."""
+        self._is_open = False
+        while not self._is_stopping:
             try:
-                self._estimator = self._open()
+                self._estimator = self._open_estimator()
             except Exception:
-                _LOG.exception("the network cannot be opened; trying again in %.0f s", _REOPEN_EVERY_S)
+                _LOG.exception("the network cannot be opened; trying again in %.0f s", _REOPEN_INTERVAL_S)
                 with self._changed:
-                    self._changed.wait(_REOPEN_EVERY_S)
+                    self._changed.wait(_REOPEN_INTERVAL_S)
             else:
-                self._open_for_work = True
+                self._is_open = True
                 return

@@ -17,12 +17,12 @@ from PIL import Image
 from rsgnet.checkpoint import save_model
 from rsgnet.config import PoseConfig
 from rsgnet.data.dataset import PoseDataset, Sample
-from rsgnet.draw import draw_poses, heat_over, sheet
-from rsgnet.files import replacing
+from rsgnet.draw import arrange_tiles, draw_heatmap, draw_poses
+from rsgnet.files import replace_atomically
 from rsgnet.geometry import apply_affine, invert_affine
 from rsgnet.heatmaps import decode, heatmap_affine
 from rsgnet.model import ModelOutput
-from rsgnet.skeletons import Skeleton, skeleton_named
+from rsgnet.skeletons import Skeleton, get_skeleton
 
 
 class StepSeeds(Callback):
@@ -102,7 +102,7 @@ class DrawSamples(Callback):
         with torch.inference_mode():
             output: ModelOutput = task(self.sample.crop.to(task.device))
         drawn = draw_samples(self.sample, output, task.config)  # type: ignore[arg-type]
-        with replacing(self.path) as beside:
+        with replace_atomically(self.path) as beside:
             drawn.save(beside, "png")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
@@ -117,7 +117,7 @@ def draw_samples(sample: Sample, output: ModelOutput, config: PoseConfig) -> Ima
         output: What the network makes of it.
         config: The network's.
     """
-    skeleton = skeleton_named(config.model.skeleton)
+    skeleton = get_skeleton(config.model.skeleton)
     heatmaps = output.target_heatmaps.float().cpu().numpy()
     found, scores = decode(heatmaps, config.decode.refinement, skeleton.sigmas)
     everyone = None if output.candidate_heatmaps is None else output.candidate_heatmaps.float().cpu().numpy()
@@ -128,11 +128,11 @@ def draw_samples(sample: Sample, output: ModelOutput, config: PoseConfig) -> Ima
         tiles += [
             ("labelled", _posed(crop, truth, labelled, skeleton, config)),
             (f"found, {scores[row].mean():.2f}", _posed(crop, found[row], scores[row], skeleton, config)),
-            ("this person", heat_over(crop, heatmaps[row].max(0), size_wh)),
+            ("this person", draw_heatmap(crop, heatmaps[row].max(0), size_wh)),
         ]
         if everyone is not None:
-            tiles.append(("everyone", heat_over(crop, everyone[row].max(0), size_wh)))
-    return sheet(tiles, 3 if everyone is None else 4)
+            tiles.append(("everyone", draw_heatmap(crop, everyone[row].max(0), size_wh)))
+    return arrange_tiles(tiles, 3 if everyone is None else 4)
 
 
 def _posed(

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from rsgnet.annotations.catalog import labels_and_images
+from rsgnet.annotations.catalog import resolve_labels_and_images
 from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig
 from rsgnet.data.batches import Draw, SeededDraws, TensorRecord
 from rsgnet.data.dataset import DataSource, PoseDataset, Sample
@@ -33,7 +33,7 @@ def parse_source(text: str) -> DataSource:
     """
     places, *options = text.split(",")
     try:
-        files = labels_and_images(places)
+        files = resolve_labels_and_images(places)
     except RSGNetError as error:
         raise RSGNetError(f"--data {text}: {error}") from error
     if not files.images.is_dir():

@@ -16,7 +16,7 @@ from rsgnet.data.dataset import Sample
 from rsgnet.heatmaps import decode
 from rsgnet.model.layers import normalise
 from rsgnet.poses import oks
-from rsgnet.skeletons import skeleton_named
+from rsgnet.skeletons import get_skeleton
 from rsgnet.training.depthwise import use_fast_depthwise
 from rsgnet.training.losses import Losses, pose_losses
 from rsgnet.training.optimization import configure
@@ -58,7 +58,7 @@ class PoseTask(NetworkTask[PoseConfig]):
 
     def __init__(self, config: PoseConfig, pretrained: bool = False) -> None:
         super().__init__(config, pretrained)
-        self.skeleton = skeleton_named(config.model.skeleton)
+        self.skeleton = get_skeleton(config.model.skeleton)
 
     def forward(self, crops: Tensor) -> Any:
         """(B, H, W, 3) uint8 RGB crops to the network's output."""

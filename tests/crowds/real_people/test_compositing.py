@@ -1,11 +1,11 @@
-"""Real people in real photos: here flat colours, so that the image itself says whose each pixel is."""
+"""Crowds of real people, here of images in which each person has one colour, which identifies their pixels."""
 
 import json
 
 import numpy as np
 import pytest
 
-from rsgnet.annotations.masks import segmentation_mask
+from rsgnet.annotations.masks import decode_segmentation
 from rsgnet.crowds.real_people.compositing import RealCrowds
 from rsgnet.errors import AnnotationError, RSGNetError
 from rsgnet.images import read_image
@@ -16,17 +16,17 @@ def crowds(people_set):
     return RealCrowds(*people_set)
 
 
-def truths(scene):
+def iterate_people(scene):
     for truth in scene.annotations["annotations"]:
         yield truth, np.reshape(truth["keypoints"], (17, 3)), np.array(truth["hidden_by"])
 
 
-def owner_at(scene, x, y):
+def get_owner(scene, x, y):
     return int(scene.owners[round(y), round(x)])
 
 
 @pytest.mark.parametrize("wanted", [0.05, 0.4, 0.9])
-def test_the_crowd_index_is_met(crowds, wanted):
+def test_the_crowd_index_is_reached(crowds, wanted):
     for seed in range(4):
         assert crowds(seed, wanted).crowd_index == pytest.approx(wanted, abs=0.05)
 
@@ -38,37 +38,39 @@ def test_the_same_seed_gives_the_same_bytes(people_set):
     assert RealCrowds(*people_set)(4, 0.5).annotations != once.annotations
 
 
-def test_the_truth_fits_the_pixels(crowds):
-    """Everyone has one colour: keypoints said to be visible show it, hidden ones show the hider's."""
+def test_the_labels_agree_with_the_pixels(crowds):
+    """Visible keypoints have the person's colour, hidden ones the colour of the person who hides them."""
     hidden = 0
     for seed in range(6):
         scene = crowds(seed, 0.7)
-        colours = {truth["id"]: np.median(scene.image[scene.owners == truth["id"]], 0) for truth, _, _ in truths(scene)}
-        for truth, keypoints, hidden_by in truths(scene):
+        colours = {
+            truth["id"]: np.median(scene.image[scene.owners == truth["id"]], 0) for truth, _, _ in iterate_people(scene)
+        }
+        for truth, keypoints, hidden_by in iterate_people(scene):
             for (x, y, visibility), hider in zip(keypoints, hidden_by, strict=True):
                 if visibility == 0:
                     continue
                 assert (visibility == 2) == (hider == 0)
-                shown = scene.image[round(y), round(x)].astype(float)
+                colour = scene.image[round(y), round(x)].astype(float)
                 owner = hider or truth["id"]
-                assert owner_at(scene, x, y) == owner
-                assert np.abs(shown - colours[owner]).max() < 90  # at a soft edge two colours mix
+                assert get_owner(scene, x, y) == owner
+                assert np.abs(colour - colours[owner]).max() < 90  # two colours mix at a soft edge
                 hidden += bool(hider)
     assert hidden > 20
 
 
-def test_left_stays_left_in_mirrored_people(crowds):
-    """In the photos everyone faces us: their left shoulder is on the right."""
+def test_mirrored_people_have_swapped_sides(crowds):
+    """In the images everyone faces the camera, so the left shoulder is on the right."""
     for seed in range(4):
-        for _, keypoints, _ in truths(crowds(seed, 0.5)):
+        for _, keypoints, _ in iterate_people(crowds(seed, 0.5)):
             if keypoints[[5, 6], 2].all():
                 assert keypoints[5, 0] > keypoints[6, 0]
 
 
-def test_boxes_and_masks_are_of_what_is_seen(crowds):
+def test_boxes_and_masks_are_those_of_the_visible_pixels(crowds):
     scene = crowds(1, 0.6)
-    for truth, keypoints, _ in truths(scene):
-        mask = segmentation_mask(truth["segmentation"], (300, 220))
+    for truth, keypoints, _ in iterate_people(scene):
+        mask = decode_segmentation(truth["segmentation"], (300, 220))
         np.testing.assert_array_equal(mask, scene.owners == truth["id"])
         rows, columns = np.nonzero(mask)
         x, y, width, height = truth["bbox"]
@@ -77,34 +79,34 @@ def test_boxes_and_masks_are_of_what_is_seen(crowds):
         assert truth["num_keypoints"] == (keypoints[:, 2] > 0).sum()
 
 
-def test_nearer_people_are_before_farther_ones(crowds):
+def test_nearer_people_are_in_front_of_farther_ones(crowds):
     for seed in range(4):
-        for truth, _, hidden_by in truths(crowds(seed, 0.8)):
+        for truth, _, hidden_by in iterate_people(crowds(seed, 0.8)):
             assert ((hidden_by == 0) | (hidden_by < truth["id"])).all()  # ids come nearest first
 
 
-def test_only_those_added_change_the_photo(crowds, people_set):
-    """Far from whoever was added, and from their shadow, each pixel is that of one of the photos."""
+def test_the_background_changes_only_near_added_people(crowds, people_set):
+    """Far from people and their shadows, all pixels equal those of one of the images."""
     scene = crowds(2, 0.1)
-    photos = [read_image(people_set[1] / f"{number}.png") for number in range(1, 7)]
+    backgrounds = [read_image(people_set[1] / f"{number}.png") for number in range(1, 7)]
     far = np.ones((220, 300), np.bool_)
-    for truth, _, _ in truths(scene):
+    for truth, _, _ in iterate_people(scene):
         left, top, width, height = (int(value) for value in truth["bbox"])
         far[max(top - 40, 0) : top + height + 40, max(left - 40, 0) : left + width + 40] = False
     assert far.any()
-    assert any((scene.image == photo)[far].all() for photo in photos)
-    assert not any((scene.image == photo).all() for photo in photos)
+    assert any((scene.image == background)[far].all() for background in backgrounds)
+    assert not any((scene.image == background).all() for background in backgrounds)
 
 
-def test_a_size_is_filled(crowds):
+def test_the_background_is_scaled_to_fill_a_size(crowds):
     scene = crowds(0, 0.4, (200, 200))
     assert scene.image.shape == (200, 200, 3)
-    for truth, keypoints, _ in truths(scene):
+    for truth, keypoints, _ in iterate_people(scene):
         seen = keypoints[keypoints[:, 2] == 2]
-        assert all(owner_at(scene, x, y) == truth["id"] for x, y, _ in seen)
+        assert all(get_owner(scene, x, y) == truth["id"] for x, y, _ in seen)
 
 
-def test_photos_with_people_of_whom_not_all_is_known_are_not_used(people_set):
+def test_images_with_incomplete_labels_are_not_used(people_set):
     content = json.loads(people_set[0].read_text())
     content["annotations"] += [
         {**each, "id": each["id"] + 1, "keypoints": [0] * 51, "bbox": [5, 5, 9, 9]} for each in content["annotations"]
@@ -114,7 +116,7 @@ def test_photos_with_people_of_whom_not_all_is_known_are_not_used(people_set):
         RealCrowds(*people_set)
 
 
-def test_what_nobody_can_reach_is_refused(crowds, monkeypatch):
+def test_an_unreachable_crowd_index_is_refused(crowds, monkeypatch):
     monkeypatch.setattr("rsgnet.crowds.scenes._TRIES", 3)
-    with pytest.raises(RSGNetError, match=r"no crowd of index 90\.00 in 3 tries, they lie in"):
+    with pytest.raises(RSGNetError, match=r"no crowd of index 90\.00 in 3 tries, their indices are"):
         crowds(0, 90.0)

@@ -1,4 +1,4 @@
-"""What `rsgnet predict` writes of clips is tested in tests/cli/test_predict_clips.py; here, that memory stays flat."""
+"""Memory does not grow with the length of a clip. tests/cli/test_predict_clips.py tests what is written."""
 
 import weakref
 
@@ -6,8 +6,8 @@ import pytest
 
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import record_run
-from rsgnet.inference.sources import AHEAD, CHUNK_IMAGES, ImageFile
-from rsgnet.inference.video import reader as video
+from rsgnet.inference.sources import CHUNK_IMAGES, IMAGES_AHEAD, ImageFile
+from rsgnet.inference.video import reader
 from rsgnet.inference.video.clips import ClipOptions, write_clips
 
 pytest.importorskip("scipy")
@@ -16,17 +16,17 @@ pytest.importorskip("scipy")
 @pytest.mark.parametrize("smooth", [0, 5])
 def test_a_long_clip_holds_no_more_frames_than_a_short_one(pose_network, clip, monkeypatch, tmp_path, smooth):
     alive, most = set(), 0
-    upright = video._upright
+    read_pixels = reader._to_upright_pixels
 
-    def counted(decoded):
+    def count_frames(decoded):
         nonlocal most
-        pixels = upright(decoded)
+        pixels = read_pixels(decoded)
         alive.add(id(pixels))
         weakref.finalize(pixels, alive.discard, id(pixels))
         most = max(most, len(alive))
         return pixels
 
-    monkeypatch.setattr(video, "_upright", counted)
+    monkeypatch.setattr(reader, "_to_upright_pixels", count_frames)
     estimator = PoseEstimator(pose_network(), "full")
     record = record_run(estimator, "colours", "full")
     highest = []
@@ -39,4 +39,4 @@ def test_a_long_clip_holds_no_more_frames_than_a_short_one(pose_network, clip, m
         done = write_clips(estimator, [file], out, overlays, lambda *_: None, record, ClipOptions(smooth=smooth))
         assert (done.frames, done.errors) == (frames, [])
         highest.append(most)
-    assert highest[0] == highest[1] <= 2 * CHUNK_IMAGES + AHEAD + 2 * smooth + 2
+    assert highest[0] == highest[1] <= 2 * CHUNK_IMAGES + IMAGES_AHEAD + 2 * smooth + 2

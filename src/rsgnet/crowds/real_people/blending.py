@@ -1,4 +1,4 @@
-"""Laying cut-outs over images so that they look as if they stood there: light and edges."""
+"""Blending cut-outs into images: adapting their lighting, soft edges, and compositing."""
 
 from __future__ import annotations
 
@@ -13,71 +13,69 @@ from rsgnet.images import RGBImage
 
 Opacity = NDArray[np.float32]
 
-
-_MATCHED = 0.5  # the share of the way from one light to another; all of it would dye dark clothes grey
-
-
-_GREY = 4.0  # places less colourful than this make what is laid over them as grey
-
-
-_LEAST_GAIN, _LARGEST_GAIN = 0.6, 1.6
+_MATCH_EXPONENT = 0.5  # half-way from one lighting to the other; a full match would turn dark clothes grey
+_MIN_COLOURFULNESS = 4.0  # images below count as grey
+_MIN_GAIN, _MAX_GAIN = 0.6, 1.6
 
 
 @dataclass(frozen=True, eq=False)
-class Light:
-    """How a place is lit.
+class Lighting:
+    """The lighting of an image.
 
     Attributes:
-        level: (3,) mean of each channel, 0..255.
-        spread: Standard deviation of the grey.
-        colourful: Mean distance of the channels from the grey.
+        mean_rgb: (3,) mean of each channel, 0..255.
+        grey_std: Standard deviation of the grey values.
+        colourfulness: Mean absolute difference of the channels from the grey value.
     """
 
-    level: NDArray[np.float32]
-    spread: float
-    colourful: float
+    mean_rgb: NDArray[np.float32]
+    grey_std: float
+    colourfulness: float
 
 
-def measure_light(image: RGBImage) -> Light:
-    """The light of an (H, W, 3) image, of a sample of its pixels."""
+def measure_lighting(image: RGBImage) -> Lighting:
+    """Measures the lighting of an (H, W, 3) image from about a thousand of its pixels."""
     step = max(int(np.sqrt(image.shape[0] * image.shape[1] / 1024)), 1)
     pixels = image[::step, ::step].reshape(-1, 3).astype(np.float32)
     grey = pixels.mean(1)
-    return Light(pixels.mean(0), float(grey.std()), float(np.abs(pixels - grey[:, None]).mean()))
+    return Lighting(pixels.mean(0), float(grey.std()), float(np.abs(pixels - grey[:, None]).mean()))
 
 
-def goes_with(source: Light, place: Light) -> bool:
-    """Whether someone from a light can be laid into another: the grey of old photos stays grey among colours."""
-    return source.colourful >= _GREY or place.colourful < _GREY
+def has_compatible_lighting(source: Lighting, target: Lighting) -> bool:
+    """Whether a person from an image can be pasted into another: not from a grey one into a colourful one."""
+    return source.colourfulness >= _MIN_COLOURFULNESS or target.colourfulness < _MIN_COLOURFULNESS
 
 
-def relit(colours: NDArray[np.float32], source: Light, place: Light) -> NDArray[np.float32]:
-    """(..., 3) colours seen in one light as they would look, half-way, in another: colour temperature and contrast."""
-    gain = ((place.level + 8) / (source.level + 8)) ** _MATCHED
-    gain = gain.clip(_LEAST_GAIN, _LARGEST_GAIN)
-    middle = source.level * gain
-    contrast = ((place.spread + 8) / (source.spread * gain.mean() + 8)) ** _MATCHED
-    lit: NDArray[np.float32] = (colours * gain - middle) * np.clip(contrast, 0.75, 1.3) + middle
-    if place.colourful < _GREY:
-        grey = lit.mean(-1, keepdims=True)
-        lit = grey + (lit - grey) * (place.colourful / _GREY)
-    return lit.clip(0, 255)
+def relight(colours: NDArray[np.float32], source: Lighting, target: Lighting) -> NDArray[np.float32]:
+    """Moves (..., 3) colours half-way from one lighting to another, in colour temperature and contrast."""
+    gain = ((target.mean_rgb + 8) / (source.mean_rgb + 8)) ** _MATCH_EXPONENT
+    gain = gain.clip(_MIN_GAIN, _MAX_GAIN)
+    mean = source.mean_rgb * gain
+    contrast = ((target.grey_std + 8) / (source.grey_std * gain.mean() + 8)) ** _MATCH_EXPONENT
+    relit: NDArray[np.float32] = (colours * gain - mean) * np.clip(contrast, 0.75, 1.3) + mean
+    if target.colourfulness < _MIN_COLOURFULNESS:
+        grey = relit.mean(-1, keepdims=True)
+        relit = grey + (relit - grey) * (target.colourfulness / _MIN_COLOURFULNESS)
+    return relit.clip(0, 255)
 
 
-def soft_alpha(mask: Mask) -> NDArray[np.uint8]:
-    """(H, W) the opacity of a cut-out: a ramp inside of the mask, so that no fringe of its old place comes along."""
+def compute_soft_alpha(mask: Mask) -> NDArray[np.uint8]:
+    """Computes (H, W) the opacity of a cut-out, 0..255, from its mask.
+
+    It falls to 0 inside the mask, so that no fringe of the old background is left.
+    """
     radius = float(np.clip(mask.any(1).sum() / 150, 0.6, 1.6))
     blurred = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(radius)))
     return ((blurred.astype(np.float32) - 96) * (255 / 144)).clip(0, 255).astype(np.uint8)
 
 
 def composite(image: NDArray[np.float32], colours: NDArray[np.float32], opacity: Opacity) -> NDArray[np.float32]:
-    """(H, W, 3) an image with (H, W, 3) colours over it, as opaque as (H, W) says."""
-    laid: NDArray[np.float32] = image + (colours - image) * opacity[..., None]
-    return laid
+    """Composites (H, W, 3) colours with (H, W) opacity over an (H, W, 3) image."""
+    composited: NDArray[np.float32] = image + (colours - image) * opacity[..., None]
+    return composited
 
 
-def as_opacity(alpha: NDArray[np.uint8]) -> Opacity:
-    """(H, W) 0..1 of 0..255."""
+def alpha_to_opacity(alpha: NDArray[np.uint8]) -> Opacity:
+    """Converts (H, W) alpha in 0..255 to opacity in 0..1."""
     opacity: Opacity = alpha.astype(np.float32) / np.float32(255)
     return opacity

@@ -1,175 +1,178 @@
-"""Crowds of real people: photos of which everything is known, with people cut out of other photos standing in them."""
+"""Crowds of real people: people cut out of images, pasted into other images whose people are all labelled."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from rsgnet.annotations.crowd_index import crowd_index as crowd_index_of
+from rsgnet.annotations.crowd_index import compute_crowd_index
 from rsgnet.annotations.people import Person
 from rsgnet.annotations.readers import read_annotations
-from rsgnet.crowds.real_people.backgrounds import SHOULDERS, Stage, set_stage, stage_photos
-from rsgnet.crowds.real_people.blending import goes_with
-from rsgnet.crowds.real_people.cutouts import CutOut, PeopleLibrary, shoulder_place
-from rsgnet.crowds.real_people.layers import Layer, cut_layer, owners_of, paint, truths_of
-from rsgnet.crowds.scenes import LEVEL_TOLERANCE, CrowdScene, describe_scene, reach_level
+from rsgnet.crowds.real_people.backgrounds import (
+    SHOULDER_HEIGHT,
+    Background,
+    find_background_sources,
+    load_background,
+)
+from rsgnet.crowds.real_people.blending import has_compatible_lighting
+from rsgnet.crowds.real_people.cutouts import CutOut, PeopleLibrary, estimate_shoulder_xy
+from rsgnet.crowds.real_people.layers import Layer, build_cutout_layer, compute_truths, render_layers, render_owners
+from rsgnet.crowds.scenes import CROWD_INDEX_TOLERANCE, CrowdScene, build_scene, search_crowd
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import xyxy_to_xywh
 from rsgnet.skeletons import Skeleton
 
-_MOST_ADDED = 12
-_ROUNDS = 6  # of adding people and looking at what came out
-_PROPOSALS = 10  # people and places looked at for each one who is added
-_LARGEST_ZOOM = 1.6
-_LEAST_SEEN = 0.15  # of somebody's pixels: whoever is hidden further is not added
-_LEAST_UPRIGHT = 0.55  # height of a cut-out over the stature: those who lie or hang in the air need their place
-
-
-class _Draft(NamedTuple):
-    """A crowd before those who are added are painted."""
-
-    scene: CrowdScene
-    layers: list[Layer]
-
-    @property
-    def crowd_index(self) -> float:
-        """CrowdPose's index."""
-        return self.scene.crowd_index
+_MAX_ADDED = 12  # people
+_ROUNDS = 6  # of adding people and measuring the crowd index
+_PROPOSALS = 10  # random people and positions, of which the best is added
+_MAX_ZOOM = 1.6
+_MIN_VISIBLE_SHARE = 0.15  # of a person's pixels; people who are hidden more are removed
+_MIN_HEIGHT = 0.55  # of a cut-out, relative to the stature; people who lie or jump need their own surroundings
 
 
 class RealCrowds:
-    """Composes crowds of the people and photos of a COCO-format set.
+    """Composes crowds of the people and images of a COCO-format set.
 
-    Photos are those in which everyone has keypoints and a mask: so the truth about all who are seen is known.
+    Backgrounds are the images in which everyone has keypoints and a mask, so that the labels of the crowd are exact.
 
     Args:
-        annotations: The set, with `segmentation`.
+        annotations: The label file, with `segmentation`.
         images: The folder that its file names are relative to.
 
     Raises:
-        AnnotationError: The file is broken, or it holds no such photo or nobody who can be cut out.
+        AnnotationError: The file is broken, has no such image, or nobody who can be cut out.
     """
 
     def __init__(self, annotations: Path, images: Path) -> None:
         self.skeleton: Skeleton = read_annotations(annotations).skeleton
-        self._library = PeopleLibrary.read([(annotations, images)], self.skeleton)
-        self._photos = tuple(stage_photos(annotations, images))
-        if not self._photos:
+        self._library = PeopleLibrary([(annotations, images)], self.skeleton)
+        self._sources = tuple(find_background_sources(annotations, images))
+        if not self._sources:
             raise AnnotationError(f"{annotations}: no image in which everyone has keypoints and a mask")
 
     def __call__(self, seed: int, crowd_index: float, size_wh: tuple[int, int] | None = None) -> CrowdScene:
-        """A crowd whose crowd index is within 0.05 of that given. The same arguments give the same bytes.
+        """Composes a crowd whose crowd index is within 0.05 of the requested one.
 
         Args:
-            seed: Whatever is random follows from it.
-            crowd_index: CrowdPose's index.
-            size_wh: Width and height, which the photo is scaled and cut to fill; None keeps the photo's own.
+            seed: The seed of all randomness; the same arguments give the same bytes.
+            crowd_index: The requested crowd index (CrowdPose's rule).
+            size_wh: Width and height that the background is scaled and cropped to fill; None keeps its own size.
 
         Raises:
-            RSGNetError: No crowd reaches that index, or a photo cannot be read.
+            RSGNetError: No crowd with that index is found, or an image cannot be read.
         """
 
-        def make(number: int, _: float) -> _Draft | None:
-            random = np.random.default_rng((seed, number))
-            photo = self._photos[int(random.integers(len(self._photos)))]
-            stage = set_stage(photo, self.skeleton, random, size_wh)
-            return self._draft(random, stage, crowd_index, f"crowd_{seed}.png")
+        def make(attempt: int, _: float) -> CrowdScene | None:
+            random = np.random.default_rng((seed, attempt))
+            source = self._sources[int(random.integers(len(self._sources)))]
+            background = load_background(source, self.skeleton, random, size_wh)
+            return self._compose(random, background, crowd_index, f"crowd_{seed}.png")
 
-        draft = reach_level(make, crowd_index)
-        return replace(draft.scene, image=paint(draft.scene.image, draft.layers))
+        return search_crowd(make, crowd_index)
 
-    def _draft(self, random: np.random.Generator, stage: Stage, wanted: float, name: str) -> _Draft | None:
-        """A crowd on a stage, people added and sent off until its crowd index is right, or None."""
-        layers = [layer for layer in stage.people if layer.box_xyxy.any()]
-        if self._index(layers, stage) > wanted + LEVEL_TOLERANCE:
+    def _compose(
+        self, random: np.random.Generator, background: Background, crowd_index: float, name: str
+    ) -> CrowdScene | None:
+        """Adds people to a background and removes some, until the crowd index is reached or the rounds are over.
+
+        Returns:
+            The scene; people are rendered only if the crowd index is reached. None where the background itself is too
+            crowded or nobody can be added to it.
+        """
+        layers = [layer for layer in background.people if layer.box_xyxy.any()]
+        if self._estimate_crowd_index(layers, background) > crowd_index + CROWD_INDEX_TOLERANCE:
             return None
-        aim, draft = wanted, None
+        target, scene = crowd_index, None
         for _ in range(_ROUNDS):
-            layers = _seen_enough(self._gather(random, stage, layers, aim), stage.size_wh)
-            added = [layer for layer in layers if not layer.in_photo]
+            layers = _remove_hidden(self._add_people(random, background, layers, target), background.size_wh)
+            added = [layer for layer in layers if not layer.is_in_background]
             if not added:
-                return draft
-            owners = owners_of(layers, stage.size_wh)
-            draft = _Draft(describe_scene(stage.photo, owners, truths_of(layers, owners), self.skeleton, name), layers)
-            miss = wanted - draft.crowd_index
-            if abs(miss) <= LEVEL_TOLERANCE:
-                break
-            aim = max(self._index(layers, stage) + miss, 0.0)
-            if miss < 0 or len(added) == _MOST_ADDED:
-                leaving = added[int(random.integers(len(added)))]
-                layers = [layer for layer in layers if layer is not leaving]
-        return draft
+                return scene
+            owners = render_owners(layers, background.size_wh)
+            scene = build_scene(background.image, owners, compute_truths(layers, owners), self.skeleton, name)
+            missing = crowd_index - scene.crowd_index
+            if abs(missing) <= CROWD_INDEX_TOLERANCE:
+                return replace(scene, image=render_layers(scene.image, layers))
+            target = max(self._estimate_crowd_index(layers, background) + missing, 0.0)
+            if missing < 0 or len(added) == _MAX_ADDED:
+                removed = added[int(random.integers(len(added)))]
+                layers = [layer for layer in layers if layer is not removed]
+        return scene
 
-    def _gather(self, random: np.random.Generator, stage: Stage, layers: Sequence[Layer], aim: float) -> list[Layer]:
-        """As many more people as bring the crowd index, if nobody were hidden, to the aim; all come nearest first."""
+    def _add_people(
+        self, random: np.random.Generator, background: Background, layers: Sequence[Layer], target: float
+    ) -> list[Layer]:
+        """Adds people until the crowd index, if nobody were hidden, is near the target; returns all nearest first."""
         layers = list(layers)
-        least = int(random.integers(1, 5)) if all(layer.in_photo for layer in layers) else 0
-        for added in range(_MOST_ADDED - sum(not layer.in_photo for layer in layers)):
-            proposals = [self._propose(random, stage, layers) for _ in range(_PROPOSALS)]
-            fitting = [layer for layer in proposals if layer is not None]
-            if not fitting:
+        min_added = int(random.integers(1, 5)) if all(layer.is_in_background for layer in layers) else 0
+        for added in range(_MAX_ADDED - sum(not layer.is_in_background for layer in layers)):
+            proposals = [self._propose(random, background, layers) for _ in range(_PROPOSALS)]
+            candidates = [layer for layer in proposals if layer is not None]
+            if not candidates:
                 continue
-            misses = [abs(self._index([*layers, layer], stage) - aim) for layer in fitting]
-            now = abs(self._index(layers, stage) - aim)
-            if added >= least and now <= min(*misses, 0.04):
+            errors = [abs(self._estimate_crowd_index([*layers, layer], background) - target) for layer in candidates]
+            current_error = abs(self._estimate_crowd_index(layers, background) - target)
+            if added >= min_added and current_error <= min(*errors, 0.04):
                 break
-            layers.append(fitting[int(np.argmin(misses))])
+            layers.append(candidates[int(np.argmin(errors))])
         return sorted(layers, key=lambda layer: -layer.ground_y)
 
-    def _propose(self, random: np.random.Generator, stage: Stage, layers: Sequence[Layer]) -> Layer | None:
-        """Somebody somewhere, anywhere or beside somebody else; None where they would not fit."""
-        cut = self._library.draw(random)
-        tallest = max(layer.stature_px for layer in stage.people)
-        tall, middle = tallest * random.uniform(0.6, 1.4), random.uniform(0.02, 0.98) * stage.size_wh[0]
+    def _propose(self, random: np.random.Generator, background: Background, layers: Sequence[Layer]) -> Layer | None:
+        """Samples a person and a position, often near another person; returns None where the person does not fit."""
+        cutout = self._library.sample(random)
+        tallest = max(layer.stature_px for layer in background.people)
+        stature_px, centre_x = tallest * random.uniform(0.6, 1.4), random.uniform(0.02, 0.98) * background.size_wh[0]
         if layers and random.random() < 0.6:
-            beside = layers[int(random.integers(len(layers)))]
-            middle = float(beside.box_xyxy[[0, 2]].mean()) + random.normal(0, 0.4) * beside.stature_px
-        scale, mirror = tall / cut.stature_px, float(random.choice((-1, 1)))
+            neighbour = layers[int(random.integers(len(layers)))]
+            centre_x = float(neighbour.box_xyxy[[0, 2]].mean()) + random.normal(0, 0.4) * neighbour.stature_px
+        scale, mirror = stature_px / cutout.stature_px, float(random.choice((-1, 1)))
+        height, width = cutout.rgba.shape[:2]
         if (
-            not goes_with(cut.light, stage.light)
-            or scale > _LARGEST_ZOOM
-            or cut.rgba.shape[0] < _LEAST_UPRIGHT * cut.stature_px
+            not has_compatible_lighting(cutout.lighting, background.lighting)
+            or scale > _MAX_ZOOM
+            or height < _MIN_HEIGHT * cutout.stature_px
         ):
             return None
-        height, width = cut.rgba.shape[:2]
-        top = _top_row(cut, stage.ground_of(tall), scale, self.skeleton)
-        if top > 0.85 * stage.size_wh[1] or (not cut.whole and top + scale * height < stage.size_wh[1] + 1):
+        ground_y = background.compute_ground_y(stature_px)
+        top = _compute_top_row(cutout, ground_y, scale, self.skeleton)
+        reaches_bottom = top + scale * height >= background.size_wh[1] + 1
+        if top > 0.85 * background.size_wh[1] or not (cutout.is_whole or reaches_bottom):
             return None
-        affine = np.array([[mirror * scale, 0, middle - mirror * scale * (width - 1) / 2], [0, scale, top]])
-        layer = cut_layer(cut, affine, stage.ground_of(tall), self.skeleton, stage.size_wh)
-        seen_wh = layer.box_xyxy[2:] - layer.box_xyxy[:2]
-        return layer if seen_wh[0] > 0.6 * scale * width and seen_wh[1] > 0.3 * scale * height else None
+        affine = np.array([[mirror * scale, 0, centre_x - mirror * scale * (width - 1) / 2], [0, scale, top]])
+        layer = build_cutout_layer(cutout, affine, ground_y, self.skeleton, background.size_wh)
+        visible_wh = layer.box_xyxy[2:] - layer.box_xyxy[:2]
+        return layer if visible_wh[0] > 0.6 * scale * width and visible_wh[1] > 0.3 * scale * height else None
 
-    def _index(self, layers: Sequence[Layer], stage: Stage) -> float:
-        """The crowd index if nobody were hidden."""
+    def _estimate_crowd_index(self, layers: Sequence[Layer], background: Background) -> float:
+        """Computes the crowd index that the image would have if nobody were hidden."""
         people = []
         for number, layer in enumerate(layers):
             keypoints = layer.keypoints.copy()
-            keypoints[((keypoints[:, :2] < 0) | (keypoints[:, :2] > np.array(stage.size_wh) - 1)).any(-1)] = 0
+            keypoints[((keypoints[:, :2] < 0) | (keypoints[:, :2] > np.array(background.size_wh) - 1)).any(-1)] = 0
             people.append(Person(number, xyxy_to_xywh(layer.box_xyxy), keypoints, 1.0))
-        return float(crowd_index_of(people, self.skeleton))
+        return compute_crowd_index(people, self.skeleton)
 
 
-def _top_row(cut: CutOut, ground_y: float, scale: float, skeleton: Skeleton) -> float:
-    """Where a cut-out begins so that it stands on the ground, or would if it were not cut off."""
-    if cut.whole:
-        return float(ground_y - scale * cut.rgba.shape[0])
-    shoulders = float(shoulder_place(cut.keypoints, skeleton, cut.stature_px)[1])
-    return ground_y - scale * (SHOULDERS * cut.stature_px + shoulders)
+def _compute_top_row(cutout: CutOut, ground_y: float, scale: float, skeleton: Skeleton) -> float:
+    """Returns the top row of a cut-out that stands on the ground, or would stand there if it were not cut off."""
+    if cutout.is_whole:
+        return float(ground_y - scale * cutout.rgba.shape[0])
+    shoulder_y = float(estimate_shoulder_xy(cutout.keypoints, skeleton, cutout.stature_px)[1])
+    return ground_y - scale * (SHOULDER_HEIGHT * cutout.stature_px + shoulder_y)
 
 
-def _seen_enough(layers: list[Layer], size_wh: tuple[int, int]) -> list[Layer]:
-    """The layers without those laid into the photo of whom hardly anything is seen."""
+def _remove_hidden(layers: list[Layer], size_wh: tuple[int, int]) -> list[Layer]:
+    """Removes added people of whom too little is visible, most hidden first, until nobody else is."""
     while True:
-        seen = np.bincount(owners_of(layers, size_wh).ravel(), minlength=len(layers) + 1)[1:]
+        pixel_counts = np.bincount(render_owners(layers, size_wh).ravel(), minlength=len(layers) + 1)[1:]
         shares = [
-            1.0 if layer.in_photo else pixels / max(layer.pixels.sum(), 1)
-            for layer, pixels in zip(layers, seen, strict=True)
+            1.0 if layer.is_in_background else count / max(layer.mask.sum(), 1)
+            for layer, count in zip(layers, pixel_counts, strict=True)
         ]
-        if not shares or min(shares) >= _LEAST_SEEN:
+        if not shares or min(shares) >= _MIN_VISIBLE_SHARE:
             return layers
-        layers = [layer for rank, layer in enumerate(layers) if rank != int(np.argmin(shares))]
+        most_hidden = int(np.argmin(shares))
+        layers = [layer for index, layer in enumerate(layers) if index != most_hidden]

@@ -1,1 +1,1 @@
-"""Crowds of drawn people, in three dimensions."""
+"""Crowds of simulated people, drawn from three-dimensional bodies."""

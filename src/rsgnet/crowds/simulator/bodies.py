@@ -1,6 +1,6 @@
-"""Made-up people: how they stand, what they wear, and where their keypoints then are.
+"""Bodies of simulated people: joint angles, and the keypoints in three dimensions that follow from them.
 
-A body is built from joint angles in metres, in `canvas`'s world; `tubes` clothes it.
+Points are in metres, in the world coordinates of `canvas`. `outfits` gives bodies their surface.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import numpy as np
 
 from rsgnet.geometry import Floats
 
-# Metres, of a person 1.72 m tall.
+# The proportions of a person of 1.72 m, in metres.
 THIGH, SHIN, ANKLE_HEIGHT = 0.43, 0.42, 0.08
 HIP_HALF, SHOULDER_HALF = 0.09, 0.17
 SPINE, SHOULDER_RISE = 0.50, 0.455
 UPPER_ARM, FOREARM = 0.285, 0.25
-NECK = 0.185  # from the spine's top to the head's centre
+NECK = 0.185  # from the top of the spine to the centre of the head
 
-# (left, up, forward) from the head's centre.
-_FACE = {
+# Offsets (left, up, forward) from the centre of the head, in metres.
+_FACE_OFFSETS = {
     "nose": (0.0, -0.016, 0.104),
     "left_eye": (0.033, 0.024, 0.074),
     "right_eye": (-0.033, 0.024, 0.074),
@@ -27,9 +27,9 @@ _FACE = {
     "right_ear": (-0.083, 0.0, -0.008),
 }
 
-# Ranges of joint angles in degrees: of an `Arm` raise, spread, bend, turn, of a `Leg` swing, spread, bend.
-_Span = tuple[float, float]
-_ARMS: dict[str, tuple[_Span, _Span, _Span, _Span]] = {
+# Ranges of joint angles in degrees, in the order of the attributes of `Arm` and of `Leg`.
+_Range = tuple[float, float]
+_ARM_RANGES: dict[str, tuple[_Range, _Range, _Range, _Range]] = {
     "hanging": ((-12, 14), (4, 14), (6, 32), (-12, 4)),
     "swung back": ((-30, -14), (4, 12), (12, 34), (-12, 4)),
     "swung forward": ((14, 30), (4, 12), (16, 44), (-12, 4)),
@@ -38,14 +38,14 @@ _ARMS: dict[str, tuple[_Span, _Span, _Span, _Span]] = {
     "up": ((-12, 25), (115, 165), (-25, 5), (0, 45)),
     "in the lap": ((18, 42), (4, 14), (20, 65), (-12, 4)),
 }
-_LEGS: dict[str, tuple[_Span, _Span, _Span]] = {
+_LEG_RANGES: dict[str, tuple[_Range, _Range, _Range]] = {
     "standing": ((-4, 8), (1, 7), (0, 10)),
     "stepping": ((14, 28), (1, 3), (2, 10)),
     "trailing": ((-22, -11), (1, 3), (14, 34)),
     "seated": ((78, 88), (4, 14), (70, 95)),
 }
-# Two arms, two legs of the same order of sides, and the range of the torso's lean.
-_STANCES: tuple[tuple[tuple[str, str], tuple[str, str], _Span], ...] = (
+# The two arms, the two legs in the same order of sides, and the range of the torso's lean.
+_STANCES: tuple[tuple[tuple[str, str], tuple[str, str], _Range], ...] = (
     (("hanging", "hanging"), ("standing", "standing"), (-2, 8)),
     (("swung back", "swung forward"), ("stepping", "trailing"), (2, 8)),
     (("gesturing", "hanging"), ("standing", "standing"), (-2, 8)),
@@ -54,18 +54,18 @@ _STANCES: tuple[tuple[tuple[str, str], tuple[str, str], _Span], ...] = (
     (("up", "hanging"), ("standing", "standing"), (-2, 8)),
     (("in the lap", "in the lap"), ("seated", "seated"), (-4, 14)),
 )
-_STANCE_SHARES = (0.28, 0.27, 0.11, 0.08, 0.08, 0.06, 0.12)
+_STANCE_PROBABILITIES = (0.28, 0.27, 0.11, 0.08, 0.08, 0.06, 0.12)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """Joint angles of one arm in degrees; all 0 hangs straight down.
+    """The joint angles of one arm in degrees; with all at 0 it hangs straight down.
 
     Attributes:
-        raise_deg: The upper arm forwards and up.
-        spread: The upper arm out to the side.
-        bend: The elbow.
-        turn: The forearm further out to the side; negative brings the hand inwards.
+        raise_deg: How far the upper arm is raised forwards.
+        spread: How far the upper arm is spread to the side.
+        bend: How far the elbow is bent.
+        turn: How far the forearm is spread further; a negative angle brings the hand inwards.
     """
 
     raise_deg: float = 0.0
@@ -76,12 +76,12 @@ class Arm:
 
 @dataclass(frozen=True)
 class Leg:
-    """Joint angles of one leg in degrees; all 0 stands straight.
+    """The joint angles of one leg in degrees; with all at 0 it is straight.
 
     Attributes:
-        swing: The thigh forwards.
-        spread: The leg out to the side.
-        bend: The knee.
+        swing: How far the thigh is swung forwards.
+        spread: How far the leg is spread to the side.
+        bend: How far the knee is bent.
     """
 
     swing: float = 0.0
@@ -94,16 +94,14 @@ class Stance:
     """The joint angles of a body in degrees.
 
     Attributes:
-        facing: Which way it faces: 0 to the camera, 90 to the image's right, 180 away.
-        lean: The torso forwards.
-        sway: The torso to its left.
-        look: The head to its left.
-        nod: The head forwards.
-        left_arm: As named.
-        right_arm: As named.
-        left_leg: As named.
-        right_leg: As named.
-        seated: Whether it sits, on a stool that is drawn too.
+        facing: The direction it faces: 0 to the camera, 90 to the right of the image, 180 away.
+        lean: How far the torso leans forwards.
+        sway: How far the torso leans to its left.
+        look: How far the head is turned to its left.
+        nod: How far the head leans forwards.
+        left_arm, right_arm: The arms.
+        left_leg, right_leg: The legs.
+        seated: Whether it sits, on a stool that is drawn with it.
     """
 
     facing: float = 0.0
@@ -123,11 +121,11 @@ class Body:
     """A posed body.
 
     Attributes:
-        points: (3,) world points of the COCO17 keypoints, and of `pelvis`, `neck`, `head` (its centre) and the toes.
-        torso_axes: (3, 3) rows left, up and forward of the torso.
+        points: (3,) world points of the COCO17 keypoints and of `pelvis`, `neck`, `head` (its centre) and both toes.
+        torso_axes: (3, 3) unit vectors left, up and forward of the torso, in rows.
         head_axes: (3, 3) the same of the head.
-        size: Its size over that of a person of 1.72 m.
-        head_size: The head's.
+        size: Size relative to a person of 1.72 m.
+        head_size: Size of the head relative to the rest of the body.
         seated: Whether it sits.
     """
 
@@ -139,11 +137,18 @@ class Body:
     seated: bool
 
 
-def pose(stance: Stance, ground_xz: tuple[float, float], size: float = 1.0, head_size: float = 1.0) -> Body:
-    """Puts a body of that size, in that stance, on that place of the ground."""
-    hips = _axes(stance.facing, 0.0, 0.0)
-    torso = _axes(stance.facing, stance.lean, stance.sway)
-    head = _axes(stance.facing + stance.look, stance.lean + stance.nod, stance.sway * 0.5)
+def pose_body(stance: Stance, ground_xz: tuple[float, float], size: float = 1.0, head_size: float = 1.0) -> Body:
+    """Poses a body.
+
+    Args:
+        stance: Its joint angles.
+        ground_xz: Where it stands, x and z in metres.
+        size: Size relative to a person of 1.72 m.
+        head_size: Size of the head relative to the rest of the body.
+    """
+    hips = _compute_axes(stance.facing, 0.0, 0.0)
+    torso = _compute_axes(stance.facing, stance.lean, stance.sway)
+    head = _compute_axes(stance.facing + stance.look, stance.lean + stance.nod, stance.sway * 0.5)
     pelvis = np.zeros(3)
     points = {"pelvis": pelvis, "neck": pelvis + SPINE * torso[1]}
     for side, sign, arm, leg in (
@@ -151,24 +156,17 @@ def pose(stance: Stance, ground_xz: tuple[float, float], size: float = 1.0, head
         ("right", -1, stance.right_arm, stance.right_leg),
     ):
         hip = pelvis + sign * HIP_HALF * hips[0]
-        knee = hip + THIGH * _direction(hips, sign, leg.swing, leg.spread)
-        ankle = knee + SHIN * _direction(hips, sign, leg.swing - leg.bend, leg.spread)
+        knee = hip + THIGH * _compute_direction(hips, sign, leg.swing, leg.spread)
+        ankle = knee + SHIN * _compute_direction(hips, sign, leg.swing - leg.bend, leg.spread)
         shoulder = pelvis + sign * SHOULDER_HALF * torso[0] + SHOULDER_RISE * torso[1]
-        elbow = shoulder + UPPER_ARM * _direction(torso, sign, arm.raise_deg, arm.spread)
-        wrist = elbow + FOREARM * _direction(torso, sign, arm.raise_deg + arm.bend, arm.spread + arm.turn)
-        toe = ankle + 0.17 * _direction(hips, sign, 90 + min(leg.swing - leg.bend, 0) * 0.9, 8) - [0, 0.04, 0]
-        limbs = {
-            "hip": hip,
-            "knee": knee,
-            "ankle": ankle,
-            "toe": toe,
-            "shoulder": shoulder,
-            "elbow": elbow,
-            "wrist": wrist,
-        }
-        points |= {f"{side}_{name}": point for name, point in limbs.items()}
+        elbow = shoulder + UPPER_ARM * _compute_direction(torso, sign, arm.raise_deg, arm.spread)
+        wrist = elbow + FOREARM * _compute_direction(torso, sign, arm.raise_deg + arm.bend, arm.spread + arm.turn)
+        toe = ankle + 0.17 * _compute_direction(hips, sign, 90 + min(leg.swing - leg.bend, 0) * 0.9, 8) - [0, 0.04, 0]
+        leg_points = {"hip": hip, "knee": knee, "ankle": ankle, "toe": toe}
+        arm_points = {"shoulder": shoulder, "elbow": elbow, "wrist": wrist}
+        points |= {f"{side}_{name}": point for name, point in (leg_points | arm_points).items()}
     points["head"] = points["neck"] + NECK * head_size**0.5 * (0.6 * torso[1] + 0.4 * head[1])
-    points |= {name: points["head"] + head_size * np.array(offset) @ head for name, offset in _FACE.items()}
+    points |= {name: points["head"] + head_size * np.array(offset) @ head for name, offset in _FACE_OFFSETS.items()}
     lowest = min(points["left_ankle"][1], points["right_ankle"][1]) - ANKLE_HEIGHT
     shift = np.array([ground_xz[0], -lowest * size, ground_xz[1]])
     return Body(
@@ -176,11 +174,11 @@ def pose(stance: Stance, ground_xz: tuple[float, float], size: float = 1.0, head
     )
 
 
-def random_stance(random: np.random.Generator) -> Stance:
-    """Standing, walking, gesturing, arms up or sitting, its angles drawn at random; mirrored half of the time."""
-    arms, legs, lean = _STANCES[int(random.choice(len(_STANCES), p=_STANCE_SHARES))]
-    first, second = (Arm(*(float(random.uniform(*span)) for span in _ARMS[name])) for name in arms)
-    stepping, other = (Leg(*(float(random.uniform(*span)) for span in _LEGS[name])) for name in legs)
+def sample_stance(random: np.random.Generator) -> Stance:
+    """Samples a random stance: standing, walking, gesturing, arms up or seated; mirrored with a probability of 0.5."""
+    arms, legs, lean = _STANCES[int(random.choice(len(_STANCES), p=_STANCE_PROBABILITIES))]
+    first, second = (Arm(*(float(random.uniform(*limits)) for limits in _ARM_RANGES[name])) for name in arms)
+    stepping, other = (Leg(*(float(random.uniform(*limits)) for limits in _LEG_RANGES[name])) for name in legs)
     if random.uniform() < 0.5:
         first, second, stepping, other = second, first, other, stepping
     return Stance(
@@ -197,8 +195,8 @@ def random_stance(random: np.random.Generator) -> Stance:
     )
 
 
-def _axes(facing: float, lean: float, sway: float) -> Floats:
-    """(3, 3) rows left, up and forward of something turned, then leant forwards and swayed to its left; degrees."""
+def _compute_axes(facing: float, lean: float, sway: float) -> Floats:
+    """Returns (3, 3) the unit vectors left, up and forward of a part that is turned, leant forwards and swayed left."""
     turn, tilt, roll = np.deg2rad([facing, lean, sway])
     left = np.array([np.cos(turn), 0, np.sin(turn)])
     forward = np.array([np.sin(turn), 0, -np.cos(turn)])
@@ -208,8 +206,8 @@ def _axes(facing: float, lean: float, sway: float) -> Floats:
     return np.stack([left, up, forward])
 
 
-def _direction(axes: Floats, sign: int, forwards: float, outwards: float) -> Floats:
-    """(3,) unit vector that points down, then swung forwards and out to the left (sign 1) or right (-1); degrees."""
+def _compute_direction(axes: Floats, sign: int, forwards: float, outwards: float) -> Floats:
+    """Returns (3,) the downward unit vector swung forwards, and outwards to the left (sign 1) or right (-1)."""
     swing, spread = np.deg2rad([forwards, outwards])
     left, up, forward = axes
     direction: Floats = sign * np.sin(spread) * left + np.cos(spread) * (np.sin(swing) * forward - np.cos(swing) * up)

@@ -1,4 +1,4 @@
-"""A small renderer with a depth buffer: rounded tubes in metres, seen by a level camera.
+"""A small renderer with a depth buffer, which draws round tubes as a level camera sees them.
 
 World coordinates are metres: x to the right, y up from the ground, z away from the camera.
 """
@@ -14,19 +14,19 @@ from rsgnet.geometry import Floats
 
 Colour = tuple[float, float, float]
 
-_LIGHT = np.array([-0.45, -0.62, 0.64], np.float32)  # from the upper left, over the camera's shoulder
-_NEAREST = 0.4  # metres; what comes nearer is not drawn
+_LIGHT = np.array([-0.45, -0.62, 0.64], np.float32)  # direction to the light: upper left, behind the camera
+_MIN_DISTANCE = 0.4  # metres; nearer tubes are not drawn
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera that looks level: upright things stay upright, the ground rises to the horizon.
+    """A camera with a horizontal optical axis.
 
     Attributes:
-        focal_px: Pixels that a metre covers at a distance of a metre.
-        centre_x: Column straight ahead, in continuous pixels (the image's left edge is 0).
+        focal_px: Focal length in pixels.
+        centre_x: Column of the optical axis, in continuous pixels (the left edge of the image is 0).
         horizon_y: Row of the horizon, in continuous pixels.
-        height: Metres above the ground.
+        height: Height above the ground in metres.
     """
 
     focal_px: float
@@ -35,30 +35,30 @@ class Camera:
     height: float
 
     def project(self, points: ArrayLike) -> Floats:
-        """(..., 3) continuous pixel x and y, and distance in metres, of (..., 3) world points."""
-        places = np.asarray(points, np.float64)
-        distance = places[..., 2]
+        """Projects (..., 3) world points to (..., 3) x and y in continuous pixels, and distance in metres."""
+        points = np.asarray(points, np.float64)
+        distance = points[..., 2]
         scale = self.focal_px / np.maximum(distance, 1e-3)
-        x, y = self.centre_x + scale * places[..., 0], self.horizon_y + scale * (self.height - places[..., 1])
+        x, y = self.centre_x + scale * points[..., 0], self.horizon_y + scale * (self.height - points[..., 1])
         return np.stack([x, y, distance], -1)
 
-    def scaled(self, factor: float) -> Camera:
-        """The same camera with that many times the pixels."""
+    def scale(self, factor: float) -> Camera:
+        """Returns the same camera for images with that factor more pixels along each side."""
         return Camera(self.focal_px * factor, self.centre_x * factor, self.horizon_y * factor, self.height)
 
 
 @dataclass(frozen=True, eq=False)
 class Tube:
-    """A round body about a line: a limb, a torso, a head, an eye.
+    """A round body about a line segment: a limb, a torso, a head or an eye.
 
     Attributes:
-        start: (3,) where the line begins.
-        end: (3,) where it ends; may be `start`, which gives a ball.
+        start: (3,) start of the segment.
+        end: (3,) end of the segment; if it equals `start`, the tube is a ball.
         radii: Radii in metres at even steps from start to end.
         colour: RGB in 0..1.
-        flatness: Its thickness along the view over its thickness across.
-        blunt: How many times flatter than a half ball its end is; its start is a half ball.
-        bands: How many bands of `second_colour` cross it.
+        flatness: Thickness along the view divided by thickness across it.
+        blunt: The factor by which the cap at the end is flatter than a half ball; the cap at the start is a half ball.
+        bands: The number of bands of `second_colour` across the tube.
         second_colour: RGB in 0..1.
     """
 
@@ -73,13 +73,13 @@ class Tube:
 
 
 class Canvas:
-    """An image that knows of each pixel how far away it is and whose.
+    """An image with the depth and the owner of each pixel.
 
     Attributes:
-        camera: What it is seen with.
+        camera: The camera.
         colours: (H, W, 3) RGB in 0..1.
-        depths: (H, W) distance in metres, infinite where only the background is.
-        owners: (H, W) whose the pixel is, 0 nobody's.
+        depths: (H, W) distance in metres; infinite where only the background is visible.
+        owners: (H, W) number of the person at each pixel; 0 for nobody.
     """
 
     def __init__(self, background: NDArray[np.float32], camera: Camera) -> None:
@@ -89,9 +89,9 @@ class Canvas:
         self.owners: NDArray[np.int32] = np.zeros(background.shape[:2], np.int32)
 
     def draw(self, tube: Tube, owner: int) -> None:
-        """Draws a tube where nothing drawn before is nearer."""
+        """Draws a tube of a person or, with owner 0, of an object, where nothing drawn before is nearer."""
         ends = self.camera.project([tube.start, tube.end])
-        if np.min(ends[:, 2]) < _NEAREST:
+        if np.min(ends[:, 2]) < _MIN_DISTANCE:
             return
         steps = np.linspace(0, 1, len(tube.radii))
         radii_px = np.asarray(tube.radii) * self.camera.focal_px / np.interp(steps, [0, 1], ends[:, 2])
@@ -101,7 +101,8 @@ class Canvas:
         if (high <= low).any():
             return
         window = np.s_[low[1] : high[1], low[0] : high[0]]
-        x, y = np.arange(low[0], high[0]) + 0.5 - ends[0, 0], np.arange(low[1], high[1])[:, None] + 0.5 - ends[0, 1]
+        x = np.arange(low[0], high[0]) + 0.5 - ends[0, 0]
+        y = np.arange(low[1], high[1])[:, None] + 0.5 - ends[0, 1]
         axis = ends[1] - ends[0]
         along = (x * axis[0] + y * axis[1]) / max(axis[0] ** 2 + axis[1] ** 2, 1e-9)
         beyond = np.maximum(along - 1, 0) * (tube.blunt - 1)
@@ -115,17 +116,19 @@ class Canvas:
         normals = np.stack([across_x[shown], across_y[shown], towards[shown]], -1)
         self.depths[window][shown] = depth[shown]
         self.owners[window][shown] = owner
-        self.colours[window][shown] = _paint(tube, along[shown]) * _shade(normals)[:, None]
+        self.colours[window][shown] = _compute_colours(tube, along[shown]) * _compute_brightness(normals)[:, None]
 
 
-def _paint(tube: Tube, along: Floats) -> Floats:
-    """(n, 3) the colours of places that far along a tube."""
-    banded = np.floor(along * (2 * tube.bands + 1)).astype(int) % 2 == 1 if tube.bands else np.zeros(len(along), bool)
-    return np.where(banded[:, None], tube.second_colour, tube.colour)
+def _compute_colours(tube: Tube, along: Floats) -> Floats:
+    """Returns (N, 3) the colours at (N,) positions along a tube, 0 at its start and 1 at its end."""
+    if not tube.bands:
+        return np.broadcast_to(tube.colour, (len(along), 3))
+    in_band = np.floor(along * (2 * tube.bands + 1)).astype(int) % 2 == 1
+    return np.where(in_band[:, None], tube.second_colour, tube.colour)
 
 
-def _shade(normals: Floats) -> Floats:
-    """(n,) how bright surfaces with those (n, 3) normals are: soft light, and a dark rim that tells limbs apart."""
+def _compute_brightness(normals: Floats) -> Floats:
+    """Computes (N,) the brightness of surfaces with (N, 3) normals: soft light, and a dark rim that separates limbs."""
     light: Floats = 0.62 + 0.46 * (normals @ _LIGHT)
     rim = np.clip(normals[:, 2] / 0.45, 0, 1)
     return light * (0.80 + 0.20 * rim)

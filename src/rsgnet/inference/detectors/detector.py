@@ -1,56 +1,111 @@
-"""Opening a person detector by its specification."""
+"""The interface of person detectors: loaded images in, the boxes of the people in each out."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rsgnet.config import FasterRCNNConfig
+import numpy as np
+from numpy.typing import NDArray
+
 from rsgnet.errors import RSGNetError
-from rsgnet.inference.detectors.box_file import FileBoxes
-from rsgnet.inference.detectors.boxes import Detector, WholeImage
-from rsgnet.inference.detectors.onnx import open_onnx_detector
-from rsgnet.inference.detectors.torchvision import open_faster_rcnn, open_torchvision_detector
-from rsgnet.inference.weights import DETECTOR_PREFIX, WeightFiles, any_config, config_text, find_weights, shipped_names
+from rsgnet.images import RGBImage
+
+DEFAULT_BOX_THRESHOLD = 0.3  # for detectors whose files name no threshold
+_SMALLEST_SIDE_PX = 1.0
 
 
-def open_detector(spec: str, device: str = "auto", threshold: float | None = None, backend: str = "onnx") -> Detector:
-    """Opens the detector that a specification names.
+@dataclass(frozen=True, eq=False)
+class LoadedImage:
+    """An image in memory.
 
-    Args:
-        spec: The name of a shipped one ("nano"), the model directory of a trained one, "onnx:PATH" (YOLOX, RTMDet or a
-            detector of this package), "torchvision" or "torchvision:MODEL" (Faster R-CNN), "boxes:PATH" (COCO JSON) or
-            "full" (the whole image is one person).
-        device: "auto", "cpu" or "cuda", for those that are networks.
-        threshold: Boxes that a network scores less than this are dropped, as suits the network where None; boxes from a
-            file are all taken.
-        backend: What the pose network runs in: OpenVINO then runs detectors in ONNX files, too, else ONNX Runtime does.
+    Attributes:
+        pixels: (H, W, 3) RGB.
+        file_name: Its name in results, "" where it has no name.
+        path: The file it came from, None where it came from memory.
+        boxes: The boxes of its people where they are known beforehand; None where a detector is to find them.
+    """
+
+    pixels: RGBImage = field(repr=False)
+    file_name: str = ""
+    path: Path | None = None
+    boxes: Boxes | None = None
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The people that a detector found in one image.
+
+    Attributes:
+        boxes_xyxy: (N, 4) left, top, right, bottom in image pixels.
+        scores: (N,) the detector's score of each box, in 0..1.
+        image_id: The image's id in the file that the boxes came from, None where they came from no file.
 
     Raises:
-        RSGNetError: It is none of these, or cannot be opened.
+        RSGNetError: The shapes do not agree.
     """
-    if spec == "full":
-        return WholeImage()
-    kind, colon, rest = spec.partition(":")
-    if kind == "boxes" and rest:
-        return FileBoxes.read(Path(rest))
-    if kind == "onnx" and rest:
-        return open_onnx_detector(find_weights(rest, DETECTOR_PREFIX), device, threshold, backend)
-    if kind == "torchvision" and (rest or not colon):
-        return open_torchvision_detector(rest or "fasterrcnn_mobilenet_v3_large_fpn", device, threshold)
-    if spec in shipped_names(DETECTOR_PREFIX):
-        return open_onnx_detector(find_weights(spec, DETECTOR_PREFIX), device, threshold, backend)
-    if spec and Path(spec).is_dir():
-        return _open_directory(find_weights(spec, DETECTOR_PREFIX), device, threshold, backend)
-    names = ", ".join(shipped_names(DETECTOR_PREFIX)) or "none shipped in this installation"
-    raise RSGNetError(
-        f"no detector {spec!r}; expected {names}, a model directory, onnx:PATH, torchvision, boxes:PATH or full"
-    )
+
+    boxes_xyxy: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    image_id: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.boxes_xyxy.shape != (len(self.scores), 4) or self.scores.ndim != 1:
+            raise RSGNetError(
+                f"boxes have shape (N, 4) and scores (N,), these {self.boxes_xyxy.shape} and {self.scores.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def empty(cls, image_id: int | None = None) -> Boxes:
+        """Returns no boxes."""
+        return cls(np.zeros((0, 4)), np.zeros(0), image_id)
+
+    def clip_to(self, size_wh: tuple[int, int]) -> Boxes:
+        """Clips the boxes to an image of that size; drops those that are not finite, or under a pixel wide or high."""
+        boxes = np.asarray(self.boxes_xyxy, np.float64)
+        is_finite = np.isfinite(boxes).all(-1) & np.isfinite(self.scores)
+        clipped = np.where(is_finite[:, None], boxes, 0.0).clip(0, [*size_wh, *size_wh])
+        kept = is_finite & (clipped[:, 2:] - clipped[:, :2] >= _SMALLEST_SIDE_PX).all(-1)
+        return replace(self, boxes_xyxy=clipped[kept], scores=np.asarray(self.scores, np.float64)[kept])
 
 
-def _open_directory(files: WeightFiles, device: str, threshold: float | None, backend: str) -> Detector:
-    text = config_text(files)
-    assert text is not None and files.directory is not None
-    config = any_config(text, files.origin)
-    if isinstance(config, FasterRCNNConfig):
-        return open_faster_rcnn(files.directory, config, device, threshold)
-    return open_onnx_detector(files, device, threshold, backend)
+class Detector(ABC):
+    """Finds the people in images. Derive from it to run a detector of your own in `PoseEstimator`.
+
+    Attributes:
+        name: Its name in messages.
+        threshold: The score below which it drops boxes; None for a detector without one.
+        path: The file it was read from; None where there is none.
+    """
+
+    name: str = "detector"
+    threshold: float | None = None
+    path: Path | None = None
+
+    @abstractmethod
+    def detect(self, images: Sequence[LoadedImage]) -> list[Boxes]:
+        """Returns the boxes of each image, in the order of the images.
+
+        Raises:
+            RSGNetError: An image cannot be processed. The caller then passes the images one by one.
+        """
+
+
+class WholeImageDetector(Detector):
+    """Takes the whole image for one person, for images that are crops already."""
+
+    name = "full"
+
+    def detect(self, images: Sequence[LoadedImage]) -> list[Boxes]:
+        """Returns one box for each image: the image."""
+        return [Boxes(np.array([[0.0, 0.0, *image.size_wh]]), np.ones(1)) for image in images]

@@ -1,4 +1,4 @@
-"""Faster R-CNN as a person detector, for those who have PyTorch: trained here, or torchvision's large, general ones."""
+"""Faster R-CNN as a person detector, for installations with PyTorch: trained here, or torchvision's large models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from rsgnet.config import FasterRCNNConfig
 from rsgnet.config_files import WEIGHTS_FILE
 from rsgnet.errors import RSGNetError, requires_extra
-from rsgnet.inference.detectors.boxes import BOX_THRESHOLD, Boxes, LoadedImage
+from rsgnet.inference.detectors.detector import DEFAULT_BOX_THRESHOLD, Boxes, Detector, LoadedImage
 from rsgnet.inference.runtime.torch_network import pytorch_device
 
 MODELS = (
@@ -20,18 +20,20 @@ MODELS = (
     "fasterrcnn_resnet50_fpn",
     "fasterrcnn_resnet50_fpn_v2",
 )
-_PERSON = 1  # its class in torchvision's COCO weights, and the only one of those trained here
-_LOWEST_SCORE = 0.05  # torchvision's own
+_PERSON = 1  # the class of people in torchvision's COCO weights, and the only class of the models trained here
+_DEFAULT_SCORE_THRESHOLD = 0.05  # torchvision's own
 
 
-def open_faster_rcnn(directory: Path, config: FasterRCNNConfig, device: str, threshold: float | None) -> FasterRCNN:
-    """Opens a Faster R-CNN that `rsgnet train-detector` left.
+def open_faster_rcnn(
+    directory: Path, config: FasterRCNNConfig, device: str, threshold: float | None
+) -> FasterRCNNDetector:
+    """Opens a Faster R-CNN that `rsgnet train` trained.
 
     Args:
         directory: Its model directory.
-        config: That directory's config.
+        config: The config in that directory.
         device: "auto", "cpu" or "cuda".
-        threshold: Boxes that score less are dropped; as its config says where None.
+        threshold: Boxes that score less are dropped; None for the threshold of its config.
 
     Raises:
         WeightsError: The weights are missing or broken.
@@ -39,64 +41,67 @@ def open_faster_rcnn(directory: Path, config: FasterRCNNConfig, device: str, thr
     """
     with requires_extra("a Faster R-CNN", "train"):
         from rsgnet.checkpoint import load_model  # noqa: PLC0415
-    where = pytorch_device(device)
+    torch_device = pytorch_device(device)
     threshold = config.box_threshold if threshold is None else threshold
-    network: Any = load_model(directory)[0]
-    network.roi_heads.score_thresh = min(threshold, _LOWEST_SCORE)
-    return FasterRCNN(network, where, threshold, directory / WEIGHTS_FILE)
+    model: Any = load_model(directory)[0]
+    model.roi_heads.score_thresh = min(threshold, _DEFAULT_SCORE_THRESHOLD)
+    return FasterRCNNDetector(config.name, model, torch_device, threshold, directory / WEIGHTS_FILE)
 
 
-def open_torchvision_detector(model: str, device: str, threshold: float | None) -> FasterRCNN:
-    """Opens a Faster R-CNN with torchvision's COCO weights, which are fetched on first use.
+def open_torchvision_detector(model_name: str, device: str, threshold: float | None) -> FasterRCNNDetector:
+    """Opens a Faster R-CNN with torchvision's COCO weights, which are downloaded on first use.
 
     Args:
-        model: One of MODELS.
+        model_name: One of MODELS.
         device: "auto", "cpu" or "cuda".
-        threshold: Boxes that score less are dropped.
+        threshold: Boxes that score less are dropped; None for DEFAULT_BOX_THRESHOLD.
 
     Raises:
-        RSGNetError: torchvision is missing, has no such model, or the weights cannot be fetched.
+        RSGNetError: torchvision is missing, has no such model, or the weights cannot be downloaded.
     """
-    if model not in MODELS:
-        raise RSGNetError(f"no torchvision detector {model!r}; there are {', '.join(MODELS)}")
+    if model_name not in MODELS:
+        raise RSGNetError(f"no torchvision detector {model_name!r}; there are {', '.join(MODELS)}")
     with requires_extra("detector torchvision", "train"):
         from torchvision.models import detection  # noqa: PLC0415
-    where = pytorch_device(device)
-    threshold = BOX_THRESHOLD if threshold is None else threshold
+    torch_device = pytorch_device(device)
+    threshold = DEFAULT_BOX_THRESHOLD if threshold is None else threshold
+    score_threshold = min(threshold, _DEFAULT_SCORE_THRESHOLD)
     try:
-        network: Any = getattr(detection, model)(weights="DEFAULT", box_score_thresh=min(threshold, _LOWEST_SCORE))
-    except (OSError, RuntimeError) as error:  # no network, a cut download, a hash that does not match
+        model: Any = getattr(detection, model_name)(weights="DEFAULT", box_score_thresh=score_threshold)
+    except (OSError, RuntimeError) as error:  # no network, an interrupted download, a hash that does not match
         raise RSGNetError(
-            f"the weights of torchvision's {model} could not be fetched ({error}); "
+            f"the weights of torchvision's {model_name} could not be fetched ({error}); "
             "connect to a network once, or use the shipped detector or onnx:PATH"
         ) from error
-    return FasterRCNN(network, where, threshold)
+    return FasterRCNNDetector(model_name, model, torch_device, threshold)
 
 
-class FasterRCNN:
+class FasterRCNNDetector(Detector):
     """A Faster R-CNN in PyTorch.
 
     Args:
-        network: Takes a list of (3, H, W) images in 0..1, gives `boxes`, `labels` and `scores` of each.
-        device: PyTorch's name of it.
+        name: Its name in messages.
+        model: Takes a list of (3, H, W) images in 0..1, returns `boxes`, `labels` and `scores` of each.
+        device: PyTorch's name of the device.
         threshold: Boxes that score less are dropped.
-        path: The file of its weights, None where it is torchvision's business.
+        path: The file of its weights, None where torchvision keeps them.
     """
 
-    def __init__(self, network: Any, device: str, threshold: float, path: Path | None = None) -> None:
-        self.threshold, self.path = threshold, path
-        self._device, self._network = device, network.to(device).eval()
+    def __init__(self, name: str, model: Any, device: str, threshold: float, path: Path | None = None) -> None:
+        self.name, self.threshold, self.path = name, threshold, path
+        self._device, self._model = device, model.to(device).eval()
 
-    def detect(self, photos: Sequence[LoadedImage]) -> list[Boxes]:
-        """The people of each image, surest first, clipped to the image."""
-        return [self._detect(photo) for photo in photos]
+    def detect(self, images: Sequence[LoadedImage]) -> list[Boxes]:
+        """Returns the people of each image, highest score first, clipped to the image."""
+        return [self._detect(image) for image in images]
 
-    def _detect(self, photo: LoadedImage) -> Boxes:
+    def _detect(self, image: LoadedImage) -> Boxes:
         import torch  # noqa: PLC0415
 
         with torch.inference_mode():
-            image = torch.from_numpy(photo.pixels.copy()).to(self._device).permute(2, 0, 1) / 255
-            found = self._network([image])[0]
-        people = (found["labels"] == _PERSON) & (found["scores"] >= self.threshold)
-        boxes = found["boxes"][people].cpu().numpy().astype(np.float64)
-        return Boxes(boxes, found["scores"][people].cpu().numpy().astype(np.float64)).inside(photo.size_wh)
+            tensor = torch.from_numpy(image.pixels.copy()).to(self._device).permute(2, 0, 1) / 255
+            found = self._model([tensor])[0]
+        is_person = (found["labels"] == _PERSON) & (found["scores"] >= self.threshold)
+        boxes = found["boxes"][is_person].cpu().numpy().astype(np.float64)
+        scores = found["scores"][is_person].cpu().numpy().astype(np.float64)
+        return Boxes(boxes, scores).clip_to(image.size_wh)

@@ -1,4 +1,4 @@
-"""Networks in files, opened to be run: one contract for whichever library runs them."""
+"""Network files opened in ONNX Runtime or OpenVINO, behind one interface for raw tensors."""
 
 from __future__ import annotations
 
@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 
 from rsgnet.config_files import METADATA_PROPERTIES
 from rsgnet.errors import RSGNetError, WeightsError, requires_extra
-from rsgnet.files import regular_size
+from rsgnet.files import get_regular_size
 
 DEVICES = ("auto", "cpu", "cuda")
-_MOST_THREADS = 16
+PRECISIONS: dict[str, tuple[str, ...]] = {
+    "onnx": ("float32",),
+    "torch": ("float32", "bf16"),
+    "openvino": ("float32", "bf16", "int8"),
+}
+_MAX_THREADS = 16
+_ONNX_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+# OpenVINO's names. The layers of an int8 network that are not quantised run in float32.
+_OPENVINO_PRECISIONS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 @dataclass(frozen=True)
@@ -26,23 +34,23 @@ class TensorSpec:
     """An input or output of a network.
 
     Attributes:
-        name: What the file calls it.
-        kind: The type of its numbers, as numpy names it: "uint8", "float32".
-        shape: Its dimensions, None for those that are free.
+        name: Its name in the file.
+        dtype: The numpy name of its type: "uint8", "float32".
+        shape: Its dimensions; None for a dimension that is free.
     """
 
     name: str
-    kind: str
+    dtype: str
     shape: tuple[int | None, ...]
 
 
 class Backend(Protocol):
-    """A network in a file, ready to run; several threads may share it.
+    """A network file, ready to run. Several threads may share it.
 
     Attributes:
         input: Its first input.
         outputs: All of its outputs.
-        metadata: What the file carries beside the network, by the names of `rsgnet.config`.
+        metadata: The texts that the file carries beside the network, by the property names of `rsgnet.config_files`.
     """
 
     input: TensorSpec
@@ -50,12 +58,51 @@ class Backend(Protocol):
     metadata: Mapping[str, str]
 
     def run(self, names: Sequence[str], tensor: NDArray[Any]) -> list[NDArray[Any]]:
-        """The outputs of those names for an input."""
+        """Returns the outputs of those names for an input tensor."""
         ...
 
 
+def open_backend(path: Path, device: str = "auto", backend: str = "onnx", precision: str = "float32") -> Backend:
+    """Opens a network file.
+
+    Args:
+        path: An .onnx file, or for OpenVINO an .xml file.
+        device: "auto", "cpu" or "cuda".
+        backend: "onnx" (ONNX Runtime) or "openvino".
+        precision: One of the back end's PRECISIONS.
+
+    Raises:
+        WeightsError: The file is missing, truncated or of another kind.
+        RSGNetError: There is no such device or precision here, or the library is not installed.
+    """
+    check_backend(backend, device, precision)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; `rsgnet export` writes it")
+    if backend == "openvino":
+        return OpenVinoBackend(path, device, precision)
+    if path.suffix.lower() == ".xml":
+        raise WeightsError(f"{path}: an OpenVINO file; use --backend openvino")
+    return OnnxBackend(path, device)
+
+
+def check_backend(backend: str, device: str, precision: str) -> None:
+    """Checks a combination that a user asked for.
+
+    Raises:
+        RSGNetError: There is no such back end or device, or the back end has no such precision.
+    """
+    if backend not in PRECISIONS:
+        raise RSGNetError(f"backend must be one of {', '.join(PRECISIONS)}, not {backend!r}")
+    if precision not in PRECISIONS[backend]:
+        alternatives = " or ".join(name for name, known in PRECISIONS.items() if precision in known)
+        hint = f"; use --backend {alternatives}" if alternatives else ""
+        known = " or ".join(PRECISIONS[backend])
+        raise RSGNetError(f"backend {backend} has precision {known}, not {precision!r}{hint}")
+    check_device(device)
+
+
 def check_device(device: str) -> None:
-    """Refuses what is no device.
+    """Checks the name of a device.
 
     Raises:
         RSGNetError: It is none of DEVICES.
@@ -64,16 +111,13 @@ def check_device(device: str) -> None:
         raise RSGNetError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
 
 
-def allowed_threads() -> int:
-    """How many threads a session may use: OMP_NUM_THREADS, else the cores of this process, 16 at most."""
-    wish = os.environ.get("OMP_NUM_THREADS", "")
-    if wish.isdecimal() and int(wish) > 0:
-        return int(wish)
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(allowed, _MOST_THREADS)
-
-
-_KINDS = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+def thread_limit() -> int:
+    """Returns how many threads a network may use: OMP_NUM_THREADS, else the cores of this process, 16 at most."""
+    requested = os.environ.get("OMP_NUM_THREADS", "")
+    if requested.isdecimal() and int(requested) > 0:
+        return int(requested)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MAX_THREADS)
 
 
 class OnnxBackend:
@@ -89,41 +133,39 @@ class OnnxBackend:
     """
 
     def __init__(self, path: Path, device: str) -> None:
-        providers = _providers(device)
+        providers = _onnx_providers(device)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = allowed_threads()
-        options.log_severity_level = 3  # errors only: they are raised anyway
+        options.intra_op_num_threads = thread_limit()
+        options.log_severity_level = 3  # errors only, and those are raised
         try:
-            regular_size(path)
+            get_regular_size(path)
             self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # ONNX Runtime's own classes derive from nothing narrower
             reason = str(error).splitlines()[0]
             raise WeightsError(f"{path}: not an ONNX network that can be read ({reason}); is it truncated?") from error
         if device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
-            raise RSGNetError("device cuda asked for, but ONNX Runtime could not start it; use --device cpu")
+            raise RSGNetError("device cuda: ONNX Runtime could not start it; use --device cpu")
         self.input = _onnx_spec(self._session.get_inputs()[0])
         self.outputs = tuple(_onnx_spec(output) for output in self._session.get_outputs())
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
 
     def run(self, names: Sequence[str], tensor: NDArray[Any]) -> list[NDArray[Any]]:
-        """The outputs of those names for an input."""
+        """Returns the outputs of those names for an input tensor."""
         outputs: list[NDArray[Any]] = self._session.run(list(names), {self.input.name: tensor})
         return outputs
 
 
+def _onnx_providers(device: str) -> list[str]:
+    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if device == "cuda" and not has_cuda:
+        raise RSGNetError("device cuda: this ONNX Runtime does not support it: pip install onnxruntime-gpu")
+    use_cuda = has_cuda and device != "cpu"
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if use_cuda else ["CPUExecutionProvider"]
+
+
 def _onnx_spec(node: Any) -> TensorSpec:
     shape = tuple(side if isinstance(side, int) else None for side in node.shape)
-    return TensorSpec(node.name, _KINDS.get(node.type, node.type), shape)
-
-
-def _providers(device: str) -> list[str]:
-    cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if device == "cuda" and not cuda:
-        raise RSGNetError("device cuda asked for, but this ONNX Runtime has none: pip install onnxruntime-gpu")
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda and device != "cpu" else ["CPUExecutionProvider"]
-
-
-_HINTS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}  # of a quantised network, what is not quantised
+    return TensorSpec(node.name, _ONNX_DTYPES.get(node.type, node.type), shape)
 
 
 class OpenVinoBackend:
@@ -132,7 +174,7 @@ class OpenVinoBackend:
     Args:
         path: An .onnx file, or an .xml file with its .bin beside it.
         device: "auto" or "cpu".
-        precision: What is reckoned in: "float32", "bf16", or "int8" for a file that was quantised.
+        precision: The arithmetic: "float32", "bf16", or "int8" for a file that was quantised.
 
     Raises:
         WeightsError: The file is truncated or holds no network.
@@ -146,12 +188,12 @@ class OpenVinoBackend:
             raise RSGNetError("backend openvino runs on the processor; use --device cpu, or --backend onnx or torch")
         hints = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": allowed_threads(),
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_NUM_THREADS": thread_limit(),
+            "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[precision],
         }
         core = openvino.Core()
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise RSGNetError("precision bf16: this processor does not reckon in it; use --precision float32 or int8")
+            raise RSGNetError("precision bf16: this processor does not support it; use --precision float32 or int8")
         try:
             network = core.read_model(path)
             self._network = core.compile_model(network, "CPU", hints)
@@ -165,16 +207,16 @@ class OpenVinoBackend:
             for name in METADATA_PROPERTIES
             if network.has_rt_info(["framework", name])
         }
-        self._places = {name: place for place, output in enumerate(network.outputs) for name in output.get_names()}
-        self._one_at_a_time = Lock()
+        self._indices = {name: index for index, output in enumerate(network.outputs) for name in output.get_names()}
+        self._lock = Lock()  # a compiled network runs one request at a time
 
     def run(self, names: Sequence[str], tensor: NDArray[Any]) -> list[NDArray[Any]]:
-        """The outputs of those names for an input."""
-        if len(tensor) == 0:  # OpenVINO answers an empty batch with what it gave before
+        """Returns the outputs of those names for an input tensor."""
+        if len(tensor) == 0:  # for an empty batch OpenVINO returns the outputs of the previous one
             return [output[:0] for output in self.run(names, np.zeros((1, *tensor.shape[1:]), tensor.dtype))]
-        with self._one_at_a_time:
+        with self._lock:
             outputs = self._network(np.ascontiguousarray(tensor))
-        return [outputs[self._places[name]] for name in names]
+        return [outputs[self._indices[name]] for name in names]
 
 
 def _openvino_spec(node: Any) -> TensorSpec:
@@ -182,49 +224,3 @@ def _openvino_spec(node: Any) -> TensorSpec:
     known = [] if sides.rank.is_dynamic else sides
     shape = tuple(None if side.is_dynamic else side.get_length() for side in known)
     return TensorSpec(node.get_any_name(), node.get_element_type().to_dtype().name, shape)
-
-
-PRECISIONS: dict[str, tuple[str, ...]] = {
-    "onnx": ("float32",),
-    "torch": ("float32", "bf16"),
-    "openvino": ("float32", "bf16", "int8"),
-}
-
-
-def check_backend(backend: str, device: str, precision: str) -> None:
-    """Refuses what no network can be run with.
-
-    Raises:
-        RSGNetError: There is no such back end or device, or the back end has no such precision.
-    """
-    if backend not in PRECISIONS:
-        raise RSGNetError(f"backend must be one of {', '.join(PRECISIONS)}, not {backend!r}")
-    if precision not in PRECISIONS[backend]:
-        able = " or ".join(name for name, known in PRECISIONS.items() if precision in known)
-        hint = f"; use --backend {able}" if able else ""
-        has = " or ".join(PRECISIONS[backend])
-        raise RSGNetError(f"backend {backend} has precision {has}, not {precision!r}{hint}")
-    check_device(device)
-
-
-def open_backend(path: Path, device: str = "auto", backend: str = "onnx", precision: str = "float32") -> Backend:
-    """Opens a network file.
-
-    Args:
-        path: An .onnx file, or for OpenVINO an .xml file.
-        device: "auto", "cpu" or "cuda".
-        backend: "onnx" (ONNX Runtime) or "openvino".
-        precision: One that the back end has.
-
-    Raises:
-        WeightsError: The file is missing, truncated or of another kind.
-        RSGNetError: There is no such device or precision here, or the library is not installed.
-    """
-    check_backend(backend, device, precision)
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; `rsgnet export` writes it")
-    if backend == "openvino":
-        return OpenVinoBackend(path, device, precision)
-    if path.suffix.lower() == ".xml":
-        raise WeightsError(f"{path}: a file of OpenVINO's; use --backend openvino")
-    return OnnxBackend(path, device)

@@ -1,163 +1,93 @@
-"""The one door to a network: crops go in, heatmaps or keypoints come out, whichever library runs it."""
+"""The interface of pose networks: crops in, heatmaps or decoded keypoints out, whichever library runs them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.config import ExportOptions, PoseConfig
-from rsgnet.config_files import (
-    EXPORT_OPTIONS_PROPERTY,
-    ONNX_CONFIG_PROPERTY,
-    ONNX_OWNERSHIP_PROPERTY,
-    WEIGHTS_FILE,
-    from_json,
-)
-from rsgnet.errors import RSGNetError, WeightsError
-from rsgnet.inference.decode import DecodedMaps, Maps
-from rsgnet.inference.ownership import Ownership, ownership_beside, read_ownership
-from rsgnet.inference.runtime.backends import Backend, check_backend, open_backend
-from rsgnet.inference.runtime.graph_network import DecodingGraphRunner, GraphRunner
-from rsgnet.inference.runtime.torch_network import TorchRunner
-from rsgnet.inference.weights import WeightFiles, config_text, find_weights, read_config
+from rsgnet.errors import RSGNetError
+from rsgnet.inference.ownership import Ownership
+from rsgnet.inference.runtime.outputs import DecodedOutput, HeatmapOutput, InnerMaps
 
 
-class Runner(Protocol):
-    """A pose network, ready to run.
+@dataclass(frozen=True)
+class NetworkCapabilities:
+    """What a pose network does by itself, and what it can give.
 
     Attributes:
-        config: What it was built with.
+        export_options: What its file does inside: the flip test, decoding, arithmetic in 8 bits. All are False for a
+            network that does not come from an exported file.
+        gives_candidates: Whether its outputs hold candidates.
+        shows_inner_maps: Whether `PoseNetwork.inspect` gives the maps of a crop.
+    """
+
+    export_options: ExportOptions = field(default_factory=ExportOptions)
+    gives_candidates: bool = False
+    shows_inner_maps: bool = False
+
+
+class PoseNetwork(ABC):
+    """A pose network that is ready to run. Derive from it to run a network of your own in `PoseEstimator`.
+
+        class MyNetwork(PoseNetwork):
+            config = PoseConfig("mine")
+
+            def run(self, crops):
+                return HeatmapOutput(my_heatmaps(crops))
+
+    Attributes:
+        config: What the network was built with.
+        capabilities: What callers may expect of it.
+        ownership: Turns its output into probabilities; None where `rsgnet calibrate` has not been run on it.
+        path: The file of its weights; None where it has none.
     """
 
     config: PoseConfig
+    capabilities: NetworkCapabilities = NetworkCapabilities()
+    ownership: Ownership | None = None
+    path: Path | None = None
 
-    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(B, K, h, w) target heatmaps of (B, H, W, 3) RGB crops.
+    @abstractmethod
+    def run(self, crops: NDArray[np.uint8]) -> HeatmapOutput | DecodedOutput:
+        """Runs the network on crops.
+
+        Args:
+            crops: (B, H, W, 3) RGB of the size in `config.crop`; B may be 0.
+
+        Returns:
+            A `DecodedOutput` with `second_scores` where `capabilities.export_options.decoding` is True, else a
+            `HeatmapOutput`.
 
         Raises:
-            WeightsError: The network gives another shape, or numbers that are not finite.
+            WeightsError: The network gives other shapes than its config promises, or numbers that are not finite.
         """
-        ...
 
+    def inspect(self, crop: NDArray[np.uint8]) -> InnerMaps:
+        """Returns the maps that lead to the pose in one (H, W, 3) RGB crop.
 
-class _Opened(Protocol):
-    """What both kinds of runners that `open_runner` gives have.
+        Raises:
+            RSGNetError: `capabilities.shows_inner_maps` is False.
+        """
+        raise RSGNetError(f"{self.path or type(self).__name__}: shows no inner maps; export it without --with-decoding")
 
-    Attributes:
-        config: What it was built with.
-        ownership: What turns its evidence to probabilities, None where `rsgnet calibrate` has not been run on it.
-        gives_candidates: Whether it gives candidates.
-        form: What of the line it does inside.
-    """
+    def resolve_flip_test(self, requested: bool | None) -> bool:
+        """Returns whether outputs are averaged with those of the mirrored crops.
 
-    config: PoseConfig
-    ownership: Ownership | None
-    gives_candidates: bool
-    form: ExportOptions
+        Args:
+            requested: What the user asked for; None for what the file does inside, or else what the config says.
 
-
-@runtime_checkable
-class EvidenceRunner(_Opened, Runner, Protocol):
-    """A pose network that also says what speaks for its keypoints."""
-
-    def maps(self, crops: NDArray[np.uint8]) -> Maps:
-        """Target heatmaps and candidates of (B, H, W, 3) RGB crops; raises as a call does."""
-        ...
-
-
-@runtime_checkable
-class DecodingRunner(_Opened, Protocol):
-    """A pose network that gives keypoints, and the same evidence about them, where others give heatmaps."""
-
-    def readings(self, crops: NDArray[np.uint8]) -> DecodedMaps:
-        """What is read off the maps of (B, H, W, 3) RGB crops; raises as a call does."""
-        ...
-
-
-OpenedRunner = EvidenceRunner | DecodingRunner
-AnyRunner = Runner | OpenedRunner
-
-
-def open_runner(
-    weights: str | Path,
-    backend: str = "onnx",
-    device: str = "auto",
-    ownership: bool = True,
-    precision: str = "float32",
-) -> OpenedRunner:
-    """Opens a pose network.
-
-    Args:
-        weights: A shipped name, a model directory, or an .onnx file; for OpenVINO also an .xml file.
-        backend: "onnx" (ONNX Runtime), "torch" (PyTorch, from safetensors) or "openvino".
-        device: "auto", "cpu" or "cuda".
-        ownership: Whether to read the ownership fit that came with the weights, if one did.
-        precision: "float32"; "bf16" in PyTorch and OpenVINO; "int8" in OpenVINO, where it was exported.
-
-    Raises:
-        WeightsError: The weights are missing, broken or of another kind, or their ownership fit is.
-        RSGNetError: There is no such back end, precision or device here.
-    """
-    check_backend(backend, device, precision)
-    files = find_weights(weights)
-    text = config_text(files)
-    if backend == "torch":
-        return _open_torch(files, text, device, precision, ownership)
-    path = files.network(backend, precision)
-    session = open_backend(path, device, backend, precision)
-    text = text if text is not None else session.metadata.get(ONNX_CONFIG_PROPERTY)
-    if text is None:
-        raise WeightsError(f"{path}: carries no rsgnet config; use one written by `rsgnet` or its model directory")
-    config, form = read_config(PoseConfig, text, files.origin), _form(session, path)
-    if precision == "int8" and not form.int8:
-        raise WeightsError(f"{path}: its network is not quantised; export it with --calibrate")
-    runner = (DecodingGraphRunner if form.decoding else GraphRunner)(session, config, form, path)
-    if ownership:
-        runner.ownership = _ownership_with(session, config, runner.gives_candidates, files)
-    return runner
-
-
-def _open_torch(files: WeightFiles, text: str | None, device: str, precision: str, ownership: bool) -> OpenedRunner:
-    if files.directory is None or text is None:
-        raise WeightsError(f"{files.onnx}: backend torch needs a model directory, not a lone file")
-    config = read_config(PoseConfig, text, files.origin)
-    runner = TorchRunner(files.directory / WEIGHTS_FILE, config, device, precision)
-    if ownership:
-        runner.ownership = ownership_beside(files.directory, config, runner.gives_candidates)
-    return runner
-
-
-def flip_test_of(runner: AnyRunner, wish: bool | None) -> bool:
-    """Whether poses are averaged with those of the mirrored crops: as wished, else as the weights say.
-
-    Raises:
-        RSGNetError: The wish is another than what the network's file does inside.
-    """
-    form: ExportOptions = getattr(runner, "form", ExportOptions())
-    if not (form.flip_test or form.decoding):
-        return runner.config.decode.flip_test if wish is None else wish
-    if wish is not None and wish != form.flip_test:
-        inside = "has the flip test inside" if form.flip_test else "decodes inside, without the flip test"
-        raise RSGNetError(f"{getattr(runner, 'path', 'the network')} {inside}: export it anew for another")
-    return form.flip_test
-
-
-def _form(session: Backend, path: Path) -> ExportOptions:
-    text = session.metadata.get(EXPORT_OPTIONS_PROPERTY)
-    if text is None:
-        return ExportOptions()
-    try:
-        return from_json(ExportOptions, text, str(path))
-    except RSGNetError as error:
-        raise WeightsError(f"{error}; it was written by another version: export it anew") from error
-
-
-def _ownership_with(session: Backend, config: PoseConfig, candidates: bool, files: WeightFiles) -> Ownership | None:
-    """The fit beside the weights in a model directory; of a lone file, the one inside."""
-    if files.directory is not None:
-        return ownership_beside(files.directory, config, candidates)
-    text = session.metadata.get(ONNX_OWNERSHIP_PROPERTY)
-    return None if text is None else read_ownership(text, config, candidates, str(files.onnx))
+        Raises:
+            RSGNetError: The request contradicts what the network's file does inside.
+        """
+        options = self.capabilities.export_options
+        if not (options.flip_test or options.decoding):
+            return self.config.decode.flip_test if requested is None else requested
+        if requested is not None and requested != options.flip_test:
+            inside = "has the flip test inside" if options.flip_test else "decodes inside, without the flip test"
+            raise RSGNetError(f"{self.path or 'the network'} {inside}: export it again with other options")
+        return options.flip_test

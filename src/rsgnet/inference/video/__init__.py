@@ -1,1 +1,1 @@
-"""Poses through clips: reading, tracking, smoothing and writing."""
+"""Poses through clips: reading, tracking, smoothing and writing. Needs rsgnet[video]."""

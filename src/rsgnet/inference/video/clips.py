@@ -1,4 +1,4 @@
-"""Poses through clips: an overlay with its sound for each, and one poses.jsonl with a line a frame."""
+"""Poses through clips: an overlay with sound for each clip, and one poses.jsonl with a line for each frame."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from PIL import Image
 
 from rsgnet.config_files import to_json
 from rsgnet.errors import RSGNetError
-from rsgnet.files import replacing, write_text
+from rsgnet.files import replace_atomically, write_text
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import RUN_FILE, RunRecord
 from rsgnet.inference.sources import ImageFile
 from rsgnet.inference.video.reader import Frame, open_clip
-from rsgnet.inference.video.smoothing import smoothed
-from rsgnet.inference.video.tracking import Tracker, TrackingConfig, tracked
-from rsgnet.inference.video.writer import ClipWriter, writing_clip
+from rsgnet.inference.video.smoothing import smooth_poses
+from rsgnet.inference.video.tracking import Tracker, TrackingConfig, track_poses
+from rsgnet.inference.video.writer import ClipWriter, open_clip_writer
 from rsgnet.poses import Poses
 
 TRACKS_FILE = "poses.jsonl"
@@ -28,10 +28,10 @@ TRACKS_FILE = "poses.jsonl"
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """What is made of a clip.
+    """How clips are processed.
 
     Attributes:
-        tracking: How people are followed.
+        tracking: How people are tracked.
         smooth: Frames before and after over which keypoints are smoothed; results come that many frames later.
         rivals: Whether overlays show who else may own contested keypoints.
     """
@@ -46,10 +46,10 @@ class ClipPredictions:
     """What was written.
 
     Attributes:
-        frames: How many frames, of all clips.
-        people: How many people in them, each counted in every frame.
-        tracks: How many different people, by their tracks.
-        errors: What kept clips from being done, wholly or to their end.
+        frames: The number of frames, of all clips.
+        people: The number of people, each counted in every frame.
+        tracks: The number of different people, by their tracks.
+        errors: Why clips were not processed, wholly or to their end.
         overlays: The clips that were drawn.
     """
 
@@ -69,22 +69,25 @@ def write_clips(
     record: RunRecord,
     options: ClipOptions | None = None,
 ) -> ClipPredictions:
-    """Finds, follows, draws and writes frame by frame; what is done is kept even if the run is broken off.
+    """Estimates, tracks, draws and writes poses frame by frame. What was done is kept if the run is interrupted.
 
-    Of a clip that is broken what can be read is done.
+    Of a broken clip the part that can be read is processed.
 
     Args:
-        estimator: Finds the poses.
-        files: Clips, or cameras, which go on until they are broken off.
+        estimator: The pipeline.
+        files: Clips, or cameras, which go on until the run is interrupted.
         out: The folder to write into.
-        overlays: Where each clip's overlay goes, None to draw none.
-        report: Told of each frame once it is written, and of what is wrong with a clip.
-        record: What the poses come from; written to run.json.
-        options: What else is wanted.
+        overlays: The path of each clip's overlay, None to draw none.
+        report: Called with each frame once it is written, and with the error of a clip.
+        record: What the run uses; written to run.json.
+        options: How clips are processed; the defaults where None.
     """
     done = ClipPredictions()
     try:
-        with replacing(out / TRACKS_FILE, keep_partial=True) as beside, beside.open("w", encoding="utf-8") as lines:
+        with (
+            replace_atomically(out / TRACKS_FILE, keep_partial=True) as beside,
+            beside.open("w", encoding="utf-8") as lines,
+        ):
             for file in files:
                 try:
                     overlay = None if overlays is None else overlays[file]
@@ -106,37 +109,38 @@ def _write_clip(
     options: ClipOptions,
     done: ClipPredictions,
 ) -> None:
-    """Writes one clip; raises what kept it, or a frame of it, from being done once the others are."""
-    tracker, failed, writer = Tracker(options.tracking), None, None
+    """Writes one clip to its end, then raises the error of the clip or of its first frame that has one."""
+    tracker, frame_error, writer = Tracker(options.tracking), None, None
     with open_clip(file.path, file.file_name, estimator.max_pixels) as clip, ExitStack() as opened:
-        for frame, poses in smoothed(tracked(estimator.stream(clip), tracker), options.smooth):
-            lines.write(json.dumps(_line(file, frame, poses)) + "\n")
+        for frame, poses in smooth_poses(track_poses(estimator.stream(clip), tracker), options.smooth):
+            lines.write(json.dumps(_frame_record(file, frame, poses)) + "\n")
             if isinstance(poses, RSGNetError):
-                failed = failed or poses
+                frame_error = frame_error or poses
             else:
                 done.people += len(poses)
             if overlay is not None:
                 if writer is None:
-                    sizes = frame.size_wh, clip.time_base, clip.rate
-                    writer = opened.enter_context(writing_clip(overlay, *sizes, clip.path))
+                    writer = opened.enter_context(
+                        open_clip_writer(overlay, frame.size_wh, clip.time_base, clip.rate, clip.path)
+                    )
                     done.overlays.append(writer.path)
-                _draw(writer, frame, poses, options.rivals)
+                _draw_frame(writer, frame, poses, options.rivals)
             done.frames += 1
             report(file, frame)
-    done.tracks += tracker.begun
-    trouble = clip.trouble or failed
-    if trouble is not None:
-        raise trouble
+    done.tracks += tracker.people_count
+    error = clip.error or frame_error
+    if error is not None:
+        raise error
 
 
-def _line(file: ImageFile, frame: Frame, poses: Poses | RSGNetError) -> dict[str, Any]:
-    """What poses.jsonl says of a frame."""
-    line: dict[str, Any] = {"file_name": file.file_name, "frame": frame.index, "time_s": round(float(frame.time), 6)}
+def _frame_record(file: ImageFile, frame: Frame, poses: Poses | RSGNetError) -> dict[str, Any]:
+    """Returns the line of poses.jsonl for a frame."""
+    record: dict[str, Any] = {"file_name": file.file_name, "frame": frame.index, "time_s": round(float(frame.time), 6)}
     if isinstance(poses, RSGNetError):
-        return {**line, "people": [], "error": str(poses)}
-    return {**line, "people": poses.to_coco()}
+        return {**record, "people": [], "error": str(poses)}
+    return {**record, "people": poses.to_coco()}
 
 
-def _draw(writer: ClipWriter, frame: Frame, poses: Poses | RSGNetError, rivals: bool) -> None:
-    drawn = Image.fromarray(frame.pixels) if isinstance(poses, RSGNetError) else poses.draw(rivals=rivals)
-    writer.write(drawn, frame.time)
+def _draw_frame(writer: ClipWriter, frame: Frame, poses: Poses | RSGNetError, rivals: bool) -> None:
+    drawing = Image.fromarray(frame.pixels) if isinstance(poses, RSGNetError) else poses.draw(rivals=rivals)
+    writer.write(drawing, frame.time)

@@ -1,4 +1,4 @@
-"""Smoothing tracked poses over a few frames either side: a stated delay, and no lag behind what moves steadily."""
+"""Smoothing tracked poses over a few frames on either side: a fixed delay, and no lag behind steady motion."""
 
 from __future__ import annotations
 
@@ -12,70 +12,80 @@ import numpy as np
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats
 from rsgnet.inference.video.reader import Frame
-from rsgnet.inference.video.tracking import NOBODY, belief
+from rsgnet.inference.video.tracking import NO_TRACK, keypoint_confidence
 from rsgnet.poses import Poses
 
 AnyFrame = TypeVar("AnyFrame", bound=Frame)
-_LEAST_WEIGHT = 1e-3
+_MIN_WEIGHT = 1e-3
 
 
-def smoothed(
+def smooth_poses(
     outcomes: Iterable[tuple[AnyFrame, Poses | RSGNetError]], delay: int
 ) -> Iterator[tuple[AnyFrame, Poses | RSGNetError]]:
-    """Tracked outcomes with keypoints smoothed over `delay` frames before and after, so they come that many later.
+    """Smooths the keypoints of tracked poses over `delay` frames before and after; results come that many later.
 
-    Each keypoint goes to the line through its places about the frame, near and sure ones weighing most. At the ends of
-    the clip and of a track there are fewer frames to look at.
+    Each keypoint moves to a straight line fitted to its locations in those frames, near and confident ones weighing
+    most. At the ends of the clip and of a track fewer frames are used.
 
     Args:
-        outcomes: Frames with their tracked poses or errors; errors pass.
+        outcomes: Frames with their tracked poses or errors; errors are passed on.
         delay: 0 changes nothing.
     """
     window: deque[tuple[AnyFrame, Poses | RSGNetError]] = deque()
-    ready = 0  # the place in the window of the next one to come out
+    centre = 0  # the index in the window of the next frame to yield
     for outcome in outcomes:
         window.append(outcome)
-        if len(window) - 1 - ready < delay:
+        if len(window) - 1 - centre < delay:
             continue
-        yield _smoothed(window, ready, delay)
-        if ready < delay:
-            ready += 1
+        yield _smooth_frame(window, centre, delay)
+        if centre < delay:
+            centre += 1
         else:
             window.popleft()
-    for place in range(ready, len(window)):
-        yield _smoothed(window, place, delay)
+    for index in range(centre, len(window)):
+        yield _smooth_frame(window, index, delay)
 
 
-def _smoothed(
-    window: Sequence[tuple[AnyFrame, Poses | RSGNetError]], place: int, delay: int
+def _smooth_frame(
+    window: Sequence[tuple[AnyFrame, Poses | RSGNetError]], centre: int, delay: int
 ) -> tuple[AnyFrame, Poses | RSGNetError]:
-    frame, poses = window[place]
+    frame, poses = window[centre]
     if isinstance(poses, RSGNetError) or poses.track_ids is None or not delay:
         return frame, poses
     keypoints = poses.keypoints_xy.copy()
     for person, track in enumerate(poses.track_ids.tolist()):
-        if track == NOBODY:
+        if track == NO_TRACK:
             continue
-        times, places, weights = [], [], []
-        for other in range(max(place - delay, 0), min(place + delay + 1, len(window))):
-            near, those = window[other]
-            if isinstance(those, RSGNetError) or those.track_ids is None or track not in those.track_ids:
+        times, locations, weights = [], [], []
+        for index in range(max(centre - delay, 0), min(centre + delay + 1, len(window))):
+            other_frame, other = window[index]
+            if isinstance(other, RSGNetError) or other.track_ids is None or track not in other.track_ids:
                 continue
-            row = int(np.flatnonzero(those.track_ids == track)[0])
-            times.append(float(near.time - frame.time))
-            places.append(those.keypoints_xy[row])
-            weights.append((1 - abs(other - place) / (delay + 1)) * np.maximum(belief(those)[row], _LEAST_WEIGHT))
-        keypoints[person] = _on_line(np.array(times), np.array(places, np.float64), np.array(weights))
+            row = int(np.flatnonzero(other.track_ids == track)[0])
+            confidence = np.maximum(keypoint_confidence(other)[row], _MIN_WEIGHT)
+            times.append(float(other_frame.time - frame.time))
+            locations.append(other.keypoints_xy[row])
+            weights.append((1 - abs(index - centre) / (delay + 1)) * confidence)
+        keypoints[person] = _fit_lines(np.array(times), np.array(locations, np.float64), np.array(weights))
     return frame, replace(poses, keypoints_xy=keypoints)
 
 
-def _on_line(times: Floats, places: Floats, weights: Floats) -> Floats:
-    """(K, 2) places at time 0 of the lines that fit (n, K, 2) places at (n,) times best, by (n, K) weights."""
-    when = times[:, None]
-    total, first, second = weights.sum(0), (weights * when).sum(0), (weights * when**2).sum(0)
-    place, moved = ((weights * factor)[..., None] * places for factor in (1.0, when))
-    spread = total * second - first**2
-    mean = place.sum(0) / total[:, None]
-    line = second[:, None] * place.sum(0) - first[:, None] * moved.sum(0)
-    steady: Floats = np.where((spread > 1e-9 * total**2)[:, None], line / np.maximum(spread, 1e-300)[:, None], mean)
-    return steady
+def _fit_lines(times: Floats, locations: Floats, weights: Floats) -> Floats:
+    """Fits a line through time to each keypoint by weighted least squares.
+
+    Args:
+        times: (n,) seconds.
+        locations: (n, K, 2).
+        weights: (n, K).
+
+    Returns:
+        (K, 2) the lines at time 0; the weighted mean where the times do not determine a line.
+    """
+    column = times[:, None]
+    total, first, second = weights.sum(0), (weights * column).sum(0), (weights * column**2).sum(0)
+    weighted, moments = (((weights * factor)[..., None] * locations).sum(0) for factor in (1.0, column))
+    determinant = total * second - first**2
+    mean = weighted / total[:, None]
+    intercept = (second[:, None] * weighted - first[:, None] * moments) / np.maximum(determinant, 1e-300)[:, None]
+    fitted: Floats = np.where((determinant > 1e-9 * total**2)[:, None], intercept, mean)
+    return fitted

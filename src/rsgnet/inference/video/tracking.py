@@ -1,4 +1,4 @@
-"""People who are followed through a clip: where they are expected, and how alike a found person is."""
+"""Tracking people through a clip: each frame's people are assigned to the tracks they are most similar to."""
 
 from __future__ import annotations
 
@@ -11,30 +11,59 @@ from numpy.typing import NDArray
 
 from rsgnet.errors import RSGNetError, VideoError
 from rsgnet.geometry import Floats, box_iou
-from rsgnet.inference.detectors.boxes import Detector
+from rsgnet.inference.detectors.detector import Detector
 from rsgnet.inference.ownership import AREA_OF_BOX
 from rsgnet.inference.video.reader import Frame
 from rsgnet.poses import Poses, oks
 
-_FALLOFF = 2.0  # times the sigmas: limbs swing and networks err, more than annotators do
-_FORGET_S = 0.1  # seconds in which what is known of a keypoint loses half its weight
-_STEADY = 0.2  # least share of a surprise that corrects the velocity
-_NOTHING = 1e-6
+NO_TRACK = -1
+AnyFrame = TypeVar("AnyFrame", bound=Frame)
+_NEW_TRACK_FACTOR = 1.3  # times the threshold of a detector
+_SIGMA_FACTOR = 2.0  # limbs move and networks err, both more than the annotators whose errors the sigmas describe
+_HALF_LIFE_S = 0.1  # seconds in which what is known of a keypoint loses half its weight
+_MIN_VELOCITY_GAIN = 0.2  # the smallest share of a prediction error that corrects the velocity
+_EPSILON = 1e-6
 
 
-def belief(poses: Poses) -> Floats:
-    """(N, K) how far keypoints can be believed: `owned`, or the score where poses do not tell whose they are; 0..1."""
+@dataclass(frozen=True)
+class TrackingConfig:
+    """How people are tracked.
+
+    Attributes:
+        new_track_threshold: Boxes that score this or more are assigned first, and only they begin a track.
+        min_similarity: People who are less similar than this to a track do not belong to it.
+        max_gap_s: Seconds after which a track ends that nobody was assigned to.
+        use_keypoints: Whether keypoints tell people apart; else their boxes alone do.
+        box_weight: The weight of boxes, where that of keypoints of confidence 1 is 1.
+    """
+
+    new_track_threshold: float = 0.5
+    min_similarity: float = 0.15
+    max_gap_s: float = 1.5
+    use_keypoints: bool = True
+    box_weight: float = 0.6
+
+
+def choose_tracking_config(detector: Detector) -> TrackingConfig:
+    """Returns a config that suits a detector: new tracks need 1.3 times its threshold; the default without one."""
+    if detector.threshold is None:
+        return TrackingConfig()
+    return TrackingConfig(new_track_threshold=_NEW_TRACK_FACTOR * detector.threshold)
+
+
+def keypoint_confidence(poses: Poses) -> Floats:
+    """Returns (N, K) how far keypoints can be trusted, in 0..1: `owned`, or the scores of poses without it."""
     return (poses.scores if poses.owned is None else poses.owned).clip(0, 1).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
-class People:
-    """What the association sees of the people of a frame, found or expected.
+class PeopleState:
+    """What the assignment compares of the people of a frame, detected or predicted.
 
     Attributes:
         keypoints_xy: (N, K, 2) in image pixels.
-        weights: (N, K) how far each can be believed to be this person's, in 0..1.
-        boxes_xyxy: (N, 4).
+        weights: (N, K) confidence that each is this person's, in 0..1.
+        boxes_xyxy: (N, 4) in image pixels.
     """
 
     keypoints_xy: Floats
@@ -48,9 +77,9 @@ class People:
         return areas
 
     @classmethod
-    def found(cls, poses: Poses, use_keypoints: bool) -> People:
-        """The people of a frame."""
-        weights = belief(poses) if use_keypoints else np.zeros(poses.scores.shape)
+    def from_poses(cls, poses: Poses, use_keypoints: bool) -> PeopleState:
+        """Returns the state of detected people; without `use_keypoints` their weights are 0."""
+        weights = keypoint_confidence(poses) if use_keypoints else np.zeros(poses.scores.shape)
         return cls(poses.keypoints_xy.astype(np.float64), weights, poses.boxes_xyxy.astype(np.float64))
 
 
@@ -59,13 +88,13 @@ class Track:
     """One person through time.
 
     Attributes:
-        id: Who.
-        keypoints_xy: (K, 2) where they were at `time_s`, by all that was found so far.
-        weights: (K,) how far that can be believed.
-        box_xyxy: (4,) as last found.
-        time_s: When they were last found, in seconds.
-        velocity: (2,) of the whole person, in pixels a second.
-        finds: In how many frames they were found.
+        id: The number of the person.
+        keypoints_xy: (K, 2) estimated locations at `time_s`.
+        weights: (K,) confidence of the estimates.
+        box_xyxy: (4,) the last detected box.
+        time_s: When the person was last detected, in seconds.
+        velocity: (2,) of the whole person, in pixels per second.
+        detections: In how many frames the person was detected.
     """
 
     id: int
@@ -74,108 +103,77 @@ class Track:
     box_xyxy: Floats
     time_s: float
     velocity: Floats
-    finds: int = 1
+    detections: int = 1
 
     def update(self, keypoints_xy: Floats, weights: Floats, box_xyxy: Floats, time_s: float) -> None:
-        """Moves on to what was found at a later time.
+        """Updates the track with a detection at a later time.
 
-        A keypoint goes to where it was found by as much as that is believed more than what is known; the others move
-        along with the person.
+        A keypoint moves towards its detected location by the share that the detection's weight has in the sum of both
+        weights; the others move along with the person.
         """
-        waited = time_s - self.time_s
-        shift = self.velocity * waited
-        expected, known = self.keypoints_xy + shift, self.weights * 0.5 ** (waited / _FORGET_S)
-        shared = np.sqrt(weights * known)
-        if shared.sum() > _NOTHING:
-            surprise: Floats = (shared[:, None] * (keypoints_xy - expected)).sum(0) / shared.sum()
+        elapsed_s = time_s - self.time_s
+        shift = self.velocity * elapsed_s
+        predicted, old_weights = self.keypoints_xy + shift, self.weights * 0.5 ** (elapsed_s / _HALF_LIFE_S)
+        shared_weights = np.sqrt(weights * old_weights)
+        if shared_weights.sum() > _EPSILON:
+            error: Floats = (shared_weights[:, None] * (keypoints_xy - predicted)).sum(0) / shared_weights.sum()
         else:
-            surprise = (box_xyxy - self.box_xyxy).reshape(2, 2).mean(0) - shift
-        self.velocity = self.velocity + max(_STEADY, 1 / (self.finds + 1)) * surprise / waited
-        gain = weights / np.maximum(weights + known, _NOTHING)
-        self.keypoints_xy = expected + gain[:, None] * (keypoints_xy - expected)
-        self.weights = np.maximum(weights, known)
-        self.box_xyxy, self.time_s, self.finds = box_xyxy, time_s, self.finds + 1
+            error = (box_xyxy - self.box_xyxy).reshape(2, 2).mean(0) - shift
+        velocity_gain = max(_MIN_VELOCITY_GAIN, 1 / (self.detections + 1))
+        self.velocity = self.velocity + velocity_gain * error / elapsed_s
+        gain = weights / np.maximum(weights + old_weights, _EPSILON)
+        self.keypoints_xy = predicted + gain[:, None] * (keypoints_xy - predicted)
+        self.weights = np.maximum(weights, old_weights)
+        self.box_xyxy, self.time_s, self.detections = box_xyxy, time_s, self.detections + 1
 
 
-def expected(tracks: Sequence[Track], time_s: float, keypoints: int) -> People:
-    """Where people are expected at a time, of so many keypoints each."""
-    shifts = [track.velocity * (time_s - track.time_s) for track in tracks]
-    return People(
-        np.array([track.keypoints_xy + shift for track, shift in zip(tracks, shifts, strict=True)]).reshape(
-            -1, keypoints, 2
-        ),
-        np.array([track.weights for track in tracks]).reshape(-1, keypoints),
-        np.array([track.box_xyxy + np.tile(shift, 2) for track, shift in zip(tracks, shifts, strict=True)]).reshape(
-            -1, 4
-        ),
-    )
+def predict_people(tracks: Sequence[Track], time_s: float, keypoints: int) -> PeopleState:
+    """Predicts the people of some tracks, of `keypoints` keypoints each, at a time in seconds."""
+    shifts = np.array([track.velocity * (time_s - track.time_s) for track in tracks]).reshape(-1, 2)
+    keypoints_xy = np.array([track.keypoints_xy for track in tracks]).reshape(-1, keypoints, 2)
+    weights = np.array([track.weights for track in tracks]).reshape(-1, keypoints)
+    boxes_xyxy = np.array([track.box_xyxy for track in tracks]).reshape(-1, 4)
+    return PeopleState(keypoints_xy + shifts[:, None], weights, boxes_xyxy + np.tile(shifts, 2))
 
 
-def likeness(expected: People, found: People, sigmas: Sequence[float], box_share: float) -> Floats:
-    """How alike people are: the OKS of their keypoints, each weighed by how far it is believed, and their boxes' IoU.
+def compute_similarity(
+    predicted: PeopleState, detected: PeopleState, sigmas: Sequence[float], box_weight: float
+) -> Floats:
+    """Computes the similarity of people: the mean of the OKS of their keypoints and of the IoU of their boxes.
 
-    The box counts as much as keypoints whose weights are `box_share` on average: the less is known of the keypoints,
-    the more their box decides.
+    Each keypoint counts by its weight. The weight of the OKS in the mean is the mean weight of the keypoints, so that
+    the box decides the more, the less is known of the keypoints.
 
     Args:
-        expected: N people.
-        found: M people.
-        sigmas: (K,) falloffs of OKS; twice these are used.
-        box_share: What boxes weigh.
+        predicted: N people.
+        detected: M people.
+        sigmas: (K,) falloffs of OKS, which are doubled.
+        box_weight: The weight of the IoU.
 
     Returns:
         (N, M) in 0..1.
     """
-    weights = np.sqrt(expected.weights[:, None] * found.weights[None])
-    areas = (expected.areas[:, None] + found.areas[None]) / 2
-    similarity = oks(expected.keypoints_xy, found.keypoints_xy, areas, _FALLOFF * np.asarray(sigmas), weights)
-    share = weights.mean(-1)
-    alike: Floats = (share * similarity + box_share * box_iou(expected.boxes_xyxy, found.boxes_xyxy)) / (
-        share + box_share
-    )
-    return alike
-
-
-NOBODY = -1
-_SURE = 1.3  # times a detector's threshold
-AnyFrame = TypeVar("AnyFrame", bound=Frame)
-
-
-@dataclass(frozen=True)
-class TrackingConfig:
-    """How people are followed.
-
-    Attributes:
-        sure: Boxes that score this or more are given out first, and only they begin a track.
-        least_likeness: Less alike than this is somebody else.
-        keep_s: Seconds after which somebody who is not found is forgotten.
-        keypoints: Whether keypoints tell people apart; else their boxes alone.
-        box_share: What boxes weigh, where keypoints that are wholly believed weigh 1.
-    """
-
-    sure: float = 0.5
-    least_likeness: float = 0.15
-    keep_s: float = 1.5
-    keypoints: bool = True
-    box_share: float = 0.6
-
-
-def tracking_for(detector: Detector) -> TrackingConfig:
-    """A config whose `sure` suits a detector: 1.3 times the score below which it finds nobody; 0.5 if it has none."""
-    threshold: float | None = getattr(detector, "threshold", None)
-    return TrackingConfig() if threshold is None else TrackingConfig(sure=_SURE * threshold)
+    weights = np.sqrt(predicted.weights[:, None] * detected.weights[None])
+    areas = (predicted.areas[:, None] + detected.areas[None]) / 2
+    falloffs = _SIGMA_FACTOR * np.asarray(sigmas)
+    keypoint_similarity = oks(predicted.keypoints_xy, detected.keypoints_xy, areas, falloffs, weights)
+    box_similarity = box_iou(predicted.boxes_xyxy, detected.boxes_xyxy)
+    keypoint_weight = weights.mean(-1)
+    weighted = keypoint_weight * keypoint_similarity + box_weight * box_similarity
+    similarity: Floats = weighted / (keypoint_weight + box_weight)
+    return similarity
 
 
 class Tracker:
-    """Follows the people of one clip.
+    """Tracks the people of one clip.
 
     Attributes:
-        config: How.
-        tracks: Those who are followed now.
-        begun: How many people there were so far.
+        config: How people are tracked.
+        tracks: The people who are tracked now.
+        people_count: The number of people so far.
 
     Raises:
-        VideoError: SciPy, which assigns, is not installed.
+        VideoError: SciPy, which solves the assignment, is not installed.
     """
 
     def __init__(self, config: TrackingConfig | None = None) -> None:
@@ -183,54 +181,53 @@ class Tracker:
             from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
         except ImportError as error:
             raise VideoError("tracking needs SciPy: pip install 'rsgnet[video]'") from error
-        self._assign = linear_sum_assignment
+        self._solve_assignment = linear_sum_assignment
         self.config = config or TrackingConfig()
         self.tracks: list[Track] = []
-        self.begun = 0
+        self.people_count = 0
 
     def __call__(self, poses: Poses, time_s: float) -> Poses:
-        """The poses of the next frame with `track_ids`.
+        """Returns the poses of the next frame with `track_ids`.
 
         Args:
-            poses: Everyone who was found in it.
-            time_s: When it is shown, in seconds, later than the one before.
+            poses: Everyone who was detected in the frame.
+            time_s: When the frame is shown, in seconds, later than the one before.
         """
-        people = People.found(poses, self.config.keypoints)
-        sure = poses.box_scores >= self.config.sure
-        self.tracks = [track for track in self.tracks if time_s - track.time_s <= self.config.keep_s]
-        alike = likeness(
-            expected(self.tracks, time_s, len(poses.skeleton)), people, poses.skeleton.sigmas, self.config.box_share
-        )
-        owners = np.full(len(poses), NOBODY, np.intp)  # places in self.tracks
-        for stage in (sure, ~sure):
-            free = np.setdiff1d(np.arange(len(self.tracks)), owners)
-            self._give(alike, free, np.flatnonzero(stage), owners)
-        track_ids = np.full(len(poses), NOBODY, np.intp)
-        for person, owner in enumerate(owners.tolist()):
+        people = PeopleState.from_poses(poses, self.config.use_keypoints)
+        is_confident = poses.box_scores >= self.config.new_track_threshold
+        self.tracks = [track for track in self.tracks if time_s - track.time_s <= self.config.max_gap_s]
+        predicted = predict_people(self.tracks, time_s, len(poses.skeleton))
+        similarity = compute_similarity(predicted, people, poses.skeleton.sigmas, self.config.box_weight)
+        assigned = np.full(len(poses), NO_TRACK, np.intp)  # indices into self.tracks
+        for stage in (is_confident, ~is_confident):
+            free = np.setdiff1d(np.arange(len(self.tracks)), assigned)
+            self._assign(similarity, free, np.flatnonzero(stage), assigned)
+        track_ids = np.full(len(poses), NO_TRACK, np.intp)
+        for person, index in enumerate(assigned.tolist()):
             row = people.keypoints_xy[person], people.weights[person], people.boxes_xyxy[person]
-            if owner != NOBODY:
-                self.tracks[owner].update(*row, time_s)
-                track_ids[person] = self.tracks[owner].id
-            elif sure[person]:
-                self.begun += 1
-                self.tracks.append(Track(self.begun, *row, time_s, np.zeros(2)))
-                track_ids[person] = self.begun
+            if index != NO_TRACK:
+                self.tracks[index].update(*row, time_s)
+                track_ids[person] = self.tracks[index].id
+            elif is_confident[person]:
+                self.people_count += 1
+                self.tracks.append(Track(self.people_count, *row, time_s, np.zeros(2)))
+                track_ids[person] = self.people_count
         return replace(poses, track_ids=track_ids)
 
-    def _give(
-        self, alike: Floats, tracks: NDArray[np.intp], people: NDArray[np.intp], owners: NDArray[np.intp]
+    def _assign(
+        self, similarity: Floats, tracks: NDArray[np.intp], people: NDArray[np.intp], assigned: NDArray[np.intp]
     ) -> None:
-        """Assigns people to tracks so that the likeness is greatest in sum; `owners` is written to."""
-        possible = alike[np.ix_(tracks, people)]
-        possible = np.where(possible >= self.config.least_likeness, possible, 0.0)
-        for row, column in zip(*self._assign(possible, maximize=True), strict=True):
-            if possible[row, column] > 0:
-                owners[people[column]] = tracks[row]
+        """Assigns people to tracks so that the sum of the similarities is greatest; writes to `assigned`."""
+        chosen = similarity[np.ix_(tracks, people)]
+        chosen = np.where(chosen >= self.config.min_similarity, chosen, 0.0)
+        for row, column in zip(*self._solve_assignment(chosen, maximize=True), strict=True):
+            if chosen[row, column] > 0:
+                assigned[people[column]] = tracks[row]
 
 
-def tracked(
+def track_poses(
     outcomes: Iterable[tuple[AnyFrame, Poses | RSGNetError]], tracker: Tracker
 ) -> Iterator[tuple[AnyFrame, Poses | RSGNetError]]:
-    """Outcomes of `PoseEstimator.stream` with everyone's `track_ids`; errors pass."""
+    """Yields the outcomes of `PoseEstimator.stream` with everyone's `track_ids`; errors are passed on."""
     for frame, outcome in outcomes:
         yield frame, outcome if isinstance(outcome, RSGNetError) else tracker(outcome, float(frame.time))

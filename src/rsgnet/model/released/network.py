@@ -15,7 +15,7 @@ from rsgnet.model.relation_parser import find_candidates
 from rsgnet.model.released.dense_relation import DenseClues, DenseRelationHead
 from rsgnet.model.rsgnet import ModelOutput
 from rsgnet.model.skeleton_graph import SkeletonGraphMachine
-from rsgnet.skeletons import skeleton_named
+from rsgnet.skeletons import get_skeleton
 
 FEATURE_STRIDE = 4
 
@@ -44,7 +44,7 @@ class DenseRSGNet(nn.Module):
         if crop.stride not in (2, FEATURE_STRIDE):
             raise RSGNetError(f"relation 'dense' gives heatmaps at stride 2 or {FEATURE_STRIDE}, not {crop.stride}")
         self.growth = FEATURE_STRIDE // crop.stride
-        skeleton = skeleton_named(config.skeleton)
+        skeleton = get_skeleton(config.skeleton)
         self.backbone = Backbone(config.backbone, FEATURE_STRIDE, config.neck, pretrained)
         width, keypoints = self.backbone.width, len(skeleton)
         shape_hw = crop.size_wh[1] // FEATURE_STRIDE, crop.size_wh[0] // FEATURE_STRIDE

@@ -1,24 +1,36 @@
-// The service's own description, openapi.json, to be read by people.
+// Shows the service's description, openapi.json, to people.
 
-function element(name, ...children) {
-  const made = document.createElement(name);
-  made.append(...children);
-  return made;
+const url = new URL("v1/poses", location.href);
+document.querySelector("#example").textContent = `curl -F images=@photo.jpg -F images=@other.jpg ${url}`;
+try {
+  const description = await (await fetch("openapi.json")).json();
+  const operations = Object.entries(description.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => operationSection(path, method, operation)));
+  const models = Object.entries(description.components.schemas)
+    .filter(([name]) => name.endsWith("Response") || name === "Limits")
+    .map(([name, schema]) => modelSection(name, schema));
+  document.querySelector("#operations").replaceChildren(...operations, ...models);
+} catch {
+  const error = document.querySelector("#error");
+  error.textContent = "The service does not respond; is it still running?";
+  error.hidden = false;
 }
 
-function table(headings, rows) {
-  return element("table",
-    element("thead", element("tr", ...headings.map((text) => element("th", text)))),
-    element("tbody", ...rows.map((cells) => element("tr", ...cells.map((cell) => element("td", cell))))));
+function operationSection(path, method, operation) {
+  const inputs = inputRows(operation);
+  return element("section",
+    element("h2", element("code", `${method.toUpperCase()} ${path}`)),
+    element("p", `${operation.summary}.`),
+    ...(inputs.length ? [table(["Input", "Type", ""], inputs)] : []),
+    table(["Response", "Type", ""], responseRows(operation)));
 }
 
-function typeName({ type, anyOf, $ref, items }) {
-  if (anyOf) return anyOf.map(typeName).filter((name) => name !== "null").join(" or ");
-  if ($ref) return $ref.replace(/.*\//, "");
-  return items ? `list of ${typeName(items)}` : (type ?? "anything");
+function modelSection(name, { properties = {} }) {
+  const rows = Object.entries(properties).map(([field, schema]) => [field, typeName(schema)]);
+  return element("section", element("h2", element("code", name)), table(["Field", "Type"], rows));
 }
 
-function inputs(operation) {
+function inputRows(operation) {
   const parameters = (operation.parameters ?? []).map(({ name, schema, description }) => [
     name, typeName(schema), [description ?? "", "default" in schema ? ` Default ${schema.default}.` : ""].join(""),
   ]);
@@ -27,40 +39,30 @@ function inputs(operation) {
   return [...fields, ...parameters];
 }
 
-function outputs(operation) {
+function responseRows(operation) {
   return Object.entries(operation.responses).map(([status, { description, content }]) => [
     status,
-    Object.entries(content ?? {}).map(([kind, { schema }]) => (schema?.$ref || schema?.anyOf ? typeName(schema) : kind)).join(" or "),
+    Object.entries(content ?? {})
+      .map(([mediaType, { schema }]) => (schema?.$ref || schema?.anyOf ? typeName(schema) : mediaType))
+      .join(" or "),
     description ?? "",
   ]);
 }
 
-function section(path, method, operation) {
-  const given = inputs(operation);
-  return element("section",
-    element("h2", element("code", `${method.toUpperCase()} ${path}`)),
-    element("p", `${operation.summary}.`),
-    ...(given.length ? [table(["Given", "Kind", ""], given)] : []),
-    table(["Answer", "Kind", ""], outputs(operation)));
+function typeName({ type, anyOf, $ref, items }) {
+  if (anyOf) return anyOf.map(typeName).filter((name) => name !== "null").join(" or ");
+  if ($ref) return $ref.replace(/.*\//, "");
+  return items ? `list of ${typeName(items)}` : (type ?? "anything");
 }
 
-function model(name, { properties = {} }) {
-  const rows = Object.entries(properties).map(([field, schema]) => [field, typeName(schema)]);
-  return element("section", element("h2", element("code", name)), table(["Field", "Kind"], rows));
+function table(headings, rows) {
+  return element("table",
+    element("thead", element("tr", ...headings.map((text) => element("th", text)))),
+    element("tbody", ...rows.map((cells) => element("tr", ...cells.map((cell) => element("td", cell))))));
 }
 
-const here = new URL("v1/poses", location.href);
-document.querySelector("#example").textContent = `curl -F images=@photo.jpg -F images=@other.jpg ${here}`;
-try {
-  const description = await (await fetch("openapi.json")).json();
-  const operations = Object.entries(description.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => section(path, method, operation)));
-  const models = Object.entries(description.components.schemas)
-    .filter(([name]) => name.endsWith("Answer") || name === "Limits")
-    .map(([name, schema]) => model(name, schema));
-  document.querySelector("#operations").replaceChildren(...operations, ...models);
-} catch {
-  const fault = document.querySelector("#fault");
-  fault.textContent = "The service does not answer; is it still running?";
-  fault.hidden = false;
+function element(name, ...children) {
+  const created = document.createElement(name);
+  created.append(...children);
+  return created;
 }

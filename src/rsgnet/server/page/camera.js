@@ -1,9 +1,9 @@
-// A photo from the camera.
+// Takes a photo with the camera.
 
 const dialog = document.querySelector("#camera-dialog");
 const viewfinder = document.querySelector("#viewfinder");
 
-// The photo as a file, null if it was not taken. Throws with one line to show where there is no camera.
+// Returns the photo as { blob, name }, null if the user cancels. Throws an Error to show where there is no camera.
 export async function takePhoto() {
   if (!navigator.mediaDevices) throw new Error("The camera needs https, or this service on the same machine.");
   let stream;
@@ -18,14 +18,14 @@ export async function takePhoto() {
     dialog.returnValue = "";
     dialog.showModal();
     await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-    return dialog.returnValue === "shoot" ? await frame() : null;
+    return dialog.returnValue === "shoot" ? await captureFrame() : null;
   } finally {
     for (const track of stream.getTracks()) track.stop();
     viewfinder.srcObject = null;
   }
 }
 
-async function frame() {
+async function captureFrame() {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [viewfinder.videoWidth, viewfinder.videoHeight];
   canvas.getContext("2d").drawImage(viewfinder, 0, 0);

@@ -1,166 +1,164 @@
-// The page: where an image comes from, what the service finds in it, and what of it is looked at.
+// The page: opens an image, asks the service for its people, and shows them.
 
-import { Beside } from "./beside.js";
 import { takePhoto } from "./camera.js";
+import { Comparison } from "./comparison.js";
+import { Overlay } from "./overlay.js";
 import { drawPanel } from "./panel.js";
-import { counterpart, readPeople } from "./people.js";
-import { saveJson, saveImage } from "./save.js";
-import { about, drawCrowd, findPoses } from "./service.js";
-import { Stage } from "./stage.js";
+import { findCounterpart, plural, readPeople } from "./people.js";
+import { saveImage, saveJson } from "./save.js";
+import { drawCrowd, fetchAbout, findPoses } from "./service.js";
 
 const $ = (id) => document.getElementById(id);
-const SLIDERS = ["people", "keypoints", "owned"];
+const THRESHOLDS = ["people", "keypoints", "owned"]; // the ids of their sliders
 
-// What is looked at. `results` is the answer as it came, `people` what the page makes of it.
+// What the page shows. `results` are the people as the service returned them, `people` as the page draws them.
 const view = {
-  name: "", size: null, edges: [], results: [], people: [], truth: null, lifted: null,
-  chosen: { person: null, keypoint: null },
-  from: Object.fromEntries(SLIDERS.map((name) => [name, $(name).valueAsNumber])),
+  name: "", size: null, edges: [], results: [], people: [], truth: null, highlighted: null,
+  selected: { person: null, keypoint: null },
+  thresholds: Object.fromEntries(THRESHOLDS.map((name) => [name, $(name).valueAsNumber])),
 };
-let image = null; // what was sent last: its blob, name, and of a drawn crowd the truth and boxes
-let sending = new AbortController();
+let currentImage = null; // { blob, name }, and the annotations of a drawn crowd as `truth`
+let currentTask = new AbortController();
 let limits = null;
 
-const told = {
-  lift(person) {
-    lift(person);
-    beside.lift(person);
+const actions = {
+  highlight(person) {
+    highlight(person);
+    comparison.highlightCounterpart(person);
   },
-  choose(person, keypoint) {
-    view.chosen = { person, keypoint };
-    view.lifted = null;
-    showChosen();
+  select(person, keypoint) {
+    view.selected = { person, keypoint };
+    view.highlighted = null;
+    overlay.update(view);
+    drawPanel($("panel"), view, actions);
   },
-  leave() {
-    told.choose(null, null);
+  deselect() {
+    actions.select(null, null);
   },
 };
-const stage = new Stage($("overlay"), told);
-const beside = new Beside($("beside"), (person) => lift(counterpart(view.people, person)));
+const overlay = new Overlay($("overlay"), actions);
+const comparison = new Comparison($("comparison"), (person) => highlight(findCounterpart(view.people, person)));
 
-function lift(person) {
-  view.lifted = person;
-  stage.update(view);
+function highlight(person) {
+  view.highlighted = person;
+  overlay.update(view);
 }
 
-function showChosen() {
-  stage.update(view);
-  drawPanel($("panel"), view, told);
+function redraw() {
+  view.truth = $("truth").checked ? (currentImage?.truth ?? null) : null;
+  if (view.size) overlay.draw(view);
+  comparison.draw(view);
+  drawPanel($("panel"), view, actions);
 }
 
-function showAll() {
-  view.truth = $("truth").checked ? (image?.truth ?? null) : null;
-  if (view.size) stage.draw(view);
-  beside.draw(view);
-  drawPanel($("panel"), view, told);
-}
-
-function say(status, fault = "") {
+function showStatus(status, error = "") {
   $("status").textContent = status;
-  $("fault").textContent = fault;
-  $("fault").hidden = !fault;
+  $("error").textContent = error;
+  $("error").hidden = !error;
 }
 
-// Runs what may fail or be overtaken; only the last of them is shown.
-async function attempt(status, work) {
-  sending.abort();
-  const { signal } = (sending = new AbortController());
-  say(status);
+// Runs a task that may fail, and cancels the one before it; only the last task shows its result.
+async function runTask(status, task) {
+  currentTask.abort();
+  const { signal } = (currentTask = new AbortController());
+  showStatus(status);
   document.body.classList.add("busy");
   try {
-    await work(signal);
+    await task(signal);
   } catch (error) {
-    if (!signal.aborted) say("", error.message);
+    if (!signal.aborted) showStatus("", error.message);
   } finally {
     if (!signal.aborted) document.body.classList.remove("busy");
   }
 }
 
-function open(given) {
-  return attempt("Looking for people…", async (signal) => {
-    if (limits && given.blob.size > limits.request_bytes) {
-      throw new Error(`${given.name} is larger than this service takes (${Math.round(limits.request_bytes / 1e6)} MB).`);
+function openImage(image) {
+  return runTask("Looking for people…", async (signal) => {
+    if (limits && image.blob.size > limits.request_bytes) {
+      throw new Error(`${image.name} is larger than this service takes (${Math.round(limits.request_bytes / 1e6)} MB).`);
     }
-    await send(given, signal);
+    await findPeople(image, signal);
   });
 }
 
-async function send(given, signal) {
+function openDrawnCrowd() {
+  return runTask("Drawing a crowd…", async (signal) => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const crowd = await drawCrowd($("crowding").value, seed, signal);
+    showStatus("Looking for people…");
+    await findPeople(crowd, signal);
+  });
+}
+
+function openFile(files) {
+  if (files.length) openImage({ blob: files[0], name: files[0].name });
+}
+
+async function findPeople(image, signal) {
   const started = performance.now();
-  const boxes = given.truth && $("boxes").checked ? given.truth.annotations.map(({ bbox }) => bbox) : null;
-  const asked = [$("weights").value, ...otherNetworks().slice(0, $("both").checked ? 1 : 0)];
-  const answers = await Promise.all(asked.map((weights) => findPoses({ ...given, boxes }, weights, signal)));
-  const [found] = answers[0].images;
-  image = given;
-  show(found, answers[0].skeleton);
-  $("first").textContent = `${asked[0]}: ${found.people.length} people`;
-  if (asked.length > 1) beside.show(asked[1], answers[1].images[0], answers[1].skeleton, $("photo").src, view.people);
-  else beside.hide();
-  showAll();
-  const count = found.people.length === 1 ? "1 person" : `${found.people.length} people`;
+  const boxes = image.truth && $("boxes").checked ? image.truth.annotations.map(({ bbox }) => bbox) : null;
+  const networks = [$("weights").value, ...otherNetworks().slice(0, $("compare").checked ? 1 : 0)];
+  const responses = await Promise.all(networks.map((weights) => findPoses({ ...image, boxes }, weights, signal)));
+  const [[first], [second]] = [responses[0].images, responses[1]?.images ?? []];
+  currentImage = image;
+  showPeople(first, responses[0].skeleton);
+  $("first").textContent = `${networks[0]}: ${plural(first.people.length, "person", "people")}`;
+  if (second) comparison.show(networks[1], second, responses[1].skeleton, $("photo").src, view.people);
+  else comparison.hide();
+  redraw();
   const where = boxes ? "in the true boxes " : "";
-  say(`${count} found ${where}in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
-}
-
-function show(found, skeleton) {
-  URL.revokeObjectURL($("photo").src);
-  $("photo").src = URL.createObjectURL(image.blob);
-  $("photo").alt = image.name;
-  $("stage").classList.remove("empty");
-  $("stage").style.setProperty("--aspect", found.width / found.height);
-  Object.assign(view, {
-    name: image.name, size: { width: found.width, height: found.height }, edges: skeleton.edges,
-    results: found.people, people: readPeople(found, skeleton), lifted: null,
-    chosen: { person: null, keypoint: null },
-  });
-  for (const id of ["save-json", "save-image"]) $(id).disabled = false;
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  showStatus(`${plural(first.people.length, "person", "people")} found ${where}in ${seconds} s.`);
 }
 
 function otherNetworks() {
   return [...$("weights").options].map(({ value }) => value).filter((value) => value !== $("weights").value);
 }
 
-function drawAnother() {
-  return attempt("Drawing a crowd…", async (signal) => {
-    const seed = Math.floor(Math.random() * 2 ** 31);
-    const drawn = await drawCrowd($("crowding").value, seed, signal);
-    say("Looking for people…");
-    await send(drawn, signal);
+function showPeople(image, skeleton) {
+  URL.revokeObjectURL($("photo").src);
+  $("photo").src = URL.createObjectURL(currentImage.blob);
+  $("photo").alt = currentImage.name;
+  $("frame").classList.remove("empty");
+  $("frame").style.setProperty("--aspect", image.width / image.height);
+  Object.assign(view, {
+    name: currentImage.name, size: { width: image.width, height: image.height }, edges: skeleton.edges,
+    results: image.people, people: readPeople(image, skeleton), highlighted: null,
+    selected: { person: null, keypoint: null },
   });
+  for (const id of ["save-json", "save-image"]) $(id).disabled = false;
 }
 
-function openFiles(files) {
-  if (files.length) open({ blob: files[0], name: files[0].name });
-}
-
-function listen() {
+function listenToControls() {
   $("file").addEventListener("change", () => {
-    openFiles($("file").files);
+    openFile($("file").files);
     $("file").value = "";
   });
   $("camera").addEventListener("click", async () => {
     try {
       const photo = await takePhoto();
-      if (photo) open(photo);
+      if (photo) openImage(photo);
     } catch (error) {
-      say("", error.message);
+      showStatus("", error.message);
     }
   });
-  $("draw").addEventListener("click", drawAnother);
-  $("truth").addEventListener("change", showAll);
-  for (const id of ["boxes", "weights", "both"]) $(id).addEventListener("change", () => image && open(image));
+  $("draw").addEventListener("click", openDrawnCrowd);
+  $("truth").addEventListener("change", redraw);
+  for (const id of ["boxes", "weights", "compare"]) {
+    $(id).addEventListener("change", () => currentImage && openImage(currentImage));
+  }
   $("save-json").addEventListener("click", () => saveJson(view));
   $("save-image").addEventListener("click", () => saveImage(view, $("photo")));
   for (const range of document.querySelectorAll("input[type=range]")) {
     const output = document.querySelector(`output[for=${range.id}]`);
-    const tell = () => (output.textContent = range.value);
-    range.addEventListener("input", tell);
-    tell();
+    const showValue = () => (output.textContent = range.value);
+    range.addEventListener("input", showValue);
+    showValue();
   }
-  for (const name of SLIDERS) {
+  for (const name of THRESHOLDS) {
     $(name).addEventListener("input", () => {
-      view.from[name] = $(name).valueAsNumber;
-      showAll();
+      view.thresholds[name] = $(name).valueAsNumber;
+      redraw();
     });
   }
 }
@@ -169,29 +167,32 @@ function listenToDropsAndKeys() {
   for (const kind of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(kind, (event) => {
       event.preventDefault();
-      $("stage").classList.toggle("over", kind === "dragover");
-      if (kind === "drop") openFiles(event.dataTransfer.files);
+      $("frame").classList.toggle("over", kind === "dragover");
+      if (kind === "drop") openFile(event.dataTransfer.files);
     });
   }
-  document.addEventListener("paste", (event) => openFiles(event.clipboardData.files));
-  document.addEventListener("keydown", (event) => event.key === "Escape" && told.leave());
-  $("overlay").addEventListener("keydown", (event) => {
-    const person = view.people[event.target.dataset?.person];
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (!person || !(step || event.key === "Enter" || event.key === " ")) return;
-    event.preventDefault();
-    const count = person.keypoints.length;
-    const last = view.chosen.person === person ? view.chosen.keypoint : null;
-    const next = last === null ? (step > 0 ? 0 : count - 1) : (last + step + count) % count;
-    told.choose(person, step ? next : null);
-  });
+  document.addEventListener("paste", (event) => openFile(event.clipboardData.files));
+  document.addEventListener("keydown", (event) => event.key === "Escape" && actions.deselect());
+  $("overlay").addEventListener("keydown", selectByKey);
 }
 
-listen();
+// Enter and Space select the focused person; the arrow keys step through its keypoints.
+function selectByKey(event) {
+  const person = view.people[event.target.dataset?.person];
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  if (!person || !(step || event.key === "Enter" || event.key === " ")) return;
+  event.preventDefault();
+  const count = person.keypoints.length;
+  const current = view.selected.person === person ? view.selected.keypoint : null;
+  const next = current === null ? (step > 0 ? 0 : count - 1) : (current + step + count) % count;
+  actions.select(person, step ? next : null);
+}
+
+listenToControls();
 listenToDropsAndKeys();
-attempt("", async () => {
-  const service = await about();
-  ({ limits } = service);
-  $("weights").replaceChildren(...service.weights.map((name) => new Option(name)));
-  $("networks").hidden = service.weights.length < 2;
+runTask("", async () => {
+  const about = await fetchAbout();
+  ({ limits } = about);
+  $("weights").replaceChildren(...about.weights.map((name) => new Option(name)));
+  $("networks").hidden = about.weights.length < 2;
 });

@@ -1,23 +1,109 @@
-// What is known of the chosen person and keypoint, in words and bars.
+// The panel: an overview of the image, or the selected person's keypoints with their probabilities and candidates.
 
-import { competitors, isShown } from "./people.js";
+import { isShown, plural, readCandidates } from "./people.js";
 
-const CLAIMS = [
-  ["present", "Is there at all"],
-  ["visible", "Can be seen"],
+const PROBABILITIES = [
+  ["present", "Is in the image"],
+  ["visible", "Is visible"],
   ["owned", "Is this person's"],
 ];
 
-function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
+// `actions` has select(person, keypoint) and deselect().
+export function drawPanel(panel, view, actions) {
+  const focused = document.activeElement?.dataset?.focus;
+  panel.replaceChildren(...(view.selected.person ? personDetails(view, actions) : imageOverview(view)));
+  if (focused) panel.querySelector(`[data-focus="${focused}"]`)?.focus();
 }
 
-function swatch(colour, label = "") {
-  const made = element("span", { className: "swatch", title: label, role: "img", ariaLabel: label, ariaHidden: String(!label) });
-  made.style.background = colour;
-  return made;
+function imageOverview(view) {
+  if (!view.size) return [];
+  const shown = view.people.filter((person) => isShown(person, view.thresholds)).length;
+  const disputed = view.people.flatMap((person) => person.keypoints).filter(({ rival }) => rival >= 0).length;
+  return [
+    element("h2", {}, plural(shown, "person", "people")),
+    element("p", {}, "Point at somebody, or tab to them, to highlight them. Click to see each keypoint and its candidates."),
+    element("p", {}, `${plural(disputed || "No", "keypoint", "keypoints")} may belong to somebody else.`),
+    element("p", {}, "Rings are keypoints that are not likely enough to be the person's own."),
+    ...(view.truth ? [element("p", {}, `White lines are the annotations, dotted where hidden. Crowd index ${
+      view.truth.images[0].crowdIndex.toFixed(2)}, ${view.truth.annotations.length} people.`)] : []),
+  ];
+}
+
+function personDetails(view, actions) {
+  const { person } = view.selected;
+  const shown = view.people.filter((each) => isShown(each, view.thresholds));
+  const position = shown.indexOf(person);
+  const stepButton = (step, label, text, focus) => {
+    const button = element("button", {
+      type: "button", ariaLabel: label, disabled: !shown[position + step],
+      onclick: () => actions.select(shown[position + step], null),
+    }, text);
+    button.dataset.focus = focus;
+    return button;
+  };
+  return [
+    element("div", { className: "heading" },
+      element("h2", {}, colourDot(person.colour), `${person.label} of ${view.people.length}`),
+      stepButton(-1, "Previous person", "‹", "previous"), stepButton(1, "Next person", "›", "next"),
+      element("button", { type: "button", ariaLabel: "Close", onclick: actions.deselect }, "×")),
+    element("p", { className: "muted" }, `Score ${person.score.toFixed(2)}`),
+    element("ol", { className: "keypoints" },
+      ...person.keypoints.map((_, index) => keypointRow(view, person, index, actions))),
+  ];
+}
+
+function keypointRow(view, person, index, actions) {
+  const keypoint = person.keypoints[index];
+  const open = view.selected.keypoint === index;
+  const rival = view.people[keypoint.rival];
+  const button = element("button", {
+    type: "button", ariaExpanded: String(open), onclick: () => actions.select(person, open ? null : index),
+    className: keypoint.score < view.thresholds.keypoints ? "below-threshold" : "",
+  },
+  element("span", {}, keypoint.name, ...(rival ? [" ", colourDot(rival.colour, `may belong to ${rival.label}`)] : [])),
+  bar(keypoint.owned ?? keypoint.score, person.colour));
+  button.dataset.focus = `keypoint-${index}`;
+  return element("li", {}, button, ...(open ? [keypointDetails(view, person, index, rival)] : []));
+}
+
+function keypointDetails(view, person, index, rival) {
+  const keypoint = person.keypoints[index];
+  const probabilities = PROBABILITIES.filter(([name]) => keypoint[name] !== undefined).flatMap(([name, label]) => [
+    element("dt", {}, label),
+    element("dd", { className: name }, bar(keypoint[name], person.colour), keypoint[name].toFixed(2)),
+  ]);
+  return element("div", { className: "details" },
+    probabilities.length ? element("dl", {}, ...probabilities) : element("p", {}, "These weights give no probabilities."),
+    ...(rival ? [element("p", { className: "rival" }, colourDot(rival.colour),
+      `May belong to ${rival.label} (${keypoint.rivalOwned.toFixed(2)}).`)] : []),
+    candidateTable(readCandidates(view.people, person, index), person));
+}
+
+function candidateTable(candidates, person) {
+  if (!candidates.length) return element("p", { className: "muted" }, "No candidates are known.");
+  const ownerLabel = ({ owner, selected }) =>
+    (selected ? "selected" : owner === person ? "this person" : (owner?.label ?? "nobody"));
+  const rows = candidates.map((candidate) => element("tr", {},
+    element("td", {}, colourDot(candidate.owner?.colour ?? "white"), ownerLabel(candidate)),
+    element("td", {}, candidate.height.toFixed(2)),
+    element("td", {}, candidate.relation.toFixed(2))));
+  return element("table", {},
+    element("caption", {}, "Candidates, and their relation to this person's other keypoints"),
+    element("thead", {}, element("tr", {}, ...["Candidate", "Height", "Relation"].map((name) => element("th", {}, name)))),
+    element("tbody", {}, ...rows));
+}
+
+function element(name, properties = {}, ...children) {
+  const created = Object.assign(document.createElement(name), properties);
+  created.append(...children);
+  return created;
+}
+
+function colourDot(colour, label = "") {
+  const properties = { className: "colour-dot", title: label, role: "img", ariaLabel: label, ariaHidden: String(!label) };
+  const dot = element("span", properties);
+  dot.style.background = colour;
+  return dot;
 }
 
 function bar(share, colour) {
@@ -25,85 +111,4 @@ function bar(share, colour) {
   filled.style.width = `${100 * Math.max(0, Math.min(1, share))}%`;
   filled.style.background = colour;
   return element("span", { className: "bar" }, filled);
-}
-
-// `told` has choose(person, keypoint) and leave().
-export function drawPanel(panel, view, told) {
-  const focused = document.activeElement?.dataset?.focus;
-  panel.replaceChildren(...(view.chosen.person ? about(view, told) : hints(view)));
-  if (focused) panel.querySelector(`[data-focus="${focused}"]`)?.focus();
-}
-
-function hints(view) {
-  if (!view.size) return [];
-  const shown = view.people.filter((person) => isShown(person, view.from)).length;
-  const contested = view.people.flatMap((person) => person.keypoints).filter((each) => each.rival >= 0).length;
-  return [
-    element("h2", {}, shown === 1 ? "1 person" : `${shown} people`),
-    element("p", {}, "Point at somebody, or tab to them, to lift them out of the crowd. Click to see each keypoint, and ",
-      "what competed for it."),
-    element("p", {}, contested === 1 ? "1 keypoint is claimed by somebody else, too." :
-      `${contested || "No"} keypoints are claimed by somebody else, too.`),
-    element("p", {}, "Rings are keypoints that are not likely enough to be the person's own."),
-    ...(view.truth ? [element("p", {}, `White lines are the truth, dotted where hidden. Crowd index ${
-      view.truth.images[0].crowdIndex.toFixed(2)}, ${view.truth.annotations.length} people.`)] : []),
-  ];
-}
-
-function about(view, told) {
-  const { person } = view.chosen;
-  const shown = view.people.filter((each) => isShown(each, view.from));
-  const at = shown.indexOf(person);
-  const step = (by, label, text) => element("button", {
-    type: "button", ariaLabel: label, disabled: !shown[at + by], onclick: () => told.choose(shown[at + by], null),
-  }, text);
-  const [back, on] = [step(-1, "Previous person", "‹"), step(1, "Next person", "›")];
-  [back.dataset.focus, on.dataset.focus] = ["back", "on"];
-  return [
-    element("div", { className: "heading" },
-      element("h2", {}, swatch(person.colour), `${person.label} of ${view.people.length}`), back, on,
-      element("button", { type: "button", ariaLabel: "Close", onclick: told.leave }, "×")),
-    element("p", { className: "quiet" }, `Score ${person.score.toFixed(2)}`),
-    element("ol", { className: "keypoints" }, ...person.keypoints.map((_, index) => row(view, person, index, told))),
-  ];
-}
-
-function row(view, person, index, told) {
-  const keypoint = person.keypoints[index];
-  const open = view.chosen.keypoint === index;
-  const rival = view.people[keypoint.rival];
-  const button = element("button", {
-    type: "button", ariaExpanded: String(open), onclick: () => told.choose(person, open ? null : index),
-    className: keypoint.score < view.from.keypoints ? "unsure" : "",
-  },
-  element("span", {}, keypoint.name, ...(rival ? [" ", swatch(rival.colour, `claimed by ${rival.label}, too`)] : [])),
-  bar(keypoint.owned ?? keypoint.score, person.colour));
-  button.dataset.focus = `keypoint-${index}`;
-  return element("li", {}, button, ...(open ? [details(view, person, index, rival)] : []));
-}
-
-function details(view, person, index, rival) {
-  const keypoint = person.keypoints[index];
-  const claims = CLAIMS.filter(([name]) => keypoint[name] !== undefined).flatMap(([name, words]) => [
-    element("dt", {}, words),
-    element("dd", { className: name }, bar(keypoint[name], person.colour), keypoint[name].toFixed(2)),
-  ]);
-  return element("div", { className: "details" },
-    claims.length ? element("dl", {}, ...claims) : element("p", {}, "These weights tell no probabilities."),
-    ...(rival ? [element("p", { className: "rival" }, swatch(rival.colour),
-      `${rival.label} claims this place, too (${keypoint.rivalClaim.toFixed(2)}).`)] : []),
-    candidateTable(competitors(view.people, person, index), person));
-}
-
-function candidateTable(candidates, person) {
-  if (!candidates.length) return element("p", { className: "quiet" }, "No candidates are known.");
-  const whose = ({ owner, taken }) => (taken ? "the one taken" : owner === person ? "theirs" : (owner?.label ?? "nobody's"));
-  const rows = candidates.map((each) => element("tr", {},
-    element("td", {}, swatch(each.owner?.colour ?? "white"), whose(each)),
-    element("td", {}, each.height.toFixed(2)),
-    element("td", {}, each.relation.toFixed(2))));
-  return element("table", {},
-    element("caption", {}, "What competed, and how much it is related to this person's other keypoints"),
-    element("thead", {}, element("tr", {}, ...["Candidate", "Height", "Relation"].map((name) => element("th", {}, name)))),
-    element("tbody", {}, ...rows));
 }

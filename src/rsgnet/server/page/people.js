@@ -1,18 +1,19 @@
-// An answer's people as the page speaks of them, what the sliders leave of them, and the shapes they are drawn by.
+// The people of a response, prepared for the page: their colours, keypoints and candidates, and the shapes to draw.
 
-const FAINT = 0.4; // opacity of edges to keypoints that may be another's
-const REACH = 0.12; // of a person's size: candidates so near to their keypoint are theirs
+const FAINT_OPACITY = 0.4; // of edges to keypoints that may belong to somebody else
+const CANDIDATE_RADIUS = 0.12; // of a person's size: a candidate this near to a keypoint belongs to its owner
 
-export function colour(index) {
-  return `hsl(${((index * 0.618034) % 1) * 360} 95% 60%)`; // the golden ratio never comes near an earlier hue soon
+function personColour(index) {
+  return `hsl(${((index * 0.618034) % 1) * 360} 95% 60%)`; // the golden ratio keeps the hues of neighbours apart
 }
 
-// The service names a pixel by its index, drawing counts from its corner: hence 0.5.
+// Returns the people of an image's response. The service gives pixel indices and SVG counts from a pixel's corner:
+// hence 0.5.
 export function readPeople(image, skeleton) {
   return image.people.map((person, index) => ({
     index,
     label: `Person ${index + 1}`,
-    colour: colour(index),
+    colour: personColour(index),
     score: person.score,
     box: person.bbox,
     size: Math.sqrt(person.bbox[2] * person.bbox[3]),
@@ -25,7 +26,7 @@ export function readPeople(image, skeleton) {
       visible: person.visible?.[k],
       owned: person.owned?.[k],
       rival: person.rival?.[k] ?? -1,
-      rivalClaim: person.rival_owned?.[k],
+      rivalOwned: person.rival_owned?.[k],
       candidates: (person.candidates?.[k] ?? []).map(([x, y, height, relation]) => ({
         x: x + 0.5,
         y: y + 0.5,
@@ -36,67 +37,76 @@ export function readPeople(image, skeleton) {
   }));
 }
 
-// Who among other people has a person's box, by half of the two together; null for nobody.
-export function counterpart(people, person) {
-  return (person && people.find((other) => overlap(other.box, person.box) > 0.5)) ?? null;
+// Returns who among `people` is the given person of another network: their boxes have an IoU over 0.5. null for nobody.
+export function findCounterpart(people, person) {
+  return (person && people.find((other) => boxIou(other.box, person.box) > 0.5)) ?? null;
 }
 
-function overlap([left, top, width, height], [otherLeft, otherTop, otherWidth, otherHeight]) {
-  const across = Math.min(left + width, otherLeft + otherWidth) - Math.max(left, otherLeft);
-  const down = Math.min(top + height, otherTop + otherHeight) - Math.max(top, otherTop);
-  const shared = Math.max(across, 0) * Math.max(down, 0);
-  return shared / (width * height + otherWidth * otherHeight - shared);
+function boxIou([left, top, width, height], [otherLeft, otherTop, otherWidth, otherHeight]) {
+  const overlapWidth = Math.min(left + width, otherLeft + otherWidth) - Math.max(left, otherLeft);
+  const overlapHeight = Math.min(top + height, otherTop + otherHeight) - Math.max(top, otherTop);
+  const intersection = Math.max(overlapWidth, 0) * Math.max(overlapHeight, 0);
+  return intersection / (width * height + otherWidth * otherHeight - intersection);
 }
 
-export function isShown(person, from) {
-  return person.score >= from.people && person.keypoints.some((each) => each.score >= from.keypoints);
+export function isShown(person, thresholds) {
+  return person.score >= thresholds.people && person.keypoints.some(({ score }) => score >= thresholds.keypoints);
 }
 
-// The middle of what is shown of a person, where relations lead to.
-export function middle(person, from) {
-  const shown = person.keypoints.filter((each) => each.score >= from.keypoints);
-  const mean = (axis) => shown.reduce((sum, each) => sum + each[axis], 0) / Math.max(shown.length, 1);
+export function plural(count, singular, plural) {
+  return `${count} ${count === 1 ? singular : plural}`;
+}
+
+// Returns the mean position of a person's shown keypoints, where the lines of relations end.
+export function meanPosition(person, thresholds) {
+  const shown = person.keypoints.filter(({ score }) => score >= thresholds.keypoints);
+  const mean = (axis) => shown.reduce((sum, keypoint) => sum + keypoint[axis], 0) / Math.max(shown.length, 1);
   return { x: mean("x"), y: mean("y") };
 }
 
-// What competed for a keypoint: each candidate, whose it is (null for nobody), and whether it was the one taken.
-export function competitors(people, person, index) {
-  const chosen = person.keypoints[index];
-  const apart = (one, other) => Math.hypot(one.x - other.x, one.y - other.y);
-  const { candidates } = chosen;
-  const nearest = Math.min(...candidates.map((each) => apart(each, chosen)));
-  return candidates.map((candidate) => {
-    const taken = apart(candidate, chosen) === nearest && nearest < REACH * person.size;
-    const near = people
-      .map((other) => ({ other, share: apart(candidate, other.keypoints[index]) / (REACH * other.size) }))
-      .filter(({ share }) => share < 1)
-      .sort((one, two) => one.share - two.share);
-    return { ...candidate, taken, owner: taken ? person : (near[0]?.other ?? null) };
+// Returns the candidates of a keypoint, each with its owner (null for nobody) and whether the network selected it.
+export function readCandidates(people, person, index) {
+  const keypoint = person.keypoints[index];
+  const distance = (one, other) => Math.hypot(one.x - other.x, one.y - other.y);
+  const nearest = Math.min(...keypoint.candidates.map((candidate) => distance(candidate, keypoint)));
+  return keypoint.candidates.map((candidate) => {
+    const selected = distance(candidate, keypoint) === nearest && nearest < CANDIDATE_RADIUS * person.size;
+    const owners = people
+      .map((other) => ({
+        other,
+        distance: distance(candidate, other.keypoints[index]) / (CANDIDATE_RADIUS * other.size),
+      }))
+      .filter((owner) => owner.distance < 1)
+      .sort((one, other) => one.distance - other.distance);
+    return { ...candidate, selected, owner: selected ? person : (owners[0]?.other ?? null) };
   });
 }
 
-// The lines and dots of one person: the surer a keypoint, the more opaque; one that may be another's is a ring.
-export function shapes(person, edges, from, size) {
-  const shown = person.keypoints.map((each) => each.score >= from.keypoints);
-  const own = person.keypoints.map((each) => each.owned === undefined || each.owned >= from.owned);
+// Returns the lines and dots of one person. The higher a keypoint's score, the more opaque; a keypoint that may belong
+// to somebody else is not `filled`.
+export function personShapes(person, edges, thresholds, size) {
+  const shown = person.keypoints.map(({ score }) => score >= thresholds.keypoints);
+  const owned = person.keypoints.map((keypoint) => keypoint.owned === undefined || keypoint.owned >= thresholds.owned);
   const width = Math.max(1, Math.min(extent(person, shown) / 60, Math.max(size.width, size.height) / 150));
   const opacity = (score) => Math.max(0, Math.min(1, 0.45 + score));
   const lines = edges
     .filter(([a, b]) => shown[a] && shown[b])
     .map(([a, b]) => {
-      const [one, two] = [person.keypoints[a], person.keypoints[b]];
-      const faint = own[a] && own[b] ? 1 : FAINT;
+      const [one, other] = [person.keypoints[a], person.keypoints[b]];
+      const factor = owned[a] && owned[b] ? 1 : FAINT_OPACITY;
       return {
-        x1: one.x, y1: one.y, x2: two.x, y2: two.y, width, opacity: faint * opacity(Math.min(one.score, two.score)),
+        x1: one.x, y1: one.y, x2: other.x, y2: other.y, width,
+        opacity: factor * opacity(Math.min(one.score, other.score)),
       };
     });
-  const dots = person.keypoints.flatMap((each, index) =>
-    shown[index] ? [{ index, x: each.x, y: each.y, radius: 0.9 * width, full: own[index], opacity: opacity(each.score) }] : []);
+  const dots = person.keypoints.flatMap(({ x, y, score }, index) =>
+    shown[index] ? [{ index, x, y, radius: 0.9 * width, filled: owned[index], opacity: opacity(score) }] : []);
   return { lines, dots, width };
 }
 
 function extent(person, shown) {
-  const kept = person.keypoints.filter((_, index) => shown[index]);
-  const range = (axis) => Math.max(...kept.map((each) => each[axis])) - Math.min(...kept.map((each) => each[axis]));
-  return kept.length ? Math.max(range("x"), range("y")) : 0;
+  const keypoints = person.keypoints.filter((_, index) => shown[index]);
+  const range = (axis) =>
+    Math.max(...keypoints.map((keypoint) => keypoint[axis])) - Math.min(...keypoints.map((keypoint) => keypoint[axis]));
+  return keypoints.length ? Math.max(range("x"), range("y")) : 0;
 }

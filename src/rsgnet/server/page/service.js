@@ -1,28 +1,49 @@
-// What is asked of the service: every answer is either what was asked for or an Error with one line to show.
+// Requests to the service. Every function returns what was asked for, or throws an Error with one line to show.
 
-const TOKEN = "rsgnet-token";
+const TOKEN_KEY = "rsgnet-token";
 
-async function call(path, options = {}) {
-  const token = sessionStorage.getItem(TOKEN);
+// Returns the version, the networks and the limits of the service.
+export async function fetchAbout() {
+  return (await request("v1/about")).json();
+}
+
+export async function findPoses(image, weights, signal) {
+  const form = new FormData();
+  form.append("images", image.blob, image.name);
+  if (image.boxes) form.append("boxes", JSON.stringify([image.boxes]));
+  const query = new URLSearchParams({ candidates: true, ...(weights && { weights }) });
+  return (await request(`v1/poses?${query}`, { method: "POST", body: form, signal })).json();
+}
+
+// Returns a drawn crowd: its image, name and annotations.
+export async function drawCrowd(crowdIndex, seed, signal) {
+  const query = new URLSearchParams({ crowd_index: crowdIndex, seed });
+  const blob = await (await request(`v1/crowd?${query}`, { signal })).blob();
+  const truth = await (await request(`v1/crowd?${query}&truth=true`, { signal })).json();
+  return { blob, truth, name: `crowd_${seed}.png` };
+}
+
+async function request(path, options = {}) {
+  const token = sessionStorage.getItem(TOKEN_KEY);
   const headers = token ? { authorization: `Bearer ${token}` } : {};
   let response;
   try {
     response = await fetch(path, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The service does not answer; is it still running?");
+    throw new Error("The service does not respond; is it still running?");
   }
   if (response.status === 401) {
     await askForToken();
-    return call(path, options);
+    return request(path, options);
   }
-  if (!response.ok) throw new Error(await reason(response));
+  if (!response.ok) throw new Error(await readError(response));
   return response;
 }
 
-async function reason(response) {
-  const told = await response.json().catch(() => ({}));
-  return told.error ?? `The service answered ${response.status}.`;
+async function readError(response) {
+  const body = await response.json().catch(() => ({}));
+  return body.error ?? `The service responded with status ${response.status}.`;
 }
 
 function askForToken() {
@@ -31,28 +52,9 @@ function askForToken() {
   return new Promise((resolve) => {
     dialog.addEventListener("cancel", (event) => event.preventDefault());
     dialog.addEventListener("close", () => {
-      sessionStorage.setItem(TOKEN, field.value);
+      sessionStorage.setItem(TOKEN_KEY, field.value);
       resolve();
     }, { once: true });
     if (!dialog.open) dialog.showModal();
   });
-}
-
-export async function about() {
-  return (await call("v1/about")).json();
-}
-
-export async function findPoses(image, weights, signal) {
-  const form = new FormData();
-  form.append("images", image.blob, image.name);
-  if (image.boxes) form.append("boxes", JSON.stringify([image.boxes]));
-  const query = new URLSearchParams({ candidates: true, ...(weights && { weights }) });
-  return (await call(`v1/poses?${query}`, { method: "POST", body: form, signal })).json();
-}
-
-export async function drawCrowd(crowdIndex, seed, signal) {
-  const query = new URLSearchParams({ crowd_index: crowdIndex, seed });
-  const blob = await (await call(`v1/crowd?${query}`, { signal })).blob();
-  const truth = await (await call(`v1/crowd?${query}&truth=true`, { signal })).json();
-  return { blob, truth, name: `crowd_${seed}.png` };
 }

@@ -1,0 +1,264 @@
+"""`rsgnet export`, `convert`, `calibrate`, `push` and `info`: commands about trained networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument, Option
+
+from rsgnet.cli.options import Backend, Device, Flip, ModelDirectory, parse_size
+from rsgnet.cli.terminal import print_metrics, show_progress
+from rsgnet.errors import RSGNetError, requires_extra
+
+if TYPE_CHECKING:
+    from rsgnet.config import NetworkConfig
+    from rsgnet.reproduce.tables import Row
+
+
+_INFO_COLUMNS = ("", "parameters, M", "paper", "multiply-adds, G", "of which in layers", "as the paper counts", "paper")
+
+
+def export(
+    model: ModelDirectory,
+    *,
+    out: Annotated[
+        Path | None,
+        Option(help="Write a new model directory, with weights in half precision; else into MODEL.", metavar="DIR"),
+    ] = None,
+    to: Annotated[
+        str, Option(help="onnx (model.onnx) or openvino (model.xml and model.bin).", metavar="FORMAT")
+    ] = "onnx",
+    with_flip: Annotated[bool, Option("--with-flip", help="Average with the mirrored crop inside the file.")] = False,
+    with_decoding: Annotated[
+        bool, Option("--with-decoding", help="Output keypoints in crop pixels and scores, not heatmaps.")
+    ] = False,
+    calibrate: Annotated[
+        list[str] | None,
+        Option(
+            help="With --to openvino: also write model-int8.xml with 8-bit convolutions, whose ranges are measured on "
+            "the crops of these labelled people; repeatable.",
+            metavar="LABELS[:IMAGES_DIR]",
+        ),
+    ] = None,
+) -> None:
+    """Write a trained network for ONNX Runtime or OpenVINO.
+
+    Needs rsgnet\\[train]; --calibrate needs rsgnet\\[int8]. Writes the file into the model directory, beside the
+    weights, or with --out into a new one.
+
+    Every file takes 8-bit RGB crops, any number at once, and contains its configuration, so that --backend onnx and
+    --backend openvino know what it does inside. OpenVINO also runs model.onnx.
+
+    [dim]Examples:[/dim]
+
+      rsgnet export runs/nano/model
+      rsgnet export runs/nano/model --out small
+      rsgnet export runs/nano/model --with-flip --with-decoding
+      rsgnet export nano --out nano-openvino --to openvino --calibrate people.json:images
+    """
+    with requires_extra("rsgnet export", "train"):
+        from rsgnet.config import ExportOptions
+        from rsgnet.export.directory import export_onnx, export_openvino, publish
+    from rsgnet.inference.weights import SHIPPED
+
+    if to not in ("onnx", "openvino"):
+        raise RSGNetError(f"--to {to}: expected onnx or openvino")
+    if calibrate and to != "openvino":
+        raise RSGNetError("--calibrate: only OpenVINO runs 8-bit networks here: add --to openvino")
+    if out is None and model.parent == SHIPPED:
+        raise RSGNetError(f"export {model.name}: these weights belong to the installed package; add --out DIR")
+    if out is not None:
+        publish(model, out)
+    directory, options = out or model, ExportOptions(with_flip, with_decoding)
+    if to == "onnx":
+        export_onnx(directory, options)
+        switches = ""
+    else:
+        export_openvino(directory, options, calibrate or ())
+        switches = f" --backend openvino{' --precision int8' if calibrate else ''}"
+    typer.echo(f"Try next: rsgnet predict PHOTOS --out out --weights {directory}{switches}")
+
+
+def convert(
+    checkpoint: Annotated[Path, Argument(help="A .pth or .safetensors file.", metavar="CHECKPOINT")],
+    out: Annotated[Path, Argument(help="The model directory to write.", metavar="DIR")],
+    *,
+    size: Annotated[
+        str | None,
+        Option(
+            help="Height and width of the crops; default: 256x192. RSGNet's weights determine it themselves.",
+            metavar="HEIGHTxWIDTH",
+        ),
+    ] = None,
+) -> None:
+    """Convert a published checkpoint (RSGNet's, or HRNet or SimpleBaseline for pose) into a model directory.
+
+    Needs rsgnet\\[train]. The architecture (17 or 14 keypoints, HRNet's width, the stride) follows from the weights.
+    Code in a checkpoint is never run.
+
+    [dim]Examples:[/dim]
+
+      rsgnet convert rsgnet_w32_256x192.pth out/rsgnet-w32
+      rsgnet convert pose_hrnet_w32_384x288.pth out/hrnet-w32 --size 384x288
+    """
+    with requires_extra("rsgnet convert", "train"):
+        from rsgnet.checkpoint import read_released, save_model
+    size_wh = None
+    if size is not None:
+        height, width = parse_size("--size", size, "height and width, such as 256x192")
+        size_wh = width, height
+    model, config = read_released(checkpoint, size_wh)
+    save_model(model, config, out)
+    width, height = config.crop.size_wh
+    typer.echo(
+        f"{out}: {config.model.backbone}, {config.model.skeleton}, {height}x{width}, "
+        f"heatmaps at stride {config.crop.stride}, relation {config.model.relation_kind}\n"
+        f"Try next: rsgnet export {out}\n"
+        f"      or: rsgnet predict PHOTOS --out out --weights {out} --backend torch"
+    )
+
+
+def calibrate(
+    weights: Annotated[
+        str, Argument(help="Pose network: a shipped name, a model directory or an .onnx file.", metavar="WEIGHTS")
+    ],
+    *,
+    data: Annotated[
+        list[str],
+        Option(help="Labelled images that the network was not trained on; repeatable.", metavar="LABELS[:IMAGES_DIR]"),
+    ],
+    out: Annotated[
+        Path | None, Option(help="Also write the reliability curves to DIR/reliability.html.", metavar="DIR")
+    ] = None,
+    flip: Flip = None,
+    backend: Backend = "onnx",
+    device: Device = "auto",
+) -> None:
+    """Fit the probabilities that a keypoint is present, visible and the person's own.
+
+    Needs rsgnet\\[train] where the weights have a model.onnx. Writes the fit to [bold]ownership.json[/bold] beside the
+    weights and into their model.onnx. Prints the expected calibration error of each probability, cross-validated by
+    image.
+
+    [dim]Examples:[/dim]
+
+      rsgnet calibrate runs/nano/model --data val.json:val/
+      rsgnet calibrate runs/nano/model --data val.json:val/ --data crowds/crowds.json --out out
+    """
+    from rsgnet.calibrate.run import calibrate_weights, render_reliability, save_ownership
+    from rsgnet.files import write_text
+
+    with show_progress(None, Path(weights)) as report:
+        found = calibrate_weights(weights, data, flip_test=flip, backend=backend, device=device, report=report)
+    if out is not None:
+        write_text(out / "reliability.html", render_reliability(found, weights))
+    errors = {f"ECE of {name}": curve.expected_calibration_error for name, curve in found.curves.items()}
+    counts = {f"ECE of {name}": str(count) for name, count in found.sample_counts.items()}
+    with requires_extra("rsgnet calibrate", "train"):
+        written = save_ownership(found, weights)
+    print_metrics(errors, {"keypoints": counts})
+    typer.echo(f"{found.ownership.fitted_on} -> {written}", err=True)
+
+
+def push(
+    model: ModelDirectory,
+    repo_id: Annotated[str, Argument(help="The repository on the Hub.", metavar="USER/MODEL")],
+    *,
+    license: Annotated[
+        str | None, Option(help="Licence of the weights, unless README.md has front matter.", metavar="apache-2.0")
+    ] = None,
+    private: Annotated[bool, Option("--private", help="Make a new repository private.")] = False,
+    revision: Annotated[str | None, Option(help="Branch to commit to.", metavar="BRANCH")] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Print the files and the model card; upload nothing.")] = False,
+) -> None:
+    """Upload a model directory with its model card to the Hugging Face Hub.
+
+    Needs rsgnet\\[hub] and a login: hf auth login. README.md in the directory is the card; without one it is written
+    from the config. To let people without PyTorch run the network, run rsgnet export first.
+
+    [dim]Examples:[/dim]
+
+      rsgnet push runs/mine/model me/my-poses --license apache-2.0 --dry-run
+      rsgnet predict photo.jpg --out out --weights hub:me/my-poses
+    """
+    from rsgnet.inference.hub_upload import list_hub_files, render_model_card, upload_to_hub
+    from rsgnet.inference.weights import HUB_PREFIX
+
+    if dry_run:
+        names = (path.name for path in list_hub_files(model))
+        typer.echo(f"{render_model_card(model, repo_id, license)}\n{repo_id} would receive: {', '.join(names)}, card")
+        return
+    typer.echo(upload_to_hub(model, repo_id, license=license, private=private or None, revision=revision))
+    typer.echo(f"Try next: rsgnet predict PHOTOS --out out --weights {HUB_PREFIX}{repo_id}")
+
+
+def info(
+    network: Annotated[
+        str,
+        Argument(
+            help="A preset (nano, small, detector-nano, or one of the paper's), a model directory, or table2 for the "
+            "paper's Table 2.",
+            metavar="NETWORK",
+        ),
+    ] = "table2",
+) -> None:
+    """Print a network's parameters and multiply-adds beside the paper's figures.
+
+    Needs rsgnet\\[train]. Multiply-adds are counted truly and as the paper's tool counts them: convolutions and linear
+    layers only, transposed convolutions four times, in units of 2^30.
+
+    [dim]Examples:[/dim]
+
+      rsgnet info
+      rsgnet info rsgnet-w32-256x192-coco
+      rsgnet info runs/mine/model
+    """
+    with requires_extra("rsgnet info", "train"):
+        from rsgnet.checkpoint import read_config
+        from rsgnet.presets import preset_named
+        from rsgnet.reproduce.tables import TABLE2
+    from rich.console import Console
+    from rich.table import Table
+
+    (block,) = TABLE2.blocks
+    table = Table(*_INFO_COLUMNS)
+    table.columns[0].no_wrap = True
+    for column in table.columns[1:]:
+        column.justify = "right"
+    if network == "table2":
+        for row in block.rows:
+            if row.preset:
+                table.add_row(*_table_row(row.preset, preset_named(row.preset), row))
+            else:
+                parameters, gmacs = row.paper[:2]
+                table.add_row(f"({row.method}, {row.backbone})", "", f"{parameters}", "", "", "", f"{gmacs:.2f}")
+    else:
+        config = read_config(Path(network)) if Path(network).is_dir() else preset_named(network)
+        paper_row = next((row for row in block.rows if row.preset == network), None)
+        table.add_row(*_table_row(network, config, paper_row))
+    # At least as wide as the table, because output to a file has no width.
+    Console(width=max(120, Console().width)).print(table)
+
+
+def _table_row(name: str, config: NetworkConfig, paper_row: Row | None) -> Iterator[str]:
+    import torch
+
+    from rsgnet.checkpoint import build
+    from rsgnet.config import FasterRCNNConfig, PoseConfig
+    from rsgnet.model.cost import cost_of
+
+    if isinstance(config, FasterRCNNConfig):
+        raise RSGNetError(f"{name}: the multiply-adds of Faster R-CNN depend on the image")
+    with torch.device("meta"):
+        network = build(config)
+    cost = cost_of(network, config.crop.size_wh if isinstance(config, PoseConfig) else config.size_wh)
+    yield name
+    yield f"{cost.parameters / 1e6:.2f}"
+    yield f"{paper_row.paper[0]}" if paper_row else ""
+    yield f"{cost.macs / 1e9:.2f}"
+    yield f"{cost.layer_macs / 1e9:.2f}"
+    yield f"{cost.paper_gmacs:.2f}"
+    yield f"{paper_row.paper[1]:.2f}" if paper_row else ""

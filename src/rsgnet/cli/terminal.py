@@ -1,0 +1,96 @@
+"""What commands show on the terminal: exit codes, error lines, progress bars and tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+BAD_IMAGES, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit codes
+
+
+def exit_with_error(message: str, code: int) -> NoReturn:
+    """Ends the program with one line on standard error."""
+    typer.echo(f"error: {_join_lines(message)}", err=True)
+    sys.exit(code)
+
+
+@contextmanager
+def show_progress(
+    total: int | None, out: Path | str, unit: str = "images"
+) -> Iterator[Callable[[object, object], None]]:
+    """Shows a progress bar on a terminal, and errors above it in one line each.
+
+    Args:
+        total: The number of items, None where it is not known.
+        out: Where the results are written, for the message after Ctrl-C.
+        unit: What the items are, in the plural.
+
+    Yields:
+        A function of an item and its outcome; it advances the bar and shows the outcome if it is an exception.
+
+    Raises:
+        typer.Exit: The block was interrupted by Ctrl-C.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    done = 0
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task(unit, total=total)
+    # Without a terminal the bar is not even started, because older versions of rich end a disabled one with a line.
+    with bar if console.is_terminal else nullcontext():
+
+        def report(_: object, outcome: object) -> None:
+            nonlocal done
+            done += 1
+            if isinstance(outcome, Exception):
+                console.print(f"error: {_join_lines(str(outcome))}", markup=False, highlight=False, soft_wrap=True)
+            bar.advance(task)
+
+        try:
+            yield report
+        except KeyboardInterrupt:
+            if console.is_terminal:
+                bar.stop()
+            typer.echo(f"interrupted; the results of {done} {unit} are in {out}", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def print_metrics(metrics: Mapping[str, float], columns: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    """Prints a table with a row per metric.
+
+    Args:
+        metrics: The values of the metrics by name.
+        columns: Further columns by title; each maps names of metrics to texts.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = columns or {}
+    table = Table("metric", "value", *columns)
+    for name, value in metrics.items():
+        text = f"{value:.4f}" if isinstance(value, float) else str(value)
+        table.add_row(name, text, *(column.get(name, "") for column in columns.values()))
+    Console().print(table)
+
+
+def print_markdown(text: str) -> None:
+    """Prints Markdown, formatted on a terminal and unchanged elsewhere."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    if console.is_terminal:
+        console.print(Markdown(text))
+    else:
+        typer.echo(text)
+
+
+def _join_lines(text: str) -> str:
+    return " ".join(text.split())

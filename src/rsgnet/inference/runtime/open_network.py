@@ -1,0 +1,92 @@
+"""Opening a pose network by name or path, in the back end that is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rsgnet.config import ExportOptions, PoseConfig
+from rsgnet.config_files import (
+    EXPORT_OPTIONS_PROPERTY,
+    ONNX_CONFIG_PROPERTY,
+    ONNX_OWNERSHIP_PROPERTY,
+    WEIGHTS_FILE,
+    from_json,
+)
+from rsgnet.errors import RSGNetError, WeightsError
+from rsgnet.inference.ownership import find_ownership, parse_ownership
+from rsgnet.inference.runtime.backends import Backend, check_backend, open_backend
+from rsgnet.inference.runtime.graph_network import GraphNetwork
+from rsgnet.inference.runtime.network import PoseNetwork
+from rsgnet.inference.runtime.torch_network import TorchNetwork
+from rsgnet.inference.weights import WeightFiles, find_weights, parse_config, read_config_text
+
+
+def open_network(
+    weights: str | Path,
+    backend: str = "onnx",
+    device: str = "auto",
+    ownership: bool = True,
+    precision: str = "float32",
+) -> PoseNetwork:
+    """Opens a pose network.
+
+    Args:
+        weights: A shipped name, a model directory, or an .onnx file; for OpenVINO also an .xml file.
+        backend: "onnx" (ONNX Runtime), "torch" (PyTorch, from safetensors) or "openvino".
+        device: "auto", "cpu" or "cuda".
+        ownership: Whether to read the ownership fit that came with the weights, if one did.
+        precision: "float32"; "bf16" in PyTorch and OpenVINO; "int8" in OpenVINO, where it was exported.
+
+    Raises:
+        WeightsError: The weights are missing, broken or of another kind, or their ownership fit is.
+        RSGNetError: There is no such back end, precision or device here.
+    """
+    check_backend(backend, device, precision)
+    files = find_weights(weights)
+    config_text = read_config_text(files)
+    if backend == "torch":
+        network = _open_torch(files, config_text, device, precision)
+        ownership_text = None
+    else:
+        path = files.network(backend, precision)
+        session = open_backend(path, device, backend, precision)
+        network = _open_graph(session, path, files, config_text, precision)
+        ownership_text = session.metadata.get(ONNX_OWNERSHIP_PROPERTY)
+    if ownership:
+        gives_candidates = network.capabilities.gives_candidates
+        if files.directory is not None:
+            network.ownership = find_ownership(files.directory, network.config, gives_candidates)
+        elif ownership_text is not None:
+            network.ownership = parse_ownership(ownership_text, network.config, gives_candidates, str(files.onnx))
+    return network
+
+
+def _open_torch(files: WeightFiles, config_text: str | None, device: str, precision: str) -> PoseNetwork:
+    if files.directory is None or config_text is None:
+        raise WeightsError(f"{files.onnx}: backend torch needs a model directory, not a lone file")
+    config = parse_config(PoseConfig, config_text, files.origin)
+    return TorchNetwork(files.directory / WEIGHTS_FILE, config, device, precision)
+
+
+def _open_graph(
+    session: Backend, path: Path, files: WeightFiles, config_text: str | None, precision: str
+) -> PoseNetwork:
+    if config_text is None:
+        config_text = session.metadata.get(ONNX_CONFIG_PROPERTY)
+    if config_text is None:
+        raise WeightsError(f"{path}: carries no rsgnet config; use one written by `rsgnet` or its model directory")
+    config = parse_config(PoseConfig, config_text, files.origin)
+    options = _read_export_options(session, path)
+    if precision == "int8" and not options.int8:
+        raise WeightsError(f"{path}: its network is not quantised; export it with --calibrate")
+    return GraphNetwork(session, config, options, path)
+
+
+def _read_export_options(session: Backend, path: Path) -> ExportOptions:
+    text = session.metadata.get(EXPORT_OPTIONS_PROPERTY)
+    if text is None:
+        return ExportOptions()
+    try:
+        return from_json(ExportOptions, text, str(path))
+    except RSGNetError as error:
+        raise WeightsError(f"{error}; it was written by another version: export it again") from error

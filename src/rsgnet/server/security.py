@@ -1,0 +1,141 @@
+"""Protection from strangers: the access token, the headers of responses, and slow or idle connections."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+from fastapi import HTTPException, Request
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from rsgnet.server.limits import Limits
+
+_SECURITY_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+}
+_REQUEST_HEAD_TIMEOUT_S = 10.0
+_TOO_MANY_CONNECTIONS = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 51\r\n"
+    b'retry-after: 5\r\nconnection: close\r\n\r\n{"error": "too many connections; try again later"}\n'
+)
+
+
+def require_token(token: str | None) -> Callable[[Request], None]:
+    """Returns a FastAPI dependency that refuses requests without `Authorization: Bearer TOKEN`.
+
+    Args:
+        token: The token; None accepts every request.
+    """
+
+    def check_token(request: Request) -> None:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if token is None or (scheme.lower() == "bearer" and secrets.compare_digest(given.encode(), token.encode())):
+            return
+        raise HTTPException(
+            401, "this service requires its token: Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"}
+        )
+
+    return check_token
+
+
+class SecurityHeadersMiddleware:
+    """ASGI middleware that adds headers which forbid browsers to load or run anything from other origins.
+
+    Args:
+        app: The wrapped application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on and adds the headers to its response."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_SECURITY_HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+class LimitedProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 protocol with limits on the number of connections and on waiting.
+
+    By itself uvicorn waits without end for the head of a request, and for a client that does not read its response.
+
+    Args:
+        limits: How many connections there may be, and how long a request may take.
+        options: The arguments that uvicorn passes.
+    """
+
+    def __init__(self, *, limits: Limits, **options: Any) -> None:
+        super().__init__(**options)
+        self._limits = limits
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._response_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts the timer for the head of a request, or refuses the client where there are too many connections."""
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.connections:
+            transport.write(_TOO_MANY_CONNECTIONS)
+            transport.close()
+        else:
+            self._start_head_timer()
+
+    def data_received(self, data: bytes) -> None:
+        """Processes received bytes; the timer for the head runs until the head is complete."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            _cancel(self._head_timer)
+            self._head_timer = None
+        else:
+            self._start_head_timer()
+
+    def pause_writing(self) -> None:
+        """Starts the timer for a client that does not read its response."""
+        super().pause_writing()
+        if self._response_timer is None:
+            self._response_timer = self.loop.call_later(self._limits.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stops that timer once the client reads again."""
+        super().resume_writing()
+        _cancel(self._response_timer)
+        self._response_timer = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops both timers."""
+        _cancel(self._head_timer)
+        _cancel(self._response_timer)
+        super().connection_lost(exc)
+
+    def _start_head_timer(self) -> None:
+        if self._head_timer is None:
+            seconds = min(_REQUEST_HEAD_TIMEOUT_S, self._limits.seconds)
+            self._head_timer = self.loop.call_later(seconds, self._abort_without_head)
+
+    def _abort_without_head(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+
+
+def limited_protocol(limits: Limits) -> type[H11Protocol]:
+    """Returns the protocol class that uvicorn instantiates for each connection."""
+    return cast(type[H11Protocol], partial(LimitedProtocol, limits=limits))
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

@@ -1,0 +1,78 @@
+"""The parsers of options' values, and the options that take the name of shipped weights."""
+
+from pathlib import Path
+
+import pytest
+
+from rsgnet.cli.options import parse_model_directory, parse_size
+from rsgnet.errors import RSGNetError
+from rsgnet.inference import weights
+
+
+@pytest.mark.parametrize("name", ["nano", "small", "detector-nano"])
+def test_a_shipped_name_is_its_directory(name):
+    assert parse_model_directory(name) == weights.SHIPPED / name
+    assert (parse_model_directory(name) / "config.json").is_file()
+
+
+@pytest.mark.parametrize("text", ["runs/nano/model", "missing", "./nano", "/nano", "..", "."])
+def test_anything_else_is_a_path(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse_model_directory(text) == Path(text)
+
+
+def test_an_existing_folder_comes_before_shipped_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nano").mkdir()
+    assert parse_model_directory("nano") == Path("nano")
+
+
+def test_sizes():
+    assert parse_size("--size", "640x480", "WxH") == (640, 480)
+
+
+@pytest.mark.parametrize("text", ["640", "0x480", "640x0", "640x480x3", "wide", "-1x5", "1.5x2", ""])
+def test_not_a_size(text):
+    with pytest.raises(RSGNetError, match=f"--size {text}: expected WxH, such as 640x480"):
+        parse_size("--size", text, "WxH, such as 640x480")
+
+
+class TestShippedNames:
+    """Every command that takes a model directory takes the name of shipped weights."""
+
+    @pytest.mark.parametrize("option", ["--start-from", "--backbone-from", "--fitting-from"])
+    def test_train(self, rsgnet, monkeypatch, option):
+        run = pytest.importorskip("rsgnet.training.run")
+        received = {}
+        monkeypatch.setattr(run, "train", lambda *_, **options: received.update(options) or Path("runs/x/model"))
+        assert rsgnet("train", "nano", "--data", "a.json", "--out", "runs/x", option, "nano")[0] == 0
+        assert received[option.removeprefix("--").replace("-", "_")] == weights.SHIPPED / "nano"
+
+    @pytest.mark.parametrize("option", ["--start-from", "--backbone-from"])
+    def test_ablate(self, rsgnet, monkeypatch, tmp_path, option):
+        ablation = pytest.importorskip("rsgnet.reproduce.ablation")
+        received = {}
+
+        def record(*arguments, **_):
+            received.update(start_from=arguments[6], backbone_from=arguments[7])
+            raise RSGNetError("enough")
+
+        monkeypatch.setattr(ablation, "Ablation", record)
+        data = ["--data", "a.json", "--validate", "v.json", "--out", tmp_path]
+        assert rsgnet("ablate", *data, option, "small")[2] == ["error: enough"]
+        assert received[option.removeprefix("--").replace("-", "_")] == weights.SHIPPED / "small"
+
+    def test_export(self, rsgnet, tmp_path):
+        pytest.importorskip("rsgnet.export.directory")
+        code, printed, _ = rsgnet("export", "nano", "--out", tmp_path / "model")
+        assert code == 0 and f"--weights {tmp_path / 'model'}" in printed
+        assert (tmp_path / "model" / "model.onnx").is_file()
+
+    def test_export_does_not_change_the_installed_package(self, rsgnet):
+        pytest.importorskip("rsgnet.export.directory")
+        code, _, errors = rsgnet("export", "nano")
+        assert code == 2 and "belong to the installed package; add --out DIR" in errors[0]
+
+    def test_push(self, rsgnet):
+        code, printed, _ = rsgnet("push", "nano", "me/nano", "--license", "apache-2.0", "--dry-run")
+        assert code == 0 and "me/nano would receive: config.json, model.safetensors," in printed
