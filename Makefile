@@ -4,15 +4,21 @@ LIGHT := .venv-light
 FULL := .venv-full
 RELEASE := .venv-release
 
-.PHONY: demo test check docs bench soak licences constraints release-check oldest clean
+.PHONY: demo help test test-slow check docs bench soak licences constraints release-check oldest clean
 
 demo: $(LIGHT)/installed ## Draw a crowd and run the pipeline on it and on PHOTO, with the light install
 	$(LIGHT)/bin/rsgnet demo $(PHOTO) --out out/demo
 
-test: $(FULL)/installed check ## Check style, types and layers, and run all tests, with the full install
-	OMP_NUM_THREADS=1 $(FULL)/bin/python -m pytest -n 2 --dist loadgroup
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: $(FULL)/installed
+test: $(FULL)/installed check ## Check style, types and layers, and run all tests but the slow ones
+	OMP_NUM_THREADS=1 $(FULL)/bin/python -m pytest -n 2 --dist loadgroup -m 'not slow'
+
+test-slow: $(FULL)/installed ## Run the slow tests, which make test leaves out
+	OMP_NUM_THREADS=1 $(FULL)/bin/python -m pytest -n 2 --dist loadgroup -m slow
+
+check: $(FULL)/installed ## Check style, types and layers only
 	$(FULL)/bin/ruff check
 	$(FULL)/bin/ruff format --check
 	$(FULL)/bin/mypy
@@ -32,18 +38,18 @@ RESULT = --json $(FIGURES)
 bench: $(FULL)/installed ## Measure every speed into docs/performance.json; 45 minutes on an idle machine
 	$(FULL)/bin/python -m pip install --quiet pycocotools
 	$(BENCH)/candidate_cost.py $(RESULT)
-	$(BENCH)/dense_relation.py $(RESULT)
-	$(BENCH)/backends.py $(RESULT)
-	$(BENCH)/agreement.py $(HELD_OUT) $(IMAGES) --calibrate $(LABELS):$(IMAGES) $(RESULT)
-	$(BENCH)/pipeline.py $(IMAGES) $(RESULT)
+	$(BENCH)/dense_relation_cost.py $(RESULT)
+	$(BENCH)/backend_speed.py $(RESULT)
+	$(BENCH)/backend_agreement.py $(HELD_OUT) $(IMAGES) --calibrate $(LABELS):$(IMAGES) $(RESULT)
+	$(BENCH)/pipeline_speed.py $(IMAGES) $(RESULT)
 	$(BENCH)/evaluation_speed.py $(RESULT)
 	$(BENCH)/training_samples.py $(LABELS) $(IMAGES) $(RESULT)
 	$(BENCH)/training_step.py $(RESULT)
-	$(BENCH)/compiled.py $(RESULT)
+	$(BENCH)/compile_speed.py $(RESULT)
 	$(BENCH)/footprint.py $(IMAGES) $(RESULT)
 	$(BENCH)/clip_memory.py $(RESULT)
 	$(BENCH)/growth.py $(IMAGES) --plot docs/images/growth.svg $(RESULT)
-	$(BENCH)/report.py $(FIGURES)
+	$(BENCH)/fill_tables.py $(FIGURES)
 
 soak: $(FULL)/installed ## Kill, interrupt and break runs on purpose and check that nothing is lost; under 15 minutes
 	OMP_NUM_THREADS=1 $(FULL)/bin/python -m tests.soak

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from measurement import Measurement, Spread, Timings, make_parser, report, set_up
-from pipeline import add_boxes, consume
+from pipeline_speed import add_boxes, consume
 
 from rsgnet.config import CandidateRelationConfig
 from rsgnet.images import read_image

@@ -1,7 +1,7 @@
-"""What all benchmarks share: timing of several calls side by side, measurements with bounds, and the file they go to.
+"""Shared by all benchmarks: timing of several calls side by side, measurements with bounds, and their JSON file.
 
-A measurement is the median over rounds, with its range. In every round each call has its turn, so that whatever slows
-the machine for a while slows all of them, and ratios are stable where times are not.
+A measurement is the median over rounds, with its range. In every round each call has its turn, so that a
+machine that is slow for a while slows all of them, and ratios are stable where times are not.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Measurement:
     """One measured value of a benchmark.
 
     Attributes:
-        name: What was measured, with the unit.
+        name: The measured quantity, with its unit.
         value: The value.
         target: The bound that the value should meet, "" for none.
         met: Whether it does, None without a bound.
@@ -142,7 +142,7 @@ def print_machine(threads: int) -> None:
 
 
 def describe_machine(threads: int) -> dict[str, object]:
-    """Returns what measurements depend on besides the code."""
+    """Returns the processor, libraries and settings that measurements depend on."""
     flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
     return {
         "date": time.strftime("%Y-%m-%d"),

@@ -23,9 +23,8 @@ from functools import partial
 from pathlib import Path
 
 import ray
-from PIL import Image
+from service_load import draw_crowd
 
-from rsgnet.crowds.simulator.crowd import render_crowd
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import record_run
 from rsgnet.scaleout.image_reading import iterate_images
@@ -48,12 +47,6 @@ def draw_archives(folder: Path, images: int, shard: int) -> None:
                 member = tarfile.TarInfo(f"{number:08}.jpg")
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
-
-
-def draw_crowd(seed: int) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(render_crowd(seed, 0.5).image).save(file, "JPEG", quality=90)
-    return file.getvalue()
 
 
 def time_local(open_estimator: OpenEstimator, images: Path) -> float:

@@ -136,10 +136,10 @@ def measure(server: Server, image: bytes, rates: list[float], waiting: int, seco
     return loads, recovered
 
 
-def draw_crowd() -> bytes:
+def draw_crowd(seed: int) -> bytes:
     """Returns a drawn crowd as JPEG."""
     file = io.BytesIO()
-    Image.fromarray(render_crowd(0, 0.5).image).save(file, "JPEG", quality=90)
+    Image.fromarray(render_crowd(seed, 0.5).image).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
@@ -156,7 +156,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         limits = ["--max-waiting", options.waiting, "--max-images", min(16, options.waiting)]
         with serving(Path(folder) / "log", *arguments, *limits) as server:
-            loads, recovered = measure(server, draw_crowd(), options.rates, options.waiting, options.seconds)
+            loads, recovered = measure(server, draw_crowd(0), options.rates, options.waiting, options.seconds)
     if any(load.errors for load in loads) or not recovered:
         raise SystemExit("requests failed, or the service did not recover")
 

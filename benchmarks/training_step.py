@@ -1,4 +1,4 @@
-"""Measures the speed of a training step of a preset, and what channels last and faster depthwise gradients gain.
+"""Measures the speed of a training step of a preset, and the gain from channels last and faster depthwise gradients.
 
 `python benchmarks/training_step.py [PRESET] [--threads 1] [--bf16]`
 

@@ -29,6 +29,7 @@ REFERENCE = {
     "training": "Losses and training runs. Needs `rsgnet[train]`.",
     "scaleout": "Millions of images on Ray. Needs `rsgnet[ray]`.",
     "export": "Networks for ONNX Runtime and OpenVINO. Needs `rsgnet[train]`.",
+    "pretrained": "Starts from networks that others published. Needs `rsgnet[train]`.",
     "checkpoint": "Model directories and published checkpoints. Needs `rsgnet[train]`.",
     "config": "Settings of networks.",
     "training_config": "Settings of training.",

@@ -246,17 +246,23 @@ def sound_of() -> Callable[[Path], list[bytes]]:
     return read
 
 
-@pytest.fixture
-def rsgnet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Runs the command line `rsgnet ...`; returns the exit code, standard output, and the lines of standard error."""
-
-    def run(*arguments: object) -> tuple[Any, str, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["rsgnet", *map(str, arguments)])
-        code: Any = 0
+def run_rsgnet(*arguments: object) -> Any:
+    """Runs the command line `rsgnet ...` in this process; returns the exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["rsgnet", *map(str, arguments)])
         try:
             cli.main()
         except SystemExit as end:
-            code = end.code or 0
+            return end.code or 0
+    return 0
+
+
+@pytest.fixture
+def rsgnet(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Runs the command line `rsgnet ...`; returns the exit code, standard output, and the lines of standard error."""
+
+    def run(*arguments: object) -> tuple[Any, str, list[str]]:
+        code = run_rsgnet(*arguments)
         printed = capsys.readouterr()
         return code, printed.out, printed.err.splitlines()
 

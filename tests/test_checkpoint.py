@@ -49,10 +49,15 @@ def test_half_precision_halves_the_file_and_keeps_norms_exact(saved, tmp_path):
 
 def test_another_networks_backbone_can_be_the_start(saved):
     _, directory = saved
-    detector = build(DetectorConfig(name="d"))
-    load_backbone(detector, directory)
-    name, value = next(iter(detector.backbone.state_dict().items()))
+    plain = build(replace(POSE, model=replace(POSE.model, relation=None, skeleton="coco17")))
+    load_backbone(plain, directory)
+    name, value = next(iter(plain.backbone.state_dict().items()))
     assert torch.equal(value, load_file(directory / "model.safetensors")[f"backbone.{name}"])
+
+
+def test_a_detector_shares_no_backbone_with_pose_networks(saved):
+    with pytest.raises(WeightsError, match="RTMDet starts whole"):
+        load_backbone(build(DetectorConfig(name="d")), saved[1])
 
 
 def test_whatever_fits_can_be_the_start(saved):

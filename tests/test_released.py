@@ -149,7 +149,7 @@ def published(config):
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_the_config_is_read_off_the_shapes(kind, tmp_path):
+def test_the_config_follows_from_the_shapes(kind, tmp_path):
     model, weights = published(CONFIGS[kind])
     save_file(weights, tmp_path / "x.safetensors")
     again, config = read_released(tmp_path / "x.safetensors")

@@ -15,12 +15,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from rsgnet.config import DenseRelationConfig, DetectorConfig, FasterRCNNConfig, NetworkConfig, PoseConfig
+from rsgnet.config import DenseRelationConfig, FasterRCNNConfig, NetworkConfig, PoseConfig
 from rsgnet.config_files import CONFIG_FILE, DERIVED_FILES, WEIGHTS_FILE, network_config, to_json
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.files import get_regular_size, read_bounded, replace_atomically, write_text
 from rsgnet.model import DenseRSGNet, PersonDetector, PersonRCNN, RSGNet
-from rsgnet.model.folded_norms import folded_convolutions, restore_norms
 from rsgnet.model.released.state_dict import TRANSPOSED, released_config, their_name
 
 PoseNetwork = RSGNet | DenseRSGNet
@@ -37,18 +36,17 @@ def build(config: NetworkConfig, pretrained: bool = False) -> Network:
     """
     if isinstance(config, FasterRCNNConfig):
         return PersonRCNN(config, pretrained)
-    _check_size(config)
     if isinstance(config, PoseConfig):
+        _check_size(config)
         if isinstance(config.model.relation, DenseRelationConfig):
             return DenseRSGNet(config.model, config.crop, pretrained)
         return RSGNet(config.model, config.crop.stride, pretrained)
-    return PersonDetector(config, pretrained)
+    return PersonDetector(config)
 
 
-def _check_size(config: PoseConfig | DetectorConfig) -> None:
+def _check_size(config: PoseConfig) -> None:
     """Refuses inputs that the backbone cannot halve as often as it does."""
-    network = config.model if isinstance(config, PoseConfig) else config
-    size_wh = config.crop.size_wh if isinstance(config, PoseConfig) else config.size_wh
+    network, size_wh = config.model, config.crop.size_wh
     coarsest = 1 if network.neck.kind == "none" else network.neck.deepest_stride
     if network.backbone.startswith(("hrnet", "lite_hrnet")):
         coarsest = 32
@@ -239,50 +237,12 @@ def load_backbone(model: Network, directory: Path) -> None:
         WeightsError: The directory holds no network, or its backbone has other names or shapes.
     """
     other, _ = load_model(directory)
+    if isinstance(model, PersonDetector) or isinstance(other, PersonDetector):
+        raise WeightsError(f"{directory}: RTMDet starts whole: give --start-from, or --backbone-from with its file")
     try:
         model.backbone.load_state_dict(other.backbone.state_dict())
     except RuntimeError as error:
         raise WeightsError(f"{directory}: its backbone does not fit: {error}") from error
-
-
-def load_folded(model: RSGNet, path: Path, images: Tensor) -> None:
-    """Starts a pose network from one published for prediction, its batch normalisations folded into convolutions.
-
-    Everyone's heatmaps start as the target's: they look for the same keypoints.
-
-    Args:
-        model: The network; its backbone and its heatmap heads are filled.
-        path: A .safetensors file that holds a weight and a bias of each convolution, `conv0000.weight` and so on, their
-            names in the order of the graph, the head last.
-        images: (B, 3, H, W) normalised crops that the statistics of the normalisations are gathered from.
-
-    Raises:
-        WeightsError: The file cannot be read or holds another network; nothing is loaded then.
-    """
-    weights = _read_weights(path)
-    layers = sorted({name.partition(".")[0] for name in weights})
-    pairs = list(folded_convolutions(model.backbone.encoder))
-    convolutions = [*(convolution for convolution, _ in pairs), model.target_head]
-    if len(layers) != len(convolutions):
-        raise WeightsError(f"{path}: holds {len(layers)} convolutions, {len(convolutions)} are wanted")
-    wanted: dict[str, Tensor] = {}
-    for layer, convolution in zip(layers, convolutions, strict=True):
-        wanted[f"{layer}.weight"], wanted[f"{layer}.bias"] = convolution.weight, convolution.weight[:, 0, 0, 0]
-    _check(wanted, weights, path)
-    *_, head = layers
-    heads = (model.target_head, model.candidate_head)
-    with torch.no_grad():
-        for layer, (convolution, _) in zip(layers[:-1], pairs, strict=True):
-            convolution.weight.copy_(weights[f"{layer}.weight"])
-        for each in heads:
-            if each is not None and each.bias is not None:
-                each.weight.copy_(weights[f"{head}.weight"])
-                each.bias.copy_(weights[f"{head}.bias"])
-    biases = {norm: weights[f"{layer}.bias"] for layer, (_, norm) in zip(layers[:-1], pairs, strict=True)}
-    if model.backbone.neck is not None:
-        norms = [module for module in model.backbone.neck.modules() if isinstance(module, nn.BatchNorm2d)]
-        biases |= {norm: torch.zeros_like(norm.bias) for norm in norms}
-    restore_norms(model.backbone, biases, images)
 
 
 def load_fitting(model: Network, directory: Path) -> set[str]:
@@ -300,7 +260,7 @@ def load_fitting(model: Network, directory: Path) -> set[str]:
     heads = {name.replace("target", "candidate"): value for name, value in given.items() if name.startswith(_TARGETS)}
     given = {**heads, **given}
     fitting = {name for name, value in wanted.items() if name in given and given[name].shape == value.shape}
-    if not any(name.startswith("backbone.") and wanted[name].ndim > 1 for name in fitting):
+    if not any("backbone." in name and wanted[name].ndim > 1 for name in fitting):
         raise WeightsError(f"{directory}: nothing of its backbone fits")
     model.load_state_dict({name: given[name] for name in fitting}, strict=False)
     return wanted.keys() - fitting

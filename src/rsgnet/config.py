@@ -257,31 +257,49 @@ class PoseConfig(Strict):
 
 @dataclass(frozen=True)
 class DetectorConfig(Strict):
-    """A person detector that predicts box centres on a heatmap.
+    """RTMDet for people.
 
     Attributes:
         name: The preset it came from.
-        backbone: Name of a timm model.
-        neck: What brings its maps to the stride.
+        width_multiple: Channels as a share of the published ones; 0.25 is RTMDet-nano.
+        depth_multiple: Blocks as a share of the published ones; a third is RTMDet-nano.
         size_wh: Width and height of the input; images are scaled to fit and padded at the right and bottom.
-        stride: Input pixels per heatmap pixel.
-        max_boxes: How many boxes it returns at the most.
+        max_boxes: How many boxes the network yields before those that overlap are suppressed.
         box_threshold: Boxes that score less are left out where nobody asks for another threshold.
+        nms_threshold: Of two boxes that overlap (IoU) more than this the lower-scored goes.
         mean: Mean of each RGB channel, values in 0..1.
         std: Standard deviation of each RGB channel.
         training: How it is or was trained; of the augmentation rotation, shift and half-body are not used.
+
+    Raises:
+        RSGNetError: A number lies outside its range.
     """
 
     name: str
-    backbone: str = "hrnet_w18_small"
-    neck: NeckConfig = field(default_factory=NeckConfig)
-    size_wh: tuple[int, int] = (320, 320)
-    stride: int = 4
-    max_boxes: int = 100
+    width_multiple: float = 0.25
+    depth_multiple: float = 1 / 3
+    size_wh: tuple[int, int] = (480, 480)
+    max_boxes: int = 300
     box_threshold: float = 0.3
+    nms_threshold: float = 0.6
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        coarsest = 32
+        if (
+            min(self.size_wh) < coarsest
+            or any(side % coarsest for side in self.size_wh)
+            or max(self.size_wh) > _LARGEST_SIDE
+        ):
+            raise RSGNetError(f"{self.name}: the sides of the input are multiples of {coarsest}, not {self.size_wh}")
+        if not (0 < self.width_multiple <= 2 and 0 < self.depth_multiple <= 2 and 1 <= self.max_boxes <= _WIDEST):
+            raise RSGNetError(
+                f"{self.name}: width_multiple and depth_multiple are at most 2, max_boxes at most {_WIDEST}"
+            )
+        if not 0 < self.nms_threshold <= 1 or not 0 <= self.box_threshold <= 1:
+            raise RSGNetError(f"{self.name}: thresholds must lie in 0..1")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -33,7 +34,7 @@ def from_json(kind: type[Config], text: str | bytes, origin: str) -> Config:
     try:
         config: Config = _adapter(kind).validate_json(text)
     except ValidationError as error:
-        raise RSGNetError(f"{origin}: not a {kind.__name__}: {_reasons(error)}") from error
+        raise RSGNetError(f"{origin}: not a {kind.__name__}: {validation_reasons(error)}") from error
     return config
 
 
@@ -71,7 +72,7 @@ def with_settings(config: Config, settings: Iterable[str]) -> Config:
     try:
         changed: Config = _adapter(type(config)).validate_python(values)
     except ValidationError as error:
-        raise RSGNetError(f"--set: {_reasons(error)}") from error
+        raise RSGNetError(f"--set: {validation_reasons(error)}") from error
     return changed
 
 
@@ -85,9 +86,13 @@ def _value(text: str, present: object) -> object:
     return text
 
 
-def _reasons(error: ValidationError) -> str:
+def validation_reasons(error: ValidationError) -> str:
+    """Returns what does not fit and where, in one line."""
     return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
 
+
+# The model directories that are installed with the package, one for each network by name.
+SHIPPED = Path(__file__).parent / "weights"
 
 # The files of a model directory, and where an ONNX file keeps its config by itself.
 CONFIG_FILE, WEIGHTS_FILE, ONNX_FILE = "config.json", "model.safetensors", "model.onnx"

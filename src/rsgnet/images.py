@@ -25,6 +25,7 @@ RGBImage = NDArray[np.uint8]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"})
 MAX_PIXELS = 100_000_000
+CANVAS_GREY = 114  # that detectors expect where an image does not fill their input
 _ROWS_PER_BLOCK = 64
 # A file's content decides on its format, not its name. None of these starts another program, as EPS does.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -202,8 +203,8 @@ def to_rgb_image(image: object, max_pixels: int = MAX_PIXELS) -> RGBImage:
     return np.ascontiguousarray(array)
 
 
-def warp(image: RGBImage, matrix: Floats, size_wh: tuple[int, int]) -> RGBImage:
-    """Resamples a crop of an image by an affine map, bilinearly; pixels outside the image are black.
+def warp(image: RGBImage, matrix: Floats, size_wh: tuple[int, int], fill: int = 0) -> RGBImage:
+    """Resamples a crop of an image by an affine map, bilinearly.
 
     Where the crop's scale is less than half the image's, the image is box-averaged first to avoid aliasing.
 
@@ -211,15 +212,18 @@ def warp(image: RGBImage, matrix: Floats, size_wh: tuple[int, int]) -> RGBImage:
         image: (H, W, 3) RGB; or (H, W, 4) with opacity, which weighs the colours; or (H, W) with one channel.
         matrix: (2, 3) the map from image pixel indices to crop pixel indices.
         size_wh: Width and height of the crop.
+        fill: The value, in all channels, of pixels outside the image.
 
     Returns:
         The (height, width, ...) crop, with the channels of the image.
     """
     window, inverse = extract_window(image, matrix, size_wh)
     if not window.size:
-        return np.zeros((size_wh[1], size_wh[0], *image.shape[2:]), np.uint8)
+        return np.full((size_wh[1], size_wh[0], *image.shape[2:]), fill, np.uint8)
     pil_window, coefficients = Image.fromarray(np.ascontiguousarray(window)), inverse.ravel().tolist()
-    return np.asarray(pil_window.transform(size_wh, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR))
+    colour = fill if image.ndim == 2 else (fill,) * image.shape[2]
+    method, resampling = Image.Transform.AFFINE, Image.Resampling.BILINEAR
+    return np.asarray(pil_window.transform(size_wh, method, coefficients, resampling, fillcolor=colour))
 
 
 def extract_window(image: RGBImage, matrix: Floats, size_wh: tuple[int, int]) -> tuple[RGBImage, Floats]:

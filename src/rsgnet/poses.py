@@ -1,4 +1,4 @@
-"""`Poses`, what the pipeline returns for an image, and the similarity of two poses (OKS)."""
+"""`Poses`, the pipeline's result for one image, and the similarity of two poses (OKS)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from rsgnet.skeletons import Skeleton
 
 if TYPE_CHECKING:
     from PIL import Image
-
 
 OWNERSHIP_FIELDS = ("present", "visible", "owned", "rival", "rival_owned")
 

@@ -1,19 +1,17 @@
-"""The presets: every pose network that the paper trains, and the small ones that this project ships.
+"""The presets: every network that the paper trains, and those that this project ships.
 
-A preset is a plain function that returns a config; `PRESETS` names them for the command line.
+A preset is a function that returns a config; `PRESETS` names them for the command line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Literal
 
 from rsgnet.config import (
     CandidateRelationConfig,
     CropConfig,
-    DecodeConfig,
     DenseRelationConfig,
     DetectorConfig,
     FasterRCNNConfig,
@@ -23,6 +21,7 @@ from rsgnet.config import (
     PoseConfig,
     RelationConfig,
 )
+from rsgnet.config_files import CONFIG_FILE, SHIPPED, network_config
 from rsgnet.errors import RSGNetError
 from rsgnet.training_config import AugmentConfig, LossConfig, TrainingConfig
 
@@ -102,89 +101,30 @@ def _sigma(size_wh: tuple[int, int]) -> float:
 
 
 def nano() -> PoseConfig:
-    """The shipped default: 1.1 M parameters, 128x96, COCO's keypoints with head and neck; made for CPUs.
-
-    Its backbone wants ImageNet weights: `--set training.pretrained=true` where there is a network, else
-    `--backbone-from` (examples/imagenet_backbone.py).
-    """
-    return PoseConfig(
-        name="nano",
-        crop=CropConfig(size_wh=(96, 128), pixel_centre=0.5, padding=1.05),  # of few pixels the person wants most
-        model=ModelConfig(
-            backbone="efficientnet_lite0",
-            neck=NeckConfig("pyramid", width=64, residuals=1, deepest_stride=16),
-            skeleton="people19",
-            # The modules read what the target's heatmaps ask for and leave it alone: so they cost nothing.
-            relation=CandidateRelationConfig(clue_dim=32, gradient_to_features=False),
-            fusion="residual",
-        ),
-        decode=DecodeConfig(refinement="expected_oks"),
-        training=TrainingConfig(
-            epochs=40,
-            epoch_samples=9600,
-            batch_size=32,
-            optimizer="adamw",
-            learning_rate=1.2e-2,
-            weight_decay=0.01,
-            schedule="cosine",
-            warmup_steps=300,
-            ema_decay=0.999,
-            max_people=6,
-            min_keypoints=3,
-            pretrained=False,
-            # The relation's and limbs' errors are some hundred times the heatmaps'; here they stay the smaller part.
-            loss=LossConfig(
-                sigma=1.5,
-                relation=0.05,
-                relation_error="cross_entropy",  # by the square it never learns who belongs together (docs/log.md)
-                limbs=0.01,
-                peak_emphasis=5.0,
-                location=0.03,
-            ),
-            # Light: more than this costs a network of this size and budget more than it brings (docs/log.md).
-            augment=AugmentConfig(rotation_deg=10.0, scale=0.15, shift=0.02, half_body=0.05, colour=0.2),
-        ),
-    )
+    """The shipped pose network for CPUs: crops of 128x96."""
+    config = _shipped("nano")
+    assert isinstance(config, PoseConfig)
+    return config
 
 
 def small() -> PoseConfig:
-    """nano's network two stages deeper, since its crops of 256x192 have four times the pixels: for those who can wait.
-
-    It is grown from nano: `rsgnet train small --fitting-from` a trained one, with `--backbone-from` ImageNet weights
-    for the stages that nano lacks.
-    """
-    like = nano()
-    model = replace(like.model, neck=replace(like.model.neck, deepest_stride=32))
-    training = replace(like.training, learning_rate=8e-3, ema_decay=0.998, loss=replace(like.training.loss, sigma=2.0))
-    crop = replace(like.crop, size_wh=(192, 256), padding=1.1)
-    return replace(like, name="small", crop=crop, model=model, training=training)
+    """The shipped pose network for those who can wait: crops of 256x192."""
+    config = _shipped("small")
+    assert isinstance(config, PoseConfig)
+    return config
 
 
 def detector_nano() -> DetectorConfig:
-    """The shipped person detector: nano's backbone, two stages deeper, on 480x480; 3.1 M parameters.
+    """The shipped person detector."""
+    config = _shipped("detector-nano")
+    assert isinstance(config, DetectorConfig)
+    return config
 
-    Its backbone wants ImageNet weights, as nano's does: here with `--fitting-from`, since necks differ.
-    """
-    return DetectorConfig(
-        name="detector-nano",
-        backbone="efficientnet_lite0",
-        neck=NeckConfig("pyramid", width=64),
-        size_wh=(480, 480),
-        stride=8,
-        box_threshold=0.3,  # F1 of the shipped weights: 0.598, its best 0.600 at 0.35, where fewer are found
-        training=TrainingConfig(
-            epochs=40,
-            batch_size=16,
-            optimizer="muon",
-            learning_rate=2.5e-3,
-            weight_decay=0.01,
-            schedule="cosine",
-            warmup_steps=100,
-            ema_decay=0.996,
-            pretrained=False,
-            augment=AugmentConfig(rotation_deg=0.0, scale=0.5, flip=0.5, half_body=0.0, colour=0.3),
-        ),
-    )
+
+def _shipped(name: str) -> NetworkConfig:
+    """Reads the configuration that a shipped network was trained with; `recipes/` holds the rest of its recipe."""
+    path = SHIPPED / name / CONFIG_FILE
+    return network_config(path.read_text(encoding="utf-8"), str(path))
 
 
 def faster_rcnn_r101() -> FasterRCNNConfig:

@@ -103,6 +103,8 @@ class TrainingConfig(Strict):
         max_people: People labelled in one crop, the box's own included; nearest first.
         min_keypoints: People with fewer labelled keypoints are not trained on.
         pretrained: Whether the backbone starts from timm's ImageNet weights (needs a network once).
+        norm_statistics: Whether batch normalisations use the statistics of each "batch", or keep the "running" ones
+            that they started with, as suits fine-tuning.
         frozen: Modules of the backbone's encoder that keep their weights and statistics, such as `layer1`.
         seed: Seeds initialisation, order and augmentation.
     """
@@ -121,6 +123,7 @@ class TrainingConfig(Strict):
     max_people: int = 8
     min_keypoints: int = 1
     pretrained: bool = True
+    norm_statistics: Literal["batch", "running"] = "batch"
     frozen: tuple[str, ...] = ()
     seed: int = 0
     loss: LossConfig = field(default_factory=LossConfig)

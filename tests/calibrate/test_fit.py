@@ -63,7 +63,7 @@ NAMES = ("head", "tail")
 
 
 def draw_samples(count=6000, images=30, seed=0):
-    """Draws samples: present with probability sigmoid(peak), half of these visible, correct by sigmoid(-rival_peak)."""
+    """Draws samples: present by sigmoid(peak), then visible by 0.5 and correct by sigmoid(-rival_peak)."""
     random = np.random.default_rng(seed)
     features = random.normal(0, 1.5, (count, len(FEATURES)))
     features[:, FEATURES.index("contested")] = random.random(count) < 0.3

@@ -23,9 +23,9 @@ def held_out(tmp_path, colours):
     (tmp_path / "images").mkdir()
     images, people = [], []
     for number in range(8):
-        places = [(120 + number, 60), (140, 110 - number), (100, 90)]
-        Image.fromarray(colours((240, 180), *places)).save(tmp_path / "images" / f"{number}.png")
-        keypoints = [[*(places[2] if k == 0 else places[0] if k % 2 else places[1]), 2] for k in range(17)]
+        positions = [(120 + number, 60), (140, 110 - number), (100, 90)]
+        Image.fromarray(colours((240, 180), *positions)).save(tmp_path / "images" / f"{number}.png")
+        keypoints = [[*(positions[2] if k == 0 else positions[0] if k % 2 else positions[1]), 2] for k in range(17)]
         for k in range(17):
             keypoints[k][2] = int(random.integers(0, 3))
             keypoints[k][0] += 25 * bool(random.random() < 0.3)

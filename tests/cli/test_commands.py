@@ -19,6 +19,15 @@ def test_help_has_examples(name):
     assert result.exit_code == 0 and "Examples:" in result.output and f"rsgnet {name}" in result.output
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_help_fits_100_columns(name):
+    group, _, sub_command = name.partition(" ")
+    command = COMMANDS["data"].commands[sub_command] if sub_command else COMMANDS[group]
+    paragraphs = command.help.split("\n\n")
+    assert [each for each in paragraphs if "\n" in each and not each.startswith("  ")] == []
+    assert [line for line in command.help.splitlines() if line.startswith("  ") and len(line) > 98] == []
+
+
 @pytest.mark.parametrize("name", ["predict", "data check"])
 def test_help_imports_no_heavy_library(name):
     code = (

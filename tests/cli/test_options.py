@@ -62,11 +62,50 @@ class TestShippedNames:
         assert rsgnet("ablate", *data, option, "small")[2] == ["error: enough"]
         assert received[option.removeprefix("--").replace("-", "_")] == weights.SHIPPED / "small"
 
-    def test_export(self, rsgnet, tmp_path):
-        pytest.importorskip("rsgnet.export.directory")
+    @pytest.mark.parametrize("name", ["nano", "small"])
+    @pytest.mark.parametrize(
+        ("command", "extra"),
+        [
+            ("predict images --out out --weights", None),
+            ("predict-dataset images --out out --weights", "rsgnet.scaleout.ray_pool"),
+            ("evaluate --annotations people.json --images images --out out --weights", None),
+            ("show images/1.png --out out --weights", None),
+            ("serve --detector full --weights", "rsgnet.server.app"),
+            ("serve --detector full --weights other --compare", "rsgnet.server.app"),
+        ],
+    )
+    def test_pose_weights(self, rsgnet, monkeypatch, people_set, command, extra, name):
+        if extra is not None:
+            pytest.importorskip(extra)
+
+        def open_estimator(wanted, *_, **__):
+            if wanted != "other":
+                raise RSGNetError(f"opens {weights.find_weights(wanted).directory}")
+
+        monkeypatch.setattr("rsgnet.inference.estimator.PoseEstimator", open_estimator)
+        if command.startswith("serve"):
+            monkeypatch.setattr("rsgnet.server.worker.Worker", lambda open_estimator, *_: open_estimator())
+        monkeypatch.chdir(people_set[1].parent)
+        assert rsgnet(*command.split(), name)[2] == [f"error: opens {weights.SHIPPED / name}"]
+
+    def test_calibrate_opens_the_weights_before_the_labels(self, rsgnet):
+        code, _, errors = rsgnet("calibrate", "nano", "--data", "none.json")
+        assert code == 2 and "none.json" in errors[0]
+
+    @pytest.mark.parametrize("name", ["nano", "small", "detector-nano"])
+    def test_info(self, rsgnet, name):
+        pytest.importorskip("rsgnet.checkpoint")
+        code, printed, _ = rsgnet("info", name)
+        assert code == 0 and name in printed
+
+    def test_export(self, rsgnet, monkeypatch, tmp_path):
+        directory = pytest.importorskip("rsgnet.export.directory")
+        calls = []
+        monkeypatch.setattr(directory, "publish", lambda *arguments: calls.append(arguments))
+        monkeypatch.setattr(directory, "export_onnx", lambda written, _: calls.append(written))
         code, printed, _ = rsgnet("export", "nano", "--out", tmp_path / "model")
         assert code == 0 and f"--weights {tmp_path / 'model'}" in printed
-        assert (tmp_path / "model" / "model.onnx").is_file()
+        assert calls == [(weights.SHIPPED / "nano", tmp_path / "model"), tmp_path / "model"]
 
     def test_export_does_not_change_the_installed_package(self, rsgnet):
         pytest.importorskip("rsgnet.export.directory")

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from rsgnet.config_files import SHIPPED, with_settings
+from rsgnet.presets import preset_named
+
 
 def test_options_reach_the_run(rsgnet, monkeypatch):
     run = pytest.importorskip("rsgnet.training.run")
@@ -19,12 +22,11 @@ def test_options_reach_the_run(rsgnet, monkeypatch):
     code, printed, _ = rsgnet("train", "nano", *data, *settings, "--out", "runs/x", "--resume", "--teacher", "nano")
     assert code == 0 and "rsgnet export runs/x/model" in printed
     assert received["arguments"] == (
-        "nano",
-        ["training.epochs=3", "training.batch_size=8"],
+        with_settings(preset_named("nano"), ["training.epochs=3", "training.batch_size=8"]),
         ["a.json:images,weight=2", "b.json"],
         Path("runs/x"),
     )
-    assert received["resume"] and received["validation"] == "v.json" and received["start_from"] is None
+    assert received["resume"] and received["validation"] == "v.json" and received["fitting_from"] == SHIPPED / "nano"
     assert received["teacher"].open().config.name == "nano" and received["teacher"].paddings == (1.25,)
 
 

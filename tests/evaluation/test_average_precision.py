@@ -37,14 +37,14 @@ class TestEvaluateKeypoints:
 
     @pytest.mark.parametrize(("similarity", "reached"), [(0.72, 5), (0.49, 0), (0.51, 1), (0.96, 10)])
     def test_average_precision_and_recall(self, truth, similarity, reached):
-        figures = evaluate_keypoints(truth(self.people), self.results(similarity))
+        metrics = evaluate_keypoints(truth(self.people), self.results(similarity))
         high, low = interpolated_ap((0.5, 1.0), (1.0, 2 / 3)), interpolated_ap((0.5, 1.0))
-        assert figures["AP"] == pytest.approx((reached * high + (10 - reached) * low) / 10)
-        assert figures["AP50"] == pytest.approx(high if reached >= 1 else low)
-        assert figures["AP75"] == pytest.approx(high if reached >= 6 else low)
-        assert figures["AR"] == pytest.approx((reached * 1.0 + (10 - reached) * 0.5) / 10)
-        assert figures["AR50"] == (1.0 if reached >= 1 else 0.5)
-        assert figures["AR75"] == (1.0 if reached >= 6 else 0.5)
+        assert metrics["AP"] == pytest.approx((reached * high + (10 - reached) * low) / 10)
+        assert metrics["AP50"] == pytest.approx(high if reached >= 1 else low)
+        assert metrics["AP75"] == pytest.approx(high if reached >= 6 else low)
+        assert metrics["AR"] == pytest.approx((reached * 1.0 + (10 - reached) * 0.5) / 10)
+        assert metrics["AR50"] == (1.0 if reached >= 1 else 0.5)
+        assert metrics["AR75"] == (1.0 if reached >= 6 else 0.5)
 
     def test_order_of_results_does_not_matter(self, truth):
         path, results = truth(self.people), self.results(0.72)
@@ -59,21 +59,21 @@ class TestEvaluateKeypoints:
     def test_metrics_by_area(self, truth):
         """100x100 is large, 50x50 medium; a pose matched in the other range is ignored."""
         people = [self.people[0], person({0: (300.0, 50.0)}, (250, 0, 50, 50))]
-        figures = evaluate_keypoints(truth(people), [result({0: (300.0, 50.0)}, 0.9)])
-        assert (figures["APM"], figures["ARM"], figures["APL"], figures["ARL"]) == (1.0, 1.0, 0.0, 0.0)
+        metrics = evaluate_keypoints(truth(people), [result({0: (300.0, 50.0)}, 0.9)])
+        assert (metrics["APM"], metrics["ARM"], metrics["APL"], metrics["ARL"]) == (1.0, 1.0, 0.0, 0.0)
 
     def test_without_medium_people_apm_is_minus_one(self, truth):
-        figures = evaluate_keypoints(truth(self.people), self.results(0.9))
-        assert (figures["APM"], figures["ARM"]) == (-1.0, -1.0)
-        assert figures["APL"] > 0
+        metrics = evaluate_keypoints(truth(self.people), self.results(0.9))
+        assert (metrics["APM"], metrics["ARM"]) == (-1.0, -1.0)
+        assert metrics["APL"] > 0
 
     @pytest.mark.parametrize("ignored", [person({}), person({0: (600.0, 400.0)}, (550, 350, 100, 100), iscrowd=1)])
     def test_people_without_labels_and_groups_are_ignored(self, truth, ignored):
         ignored = {**ignored, "bbox": [550.0, 350.0, 100.0, 100.0]}
         good, _, other = self.results(0.99)
         on_ignored = result(dict.fromkeys(range(17), (600.0, 400.0)), 0.8)
-        figures = evaluate_keypoints(truth([*self.people, ignored]), [good, on_ignored, other])
-        assert figures["AP"] == pytest.approx(1.0)
+        metrics = evaluate_keypoints(truth([*self.people, ignored]), [good, on_ignored, other])
+        assert metrics["AP"] == pytest.approx(1.0)
         assert evaluate_keypoints(truth(self.people), [good, on_ignored, other])["AP"] < 0.9
 
 
@@ -95,12 +95,12 @@ def test_equals_plain_arithmetic(truth, skeleton):
                 entry = result(dict(enumerate(moved)), float(random.random()), image_id, count)
                 results.append(entry)
         images.append(group)
-    figures = evaluate_keypoints(truth(*images, skeleton=skeleton), results)
+    metrics = evaluate_keypoints(truth(*images, skeleton=skeleton), results)
     expected = [average_precision(images, results, skeleton.sigmas, threshold) for threshold in THRESHOLDS]
-    assert figures["AP"] == pytest.approx(np.mean(expected))
-    assert figures["AP50"] == pytest.approx(expected[0])
-    assert figures["AP75"] == pytest.approx(expected[5])
-    assert 0.1 < figures["AP"] < figures["AP50"] < 1
+    assert metrics["AP"] == pytest.approx(np.mean(expected))
+    assert metrics["AP50"] == pytest.approx(expected[0])
+    assert metrics["AP75"] == pytest.approx(expected[5])
+    assert 0.1 < metrics["AP"] < metrics["AP50"] < 1
 
 
 def average_precision(images, results, sigmas, threshold):
@@ -154,8 +154,8 @@ class TestCrowdPoseProtocol:
             self.annotation((self.HEAD, (350, 20)), (self.NECK, (350, 40)), box_xywh=(300, 0, 100, 100)),
         ]
         results = [result({self.ANKLE: (50, 50)}, 0.9, count=14)]
-        figures = evaluate_keypoints(truth(people, skeleton=CROWDPOSE14), results, protocol)
-        assert figures["AP"] == pytest.approx(average)
+        metrics = evaluate_keypoints(truth(people, skeleton=CROWDPOSE14), results, protocol)
+        assert metrics["AP"] == pytest.approx(average)
 
     def test_other_keypoints_raise(self, truth):
         with pytest.raises(RSGNetError, match=r"truth.json: the crowdpose protocol is for crowdpose14 .* coco17"):
@@ -172,23 +172,23 @@ class TestLevels:
         path = truth(*[[person({0: (50, 50)})]] * 6, crowd_indices=indices)
         correct_images = {"AP_easy": (1, 2), "AP_medium": (3, 4), "AP_hard": (5, 6), "AP_medium_hard": (3, 4, 5, 6)}
         for level, ids in correct_images.items():
-            figures = evaluate_keypoints(path, [result({0: (50, 50)}, 0.9, image_id) for image_id in ids])
-            assert figures[level] == pytest.approx(1.0)
+            metrics = evaluate_keypoints(path, [result({0: (50, 50)}, 0.9, image_id) for image_id in ids])
+            assert metrics[level] == pytest.approx(1.0)
             others = {"AP_easy", "AP_medium", "AP_hard"} - {level}
             if level != "AP_medium_hard":
-                assert [figures[other] for other in sorted(others)] == [0.0, 0.0]
-            assert figures["AP50"] == pytest.approx(interpolated_ap((len(ids) / 6, 1.0)))
+                assert [metrics[other] for other in sorted(others)] == [0.0, 0.0]
+            assert metrics["AP50"] == pytest.approx(interpolated_ap((len(ids) / 6, 1.0)))
 
     def test_level_without_people_is_minus_one(self, truth):
         path = truth([person({0: (50, 50)})], crowd_indices=[0.5])
-        figures = evaluate_keypoints(path, [result({0: (50, 50)}, 0.9)])
-        assert (figures["AP_easy"], figures["AP_medium"], figures["AP_hard"]) == (-1.0, 1.0, -1.0)
+        metrics = evaluate_keypoints(path, [result({0: (50, 50)}, 0.9)])
+        assert (metrics["AP_easy"], metrics["AP_medium"], metrics["AP_hard"]) == (-1.0, 1.0, -1.0)
 
 
 class TestNoResults:
     def test_metrics_are_zero(self, truth):
-        figures = evaluate_keypoints(truth([person({0: (50, 50)})], crowd_indices=[0.9]), [])
-        assert {key for key, value in figures.items() if value == 0} >= {"AP", "AP50", "AR", "APL", "AP_hard"}
+        metrics = evaluate_keypoints(truth([person({0: (50, 50)})], crowd_indices=[0.9]), [])
+        assert {key for key, value in metrics.items() if value == 0} >= {"AP", "AP50", "AR", "APL", "AP_hard"}
 
     def test_without_people_metrics_are_minus_one(self, truth):
         path = truth([], [])
@@ -210,13 +210,13 @@ class TestEvaluateBoxes:
         """Two boxes with IoU 1 and height / 100, and a false box of a score in between."""
         people = [person({}, (0, 0, 100, 100)), person({0: (1, 1)}, (300, 0, 100, 100))]
         results = [box((0, 0, 100, 100), 0.9), box((0, 300, 50, 50), 0.8), box((300, 0, 100, height), 0.7)]
-        figures = evaluate_boxes(truth(people), results)
+        metrics = evaluate_boxes(truth(people), results)
         high, low = interpolated_ap((0.5, 1.0), (1.0, 2 / 3)), interpolated_ap((0.5, 1.0))
-        assert figures["box_AP"] == pytest.approx((reached * high + (10 - reached) * low) / 10)
-        assert figures["box_AP50"] == pytest.approx(high)
-        assert figures["box_AP75"] == pytest.approx(high if reached >= 6 else low)
-        assert figures["box_recall50"] == 1.0
-        assert figures["box_recall50_overlapping"] == -1.0
+        assert metrics["box_AP"] == pytest.approx((reached * high + (10 - reached) * low) / 10)
+        assert metrics["box_AP50"] == pytest.approx(high)
+        assert metrics["box_AP75"] == pytest.approx(high if reached >= 6 else low)
+        assert metrics["box_recall50"] == 1.0
+        assert metrics["box_recall50_overlapping"] == -1.0
 
     def test_groups_are_ignored(self, truth):
         people = [person({}, (0, 0, 100, 100)), person({}, (200, 0, 400, 400), iscrowd=1)]
@@ -255,40 +255,40 @@ class TestEvaluateBoxes:
     def test_overlap_is_an_iou_above_03(self, truth, shift, overlapping):
         """Boxes 100 wide, shifted: IoU (100 - shift) / (100 + shift), 0.307 and 0.290."""
         people = [person({}, (0, 0, 100, 100)), person({}, (shift, 0, 100, 100))]
-        figures = evaluate_boxes(truth(people), [box((0, 0, 100, 100), 0.9)])
-        assert figures["box_recall50_overlapping"] == (0.5 if overlapping else -1.0)
+        metrics = evaluate_boxes(truth(people), [box((0, 0, 100, 100), 0.9)])
+        assert metrics["box_recall50_overlapping"] == (0.5 if overlapping else -1.0)
 
     def test_groups_do_not_overlap_people(self, truth):
         people = [person({}, (0, 0, 100, 100)), person({}, (0, 0, 100, 100), iscrowd=1)]
         assert evaluate_boxes(truth(people), [])["box_recall50_overlapping"] == -1.0
 
     def test_no_results_is_zero_and_no_people_is_minus_one(self, truth):
-        figures = evaluate_boxes(truth([person({}, (0, 0, 9, 9))]), [])
-        assert figures["box_AP"] == figures["box_AP50"] == figures["box_AP75"] == figures["box_recall50"] == 0.0
+        metrics = evaluate_boxes(truth([person({}, (0, 0, 9, 9))]), [])
+        assert metrics["box_AP"] == metrics["box_AP50"] == metrics["box_AP75"] == metrics["box_recall50"] == 0.0
         assert set(evaluate_boxes(truth([], []), [box((0, 0, 5, 5), 0.9)]).values()) == {-1.0}
 
 
 class TestGolden:
     def test_crowdpose_equals_the_official_code(self, shared):
         expected = json.loads(shared("golden/evaluation/expected.json").read_text())["crowdpose"]
-        figures = evaluate_keypoints(
+        metrics = evaluate_keypoints(
             shared("golden/evaluation/crowdpose_gt.json"), shared("golden/evaluation/crowdpose_results.json")
         )
         official = expected["official"]
         for name in ("AP", "AP50", "AP75", "AR", "AR50", "AR75"):
-            assert figures[name] == pytest.approx(official[name], abs=1e-9), name
-        assert figures["APM"] == pytest.approx(official["AP_M(area)"], abs=1e-9)
-        assert figures["APL"] == pytest.approx(official["AP_L(area)"], abs=1e-9)
+            assert metrics[name] == pytest.approx(official[name], abs=1e-9), name
+        assert metrics["APM"] == pytest.approx(official["AP_M(area)"], abs=1e-9)
+        assert metrics["APL"] == pytest.approx(official["AP_L(area)"], abs=1e-9)
         for level in ("easy", "medium", "hard"):
-            assert round(figures[f"AP_{level}"], 4) == official[f"AP_{level}"]
-            assert figures[f"AP_{level}"] == pytest.approx(expected["splits_unrounded"][level]["AP"], abs=1e-9)
+            assert round(metrics[f"AP_{level}"], 4) == official[f"AP_{level}"]
+            assert metrics[f"AP_{level}"] == pytest.approx(expected["splits_unrounded"][level]["AP"], abs=1e-9)
 
     def test_coco_equals_pycocotools(self, shared):
         expected = json.loads(shared("golden/evaluation/expected.json").read_text())["coco"]["pycocotools"]
-        figures = evaluate_keypoints(
+        metrics = evaluate_keypoints(
             shared("golden/evaluation/coco_gt.json"), shared("golden/evaluation/coco_results.json"), "coco"
         )
-        assert {name: figures[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+        assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-9)
 
 
 LEFT, RIGHT = person({5: (50, 50)}), person({5: (300, 50)}, (250, 0, 100, 100))
@@ -299,7 +299,7 @@ def ones(images):
     return np.ones((1, len(images)), np.int64)
 
 
-def metrics(images):
+def compute_metrics(images):
     precision, recall = compute_precision_recall(rank_poses(images), ones(images))
     average = {"AP": precision.mean(), "AP50": precision[0, 0].mean(), "AP75": precision[0, 5].mean()}
     return average | {"AR": recall.mean(), "AR50": recall[0, 0], "AR75": recall[0, 5]}
@@ -319,7 +319,9 @@ def test_equals_the_official_tool(truth, seed):
     annotations = read_annotations(truth(*crowds))
     images = match_images(annotations, read_keypoint_results(results, annotations), False)
     official = evaluate_keypoints(annotations.path, results)
-    assert metrics(images) == pytest.approx({name: official[name] for name in metrics(images)}, abs=1e-12)
+    assert compute_metrics(images) == pytest.approx(
+        {name: official[name] for name in compute_metrics(images)}, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", ["coco", "crowdpose"])
@@ -328,7 +330,9 @@ def test_equals_the_official_tool_on_golden_data(shared, name):
     annotations = read_annotations(path)
     images = match_images(annotations, read_keypoint_results(results, annotations), is_crowdpose(annotations, name))
     official = evaluate_keypoints(path, results, name)
-    assert metrics(images) == pytest.approx({name: official[name] for name in metrics(images)}, abs=1e-12)
+    assert compute_metrics(images) == pytest.approx(
+        {name: official[name] for name in compute_metrics(images)}, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -130,11 +130,8 @@ def distance(similarity):
     ("people", "positions", "matches"),
     [
         ([LEFT, RIGHT], [(300, 50), (50, 50)], [1, 0]),
-        (
-            [LEFT],
-            [(50 + distance(0.51), 50), (50, 50)],
-            [0, NOBODY],
-        ),  # the pose of higher score, although the other has the higher OKS
+        # The pose of higher score, although the other has the higher OKS.
+        ([LEFT], [(50 + distance(0.51), 50), (50, 50)], [0, NOBODY]),
         ([LEFT], [(50 + distance(0.49), 50), (50, 50)], [NOBODY, 0]),
         ([LEFT, person({5: (60, 50)})], [(58, 50), (58, 50)], [1, 0]),
         ([LEFT, LEFT], [(50, 50)], [1]),  # of equal OKS the last

@@ -1,8 +1,6 @@
 """Network files give the same outputs as PyTorch, and the pipeline steps inside them those of the pipeline."""
 
 import shutil
-import subprocess
-import sys
 from itertools import product
 
 import numpy as np
@@ -15,7 +13,7 @@ from rsgnet.checkpoint import build, load_model, save_model
 from rsgnet.config import ExportOptions
 from rsgnet.config_files import ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, network_config, with_settings
 from rsgnet.errors import RSGNetError, WeightsError
-from rsgnet.export.directory import export_onnx, export_openvino, publish
+from rsgnet.export.directory import export_onnx, export_openvino
 from rsgnet.export.graphs import DetectorGraph, PoseGraph
 from rsgnet.export.network_files import embed_ownership
 from rsgnet.inference.crops import Crop, predict_crops
@@ -48,18 +46,6 @@ def compare(directory, batches=(1, 3)):
     return np.max(worst, axis=0)
 
 
-def test_pose_network_with_candidates(tmp_path):
-    torch.manual_seed(0)
-    config = with_settings(nano(), ["crop.size_wh=64,64", "model.relation.clue_dim=8"])
-    model = build(config)
-    torch.nn.init.normal_(model.candidate_head.weight, std=0.2)
-    output = model(torch.randn(2, 3, 64, 64))
-    assert output.candidates.mask.any()
-    save_model(model, config, tmp_path)
-    export_onnx(tmp_path)
-    assert compare(tmp_path).max() < 1e-3
-
-
 def test_released_form(tmp_path):
     torch.manual_seed(0)
     small = ["crop.size_wh=64,96", "model.backbone=hrnet_w8_modules111_blocks1", "model.relation.embedding_dim=12"]
@@ -71,7 +57,7 @@ def test_released_form(tmp_path):
 
 def test_plain_network_has_one_output(tmp_path):
     config = with_settings(
-        paper("hrnet", 32, (192, 256), "coco"), ["crop.size_wh=64,64", "model.backbone=hrnet_w18_small"]
+        paper("hrnet", 32, (192, 256), "coco"), ["crop.size_wh=64,64", "model.backbone=hrnet_w8_modules111_blocks1"]
     )
     save_model(build(config), config, tmp_path)
     export_onnx(tmp_path)
@@ -99,25 +85,17 @@ def test_detector_graph_outputs():
     assert DetectorGraph(build(detector_nano()), detector_nano()).output_names == ["boxes_xyxy", "scores"]
 
 
-def test_command_writes_a_directory_of_half_the_size(tmp_path):
+def test_command_writes_a_directory_of_half_the_size_with_the_fit(rsgnet, tmp_path):
     config = with_settings(nano(), ["crop.size_wh=64,64", "model.relation.clue_dim=8"])
     torch.manual_seed(0)
     save_model(build(config), config, tmp_path / "model")
-    command = [sys.executable, "-m", "rsgnet", "export", str(tmp_path / "model"), "--out", str(tmp_path / "small")]
-    subprocess.run(command, check=True, capture_output=True)
+    text = (SHIPPED / "nano" / "ownership.json").read_text()
+    (tmp_path / "model" / "ownership.json").write_text(text)
+    assert rsgnet("export", tmp_path / "model", "--out", tmp_path / "small")[0] == 0
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("model", "small")]
     assert sizes[1] < 0.6 * sizes[0]
     assert compare(tmp_path / "small").max() < 1e-3
-
-
-def test_ownership_fit_is_copied_with_its_weights_only(tmp_path):
-    config = with_settings(nano(), ["crop.size_wh=64,64", "model.relation.clue_dim=8"])
-    save_model(build(config), config, tmp_path / "model")
-    text = (SHIPPED / "nano" / "ownership.json").read_text()
-    (tmp_path / "model" / "ownership.json").write_text(text)
-    publish(tmp_path / "model", tmp_path / "small")
     assert (tmp_path / "small" / "ownership.json").read_text() == text
-    export_onnx(tmp_path / "small")
     session = onnxruntime.InferenceSession(tmp_path / "small" / "model.onnx")
     inside = session.get_modelmeta().custom_metadata_map
     assert inside[ONNX_OWNERSHIP_PROPERTY] == text and ONNX_CONFIG_PROPERTY in inside
@@ -181,6 +159,11 @@ def in_pytorch(model, crops):
     return [predict_crops(network, crops, flip, with_features=True) for flip in (False, True)]
 
 
+def test_pose_network_with_candidates(exported, in_pytorch):
+    assert in_pytorch[False].candidates.any()
+    assert compare(exported()).max() < 1e-3
+
+
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_poses_equal_those_of_pytorch(exported, crops, in_pytorch, backend, options):
@@ -220,21 +203,6 @@ def test_outputs_of_a_file_with_decoding(exported):
     shapes = {output.name: output.shape[1:] for output in session.get_outputs()}
     assert list(shapes) == ["keypoints_xy", "scores", "second_scores", "candidates", "mirrored_candidates"]
     assert shapes["keypoints_xy"] == [19, 2] and shapes["scores"] == shapes["second_scores"] == [19]
-
-
-def test_openvino_files_contain_their_metadata(model, tmp_path):
-    openvino = pytest.importorskip("openvino")
-    path = export_openvino(model)
-    for suffix in (".xml", ".bin"):
-        path.with_suffix(suffix).rename(tmp_path / f"alone{suffix}")
-    network = open_network(tmp_path / "alone.xml", "openvino")
-    assert network.config == load_model(model)[1] and network.ownership == open_network(model, "torch").ownership
-    text = (model / "ownership.json").read_text().replace('"fitted_on": "', '"fitted_on": "again, ')
-    embed_ownership(tmp_path / "alone.xml", text)
-    fit = open_network(tmp_path / "alone.xml", "openvino").ownership
-    assert fit is not None and fit.fitted_on.startswith("again, ")
-    assert openvino.Core().read_model(tmp_path / "alone.xml").inputs[0].get_partial_shape()[0].is_dynamic
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["alone.bin", "alone.xml"]
 
 
 def test_detectors_export_to_openvino_without_options(tmp_path):
@@ -280,8 +248,18 @@ def test_invalid_options_are_named(rsgnet, model, arguments, message):
     assert code == 2 and len(errors) == 1 and message in errors[0]
 
 
-def test_command_exports_to_openvino_with_all_options(rsgnet, model):
-    pytest.importorskip("openvino")
+def test_command_exports_to_openvino_with_all_options_and_metadata(rsgnet, model, tmp_path):
+    openvino = pytest.importorskip("openvino")
     code, printed, _ = rsgnet("export", model, "--to", "openvino", "--with-flip", "--with-decoding")
     assert code == 0 and f"--weights {model} --backend openvino" in printed
     assert open_network(model, "openvino").capabilities.export_options == BOTH
+    for suffix in (".xml", ".bin"):
+        (model / f"model{suffix}").rename(tmp_path / f"alone{suffix}")
+    network = open_network(tmp_path / "alone.xml", "openvino")
+    assert network.config == load_model(model)[1] and network.ownership == open_network(model, "torch").ownership
+    text = (model / "ownership.json").read_text().replace('"fitted_on": "', '"fitted_on": "again, ')
+    embed_ownership(tmp_path / "alone.xml", text)
+    fit = open_network(tmp_path / "alone.xml", "openvino").ownership
+    assert fit is not None and fit.fitted_on.startswith("again, ")
+    assert openvino.Core().read_model(tmp_path / "alone.xml").inputs[0].get_partial_shape()[0].is_dynamic
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["alone.bin", "alone.xml"]

@@ -13,7 +13,7 @@ from tests.fuzz.seeds import SEEDS
 from rsgnet.errors import RSGNetError
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 4
+SECONDS = 2
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -7,6 +7,7 @@ from onnx import TensorProto, helper
 
 from rsgnet.checkpoint import build, save_model
 from rsgnet.config import ExportOptions
+from rsgnet.config_files import with_settings
 from rsgnet.errors import WeightsError
 from rsgnet.export.directory import export_onnx
 from rsgnet.inference.teacher import open_teacher
@@ -57,7 +58,8 @@ def test_a_foreign_network_of_other_shapes_raises(tmp_path, shape):
 
 
 def test_weights_that_decode_inside_raise(tmp_path):
-    save_model(build(nano()), nano(), tmp_path / "model")
+    config = with_settings(nano(), ["crop.size_wh=64,64", "model.backbone=test_efficientnet", "model.neck.width=8"])
+    save_model(build(config), config, tmp_path / "model")
     export_onnx(tmp_path / "model", ExportOptions(decoding=True))
     with pytest.raises(WeightsError, match="gives no heatmaps to learn from"):
         open_teacher(str(tmp_path / "model"))

@@ -24,16 +24,19 @@ class Branched(nn.Module):
         return self.last(self.left(maps) + right)
 
 
-def test_convolutions_come_as_the_graph_reads_them_from_its_output():
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [("depth_first", ["first", "left", "right", "last"]), ("execution", ["first", "right", "left", "last"])],
+)
+def test_convolutions_come_in_the_order_of_the_exporter(order, names):
     network = Branched()
-    found = [convolution for convolution, _ in folded_convolutions(network)]
-    assert found == [network.first[0], network.left[0], network.right[0], network.last[0]]
-    assert all(
-        norm is part[1]
-        for (_, norm), part in zip(
-            folded_convolutions(network), [network.first, network.left, network.right, network.last], strict=True
-        )
-    )
+    parts = [getattr(network, name) for name in names]
+    assert folded_convolutions(network, order) == [(part[0], part[1]) for part in parts]
+
+
+def test_a_convolution_without_normalisation_has_none():
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Conv2d(3, 3, 1, bias=False), nn.BatchNorm2d(3))
+    assert folded_convolutions(network, "execution") == [(network[0], None), (network[2], network[3])]
 
 
 def randomised(network):
@@ -53,7 +56,7 @@ def restored():
     torch.manual_seed(0)
     trained, network = randomised(LiteHRNet(8, (1, 1, 1))), LiteHRNet(8, (1, 1, 1))
     biases = {}
-    pairs = zip(folded_convolutions(trained), folded_convolutions(network), strict=True)
+    pairs = zip(*(folded_convolutions(each, "execution") for each in (trained, network)), strict=True)
     for (convolution, norm), (own, own_norm) in pairs:
         folded = fuse_conv_bn_eval(convolution, norm)
         own.weight.data.copy_(folded.weight)

@@ -21,7 +21,7 @@ def test_each_deconvolution_doubles():
 
 
 @pytest.mark.parametrize(("deepest", "stages"), [(16, 5), (32, 7)])
-def test_pyramid_reads_no_further_than_told(deepest, stages):
+def test_pyramid_builds_only_the_stages_that_it_reads(deepest, stages):
     backbone = Backbone("efficientnet_lite0", 4, NeckConfig("pyramid", width=24, deepest_stride=deepest))
     assert len(backbone.encoder.blocks) == stages
     assert backbone(torch.randn(2, 3, 64, 96)).shape == (2, 24, 16, 24)

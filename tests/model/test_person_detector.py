@@ -1,62 +1,85 @@
-"""The detector's way from maps to boxes."""
+"""RTMDet: the order of its cells, its boxes, and equality with the published network."""
 
 import numpy as np
+import pytest
 import torch
-from scipy.special import expit as sigmoid
 
 from rsgnet.config import DetectorConfig
+from rsgnet.errors import RSGNetError
 from rsgnet.model import Detections, PersonDetector
+from rsgnet.model.person_detector import STRIDES, cell_places
+from rsgnet.pretrained import start_detector
 
-CONFIG = DetectorConfig(name="test", size_wh=(64, 96), max_boxes=5)
-
-
-def test_boxes_stand_at_the_peaks_highest_first():
-    logits, sides = torch.full((1, 1, 24, 16), -9.0), torch.zeros(1, 4, 24, 16)
-    logits[0, 0, 3, 4], logits[0, 0, 20, 10], logits[0, 0, 20, 11] = 0.5, 2.0, 1.9  # the last is no peak
-    sides[0, :, 3, 4] = torch.tensor([1.0, 2.0, 3.0, 4.0])
-    sides[0, :, 20, 10] = torch.tensor([10.0, 20.0, 30.0, 40.0])
-    boxes, scores = PersonDetector(CONFIG).find_boxes(Detections(logits, sides))
-    assert boxes.shape == (1, 5, 4)
-    torch.testing.assert_close(boxes[0, 0], torch.tensor([42.0 - 10, 82.0 - 20, 42.0 + 30, 82.0 + 40]))
-    torch.testing.assert_close(boxes[0, 1], torch.tensor([18.0 - 1, 14.0 - 2, 18.0 + 3, 14.0 + 4]))
-    torch.testing.assert_close(scores[0, :2], torch.tensor([2.0, 0.5]).sigmoid())
-    assert scores[0, 2:].max() < 1e-3
+CONFIG = DetectorConfig(name="test", width_multiple=0.125, size_wh=(64, 96), max_boxes=5)
+NUMBER_OF_CELLS = sum((96 // stride) * (64 // stride) for stride in STRIDES)
 
 
-def test_people_whose_boxes_overlap_are_both_kept():
-    logits, sides = torch.full((1, 1, 24, 16), -9.0), torch.full((1, 4, 24, 16), 30.0)
-    logits[0, 0, 10, 6], logits[0, 0, 10, 8] = 2.0, 1.0
-    _, scores = PersonDetector(CONFIG).find_boxes(Detections(logits, sides))
-    assert (scores[0] > 0.5).sum() == 2
+def test_cells_stand_at_multiples_of_the_stride_row_by_row():
+    assert cell_places((2, 3), 8, torch.device("cpu")).tolist() == [[0, 0], [8, 0], [16, 0], [0, 8], [8, 8], [16, 8]]
 
 
-def test_a_box_is_the_mean_of_those_about_its_peak_that_overlap_it():
-    logits, sides = torch.full((1, 1, 24, 16), -99.0), torch.full((1, 4, 24, 16), 10.0)
-    logits[0, 0, 10, 6], logits[0, 0, 10, 7] = 2.0, 1.0
-    sides[0, :, 10, 7] = torch.tensor([14.0, 12.0, 6.0, 12.0])
-    logits[0, 0, 12, 8], sides[0, :, 12, 8] = 1.5, 90.0  # somebody else, within reach
-    logits[0, 0, 10, 9] = 1.9  # out of reach; its peak is lower
-    boxes, _ = PersonDetector(CONFIG).find_boxes(Detections(logits, sides))
-    own, beside = [16.0, 32.0, 36.0, 52.0], [16.0, 30.0, 36.0, 54.0]  # one within the other: IoU 20 / 24
-    weights = np.array([sigmoid(2.0), sigmoid(1.0) * (20 / 24) ** 2])
-    np.testing.assert_allclose(boxes[0, 0], np.average([own, beside], axis=0, weights=weights), rtol=1e-4)
+def test_a_box_reaches_from_its_cell_by_the_sides_in_strides(monkeypatch):
+    detector = PersonDetector(CONFIG)
+    sides = torch.zeros(1, 4, 12, 8)
+    sides[0, :, 3, 2] = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    empty = [(torch.zeros(1, 1, 96 // s, 64 // s), torch.zeros(1, 4, 96 // s, 64 // s)) for s in STRIDES[1:]]
+    monkeypatch.setattr(detector.rtmdet, "forward", lambda images: [(torch.zeros(1, 1, 12, 8), sides), *empty])
+    found = detector(torch.zeros(1, 3, 96, 64))
+    assert found.boxes_xyxy[0, 3 * 8 + 2].tolist() == [16 - 8, 24 - 16, 16 + 24, 24 + 32]
 
 
-def test_at_the_maps_edge_boxes_are_of_its_own_pixels():
-    logits, sides = torch.full((1, 1, 24, 16), -99.0), torch.full((1, 4, 24, 16), 10.0)
-    logits[0, 0, 0, 0], logits[0, 0, 23, 15] = 2.0, 1.0
-    boxes, _ = PersonDetector(CONFIG).find_boxes(Detections(logits, sides))
-    torch.testing.assert_close(boxes[0, :2], torch.tensor([[-8.0, -8, 12, 12], [52.0, 84, 72, 104]]))
-
-
-def test_maps_have_a_quarter_of_the_images_size_and_positive_sides():
+def test_every_cell_of_the_three_grids_answers():
     found = PersonDetector(CONFIG)(torch.randn(2, 3, 96, 64))
-    assert found.centre_logits.shape == (2, 1, 24, 16)
-    assert found.sides.shape == (2, 4, 24, 16)
-    assert found.sides.min() > 0
+    assert found.logits.shape == (2, NUMBER_OF_CELLS)
+    assert found.boxes_xyxy.shape == (2, NUMBER_OF_CELLS, 4)
 
 
-def test_small_maps_give_as_many_boxes_as_they_have_pixels():
-    boxes, scores = PersonDetector(CONFIG).find_boxes(Detections(torch.randn(3, 1, 2, 2), torch.ones(3, 4, 2, 2)))
+def test_untrained_it_finds_nobody():
+    assert PersonDetector(CONFIG)(torch.randn(1, 3, 96, 64)).logits.sigmoid().max() < 0.1
+
+
+def test_the_best_boxes_come_highest_score_first():
+    logits = torch.tensor([[-1.0, 3, 0, 2, -2, 1, -3]])
+    boxes = torch.arange(28.0).reshape(1, 7, 4)
+    found, scores = PersonDetector(CONFIG).find_boxes(Detections(logits, boxes))
+    torch.testing.assert_close(scores, torch.tensor([[3.0, 2, 1, 0, -1]]).sigmoid())
+    assert found[0, :, 0].tolist() == [4, 12, 20, 8, 0]
+
+
+def test_small_grids_give_as_many_boxes_as_they_have_cells():
+    boxes, scores = PersonDetector(CONFIG).find_boxes(Detections(torch.randn(3, 4), torch.ones(3, 4, 4)))
     assert boxes.shape == (3, 4, 4)
-    assert (scores > 0).sum(1).tolist() == [1, 1, 1]  # each map is within one peak's reach
+    assert scores.shape == (3, 4)
+
+
+def test_gradients_reach_every_weight():
+    detector = PersonDetector(CONFIG)
+    found = detector(torch.randn(2, 3, 96, 64))
+    (found.logits.sum() + found.boxes_xyxy.square().sum()).backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in detector.parameters())
+
+
+@pytest.mark.parametrize("size_wh", [(0, 64), (64, 50), (16, 64), (64, 16384)])
+def test_input_sizes_that_it_cannot_halve_are_refused(size_wh):
+    with pytest.raises(RSGNetError, match="multiples of 32"):
+        DetectorConfig("test", size_wh=size_wh)
+
+
+def test_it_is_the_published_network(shared):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = shared("detectors/rtmdet-nano-person_e2e.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    detector = PersonDetector(DetectorConfig("nano", size_wh=(320, 320))).eval()
+    assert sum(weight.numel() for weight in detector.parameters()) < 1e6
+    torch.manual_seed(0)
+    images = torch.randn(8, 3, 320, 320)
+    start_detector(detector, path, images)
+    with torch.no_grad():
+        boxes, scores = detector.find_boxes(detector(images[:1]))
+    given, _ = session.run(["dets", "labels"], {session.get_inputs()[0].name: images[:1].flip(1).numpy()})
+    published = given[0][given[0][:, 4] > 0]
+    assert len(published) >= 5
+    for *box, score in published[:5]:
+        closest = np.abs(boxes[0].numpy() - box).max(-1).argmin()
+        np.testing.assert_allclose(boxes[0, closest], box, atol=0.05)
+        np.testing.assert_allclose(scores[0, closest], score, atol=1e-4)

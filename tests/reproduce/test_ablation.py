@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -16,6 +17,8 @@ from rsgnet.reproduce.ablation_table import ablation_json, ablation_markdown, su
 from rsgnet.reproduce.variants import PLAIN, VARIANTS, variant_config, variants_named
 from rsgnet.training.checkpoints import whole_checkpoint
 from rsgnet.training.run import train
+
+quiet_train = partial(train, workers=0, progress=False)
 
 SETTINGS = tuple(synthetic_data.tiny_settings("nano"))
 
@@ -139,7 +142,7 @@ def test_an_interrupted_run_is_resumed(tmp_path, trained):
     )
     run = longer.run_folder(PLAIN, 0)
     settings = [*longer.run_settings(PLAIN, 0), "training.epochs=1"]
-    train("nano", settings, longer.data, run, fitting_from=longer.start_from, workers=0, progress=False)
+    quiet_train(variant_config("nano", settings), longer.data, run, fitting_from=longer.start_from)
     assert longer.trained_seeds(PLAIN) == []
     train_runs(longer)
     assert lines == [f"training plain-seed0 -> {run}"]

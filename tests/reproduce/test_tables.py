@@ -41,7 +41,7 @@ SIZED = [row for row in table_named("table2").blocks[0].rows if row.preset and r
 
 
 @pytest.mark.parametrize("row", SIZED, ids=lambda row: row.preset)
-def test_presets_have_the_printed_measure_sizes(row):
+def test_presets_have_the_printed_sizes(row):
     """The paper's values are truncated or rounded, and counted on a slightly smaller network."""
     ours = measure_sizes(row.preset)
     assert ours["parameters"] == pytest.approx(row.paper[0], abs=0.16)

@@ -60,6 +60,20 @@ def test_a_broken_parquet_file_is_listed(tmp_path):
     assert part.kind == "parquet" and part.stop == ALL_ROW_GROUPS
 
 
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (["key", "image"], "image"),
+        (["key", "picture"], "picture"),
+        (["bytes", "picture"], "picture"),
+        (["picture", "image"], "image"),
+        (["path", "uri", "jpg"], "jpg"),
+    ],
+)
+def test_usual_columns_of_images_by_preference(columns, expected):
+    assert find_image_column(pa.schema([(name, pa.binary()) for name in columns]), "", "p") == expected
+
+
 def test_the_column_of_images():
     schema = pa.schema([("caption", pa.string()), ("url", pa.string())])
     assert find_image_column(schema, "", "p") == "url" and find_image_column(schema, "caption", "p") == "caption"

@@ -264,6 +264,7 @@ def test_unusable_options(rsgnet, images, tmp_path, arguments, message):
     assert code == 2 and message in "\n".join(errors)
 
 
+@pytest.mark.slow
 def test_a_node_is_lost_during_a_run(cluster, open_tiny, images, tmp_path):
     out, open_slowly, done_before = tmp_path / "out", slow_down(open_tiny, 0.15), []
     planned, run = plan_tiny_run(open_tiny, images, out, 2)

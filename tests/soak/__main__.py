@@ -35,7 +35,7 @@ def main() -> int:
     signal.signal(signal.SIGALRM, _raise_timeout)
     signal.alarm(LIMIT_S)
     end = time.monotonic() + LIMIT_S
-    table, losses = Table("scenario", "description", "times", "seconds", "lost", title="Broken on purpose"), 0
+    table, losses = Table("scenario", "description", "times", "seconds", "lost", title="Injected faults"), 0
     with tempfile.TemporaryDirectory(prefix="rsgnet-soak-") as folder:
         for scenario in scenarios:
             started = time.monotonic()

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.soak import __main__ as soak
 from tests.soak.outcome import Outcome
 
@@ -14,6 +15,7 @@ def run(monkeypatch, scenario):
     return soak.main()
 
 
+@pytest.mark.slow
 def test_nothing_is_lost():
     command = [sys.executable, "-m", "tests.soak", "--short"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)

@@ -1,79 +1,125 @@
-"""The detector's labels and losses."""
+"""Which cells answer for which person, and the losses of the detector."""
+
+import math
 
 import pytest
 import torch
 
-from rsgnet.config import DetectorConfig
 from rsgnet.data.detection import DetectionSample
-from rsgnet.model import Detections, PersonDetector
-from rsgnet.training.detector_task import box_loss, centre_loss, make_labels
+from rsgnet.model import Detections
+from rsgnet.training.detector_task import Cells, assign_cells, detector_losses, quality_focal_loss
 
 NAN = torch.nan
+SIZE_HW = (64, 96)
+LEFT, RIGHT = [4.0, 4, 36, 60], [40.0, 8, 92, 56]
 
 
-def batch():
-    return DetectionSample(
-        image=torch.zeros(1, 64, 48, 3, dtype=torch.uint8),
-        boxes_xyxy=torch.tensor([[[4.0, 8, 20, 40], [18, 6, 42, 46], [NAN] * 4]]),
-        ignored_xyxy=torch.tensor([[[30.0, 44, 48, 64], [NAN] * 4, [NAN] * 4]]),
-    )
+def cells():
+    return Cells.of_image(*SIZE_HW, torch.device("cpu"))
 
 
-def test_every_person_has_one_centre_pixel():
-    labels = make_labels(batch(), stride=4)
-    assert labels.at_centre.nonzero().tolist() == [[0, 6, 3], [0, 6, 7]]  # (12, 24) and (30, 26) over 4
-    assert labels.centres[0, 6, 3] == labels.centres[0, 6, 7] == 1
-    assert labels.boxes_xyxy[0, 6, 3].tolist() == [4, 8, 20, 40]
-    assert labels.boxes_xyxy[0, 6, 7].tolist() == [18, 6, 42, 46]
+def batch(*people, ignored=()):
+    def padded(boxes):
+        return torch.tensor([[*boxes, *[[NAN] * 4] * (4 - len(boxes))]])
+
+    return DetectionSample(torch.zeros(1, *SIZE_HW, 3, dtype=torch.uint8), padded(people), padded(ignored))
 
 
-def test_ignored_boxes_count_for_nothing():
-    labels = make_labels(batch(), stride=4)
-    assert not labels.counted[0, 12:, 8:].any()
-    assert labels.counted[0, :11, :7].all()
+def predictions(*people, logit=4.0):
+    """Every cell predicts the person whose box it lies in, the last named where it lies in several."""
+    xy = cells().xy
+    boxes, logits = torch.cat([xy - 4, xy + 4], -1), torch.full((len(xy),), -9.0)
+    for person in people:
+        inside = ((xy > torch.tensor(person[:2])) & (xy < torch.tensor(person[2:]))).all(-1)
+        boxes[inside], logits[inside] = torch.tensor(person), logit
+    return Detections(logits[None].clone(), boxes[None].clone())
 
 
-def perfect(labels):
-    logits = torch.where(labels.at_centre, 20.0, -20.0)[:, None]
-    rows, columns = torch.meshgrid(torch.arange(16) * 4 + 2.0, torch.arange(12) * 4 + 2.0, indexing="ij")
-    left, top, right, bottom = labels.boxes_xyxy.unbind(-1)
-    sides = torch.stack([columns - left, rows - top, right - columns, bottom - rows], 1)
-    return Detections(logits, sides)
+def test_cells_of_an_image_are_those_of_its_three_grids():
+    found = cells()
+    assert len(found.xy) == 8 * 12 + 4 * 6 + 2 * 3
+    assert found.strides.unique().tolist() == [8, 16, 32]
 
 
-def test_a_perfect_detector_loses_nothing_and_finds_the_boxes():
-    labels = make_labels(batch(), stride=4)
-    found = perfect(labels)
-    assert centre_loss(found, labels).item() == pytest.approx(0, abs=1e-6)
-    assert box_loss(found, labels, 4).item() == pytest.approx(0, abs=1e-6)
-    boxes, scores = PersonDetector(DetectorConfig("test", size_wh=(48, 64), max_boxes=4)).find_boxes(found)
-    assert sorted(boxes[0, scores[0] > 0.5].tolist()) == [[4, 8, 20, 40], [18, 6, 42, 46]]
+def test_each_person_has_the_cells_that_predict_it_best():
+    people = torch.tensor([LEFT, RIGHT])
+    found = predictions(LEFT, RIGHT)
+    owner = assign_cells(found.logits[0], found.boxes_xyxy[0], people, cells())
+    for person in (0, 1):
+        own = owner == person
+        assert 10 <= own.sum() <= 13  # as many as the overlaps of the best 13 sum to
+        xy = cells().xy[own]
+        assert (xy > people[person, :2]).all() and (xy < people[person, 2:]).all()
+    assert (owner == -1).sum() == len(owner) - (owner >= 0).sum()
 
 
-@pytest.mark.parametrize(("logit", "place"), [(-3.0, (6, 3)), (3.0, (1, 10))])
-def test_missed_people_and_false_alarms_cost(logit, place):
-    labels = make_labels(batch(), stride=4)
-    found = perfect(labels)
-    found.centre_logits[0, 0, place[0], place[1]] = logit
-    assert centre_loss(found, labels) > 0.5
+def test_a_cell_that_several_want_answers_for_the_one_it_predicts():
+    inner = [30.0, 20, 60, 50]
+    outer = [20.0, 10, 70, 60]
+    found = predictions(outer, inner)
+    owner = assign_cells(found.logits[0], found.boxes_xyxy[0], torch.tensor([outer, inner]), cells())
+    predicts_inner = (found.boxes_xyxy[0] == torch.tensor(inner)).all(-1)
+    assert (owner[predicts_inner & (owner >= 0)] == 1).all()
+    assert (owner == 0).any()
 
 
-def test_everyones_box_counts_alike():
-    boxes = torch.tensor([[[0.0, 0, 6, 6], [8, 8, 48, 64]]])
-    labels = make_labels(DetectionSample(batch().image, boxes, torch.full((1, 1, 4), NAN)), stride=4)
-    owned = [(labels.boxes_xyxy == box).all(-1) for box in boxes[0]]
-    spread = [pixels[labels.centres > 0.25].sum().item() for pixels in owned]
-    assert spread[1] > 8 * spread[0]
-    for pixels in owned:
-        found = perfect(labels)
-        shrunk = torch.where(pixels[:, None], 0.0, found.sides)
-        loss = box_loss(Detections(found.centre_logits, shrunk), labels, 4)
-        assert loss.item() == pytest.approx(0.5, abs=0.01)  # boxes without an area lose 1, the other person 0
+def test_a_person_whom_no_cell_predicts_has_one_cell_nonetheless():
+    poor = predictions()
+    owner = assign_cells(poor.logits[0], poor.boxes_xyxy[0], torch.tensor([LEFT]), cells())
+    assert (owner == 0).sum() == 1
 
 
-def test_a_image_without_people_has_no_box_loss():
-    empty = DetectionSample(batch().image, torch.full((1, 3, 4), NAN), torch.full((1, 3, 4), NAN))
-    labels = make_labels(empty, 4)
-    found = Detections(torch.zeros(1, 1, 16, 12), torch.ones(1, 4, 16, 12, requires_grad=True))
-    assert box_loss(found, labels, 4) == 0
-    assert centre_loss(found, labels).isfinite()
+def test_nobody_and_people_between_cells_get_none():
+    found = predictions()
+    for people in (torch.zeros(0, 4), torch.tensor([[1.0, 1, 3, 3]])):
+        assert (assign_cells(found.logits[0], found.boxes_xyxy[0], people, cells()) == -1).all()
+
+
+def test_the_score_loss_by_hand():
+    loss = quality_focal_loss(torch.tensor([0.0, 2.0]), torch.tensor([0.8, 0.0]))
+    likely = 1 / (1 + math.exp(-2.0))
+    assert loss[0].item() == pytest.approx((0.8 - 0.5) ** 2 * math.log(2))
+    assert loss[1].item() == pytest.approx(-(likely**2) * math.log(1 - likely), rel=1e-5)
+
+
+def test_perfect_predictions_lose_nothing_and_missed_people_do():
+    found = predictions(LEFT, RIGHT)
+    owner = assign_cells(found.logits[0], found.boxes_xyxy[0], torch.tensor([LEFT, RIGHT]), cells())
+    perfect = Detections(torch.where(owner >= 0, 16.0, -16.0)[None], found.boxes_xyxy)
+    assert [loss.item() for loss in detector_losses(perfect, batch(LEFT, RIGHT))] == pytest.approx([0, 0], abs=1e-4)
+    missed = Detections(torch.where(owner == 0, 16.0, -16.0)[None], found.boxes_xyxy)
+    score, _ = detector_losses(missed, batch(LEFT, RIGHT))
+    assert score > 1
+
+
+def test_false_alarms_cost_but_not_within_ignored_groups():
+    found = predictions(LEFT, RIGHT)
+    owner = assign_cells(found.logits[0], found.boxes_xyxy[0], torch.tensor([LEFT, RIGHT]), cells())
+    both = Detections(torch.where(owner >= 0, 16.0, -16.0)[None], found.boxes_xyxy)
+    alone, _ = detector_losses(both, batch(LEFT))
+    beside_a_group, _ = detector_losses(both, batch(LEFT, ignored=[RIGHT]))
+    assert alone > 1 and beside_a_group < 1e-3
+
+
+def test_an_image_without_people_has_no_box_loss_and_finite_gradients():
+    found = predictions(LEFT)
+    found.logits.requires_grad_()
+    found.boxes_xyxy.requires_grad_()
+    score, box = detector_losses(found, batch())
+    assert box == 0 and score > 0
+    score.backward()
+    assert found.logits.grad.isfinite().all()
+
+
+def test_gradients_draw_boxes_and_scores_towards_people():
+    found = predictions([6.0, 6, 34, 58])
+    found.logits.requires_grad_()
+    found.boxes_xyxy.requires_grad_()
+    score, box = detector_losses(found, batch(LEFT))
+    (score + box).backward()
+    moved = found.boxes_xyxy.detach() - found.boxes_xyxy.grad
+    owner = assign_cells(found.logits[0].detach(), found.boxes_xyxy[0].detach(), torch.tensor([LEFT]), cells()) == 0
+    target = torch.tensor(LEFT)
+    before = (found.boxes_xyxy[0, owner].detach() - target).abs().sum()
+    assert (moved[0, owner] - target).abs().sum() < before
+    assert (found.logits.grad[0, ~owner] >= 0).all()

@@ -1,15 +1,14 @@
 """The paper's detector, tiny: from annotations through the command line to poses in its boxes."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tests.conftest import run_rsgnet
 
-from rsgnet import cli
 from rsgnet.checkpoint import build, save_model
 from rsgnet.config_files import with_settings
 from rsgnet.data.detection import DetectionSample
@@ -31,16 +30,6 @@ TINY = [
     "training.learning_rate=3e-4", "training.warmup_steps=5", "training.schedule=cosine", "training.augment.flip=0",
 ]  # fmt: skip
 COLOURS = ((200, 80, 60), (60, 200, 80), (80, 60, 200))
-
-
-def rsgnet(monkeypatch, *arguments):
-    """Runs the program in this process; gives its exit code."""
-    monkeypatch.setattr(sys, "argv", ["rsgnet", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code or 0
-    return 0
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +78,7 @@ def trained(people, start, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
     arguments = ["--data", people / "people.json", "--validate", people / "people.json", "--workers", 0, "--out", out]
     settings = [word for setting in TINY for word in ("--set", setting)]
-    with pytest.MonkeyPatch.context() as patch:
-        assert rsgnet(patch, "train", "faster-rcnn-r101", "--start-from", start, *arguments, *settings) == 0
+    assert run_rsgnet("train", "faster-rcnn-r101", "--start-from", start, *arguments, *settings) == 0
     return out / "model"
 
 
@@ -101,10 +89,10 @@ def test_frozen_stages_stay_as_they_were_and_the_rest_moves(start, trained):
     assert "backbone.body.layer2.0.conv1.weight" in moved and "rpn.head.bbox_pred.weight" in moved
 
 
-def test_it_learns_a_few_images_by_heart(trained, people, pose_network, monkeypatch, tmp_path):
+def test_it_overfits_a_few_images(trained, people, pose_network, tmp_path):
     pose, truth = pose_network(), people / "people.json"
     arguments = ["--annotations", truth, "--images", people / "images", "--weights", pose, "--out", tmp_path]
-    assert rsgnet(monkeypatch, "evaluate", *arguments, "--detector", trained, "--no-report", "--bootstrap", 2) == 0
+    assert run_rsgnet("evaluate", *arguments, "--detector", trained, "--no-report", "--bootstrap", 2) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["box_AP50"] > 0.9 and metrics["box_recall50_overlapping"] > 0.8
     origin = {"name": str(trained), "sha256": compute_sha256(trained / "model.safetensors"), "threshold": 0.05}
@@ -115,7 +103,7 @@ def test_it_learns_a_few_images_by_heart(trained, people, pose_network, monkeypa
     found = json.loads((tmp_path / "boxes.json").read_text())
     assert {"image_id", "category_id", "bbox", "score"} <= found[0].keys()
     again = [*arguments[:-1], tmp_path / "again", "--boxes", tmp_path / "boxes.json"]
-    assert rsgnet(monkeypatch, "evaluate", *again, "--no-report", "--bootstrap", 2) == 0
+    assert run_rsgnet("evaluate", *again, "--no-report", "--bootstrap", 2) == 0
     assert (tmp_path / "again" / "poses.json").read_bytes() == (tmp_path / "poses.json").read_bytes()
     boxes = json.loads((tmp_path / "again" / "metrics.json").read_text())["boxes"]
     origin = {
@@ -126,9 +114,9 @@ def test_it_learns_a_few_images_by_heart(trained, people, pose_network, monkeypa
     assert boxes == origin
 
 
-def test_it_predicts_wherever_a_detector_is_taken(trained, people, pose_network, monkeypatch, tmp_path):
+def test_it_predicts_wherever_a_detector_is_taken(trained, people, pose_network, tmp_path):
     arguments = [people / "images", "--weights", pose_network(), "--detector", trained, "--no-overlay"]
-    assert rsgnet(monkeypatch, "predict", *arguments, "--box-threshold", 0.3, "--out", tmp_path) == 0
+    assert run_rsgnet("predict", *arguments, "--box-threshold", 0.3, "--out", tmp_path) == 0
     results = json.loads((tmp_path / "poses.json").read_text())
     assert results and all(len(each["bbox"]) == 4 and each["box_score"] >= 0.3 for each in results)
     run = json.loads((tmp_path / "run.json").read_text())
@@ -156,9 +144,9 @@ def test_it_has_no_onnx_form_and_says_so(trained, tmp_path):
         (["faster-rcnn-r101", "--set", "backbone=resnet18", "--set", "shorter_side_px=0"], "32 pixels or more"),
     ],
 )
-def test_unusable_settings_are_refused(people, monkeypatch, capsys, tmp_path, arguments, says):
+def test_unusable_settings_are_refused(people, capsys, tmp_path, arguments, says):
     data = ["--data", people / "people.json", "--out", tmp_path / "run"]
-    assert rsgnet(monkeypatch, "train", *arguments, *data) == 2
+    assert run_rsgnet("train", *arguments, *data) == 2
     assert says in capsys.readouterr().err
 
 

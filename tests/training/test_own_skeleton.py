@@ -1,6 +1,7 @@
 """A skeleton of one's own goes all the way: settings, training, the model directory, prediction, evaluation."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.presets import nano
 from rsgnet.skeletons import read_skeleton
 from rsgnet.training.run import train
+
+quiet_train = partial(train, workers=0, progress=False)
 
 TOML = """
 name = "tri"
@@ -63,7 +66,7 @@ def test_a_config_keeps_it_whole(toy):
 
 def test_it_is_trained_predicted_and_evaluated(toy):
     settings = [*TINY, f"model.skeleton={toy / 'skeleton.toml'}"]
-    model = train("nano", settings, [str(toy / "labels.json")], toy / "run", workers=0, progress=False)
+    model = quiet_train(with_settings(nano(), settings), [str(toy / "labels.json")], toy / "run")
     (toy / "skeleton.toml").rename(toy / "moved.toml")  # the model directory needs it no more
     assert read_config(model).model.skeleton == read_skeleton(toy / "moved.toml")
     export_onnx(model)

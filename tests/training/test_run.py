@@ -1,6 +1,7 @@
 """Whole training runs on generated crowds: they learn, and leave what they must."""
 
 import io
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,20 +9,22 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rsgnet.checkpoint import build, load_model, load_pose_model, read_config, save_model
+from rsgnet.checkpoint import load_model, load_pose_model, read_config
 from rsgnet.config import CropConfig, ModelConfig, PoseConfig
-from rsgnet.config_files import with_settings
-from rsgnet.crowds.data_sets import write_crowds
+from rsgnet.config_files import SHIPPED, with_settings
 from rsgnet.data.dataset import DataSource, PoseDataset, Sample
 from rsgnet.data.teacher import Teacher
 from rsgnet.errors import RSGNetError
 from rsgnet.heatmaps import decode
 from rsgnet.model import RSGNet
 from rsgnet.model.layers import normalise
-from rsgnet.presets import nano, preset_named
+from rsgnet.presets import detector_nano, nano, preset_named
 from rsgnet.training.losses import pose_losses
 from rsgnet.training.run import train
 from rsgnet.training.sources import parse_source
+
+quiet_train = partial(train, workers=0, progress=False)
+DETECTOR = ["size_wh=64,64", "training.batch_size=2", "training.epochs=1", "training.norm_statistics=batch"]
 
 NARROW = "model.backbone=hrnet_w8_modules111_blocks1"
 TINY = [
@@ -30,14 +33,8 @@ TINY = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def crowd(tmp_path_factory):
-    """The annotation file of one generated image of eight people or more."""
-    out = tmp_path_factory.mktemp("crowd")
-    return write_crowds(out, scenes=2, seed=0, crowd_index=(0.8, 1.0))
-
-
-def test_a_network_learns_eight_people_by_heart(crowd):
+@pytest.mark.slow
+def test_a_network_overfits_eight_people(crowd):
     """Loss near zero, every keypoint within 2 px of the crop."""
     config = with_settings(nano(), ["training.augment.half_body=0"])
     dataset = PoseDataset([parse_source(str(crowd))], config, augmented=False)
@@ -67,7 +64,7 @@ def test_a_network_learns_eight_people_by_heart(crowd):
 
 
 def test_a_run_leaves_a_model_curves_and_its_config(crowd, tmp_path):
-    directory = train("nano", TINY, [str(crowd)], tmp_path, validation=str(crowd), workers=0, progress=False)
+    directory = quiet_train(with_settings(nano(), TINY), [str(crowd)], tmp_path, validation=str(crowd))
     config = read_config(directory)
     assert config == with_settings(nano(), TINY)
     with torch.no_grad():
@@ -80,28 +77,33 @@ def test_a_run_leaves_a_model_curves_and_its_config(crowd, tmp_path):
     last = Image.open(io.BytesIO(shown.Images("val/people")[-1].encoded_image_string))
     assert np.array_equal(np.asarray(last), np.asarray(Image.open(tmp_path / "samples.png")))
     with pytest.raises(RSGNetError, match="--resume"):
-        train("nano", TINY, [str(crowd)], tmp_path, workers=0, progress=False)
+        quiet_train(with_settings(nano(), TINY), [str(crowd)], tmp_path)
 
 
 def test_a_detector_trains_by_the_same_command(crowd, tmp_path):
-    settings = ["size_wh=64,64", "training.batch_size=2", "training.epochs=1"]
-    directory = train("detector-nano", settings, [str(crowd)], tmp_path, workers=0, progress=False)
+    directory = quiet_train(with_settings(detector_nano(), DETECTOR), [str(crowd)], tmp_path)
     assert read_config(directory).size_wh == (64, 64)
 
 
-def test_a_detector_may_start_from_a_pose_networks_encoder(crowd, tmp_path, rsgnet):
-    """Although it has another neck, and goes deeper."""
-    config = with_settings(nano(), TINY)
-    save_model(pose := build(config), config, tmp_path / "pose")
-    settings = ["size_wh=64,64", "training.frozen=conv_stem,bn1,blocks", "training.batch_size=2", "training.epochs=1"]
-    options = ["--data", crowd, "--out", tmp_path / "run", "--fitting-from", tmp_path / "pose", "--workers", 0]
-    options += [word for setting in settings for word in ("--set", setting)]
-    assert rsgnet("train", "detector-nano", *options)[0] == 0
-    detector, _ = load_model(tmp_path / "run" / "model")
-    trained = detector.backbone.encoder.state_dict()
-    given = pose.backbone.encoder.state_dict()
-    assert len(given) > 100 and given.keys() < trained.keys()
-    assert all(torch.equal(value, trained[name]) for name, value in given.items())
+def test_shipped_networks_train_on_from_their_weights_unless_told(crowd, tmp_path, rsgnet):
+    """At a rate of zero they stay what they are."""
+    settings = ["size_wh=64,64", "training.batch_size=2", "training.epochs=1", "training.learning_rate=0"]
+    options = [word for setting in settings for word in ("--set", setting)]
+    options += ["--data", crowd, "--workers", 0, "--out"]
+    code, _, errors = rsgnet("train", "detector-nano", *options, tmp_path / "on")
+    assert code == 0, errors
+    trained, _ = load_model(tmp_path / "on" / "model")
+    shipped, _ = load_model(SHIPPED / "detector-nano")
+    for name, value in shipped.named_parameters():
+        assert torch.equal(value, trained.get_parameter(name)), name
+    code, _, errors = rsgnet("train", "detector-nano", "--from-scratch", *options, tmp_path / "scratch")
+    assert code == 2 and "nothing sets them" in errors[-1]
+
+
+def test_a_detector_has_no_modules_to_freeze(crowd, tmp_path):
+    config = with_settings(detector_nano(), [*DETECTOR, "training.frozen=blocks"])
+    with pytest.raises(RSGNetError, match="RTMDet trains whole"):
+        quiet_train(config, [str(crowd)], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,12 @@ class Nowhere:
 
 def test_what_a_teacher_sees_is_learnt(crowd, tmp_path):
     settings = [*TINY, "training.loss.distillation=1", "training.loss.location=0.1"]
-    train("nano", settings, [str(crowd)], tmp_path, teacher=Teacher("nowhere", Nowhere), workers=0, progress=False)
+    quiet_train(
+        with_settings(nano(), settings),
+        [str(crowd)],
+        tmp_path,
+        teacher=Teacher("nowhere", Nowhere),
+    )
     curves = (tmp_path / "curves" / "version_0" / "metrics.csv").read_text().splitlines()
     column = curves[0].split(",").index("train/distillation")
     assert any(float(row.split(",")[column] or 0) > 0 for row in curves[1:])
@@ -147,10 +154,18 @@ def test_weights_of_this_package_teach_from_the_command_line(rsgnet, crowd, tmp_
 
 def test_a_teacher_without_weight_or_for_a_detector_is_an_error(crowd, tmp_path):
     with pytest.raises(RSGNetError, match=r"training\.loss\.distillation is 0"):
-        train("nano", TINY, [str(crowd)], tmp_path, teacher=Teacher("nowhere", Nowhere), workers=0, progress=False)
+        quiet_train(
+            with_settings(nano(), TINY),
+            [str(crowd)],
+            tmp_path,
+            teacher=Teacher("nowhere", Nowhere),
+        )
     with pytest.raises(RSGNetError, match="detectors do not learn"):
-        train(
-            "detector-nano", [], [str(crowd)], tmp_path, teacher=Teacher("nowhere", Nowhere), workers=0, progress=False
+        quiet_train(
+            with_settings(detector_nano(), []),
+            [str(crowd)],
+            tmp_path,
+            teacher=Teacher("nowhere", Nowhere),
         )
 
 
@@ -165,7 +180,7 @@ def test_sources_that_do_not_exist_are_named(crowd, text, message):
 
 def test_an_epoch_too_small_for_a_batch_is_an_error(crowd, tmp_path):
     with pytest.raises(RSGNetError, match="fills no batch"):
-        train("nano", [*TINY, "training.batch_size=64"], [str(crowd)], tmp_path, workers=0, progress=False)
+        quiet_train(with_settings(nano(), [*TINY, "training.batch_size=64"]), [str(crowd)], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +194,12 @@ def test_an_epoch_too_small_for_a_batch_is_an_error(crowd, tmp_path):
 def test_the_released_form_and_the_baseline_train(crowd, tmp_path, preset, settings):
     small = [each for each in TINY if "clue_dim" not in each]  # which only the candidate relation has
     settings = [*small, *settings, "training.pretrained=false", "training.epochs=1"]
-    model = train(preset, settings, [str(crowd)], tmp_path, validation=str(crowd), workers=0, progress=False)
+    model = quiet_train(
+        with_settings(preset_named(preset), settings),
+        [str(crowd)],
+        tmp_path,
+        validation=str(crowd),
+    )
     config = read_config(model)
     assert config == with_settings(preset_named(preset), settings)
     output = load_pose_model(model)(torch.rand(1, 3, 64, 64))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,14 @@ from safetensors.torch import load_file
 
 from rsgnet.checkpoint import build, load_pose_model, save_model
 from rsgnet.config_files import with_settings
-from rsgnet.crowds.data_sets import write_crowds
 from rsgnet.data.dataset import PoseDataset, Sample
 from rsgnet.model.layers import normalise
 from rsgnet.presets import nano
 from rsgnet.training.run import train
 from rsgnet.training.sources import parse_source
 from rsgnet.training.task import PoseTask
+
+quiet_train = partial(train, workers=0, progress=False)
 
 TINY = [
     "crop.size_wh=64,64", "model.relation.clue_dim=8", "training.batch_size=4", "training.epoch_samples=8",
@@ -26,14 +28,15 @@ TINY = [
 STILL_NORMS = Path(__file__).with_name("still_norms.py")
 
 
-@pytest.fixture(scope="module")
-def crowd(tmp_path_factory):
-    return write_crowds(tmp_path_factory.mktemp("crowd"), scenes=2, seed=0, crowd_index=(0.8, 1.0))
-
-
 def go_on(crowd, run, epochs):
     settings = [*TINY, f"training.epochs={epochs}"]
-    model = train("nano", settings, [str(crowd)], run, validation=str(crowd), resume=True, workers=0, progress=False)
+    model = quiet_train(
+        with_settings(nano(), settings),
+        [str(crowd)],
+        run,
+        validation=str(crowd),
+        resume=True,
+    )
     return load_file(model / "model.safetensors")
 
 
@@ -97,6 +100,7 @@ def run_of(crowd, start, out, batch_size):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_processes_come_to_what_one_does_with_twice_the_batch(crowd, start, tmp_path):
     """The same draws, but for the order in which numbers are added; batch norms stand still (see still_norms.py)."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}

@@ -98,7 +98,7 @@ def _fit_all(samples: CalibrationSamples, like: Ownership) -> Ownership:
 
 
 def select_outcomes(samples: CalibrationSamples, name: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Returns the (N,) mask of the samples that a probability is defined for, and the outcomes of these.
+    """Returns the (N,) mask of the samples for which a probability is defined, and the outcomes of those samples.
 
     Args:
         samples: The samples.
@@ -123,11 +123,8 @@ def fit_logistic(features: ArrayLike, keypoints: ArrayLike, outcomes: ArrayLike,
     Raises:
         RSGNetError: There are no samples, or all have the same outcome.
     """
-    x, true, keypoint = (
-        np.asarray(features, np.float64),
-        np.asarray(outcomes, np.float64),
-        np.asarray(keypoints, np.intp),
-    )
+    x, true = np.asarray(features, np.float64), np.asarray(outcomes, np.float64)
+    keypoint = np.asarray(keypoints, np.intp)
     if not len(true) or true.min() == true.max():
         raise RSGNetError("there is nothing to fit: every keypoint came out alike; calibrate on more labelled people")
     columns, mean, deviation = x.shape[1], x.mean(0), x.std(0)

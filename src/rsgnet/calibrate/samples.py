@@ -1,4 +1,4 @@
-"""Calibration samples: the features of each keypoint that a network predicts for labelled people, and what is true."""
+"""Calibration samples: features of the keypoints that a network predicts for labelled people, and their outcomes."""
 
 from __future__ import annotations
 
@@ -106,13 +106,9 @@ def collect_samples(
             features = add_rival_features(poses.features, rivals)
             for row, person in enumerate(people):
                 labels = _PersonLabels(person.keypoints, oks_area(person, crowdpose), sigmas, label_of_keypoint)
+                keypoints_xy, crop = poses.keypoints_xy[row], crops[row]
                 yield _compare_with_labels(
-                    features[row],
-                    poses.keypoints_xy[row],
-                    crops[row],
-                    network.config.crop,
-                    labels,
-                    first_image + index,
+                    features[row], keypoints_xy, crop, network.config.crop, labels, first_image + index
                 )
 
 

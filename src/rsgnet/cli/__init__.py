@@ -16,7 +16,7 @@ from rsgnet.cli.predict_dataset import predict_dataset
 from rsgnet.cli.reproduce import ablate, reproduce
 from rsgnet.cli.serve import serve
 from rsgnet.cli.show import show
-from rsgnet.cli.terminal import BAD_INPUT, exit_with_error
+from rsgnet.cli.terminal import BAD_INPUT, exit_with_error, join_paragraph_lines
 from rsgnet.cli.train import train
 from rsgnet.errors import RSGNetError
 
@@ -35,6 +35,8 @@ for command in (
 for command_without_arguments in (demo, info, serve):
     app.command()(command_without_arguments)
 app.add_typer(data, name="data")
+for registered in (*app.registered_commands, *data.registered_commands):
+    registered.help = join_paragraph_lines(registered.callback.__doc__ or "")
 
 
 @app.callback(invoke_without_command=True)

@@ -41,8 +41,8 @@ def crowds(
 ) -> None:
     """Make crowds in which every keypoint, and who hides it, is known exactly.
 
-    Writes OUT/images and the annotations [bold]OUT/crowds.json[/bold]; of clips also the videos in OUT/clips, which
-    needs rsgnet\\[video], and crowds.json then has the track of each person.
+    Writes OUT/images and the annotations [bold]OUT/crowds.json[/bold]. With --frames also writes the videos
+    OUT/clips, which needs rsgnet\\[video], and the track of each person into crowds.json.
 
     [dim]Examples:[/dim]
 

@@ -80,13 +80,13 @@ def complete(
     correction: Annotated[
         float,
         Option(
-            help="Move a label this near to a found keypoint to it, and drop labels farther away; a share of the "
-            "square root of the person's area. 0 keeps all labels.",
+            help="Move labels that are at most this far from the found keypoint onto it, and remove labels farther "
+            "away; a share of the square root of the person's area. 0 keeps all labels.",
             metavar="SHARE",
         ),
     ] = 0.0,
 ) -> None:
-    """Add people and keypoints to labels that a network found and nobody labelled.
+    """Add to labels the people and keypoints that a network found and nobody labelled.
 
     Writes the completed labels to ALL.json.
 
@@ -127,8 +127,8 @@ def submission(
 
     [dim]Examples:[/dim]
 
-      rsgnet evaluate --annotations image_info_test-dev2017.json --images test2017 --boxes boxes.json --out out
-      rsgnet data submission out/poses.json out --images image_info_test-dev2017.json
+      rsgnet evaluate --annotations INFO.json --images test2017 --boxes boxes.json --out out
+      rsgnet data submission out/poses.json out --images INFO.json
     """
     from rsgnet.evaluation.results import write_submission
 

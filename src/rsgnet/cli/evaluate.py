@@ -47,7 +47,10 @@ def evaluate(
     ] = None,
     skeleton: Annotated[
         Path | None,
-        Option(help="Keypoints and sigmas of the annotations; default: as they say.", metavar="SKELETON.toml"),
+        Option(
+            help="Keypoints and sigmas of the annotations; default: those that the annotations name.",
+            metavar="SKELETON.toml",
+        ),
     ] = None,
     protocol: Annotated[
         str, Option(help="coco, crowdpose or auto, which chooses by the keypoints.", metavar="PROTOCOL")
@@ -67,9 +70,10 @@ def evaluate(
 ) -> None:
     """Measure poses by COCO's or CrowdPose's official rules, and analyse their errors.
 
-    Needs --images, to predict, or --results of any program. Writes [bold]metrics.json[/bold] and
-    [bold]report.html[/bold]: average precision with 95 % intervals, kinds of errors by level of crowding, and the
-    calibration of the scores. Predicted poses go to [bold]poses.json[/bold], detected boxes to [bold]boxes.json[/bold].
+    Needs --images, to predict poses first, or --results, which any program may have written. Writes
+    [bold]metrics.json[/bold] and [bold]report.html[/bold]: average precision with 95 % intervals, kinds of errors by
+    level of crowding, and the calibration of the scores. Predicted poses go to [bold]poses.json[/bold], detected boxes
+    to [bold]boxes.json[/bold].
 
     [dim]Examples:[/dim]
 

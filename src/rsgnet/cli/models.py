@@ -62,7 +62,7 @@ def export(
     with requires_extra("rsgnet export", "train"):
         from rsgnet.config import ExportOptions
         from rsgnet.export.directory import export_onnx, export_openvino, publish
-    from rsgnet.inference.weights import SHIPPED
+    from rsgnet.config_files import SHIPPED
 
     if to not in ("onnx", "openvino"):
         raise RSGNetError(f"--to {to}: expected onnx or openvino")
@@ -207,8 +207,8 @@ def info(
 ) -> None:
     """Print a network's parameters and multiply-adds beside the paper's figures.
 
-    Needs rsgnet\\[train]. Multiply-adds are counted truly and as the paper's tool counts them: convolutions and linear
-    layers only, transposed convolutions four times, in units of 2^30.
+    Needs rsgnet\\[train]. Multiply-adds are counted in full, and also as the paper's tool counts them: convolutions and
+    linear layers only, transposed convolutions four times, in units of 2^30.
 
     [dim]Examples:[/dim]
 

@@ -16,12 +16,11 @@ def parse_model_directory(text: str) -> Path:
     An existing file or folder of that name comes before shipped weights. A path need not exist; whoever reads it
     reports that.
     """
-    from rsgnet.config_files import CONFIG_FILE
-    from rsgnet.inference import weights
+    from rsgnet.config_files import CONFIG_FILE, SHIPPED
 
     path = Path(text)
     is_name = path.parts == (text,) and text not in (".", "..")
-    shipped = weights.SHIPPED / text
+    shipped = SHIPPED / text
     return shipped if is_name and not path.exists() and (shipped / CONFIG_FILE).is_file() else path
 
 
@@ -87,7 +86,7 @@ MaxPixels = Annotated[int, Option(min=1, help="Refuse images with more pixels.",
 
 # Options of commands that train.
 TrainingData = Annotated[
-    list[str],
+    list[str] | None,
     Option(
         help="Labelled images; repeatable. Images are drawn in proportion to `weight`; `partial` says that not "
         "everyone in them is labelled.",
@@ -111,15 +110,17 @@ StartFrom = Annotated[
 BackboneFrom = Annotated[
     Path | None,
     Option(
-        help="Start from the backbone of a shipped network or a model directory.",
-        metavar="NAME|DIR",
+        help="Start from the backbone of a shipped network or a model directory; or from a published network's "
+        "file, PP-TinyPose's as .safetensors or RTMDet's as .onnx.",
+        metavar="NAME|DIR|FILE",
         parser=parse_model_directory,
     ),
 ]
 FittingFrom = Annotated[
     Path | None,
     Option(
-        help="Start from the weights of a shipped network or a model directory that fit, such as to grow a network.",
+        help="Start from those weights of a shipped network or a model directory whose shapes fit, for example to "
+        "train a larger network.",
         metavar="NAME|DIR",
         parser=parse_model_directory,
     ),

@@ -68,7 +68,7 @@ def predict_dataset(
 
       rsgnet predict-dataset photos/ --out poses
       rsgnet predict-dataset s3://bucket/shards --out s3://bucket/poses
-      rsgnet predict-dataset 's3://bucket/*.tar' --out s3://bucket/poses --ray-address auto --device cuda
+      rsgnet predict-dataset 's3://bucket/*.tar' --out s3://poses --ray-address auto --device cuda
 
     The same command continues a run that was killed. docs/scaling.md has the columns of the rows and the limits.
     """

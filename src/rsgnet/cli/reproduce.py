@@ -137,8 +137,8 @@ def ablate(
     [dim]Examples:[/dim]
 
       rsgnet ablate --smoke --out ablation
-      rsgnet ablate --data train.json:images --validate val.json:images --variants plain,trp,dense --out ablation
-      rsgnet ablate --data train.json --crowds crowds-hard/crowds.json --backbone-from runs/plain/model --out ablation
+      rsgnet ablate --data train.json --validate val.json --variants plain,trp,dense --out ablation
+      rsgnet ablate --data train.json --crowds crowds-hard/crowds.json --backbone-from nano --out out
     """
     with requires_extra("rsgnet ablate", "train"):
         from rsgnet.reproduce import synthetic_data

@@ -42,7 +42,7 @@ def serve(
     max_seconds: Annotated[float, Option(help="Longest time of a request.", metavar="SECONDS")] = 60.0,
     max_waiting: Annotated[int, Option(help="Most waiting images; beyond it clients get 503.", metavar="COUNT")] = 64,
     max_held_megabytes: Annotated[
-        float, Option(help="Largest sum of all requests that arrive or wait; beyond it 503.", metavar="MB")
+        float, Option(help="Largest sum of all requests that arrive or wait; beyond it clients get 503.", metavar="MB")
     ] = 512.0,
     max_connections: Annotated[
         int, Option(help="Most simultaneous connections; beyond it clients get 503.", metavar="COUNT")

@@ -25,7 +25,7 @@ def show(
         ),
     ] = None,
     box: Annotated[
-        str | None, Option(help="Box of the person in pixels, instead.", metavar="LEFT,TOP,WIDTH,HEIGHT")
+        str | None, Option(help="Box of the person in pixels, instead of --person.", metavar="LEFT,TOP,WIDTH,HEIGHT")
     ] = None,
     weights: Weights = "nano",
     detector: Detector = "nano",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -90,6 +91,15 @@ def print_markdown(text: str) -> None:
         console.print(Markdown(text))
     else:
         typer.echo(text)
+
+
+def join_paragraph_lines(docstring: str) -> str:
+    """Returns a docstring with one line per paragraph, so that the help fits any terminal.
+
+    Typer keeps line breaks within paragraphs. Indented paragraphs, such as examples, keep theirs here.
+    """
+    paragraphs = inspect.cleandoc(docstring).split("\n\n")
+    return "\n\n".join(each if each.startswith(" ") else each.replace("\n", " ") for each in paragraphs)
 
 
 def _join_lines(text: str) -> str:

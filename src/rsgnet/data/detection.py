@@ -21,7 +21,7 @@ from rsgnet.data.dataset import DataSource
 from rsgnet.data.mosaic import KEPT_SHARE, BoxedImage, as_boxes, four_in_one, with_people
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, flip_affine, xywh_to_xyxy
-from rsgnet.images import warp
+from rsgnet.images import CANVAS_GREY, warp
 from rsgnet.skeletons import COCO17
 
 _MAX_BOXES = 64
@@ -116,7 +116,7 @@ class DetectionDataset(Dataset[DetectionSample]):
             box, in_view = _box_in_view(person.box_xywh, affine, size_wh)
             if in_view > 0:
                 (ignored if person.is_crowd or in_view < KEPT_SHARE else wanted).append(box)
-        return BoxedImage(warp(whole, affine, size_wh), as_boxes(wanted), as_boxes(ignored))
+        return BoxedImage(warp(whole, affine, size_wh, fill=CANVAS_GREY), as_boxes(wanted), as_boxes(ignored))
 
     def _affine(
         self, image_wh: tuple[int, int], size_wh: tuple[int, int], random: np.random.Generator, filled: bool

@@ -23,7 +23,7 @@ from rsgnet.crowds.real_people.blending import (
 )
 from rsgnet.crowds.real_people.cutouts import CutOut, PeopleLibrary
 from rsgnet.geometry import Floats
-from rsgnet.images import RGBImage, warp
+from rsgnet.images import CANVAS_GREY, RGBImage, warp
 
 KEPT_SHARE = 0.35  # a person of whom less than this is in view is neither wanted nor punished
 _MOST_PASTED = 5
@@ -59,7 +59,7 @@ def four_in_one(
         random: Where the randomness comes from.
     """
     across, down = (round(side * random.uniform(*_MIDDLE)) for side in size_wh)
-    whole = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
+    whole = np.full((size_wh[1], size_wh[0], 3), CANVAS_GREY, np.uint8)
     wanted, ignored = [], []
     for left, right in ((0, across), (across, size_wh[0])):
         for top, bottom in ((0, down), (down, size_wh[1])):

@@ -36,12 +36,12 @@ from rsgnet.geometry import Floats
 
 @dataclass(frozen=True)
 class Settings:
-    """What was evaluated, and how.
+    """The inputs and options of an evaluation.
 
     Attributes:
         annotations: The annotation file.
         results: The results file.
-        found_by: How the results were made, "" where that is not known.
+        found_by: How the results were made, "" where unknown.
         protocol: "coco" or "crowdpose".
         skeleton: The name of the evaluated skeleton.
         images: The number of annotated images.
@@ -90,7 +90,7 @@ class Assessment:
     """The evaluation of one results file.
 
     Attributes:
-        settings: What was evaluated, and how.
+        settings: The inputs and options.
         metrics: By the names of `evaluate_keypoints`.
         intervals: The 95 % interval of each metric that has one.
         precision: (10, 101) precision at each OKS threshold from 0.5 to 0.95 and recall of 0, 0.01, ... 1; NaN without

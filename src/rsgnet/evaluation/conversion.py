@@ -24,10 +24,10 @@ from rsgnet.images import read_image_size
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """What a format to write can hold.
+    """The kinds of content that a format to write can hold.
 
     Attributes:
-        loses: What it cannot hold.
+        loses: The content that it cannot hold, for messages.
         has_scores: Whether it holds scores; otherwise a threshold turns scored keypoints into labels.
         has_crowd_regions: Whether it holds boxes around groups.
         needs_sizes: Whether it requires the sizes of the images.
@@ -71,7 +71,7 @@ class Conversion:
         path: The file that was written, for YOLO its data.yaml.
         images: The number of images written.
         people: The number of people written.
-        losses: What the format cannot hold, and what was left out of this data set, one line each.
+        losses: One line of text for the format's limits, then one for each kind of content left out of this data set.
     """
 
     path: Path
@@ -142,7 +142,7 @@ def _add_sizes(annotations: Annotations, folder: Path) -> Annotations:
 
 
 def _fit_to_format(annotations: Annotations, target: str, threshold: float, left_out: Counter[str]) -> Annotations:
-    """Returns what the format can hold, and counts what it cannot."""
+    """Returns the annotations without content that the format cannot hold, and counts that content in `left_out`."""
     images = tuple(_fit_image(image, target, threshold, left_out) for image in annotations.images)
     if target == "coco-results":
         images = tuple(image for image in images if image.people)

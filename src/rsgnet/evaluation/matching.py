@@ -167,10 +167,8 @@ def compute_oks(truth: Annotations, results: Results, crowdpose: bool, max_poses
     ends = np.cumsum(pairs_per_pose)
     owner = np.arange(len(pose)) - np.repeat(ends - pairs_per_pose, pairs_per_pose)
     owner += np.repeat(first_person[images], pairs_per_pose) if len(images) else 0
-    people, falloff = (
-        _PeopleArrays.from_annotations(truth, crowdpose),
-        2 * np.square(2 * np.asarray(truth.skeleton.sigmas)),
-    )
+    people = _PeopleArrays.from_annotations(truth, crowdpose)
+    falloff = 2 * np.square(2 * np.asarray(truth.skeleton.sigmas))
     values = np.empty(len(pose))
     for start in range(0, len(pose), _PAIRS_PER_CHUNK):
         chunk = slice(start, start + _PAIRS_PER_CHUNK)

@@ -19,15 +19,8 @@ from rsgnet.evaluation.results import FRAMES_SUFFIX, read_frames, read_keypoint_
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
 
-KEPT_KEYS = {
-    "image_id",
-    "file_name",
-    "category_id",
-    "keypoints",
-    "score",
-    "bbox",
-    "id",
-}  # keys of results that `Person` holds
+# Keys of results that `Person` and its image hold.
+KEPT_KEYS = {"image_id", "file_name", "category_id", "keypoints", "score", "bbox", "id"}
 
 
 def read_result_entries(path: Path) -> Any:

@@ -15,6 +15,7 @@ from rsgnet.config_files import (
     INT8_FILE,
     ONNX_FILE,
     OPENVINO_FILE,
+    SHIPPED,
     WEIGHTS_FILE,
     network_config,
 )
@@ -23,7 +24,6 @@ from rsgnet.files import read_bounded
 
 Config = TypeVar("Config", PoseConfig, DetectorConfig)
 
-SHIPPED = Path(__file__).parents[1] / "weights"
 DETECTOR_PREFIX, HUB_PREFIX = "detector-", "hub:"
 CARD_FILE = "README.md"
 HUB_FILES = (CONFIG_FILE, WEIGHTS_FILE, *DERIVED_FILES, CARD_FILE)

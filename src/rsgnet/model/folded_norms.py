@@ -1,47 +1,56 @@
 """Networks published for prediction, whose batch normalisations were folded into the convolutions before them.
 
 Such a network is read convolution by convolution, in the order of its graph. To be trained on at usual rates it gets
-its normalisations back: each is given the statistics of what its convolution yields for some crops, and a scale and a
+its normalisations back: each is given the statistics of what its convolution yields for some images, and a scale and a
 shift that undo them, so that in evaluation mode nothing changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
 
+Order = Literal["execution", "depth_first"]
 
-def folded_convolutions(encoder: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """The convolutions of an encoder, each with its normalisation, in depth-first order of the graph from its output.
 
-    That is the order in which exporters write a graph down, whatever the order in which the layers were defined.
+def folded_convolutions(network: nn.Module, order: Order) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
+    """Lists the convolutions of a network in the order in which an exporter wrote them down.
 
     Args:
-        encoder: Its forward has no control flow that depends on data.
+        network: Its forward has no control flow that depends on data.
+        order: "execution", as tracing exporters write, or "depth_first" from the output, each layer after those it
+            reads in the order of its arguments, as others do.
+
+    Returns:
+        Each convolution with the batch normalisation that follows it; None where none does.
     """
-    modules = dict(encoder.named_modules())
-    norm_after = {}
-    graph = _LayerTracer().trace(encoder)
-    for node in graph.nodes:
-        if node.op == "call_module" and isinstance(modules[node.target], nn.BatchNorm2d):
-            norm_after[node.args[0]] = modules[node.target]
-    for node in _depth_first(graph):
-        if node.op == "call_module" and isinstance(modules[node.target], nn.Conv2d):
-            yield modules[node.target], norm_after[node]
+    modules = dict(network.named_modules())
+    graph = _LayerTracer().trace(network)
+    norms = {
+        node.args[0]: modules[node.target]
+        for node in graph.nodes
+        if node.op == "call_module" and isinstance(modules[node.target], nn.BatchNorm2d)
+    }
+    nodes = _depth_first(graph) if order == "depth_first" else iter(graph.nodes)
+    return [
+        (modules[node.target], norms.get(node))
+        for node in nodes
+        if node.op == "call_module" and isinstance(modules[node.target], nn.Conv2d)
+    ]
 
 
 class _LayerTracer(fx.Tracer):
-    """Follows a network down to its layers, whatever classes of our own these have."""
+    """Follows a network down to its layers, whatever subclasses of convolutions these are."""
 
     def is_leaf_module(self, module: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(module, nn.Conv2d) or super().is_leaf_module(module, module_qualified_name)
 
 
 def _depth_first(graph: fx.Graph) -> Iterator[fx.Node]:
-    """Every node after those it reads, these in the order of its arguments."""
+    """Yields every node after those it reads, these in the order of its arguments."""
     done: set[fx.Node] = set()
     stack = [next(node for node in graph.nodes if node.op == "output")]
     while stack:
@@ -57,13 +66,13 @@ def _depth_first(graph: fx.Graph) -> Iterator[fx.Node]:
 
 
 @torch.no_grad()
-def restore_norms(encoder: nn.Module, biases: Mapping[nn.BatchNorm2d, Tensor], images: Tensor) -> None:
+def restore_norms(network: nn.Module, biases: Mapping[nn.BatchNorm2d, Tensor], images: Tensor) -> None:
     """Sets batch normalisations so that each adds a bias and changes nothing else, as the folded network did.
 
     Args:
-        encoder: The network, its convolutions as published.
-        biases: Of each normalisation the bias of the folded convolution before it.
-        images: (B, 3, H, W) what statistics are gathered from; 64 crops are enough.
+        network: The network, its convolutions as published.
+        biases: Of each normalisation the (C,) bias of the folded convolution before it.
+        images: (B, 3, H, W) what statistics are gathered from; 64 images are enough.
     """
 
     def restore(norm: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
@@ -76,10 +85,10 @@ def restore_norms(encoder: nn.Module, biases: Mapping[nn.BatchNorm2d, Tensor], i
         norm.bias.copy_(mean + biases[norm])
 
     hooks: list[Any] = [norm.register_forward_pre_hook(restore) for norm in biases]
-    was_training = encoder.training
+    was_training = network.training
     try:
-        encoder.eval()(images)
+        network.eval()(images)
     finally:
-        encoder.train(was_training)
+        network.train(was_training)
         for hook in hooks:
             hook.remove()

@@ -43,7 +43,7 @@ PLAN_FILE = "plan.json"
 
 @dataclass(frozen=True)
 class Ablation:
-    """What is trained and compared.
+    """The networks, data and starting weights of an ablation.
 
     Attributes:
         preset: The preset of a pose network.
@@ -144,7 +144,7 @@ def train_runs(ablation: Ablation) -> None:
 
 
 def _write_plan(ablation: Ablation) -> None:
-    """Records what all runs share, and refuses to continue runs that were started with anything else."""
+    """Records the settings, data and weights that all runs share, and refuses to continue runs with others."""
     starts = {"start_from": ablation.start_from, "backbone_from": ablation.backbone_from}
     plan = {
         "config": json.loads(to_json(variant_config(ablation.preset, ablation.settings))),
@@ -173,7 +173,7 @@ def _train_run(ablation: Ablation, variant: Variant, seed: int) -> None:
     folder = ablation.run_folder(variant, seed)
     ablation.log(f"training {folder.name} -> {folder}")
     train(
-        ablation.preset, ablation.run_settings(variant, seed), ablation.data, folder,
+        ablation.run_config(variant, seed), ablation.data, folder,
         resume=True,
         # The whole backbone must fit; otherwise variants would start differently.
         backbone_from=ablation.backbone_from or ablation.start_from, fitting_from=ablation.start_from,

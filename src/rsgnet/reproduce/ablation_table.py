@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
-from rsgnet.checkpoint import build
 from rsgnet.evaluation.intervals import PairedDifference, SeedMean
-from rsgnet.model.cost import Cost, cost_of
+from rsgnet.model.cost import Cost
 from rsgnet.reproduce.ablation import Ablation, BenchmarkResult, count_loaded_tensors
+from rsgnet.reproduce.measure import compute_cost
 from rsgnet.reproduce.tables import markdown_table
 from rsgnet.reproduce.variants import PLAIN, Variant
 
@@ -24,7 +22,7 @@ _CLEAR_MARK = " *"
 
 @dataclass(frozen=True)
 class VariantSummary:
-    """What is known of a variant before it is measured.
+    """One variant of an ablation, its cost and the state of its training.
 
     Attributes:
         variant: The variant.
@@ -47,12 +45,9 @@ def summarise_variant(ablation: Ablation, variant: Variant) -> VariantSummary:
     Raises:
         WeightsError: The weights that it is to start from do not fit.
     """
-    config = ablation.run_config(variant)
-    with torch.device("meta"):
-        cost = cost_of(build(config), config.crop.size_wh)
-    return VariantSummary(
-        variant, cost, *count_loaded_tensors(ablation, variant), tuple(ablation.trained_seeds(variant))
-    )
+    cost = compute_cost(ablation.run_config(variant))
+    loaded, tensors = count_loaded_tensors(ablation, variant)
+    return VariantSummary(variant, cost, loaded, tensors, tuple(ablation.trained_seeds(variant)))
 
 
 def ablation_json(

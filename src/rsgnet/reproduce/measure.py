@@ -23,7 +23,7 @@ from rsgnet.inference.dataset_inference import detect_dataset, open_dataset_boxe
 from rsgnet.inference.detectors.open_detector import open_detector
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import RESULTS_FILE, RUN_FILE, read_run_record, record_run, write_predictions
-from rsgnet.model.cost import cost_of
+from rsgnet.model.cost import Cost, cost_of
 from rsgnet.presets import preset_named
 from rsgnet.reproduce.tables import Block, DataSetName, Row
 from rsgnet.training.checkpoints import whole_checkpoint
@@ -39,11 +39,11 @@ SERVER_METRICS = "server.json"  # the metrics that COCO's server returned for a 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Where data sets, networks and outputs of the paper's tables are, and how missing ones are made.
+    """The folders of data sets, networks and outputs for the paper's tables, and the options for missing networks.
 
     Attributes:
         data: The folder of the published data sets.
-        runs: The folder whose `PRESET/model` are the trained networks.
+        runs: The folder of the trained networks, each in `PRESET/model`.
         out: The folder for boxes, poses and metrics.
         boxes: For each data set "gt" (the default), a COCO JSON file or a detector, as `rsgnet predict` takes it.
         train_missing: Whether to train networks whose training is not finished.
@@ -98,19 +98,25 @@ def measure_sizes(preset: str) -> dict[str, float]:
     """Returns parameters in millions and multiply-adds in units of 2^30, as the paper counts them."""
     config = preset_named(preset)
     assert isinstance(config, PoseConfig)
-    with torch.device("meta"):
-        cost = cost_of(build(config), config.crop.size_wh)
+    cost = compute_cost(config)
     return {"parameters": cost.parameters / 1e6, "multiply_adds": cost.paper_gmacs}
 
 
+def compute_cost(config: PoseConfig) -> Cost:
+    """Counts the parameters and multiply-adds of a network without allocating its weights."""
+    with torch.device("meta"):
+        return cost_of(build(config), config.crop.size_wh)
+
+
 def _train_if_missing(preset: str, data: DataSetName, reproduction: Reproduction) -> None:
-    run, settings = reproduction.runs / preset, reproduction.settings(preset)
-    if is_trained(run, with_settings(preset_named(preset), settings).training.epochs):
+    run = reproduction.runs / preset
+    config = with_settings(preset_named(preset), reproduction.settings(preset))
+    if is_trained(run, config.training.epochs):
         return
     reproduction.log(f"training {preset} -> {run}")
     files = find_data_set(reproduction.data, _TRAINING_SETS[data])
     sources = [f"{files.annotations}:{files.images}"]
-    train(preset, settings, sources, run, resume=True, workers=reproduction.workers, progress=False)
+    train(config, sources, run, resume=True, workers=reproduction.workers, progress=False)
 
 
 def _measure_network(preset: str, data: DataSetName, reproduction: Reproduction) -> dict[str, float]:
@@ -121,8 +127,8 @@ def _measure_network(preset: str, data: DataSetName, reproduction: Reproduction)
     boxes = reproduction.boxes.get(data, "gt")
     if not has_poses(out, model, boxes):
         reproduction.log(f"{model}: poses on {data}, boxes {boxes}")
-        boxes_file = _find_boxes(boxes, truth, files, reproduction)
-        predict_poses(out, model, truth, files.images, boxes, boxes_file)
+        boxes_source = _find_boxes(boxes, truth, files, reproduction)
+        predict_poses(out, model, truth, files.images, boxes, boxes_source)
     if any(image.people for image in truth.images):
         metrics = evaluate_keypoints(files.annotations, out / RESULTS_FILE)
         write_text(out / "metrics.json", json.dumps(metrics, indent=2))
@@ -189,7 +195,7 @@ def predict_poses(
     truth: Annotations,
     images: Path,
     boxes: str,
-    boxes_file: str = "gt",
+    boxes_source: str = "gt",
     flip_test: bool | None = None,
 ) -> None:
     """Predicts all poses in a data set with PyTorch and writes them to a folder, with a record only if none failed.
@@ -200,14 +206,18 @@ def predict_poses(
         truth: The data set.
         images: The folder of its images.
         boxes: The name of the boxes for the record.
-        boxes_file: The boxes, as `open_dataset_boxes` takes them.
+        boxes_source: The boxes, as `open_dataset_boxes` takes them.
         flip_test: Whether to average with the mirrored crops; as the weights say where None.
 
     Raises:
         RSGNetError: An image cannot be read.
     """
     estimator = PoseEstimator(
-        str(model), open_dataset_boxes(truth, boxes_file), backend="torch", flip_test=flip_test, skeleton=truth.skeleton
+        str(model),
+        open_dataset_boxes(truth, boxes_source),
+        backend="torch",
+        flip_test=flip_test,
+        skeleton=truth.skeleton,
     )
     record = record_run(estimator, str(model), boxes)
     complete = False

@@ -43,8 +43,7 @@ VARIANTS = {
         _variant("trp+sgm", "with both modules (RSGNet)", "candidates", True),
         _variant("dense", "with both modules as released, all pixels related", "dense", True),
     )
-}  # fmt: skip
-PAPER_VARIANTS = ("plain", "trp", "trp+sgm", "dense")
+}
 
 
 def variants_named(text: str) -> tuple[Variant, ...]:

@@ -21,7 +21,7 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 PARQUET_SUFFIX = ".parquet"
 ALL_ROW_GROUPS = -1
 # Columns of images or of their URIs, by preference.
-_COLUMNS = ("image", "bytes", "content", "jpg", "png", "uri", "url", "path")
+_COLUMNS = ("image", "picture", "bytes", "content", "jpg", "png", "uri", "url", "path")
 
 
 @dataclass(frozen=True)

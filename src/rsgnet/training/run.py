@@ -21,15 +21,15 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from rsgnet.checkpoint import load_backbone, load_fitting, load_folded, load_weights
+from rsgnet.checkpoint import load_backbone, load_fitting, load_weights
 from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig
-from rsgnet.config_files import to_json, with_settings
+from rsgnet.config_files import to_json
 from rsgnet.data.dataset import PoseDataset
 from rsgnet.data.teacher import Teacher
 from rsgnet.errors import RSGNetError
 from rsgnet.files import write_text
 from rsgnet.model.layers import normalise
-from rsgnet.presets import preset_named
+from rsgnet.pretrained import start_detector, start_pose_network
 from rsgnet.training.callbacks import DrawSamples, SaveModel, StepSeeds
 from rsgnet.training.checkpoints import (
     FOLDER,
@@ -46,12 +46,11 @@ from rsgnet.training.task import PoseTask
 from rsgnet.training_config import TrainingConfig
 
 MODEL_DIRECTORY = "model"
-_STATISTICS_CROPS = 64  # that the batch normalisations of a folded network are restored from
+_STATISTICS_IMAGES = 64  # that the batch normalisations of a folded network are restored from
 
 
 def train(
-    preset: str,
-    settings: Sequence[str],
+    config: NetworkConfig,
     data: Sequence[str],
     out: Path,
     *,
@@ -66,18 +65,18 @@ def train(
     teacher: Teacher | None = None,
     progress: bool = True,
 ) -> Path:
-    """Trains a preset and leaves its model directory.
+    """Trains a network and leaves its model directory.
 
     Args:
-        preset: Name of the preset.
-        settings: `key=value` changes to it.
+        config: The network and its training.
         data: What to train on, each as `training.sources.parse_source` reads it.
         out: Where checkpoints, curves and the model go.
         validation: What to validate on, as `data`.
         resume: Whether to go on from the last checkpoint in `out`, or, where it is broken, from the one before, or to
             begin where there is none; without it `out` must not hold one. What torchrun starts again goes on, too.
         start_from: A model directory whose weights to start from.
-        backbone_from: A model directory whose backbone to start from, whatever its heads.
+        backbone_from: A model directory whose backbone to start from, whatever its heads; or the file of a published
+            network, as `rsgnet.pretrained` reads it.
         fitting_from: A model directory to start from whatever fits of it.
         workers: Processes that cut crops, for each that trains.
         devices: GPUs of this machine to train on, or processes where it has none; None takes all GPUs. Under
@@ -90,15 +89,21 @@ def train(
         The model directory.
 
     Raises:
-        RSGNetError: The preset, settings or data do not exist or fit, `out` holds another run, or the disk is full.
+        RSGNetError: The data do not exist or fit, `out` holds another run, nothing sets the running statistics that
+            training would keep, or the disk is full.
     """
-    config = with_settings(preset_named(preset), settings)
     if has_checkpoint(out) and not (resume or _started_again()):
         raise RSGNetError(f"{out} holds a run already; go on with --resume or choose another --out")
     checkpoint = whole_checkpoint(out)
     held_out = parse_source(validation) if validation else None
     if teacher is not None:
         _check_teacher(config)
+    starts = (start_from, backbone_from, fitting_from)
+    if config.training.norm_statistics == "running" and not config.training.pretrained and not any(starts):
+        raise RSGNetError(
+            f"{config.name} keeps the running statistics of its normalisations, and nothing sets them: start from "
+            "weights, or train with --set training.norm_statistics=batch"
+        )
     sources = TrainingData(config, [parse_source(each) for each in data], held_out, workers, teacher, out)
     write_text(out / "config.json", to_json(config))
     _quieten()
@@ -108,6 +113,8 @@ def train(
     replaced = start_from is not None or fitting_from is not None
     task = _task(config, config.training.pretrained and fresh and not replaced)
     if config.training.frozen:
+        if isinstance(task, DetectorTask):
+            raise RSGNetError(f"{config.name}: RTMDet trains whole; leave training.frozen empty")
         task.model.backbone.freeze(config.training.frozen)
     if start_from is not None and fresh:
         load_weights(task.model, start_from)
@@ -137,13 +144,16 @@ def train(
 
 def _start_backbone(task: PoseTask | DetectorTask | FasterRCNNTask, path: Path, data: TrainingData) -> None:
     """Starts the backbone from a model directory, or from a file of a network that was published folded."""
-    if path.suffix != ".safetensors":
+    if path.is_dir():
         load_backbone(task.model, path)
         return
-    if not isinstance(task, PoseTask):
-        raise RSGNetError(f"{path}: only pose networks start from a single file; name a model directory")
-    crops = data.some_crops(_STATISTICS_CROPS)
-    load_folded(task.model, path, normalise(crops, task.config.crop.mean, task.config.crop.std))
+    images = data.some_images(_STATISTICS_IMAGES)
+    if isinstance(task, PoseTask):
+        start_pose_network(task.model, path, normalise(images, task.config.crop.mean, task.config.crop.std))
+    elif isinstance(task, DetectorTask):
+        start_detector(task.model, path, normalise(images, task.config.mean, task.config.std))
+    else:
+        raise RSGNetError(f"{path}: Faster R-CNN starts from no such file; name a model directory")
 
 
 def _quieten() -> None:

@@ -101,11 +101,11 @@ class TrainingData(L.LightningDataModule):
         if self._teacher is not None and isinstance(self.dataset, PoseDataset):
             self.dataset.learn_from(self._teacher, self._folder)
 
-    def some_crops(self, count: int) -> UInt8[Tensor, "crops height width 3"]:
-        """(N, H, W, 3) RGB training crops of people evenly chosen, fewer where there are fewer people."""
+    def some_images(self, count: int) -> UInt8[Tensor, "images height width 3"]:
+        """Returns (N, H, W, 3) RGB training crops, or a detector's images, chosen evenly; N is `count` at the most."""
         chosen = np.unique(np.linspace(0, len(self.dataset) - 1, count).round().astype(int))
         samples = [self.dataset[Draw(int(index), 0)] for index in chosen]
-        return torch.stack([sample.crop for sample in samples if isinstance(sample, Sample)])
+        return torch.stack([sample.crop if isinstance(sample, Sample) else sample.image for sample in samples])
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The training crops of this process."""

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import lightning as L
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from rsgnet.checkpoint import build
 from rsgnet.config import NetworkConfig, PoseConfig
@@ -38,6 +38,13 @@ class NetworkTask(L.LightningModule, Generic[Config]):
         # Channels last: convolutions on CPUs are half as fast again.
         self.model: Any = build(config, pretrained).to(memory_format=torch.channels_last)
         use_fast_depthwise(self.model)
+
+    def on_train_epoch_start(self) -> None:
+        """Keeps the statistics of normalisations where the recipe says so."""
+        if self.config.training.norm_statistics == "running":
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer and schedule."""

@@ -56,12 +56,13 @@ class TestOwnDetector:
 
     def test_a_lone_file_carries_its_config(self, box_network):
         detector = open_detector(f"onnx:{box_network(BOXES, SCORES, lone=True)}")
-        assert detector.format == RsgnetFormat((64, 64))
+        assert detector.format == RsgnetFormat((64, 64), nms_threshold=0.6)
 
-    def test_shipped_weights_are_opened_by_name(self, box_network, tmp_path, monkeypatch):
+    @pytest.mark.parametrize("name", ["nano", "detector-nano"])
+    def test_shipped_weights_are_opened_by_name(self, box_network, tmp_path, monkeypatch, name):
         box_network(BOXES, SCORES, name="detector-nano")
         monkeypatch.setattr(weights, "SHIPPED", tmp_path)
-        assert len(open_detector("nano").detect([black_image(64, 64)])[0]) == 2
+        assert len(open_detector(name).detect([black_image(64, 64)])[0]) == 2
 
 
 @pytest.fixture(scope="module")

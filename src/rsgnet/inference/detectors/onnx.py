@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from rsgnet.config import DetectorConfig
 from rsgnet.config_files import ONNX_CONFIG_PROPERTY
 from rsgnet.errors import WeightsError
 from rsgnet.geometry import Floats, crop_affine
-from rsgnet.images import RGBImage, warp
+from rsgnet.images import CANVAS_GREY, RGBImage, warp
 from rsgnet.inference.detectors.detector import DEFAULT_BOX_THRESHOLD, Boxes, Detector, LoadedImage
 from rsgnet.inference.nms import box_nms
 from rsgnet.inference.runtime.backends import Backend, open_backend
 from rsgnet.inference.weights import WeightFiles, parse_config, read_config_text
 
 Canvases = NDArray[np.uint8]
+_LEAST_SCORE = 0.001  # that is worth the time of suppression
 ScoredBoxes = tuple[Floats, Floats]  # (N, 4) left, top, right, bottom in canvas pixels; (N,) scores
 
 
@@ -43,7 +43,7 @@ def open_onnx_detector(files: WeightFiles, device: str, threshold: float | None,
     path = files.network(library, "float32")
     session = open_backend(path, device, library)
     config = config or _parse_config(session.metadata.get(ONNX_CONFIG_PROPERTY), files)
-    format, outputs = recognise_format(session, config.size_wh if config else None, files.origin)
+    format, outputs = recognise_format(session, config, files.origin)
     if threshold is None:
         threshold = config.box_threshold if config else DEFAULT_BOX_THRESHOLD
     return OnnxDetector(session, format, outputs, threshold, path)
@@ -82,7 +82,7 @@ class OnnxDetector(Detector):
         return found
 
     def _detect_batch(self, images: Sequence[LoadedImage]) -> list[Boxes]:
-        fitted = [letterbox(image.pixels, self.format.size_wh, self.format.fill) for image in images]
+        fitted = [letterbox(image.pixels, self.format.size_wh) for image in images]
         canvases = np.stack([canvas for canvas, _ in fitted])
         if self._has_fixed_batch and len(canvases) < self._batch_size:
             canvases = np.concatenate([canvases, np.repeat(canvases[-1:], self._batch_size - len(canvases), axis=0)])
@@ -96,13 +96,12 @@ class OnnxDetector(Detector):
         return found
 
 
-def letterbox(image: RGBImage, size_wh: tuple[int, int], fill: int = 0) -> tuple[RGBImage, float]:
-    """Scales an image to fit at the top left of a canvas.
+def letterbox(image: RGBImage, size_wh: tuple[int, int]) -> tuple[RGBImage, float]:
+    """Scales an image to fit at the top left of a grey canvas.
 
     Args:
         image: (H, W, 3) RGB.
         size_wh: Width and height of the canvas.
-        fill: Value of the canvas at the right and bottom.
 
     Returns:
         (height, width, 3) canvas, and canvas pixels per image pixel, the same along both sides. Boxes, whose origin is
@@ -111,12 +110,8 @@ def letterbox(image: RGBImage, size_wh: tuple[int, int], fill: int = 0) -> tuple
     height, width = image.shape[:2]
     scale = min(size_wh[0] / width, size_wh[1] / height)
     region_wh = np.array(size_wh) / scale
-    canvas = warp(image, crop_affine(region_wh / 2, region_wh, size_wh, pixel_centre=0.5), size_wh)
-    if fill:
-        canvas = canvas.copy()
-        canvas[max(math.ceil(height * scale - 0.5), 0) :] = fill  # rows whose centres lie below the image
-        canvas[:, max(math.ceil(width * scale - 0.5), 0) :] = fill
-    return canvas, scale
+    affine = crop_affine(region_wh / 2, region_wh, size_wh, pixel_centre=0.5)
+    return warp(image, affine, size_wh, fill=CANVAS_GREY), scale
 
 
 @dataclass(frozen=True)
@@ -125,13 +120,11 @@ class DetectorFormat(ABC):
 
     Attributes:
         size_wh: Width and height of its input.
-        fill: The value that pads images of another shape.
         batch_size: How many canvases it takes at once. Exports of published detectors often take only one, whatever
             their input's shape says.
     """
 
     size_wh: tuple[int, int]
-    fill: ClassVar[int] = 114
     batch_size: ClassVar[int] = 1
 
     @abstractmethod
@@ -143,25 +136,29 @@ class DetectorFormat(ABC):
         """Returns the boxes and scores of the people on each canvas."""
 
 
+@dataclass(frozen=True)
 class RsgnetFormat(DetectorFormat):
-    """Detectors of this package: uint8 `images` in; `boxes_xyxy` and `scores`, padded with score 0, out."""
+    """Detectors of this package: uint8 `images` in; `boxes_xyxy` and `scores`, several of each person, out.
 
-    fill = 0
+    Attributes:
+        nms_threshold: The overlap (IoU) above which two boxes are of one person.
+    """
+
     batch_size = 16
-    nms_threshold = 0.8  # people in crowds overlap a lot; boxes that overlap more are duplicates
+    nms_threshold: float
 
     def prepare_input(self, canvases: Canvases) -> NDArray[Any]:
         """Returns the canvases unchanged."""
         return canvases
 
     def read_people(self, outputs: Sequence[NDArray[Any]]) -> list[ScoredBoxes]:
-        """Returns the boxes without padding and duplicates."""
-        found = []
+        """Returns the best box of each person."""
+        people = []
         for boxes, scores in zip(outputs[0], outputs[1], strict=True):
-            real = scores > 0
-            kept = box_nms(boxes[real], scores[real], self.nms_threshold)
-            found.append(_as_floats(boxes[real][kept], scores[real][kept]))
-        return found
+            likely = scores > _LEAST_SCORE
+            kept = box_nms(boxes[likely], scores[likely], self.nms_threshold)
+            people.append(_as_floats(boxes[likely][kept], scores[likely][kept]))
+        return people
 
 
 class YoloxFormat(DetectorFormat):
@@ -189,7 +186,7 @@ class YoloxFormat(DetectorFormat):
         people = []
         for rows in outputs[0].astype(np.float64):
             scores = rows[:, 4] * rows[:, 5]
-            likely = scores > 0.001
+            likely = scores > _LEAST_SCORE
             centre = (rows[likely, :2] + cells[likely]) * strides[likely]
             half = np.exp(rows[likely, 2:4].clip(max=20)) * strides[likely] / 2
             boxes, scores = np.concatenate([centre - half, centre + half], -1), scores[likely]
@@ -222,13 +219,13 @@ def _as_floats(boxes: NDArray[Any], scores: NDArray[Any]) -> ScoredBoxes:
 
 
 def recognise_format(
-    backend: Backend, size_wh: tuple[int, int] | None, origin: object
+    backend: Backend, config: DetectorConfig | None, origin: object
 ) -> tuple[DetectorFormat, list[str]]:
     """Recognises the format of a detector by its inputs and outputs.
 
     Args:
         backend: The opened network.
-        size_wh: The input size of a detector of this package, None for others.
+        config: The configuration of a detector of this package, None for others.
         origin: The name of the file in messages.
 
     Returns:
@@ -239,8 +236,8 @@ def recognise_format(
     """
     given = backend.input
     outputs = {output.name: output.shape for output in backend.outputs}
-    if size_wh is not None and given.dtype == "uint8" and {"boxes_xyxy", "scores"} <= outputs.keys():
-        return RsgnetFormat(size_wh), ["boxes_xyxy", "scores"]
+    if config is not None and given.dtype == "uint8" and {"boxes_xyxy", "scores"} <= outputs.keys():
+        return RsgnetFormat(config.size_wh, config.nms_threshold), ["boxes_xyxy", "scores"]
     if given.dtype == "float32" and len(given.shape) == 4 and given.shape[1] == 3:
         height, width = given.shape[2:]
         if {"dets", "labels"} <= outputs.keys():

@@ -24,9 +24,9 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
     """Opens the detector that a specification names.
 
     Args:
-        spec: The name of a shipped one ("nano"), the model directory of a trained one, "onnx:PATH" (YOLOX, RTMDet or a
-            detector of this package), "torchvision" or "torchvision:MODEL" (Faster R-CNN), "boxes:PATH" (COCO JSON) or
-            "full" (the whole image is one person).
+        spec: The name of a shipped one ("nano" or "detector-nano"), the model directory of a trained one, "onnx:PATH"
+            (YOLOX, RTMDet or a detector of this package), "torchvision" or "torchvision:MODEL" (Faster R-CNN),
+            "boxes:PATH" (COCO JSON) or "full" (the whole image is one person).
         device: "auto", "cpu" or "cuda", for detectors that are networks.
         threshold: A network drops boxes that score less than this; None for the threshold that its config names. Boxes
             from a file are all taken.
@@ -45,8 +45,9 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
         return open_onnx_detector(find_weights(rest, DETECTOR_PREFIX), device, threshold, backend)
     if kind == "torchvision" and (rest or not colon):
         return open_torchvision_detector(rest or "fasterrcnn_mobilenet_v3_large_fpn", device, threshold)
-    if spec in list_shipped_weights(DETECTOR_PREFIX) or (spec and Path(spec).is_dir()):
-        return _open_directory(find_weights(spec, DETECTOR_PREFIX), device, threshold, backend)
+    name = spec if Path(spec).is_dir() else spec.removeprefix(DETECTOR_PREFIX)
+    if name in list_shipped_weights(DETECTOR_PREFIX) or (spec and Path(spec).is_dir()):
+        return _open_directory(find_weights(name, DETECTOR_PREFIX), device, threshold, backend)
     names = ", ".join(list_shipped_weights(DETECTOR_PREFIX)) or "none shipped in this installation"
     raise RSGNetError(
         f"no detector {spec!r}; expected {names}, a model directory, onnx:PATH, torchvision, boxes:PATH or full"

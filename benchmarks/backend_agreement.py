@@ -1,6 +1,6 @@
 """Compares the back ends' keypoints and AP for one network on the same people, with PyTorch in float32 as reference.
 
-`python benchmarks/agreement.py ANNOTATIONS.json IMAGES_DIR --calibrate LABELS[:IMAGES_DIR] [--weights nano]`
+`python benchmarks/backend_agreement.py ANNOTATIONS.json IMAGES_DIR --calibrate LABELS[:IMAGES_DIR] [--weights nano]`
 
 In float32 all keypoints should lie within 0.1 pixels of the reference, and AP within 0.001; int8 may cost 0.005 AP.
 Where two peaks of a heatmap are equally high to the last digits, back ends may choose different ones.
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from decoding import predict_results
+from decoding_accuracy import predict_results
 from measurement import Measurement, Spread, at_least, at_most, make_parser, report, set_up
 
 from rsgnet.annotations.people import Annotations
@@ -99,7 +99,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         directory = export_copy(arguments.weights, arguments.calibrate, Path(folder))
         measurements = measure(read_annotations(arguments.annotations), directory, arguments)
-    report("agreement", measurements, arguments)
+    report("backend_agreement", measurements, arguments)
 
 
 if __name__ == "__main__":

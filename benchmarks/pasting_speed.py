@@ -1,6 +1,6 @@
 """Measures how many training crops per second one core makes, with and without people pasted into them.
 
-`python benchmarks/crowd_crops.py ANNOTATIONS.json IMAGES_DIR [--preset nano] [--crops 1000]`
+`python benchmarks/pasting_speed.py ANNOTATIONS.json IMAGES_DIR [--preset nano] [--crops 1000]`
 """
 
 import argparse

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def report():
-    spec = importlib.util.spec_from_file_location("report", ROOT / "benchmarks" / "report.py")
+def fill_tables():
+    spec = importlib.util.spec_from_file_location("fill_tables", ROOT / "benchmarks" / "fill_tables.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -33,11 +33,11 @@ def accuracy():
     return json.loads((ROOT / "docs" / "accuracy.json").read_text())
 
 
-def test_every_table_is_in_one_page_and_up_to_date(report):
-    pages = {name: (ROOT / name).read_text() for name in report.PAGES}
-    assert {name: report.fill(page, report.read_tables()) for name, page in pages.items()} == pages
+def test_every_table_is_in_one_page_and_up_to_date(fill_tables):
+    pages = {name: (ROOT / name).read_text() for name in fill_tables.PAGES}
+    assert {name: fill_tables.fill(page, fill_tables.read_tables()) for name, page in pages.items()} == pages
     named = re.findall(r"<!-- begin (\w+): ", "".join(pages.values()))
-    assert sorted(named) == sorted(report.read_tables())
+    assert sorted(named) == sorted(fill_tables.read_tables())
 
 
 def test_every_benchmark_of_the_make_target_is_in_the_file(performance):
@@ -63,22 +63,24 @@ def test_model_sizes_are_those_of_the_weights(accuracy):
     ("value", "expected"),
     [(0, "0"), (1234.4, "1,234"), (100, "100"), (1.2345, "1.23"), (0.05, "0.05"), (4.37e-4, "4.4e-04")],
 )
-def test_format_number(report, value, expected):
-    assert report.format_number(value) == expected
+def test_format_number(fill_tables, value, expected):
+    assert fill_tables.format_number(value) == expected
 
 
-def test_fill_replaces_the_marked_table_only(report):
+def test_fill_replaces_the_marked_table_only(fill_tables):
     page = "a\n<!-- begin one: filled by x -->\nold\n<!-- end one -->\nb\n"
-    assert report.fill(page, {"one": "new\n"}) == "a\n<!-- begin one: filled by x -->\n\nnew\n\n<!-- end one -->\nb\n"
+    assert (
+        fill_tables.fill(page, {"one": "new\n"}) == "a\n<!-- begin one: filled by x -->\n\nnew\n\n<!-- end one -->\nb\n"
+    )
     with pytest.raises(KeyError, match="one"):
-        report.fill(page, {"other": ""})
+        fill_tables.fill(page, {"other": ""})
 
 
-def test_model_table_leaves_cells_empty_that_do_not_apply(report):
+def test_model_table_leaves_cells_empty_that_do_not_apply(fill_tables):
     accuracy = {
         "models": [{"weights": "a", "input": "8x6", "parameters_millions": 1.5, "multiply_adds_billions": 0.25}],
         "poses": [{"weights": "a", "boxes": "ground truth", "flip_test": True, "AP": 0.5}],
         "boxes": [],
     }
-    row = report.model_table(accuracy).splitlines()[2]
+    row = fill_tables.model_table(accuracy).splitlines()[2]
     assert row == "| [`a`](src/rsgnet/weights/a/README.md) | 8x6 | 1.50 M | 0.25 G | 0.500 |  |  |"

@@ -1,6 +1,6 @@
-"""Measures what `torch.compile` and the channels-last layout gain in forward passes on the CPU or a GPU.
+"""Measures the gain from `torch.compile` and the channels-last layout in forward passes on the CPU or a GPU.
 
-`python benchmarks/compiled.py [NETWORK ...] [--device cpu] [--batches 1 32] [--precision float32]`
+`python benchmarks/compile_speed.py [NETWORK ...] [--device cpu] [--batches 1 32] [--precision float32]`
 
 The baseline is the network with PyTorch's default layout, not compiled. Compiling takes its time once for each shape;
 that is printed, and not part of the ratios. The peak is that of a product of large matrices in the same precision. On
@@ -101,7 +101,7 @@ def main() -> None:
         for batch in arguments.batches
         for measurement in measure(name, batch, arguments)
     ]
-    report(f"compiled_{arguments.device}_{arguments.precision}", measurements, arguments)
+    report(f"compile_speed_{arguments.device}_{arguments.precision}", measurements, arguments)
 
 
 if __name__ == "__main__":

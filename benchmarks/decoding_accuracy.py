@@ -1,6 +1,6 @@
 """Compares the accuracy of the ways to decode keypoints from heatmaps, for one network and annotated boxes.
 
-`python benchmarks/decoding.py ANNOTATIONS.json IMAGES_DIR [--weights nano] [--flip] [--resamples 1000]`
+`python benchmarks/decoding_accuracy.py ANNOTATIONS.json IMAGES_DIR [--weights nano] [--flip] [--resamples 1000]`
 
 The refinements are those of `rsgnet.heatmaps.decode`; differences are to "quarter". Poses are ranked as the weights
 rank them or, with `--heights`, by the heights of heatmaps only.

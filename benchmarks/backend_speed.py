@@ -1,10 +1,11 @@
 """Measures the speed of pose networks in each back end, relative to eager PyTorch and to the machine's peak.
 
-`python benchmarks/backends.py [NETWORK ...] [--batch 8]`
+`python benchmarks/backend_speed.py [NETWORK ...] [--batch 8]`
 
 A network is a model directory or a preset. A preset gets random weights, and the ranges of 8 bits are measured on
-noise, because neither changes the speed; `agreement.py` measures what 8 bits cost in AP. The baseline is eager PyTorch
-in float32 with the default memory layout. The machine's peak is that of OpenVINO's product of two large matrices.
+noise, because neither changes the speed; `backend_agreement.py` measures what 8 bits cost in AP. The baseline is eager
+PyTorch in float32 with the default memory layout. The machine's peak is that of OpenVINO's product of two large
+matrices.
 """
 
 import argparse
@@ -142,7 +143,7 @@ def main() -> None:
     for network in arguments.networks:
         with tempfile.TemporaryDirectory() as folder:
             measurements += measure(network, write_model(network, Path(folder)), arguments)
-    report("backends", measurements, arguments)
+    report("backend_speed", measurements, arguments)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Compares tracking by boxes, by keypoints, and by keypoints with ownership, in simulated crowds.
 
-`python benchmarks/tracking.py [--clips 4] [--frames 100] [--people 14] [--seed 0]`
+`python benchmarks/tracking_accuracy.py [--clips 4] [--frames 100] [--people 14] [--seed 0]`
 
 All three use the same tracker, boxes and poses. Boxes are the annotated ones of the visible part of a person, with
 noise; they are missed more often the more of a person is hidden, and there are false ones.
@@ -32,6 +32,8 @@ from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17
 
 Truths = list[dict[str, Any]]  # the annotations of one frame
+# Keypoint positions, `owned`, keypoint scores, box and box score.
+SimulatedPerson = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]
 
 SIZE_WH = (640, 480)
 STEPS = (1, 3)
@@ -59,13 +61,13 @@ def simulate_frame(random: np.random.Generator, truths: Truths) -> SimulatedFram
     found += [simulate_false_person(random) for _ in range(random.poisson(0.1))]
     people = [person for person in found if person is not None]
     random.shuffle(people)
-    places, owned, scores, boxes_found, box_scores = (
+    positions, owned, scores, boxes_found, box_scores = (
         np.array([person[part] for person in people], np.float32).reshape(-1, *shape)
         for part, shape in enumerate(((17, 2), (17,), (17,), (4,), ()))
     )
     poses = Poses(
         skeleton=COCO17,
-        keypoints_xy=places,
+        keypoints_xy=positions,
         scores=scores,
         boxes_xyxy=boxes_found,
         box_scores=box_scores,
@@ -80,30 +82,33 @@ def simulate_frame(random: np.random.Generator, truths: Truths) -> SimulatedFram
     return SimulatedFrame(np.array([truth["id"] for truth in truths], int), boxes, poses)
 
 
-def simulate_person(random, truth, box, keypoints):  # type: ignore[no-untyped-def]
-    """Returns positions, `owned`, scores, box and its score; None for a person who is missed."""
+def simulate_person(
+    random: np.random.Generator, truth: dict[str, Any], box: np.ndarray, keypoints: dict[int, np.ndarray]
+) -> SimulatedPerson | None:
+    """Returns the prediction for one annotated person, None if the person is missed."""
     own, size = keypoints[truth["id"]], box[2:] - box[:2]
     seen = float((own[:, 2] == 2).mean())
     if random.uniform() < 0.03 + 0.6 * max(0.0, 0.5 - seen):
         return None
     scale = np.sqrt(size.prod() * 0.53)
     owned = np.where(own[:, 2] == 2, random.beta(9, 1, 17), random.beta(2, 2, 17))
-    places = own[:, :2] + random.normal(0, 1, (17, 2)) * scale * 1.2 * np.array(COCO17.sigmas)[:, None]
-    places = np.where(own[:, 2:] > 0, places, random.uniform(box[:2], box[2:], (17, 2)))
+    positions = own[:, :2] + random.normal(0, 1, (17, 2)) * scale * 1.2 * np.array(COCO17.sigmas)[:, None]
+    positions = np.where(own[:, 2:] > 0, positions, random.uniform(box[:2], box[2:], (17, 2)))
     owned = np.where(own[:, 2] > 0, owned, random.beta(1, 9, 17))
     clear = own[:, 2] == 2
     for row in np.flatnonzero((own[:, 2] > 0) & (random.uniform(size=17) > owned)):
         rival = keypoints.get(truth["hidden_by"][row], own)
         clear[row] = rival is not own and rival[row, 2] == 2
         wrong = rival[row, :2] if clear[row] else random.uniform(box[:2], box[2:])
-        places[row] = wrong + random.normal(0, 0.03 * scale, 2)
+        positions[row] = wrong + random.normal(0, 0.03 * scale, 2)
     scores = np.where(clear, random.beta(9, 2, 17), random.beta(2, 3, 17))
     moved = box + random.normal(0, 0.04, 4) * np.tile(size, 2)
     score = float(np.clip(0.35 + 0.6 * seen + random.normal(0, 0.08), 0.3, 1))
-    return places, owned, scores, moved, score
+    return positions, owned, scores, moved, score
 
 
-def simulate_false_person(random):  # type: ignore[no-untyped-def]
+def simulate_false_person(random: np.random.Generator) -> SimulatedPerson:
+    """Returns a person who does not exist, in the form of `simulate_person`."""
     size = random.uniform((20, 60), (80, 220))
     left_top = random.uniform((0, 0), np.array(SIZE_WH) - size)
     box = np.concatenate([left_top, left_top + size])

@@ -1,6 +1,6 @@
 """Compares a network's relation map with the true relations on held-out crops.
 
-`python benchmarks/relations.py MODEL_DIR ANNOTATIONS.json IMAGES_DIR [--crops 320]`
+`python benchmarks/relation_accuracy.py MODEL_DIR ANNOTATIONS.json IMAGES_DIR [--crops 320]`
 
 A correlation of 0, or a squared error of at least the variance of the true relations, means that the map contains no
 information.

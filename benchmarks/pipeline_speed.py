@@ -1,6 +1,6 @@
 """Measures the pipeline from image files to result files: cost per person, share of the networks, and batching.
 
-`python benchmarks/pipeline.py IMAGES_DIR [--weights DIR]`
+`python benchmarks/pipeline_speed.py IMAGES_DIR [--weights DIR]`
 
 The network is RSGNet W32 at 256x192, with random weights by default. Measured are the time of an image with 1 to 60
 boxes, and with it the cost of an additional person; the share of detector and network in the time of reading,
@@ -152,7 +152,7 @@ def main() -> None:
             measure_batching("nano", "nano", few, arguments),
             measure_batching(PRESET, weights, few, arguments),
         ]
-    report("pipeline", measurements, arguments)
+    report("pipeline_speed", measurements, arguments)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Compares our implementation of the authors' released network with one that follows their code literally.
 
-`python benchmarks/dense_relation.py [--batch 8]`
+`python benchmarks/dense_relation_cost.py [--batch 8]`
 
 The literal implementation holds the whole matrix of relations between pixels, spreads each keypoint's embedding over
 hundreds of maps before a convolution merges them, and runs eagerly; ours does neither. Speed is that of the whole
@@ -39,14 +39,14 @@ def make_literal(network: DenseRSGNet) -> DenseRSGNet:
     clues, head = network.clues, network.relation_head
 
     def categories(heatmaps: Tensor) -> Tensor:
-        words = clues.word_encoder(clues.words)
-        return clues.category(torch.einsum("bkyx,kw->bwyx", heatmaps, words))
+        embeddings = clues.word_encoder(clues.words)
+        return clues.category(torch.einsum("bkyx,kd->bdyx", heatmaps, embeddings))
 
     def relate(maps: Tensor) -> tuple[Tensor, DenseRelation]:
         relation = DenseRelation(maps, head.subsample)
         values = head.value(maps).flatten(2).transpose(1, 2)
-        gathered = (relation.matrix() @ values).transpose(1, 2).reshape(maps.shape)
-        return head.norm(head.output(gathered)), relation
+        related = (relation.matrix() @ values).transpose(1, 2).reshape(maps.shape)
+        return head.norm(head.output(related)), relation
 
     clues._categories, head.forward = categories, relate
     return network
@@ -119,7 +119,7 @@ def main() -> None:
         save_model(build(config), config, Path(folder))
         export_onnx(Path(folder))
         measurements += measure_speed(Path(folder), config, arguments)
-    report("dense_relation", measurements, arguments)
+    report("dense_relation_cost", measurements, arguments)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Fills the tables of measurements in the README and the documentation.
 
-    python benchmarks/report.py [PERFORMANCE.json]
+    python benchmarks/fill_tables.py [PERFORMANCE.json]
 
-`make bench` writes docs/performance.json. docs/accuracy.json is edited by hand, from what the commands on
-docs/accuracy.md print. A page names a table by two lines, `<!-- begin NAME: filled by benchmarks/report.py -->` and
+`make bench` writes docs/performance.json. docs/accuracy.json is edited by hand, from the output of the commands on
+docs/accuracy.md. A page names a table by two lines, `<!-- begin NAME: filled by benchmarks/fill_tables.py -->` and
 `<!-- end NAME -->`; everything between them is replaced.
 """
 
@@ -18,14 +18,14 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/accuracy.md", "docs/performance.md")
 TITLES = {
     "candidate_cost": "Cost of relating candidates",
-    "dense_relation": "The released form",
-    "backends": "Back ends, and the machine's peak",
-    "agreement": "Agreement of the back ends",
-    "pipeline": "From image files to result files",
+    "dense_relation_cost": "The released form",
+    "backend_speed": "Back ends, and the machine's peak",
+    "backend_agreement": "Agreement of the back ends",
+    "pipeline_speed": "From image files to result files",
     "evaluation_speed": "Evaluation",
     "training_samples": "Training crops",
     "training_step": "A training step",
-    "compiled_cpu_float32": "torch.compile and channels last",
+    "compile_speed_cpu_float32": "torch.compile and channels last",
     "footprint": "The light install",
     "clip_memory": "An hour of video",
     "growth": "Growth of cost",
