@@ -9,7 +9,7 @@ import torch
 from rsgnet.config import CropConfig, ModelConfig, PoseConfig
 from rsgnet.data.batches import Draw
 from rsgnet.data.dataset import DataSource, PoseDataset
-from rsgnet.data.paste import seen_share
+from rsgnet.data.paste import visible_share
 from rsgnet.errors import AnnotationError
 from rsgnet.training_config import AugmentConfig, TrainingConfig
 
@@ -100,4 +100,4 @@ def test_pasted_people_find_room_among_those_labelled(people_set):
 def test_the_share_that_is_seen(places, expected):
     sight = np.zeros((10, 10), np.float32)
     sight[:5] = 1
-    assert seen_share(np.reshape(np.array(places, float), (-1, 3)), sight) == expected
+    assert visible_share(np.reshape(np.array(places, float), (-1, 3)), sight) == expected

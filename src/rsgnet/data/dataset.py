@@ -1,4 +1,4 @@
-"""Training and validation crops out of annotated images."""
+"""Training and validation crops from annotated images."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from rsgnet.annotations.people import AnnotatedImage, Annotations, Person
 from rsgnet.annotations.readers import read_annotations
 from rsgnet.config import PoseConfig
-from rsgnet.data.augment import jitter_colour, quick_warp, training_affine
+from rsgnet.data.augment import fast_warp, jitter_colour, training_affine
 from rsgnet.data.batches import Draw, ImageCache, TensorRecord
 from rsgnet.data.paste import CropCrowds
 from rsgnet.data.teacher import Teacher, TeacherHeatmaps, compute_teacher_heatmaps
@@ -34,10 +35,10 @@ class DataSource:
 
     Attributes:
         annotations: The annotation file.
-        images: The folder that its file names are relative to.
-        weight: How often each of its people is drawn, relative to the other sources.
-        everyone_labelled: Whether people that it does not label are absent; where not, crops teach no background to the
-            candidate heatmaps.
+        images: The folder to which its file names are relative.
+        weight: How often each of its people is drawn, relative to other sources.
+        everyone_labelled: Whether everyone in the images is labelled. If not, the candidate heatmaps of its crops are
+            not trained on the background.
     """
 
     annotations: Path
@@ -52,11 +53,11 @@ class Sample(TensorRecord):
 
     Attributes:
         crop: (H, W, 3) RGB, 0..255.
-        keypoints_xy: (P, K, 2) in heatmap pixels; person 0 is the box's own, the rest stand in the crop as well.
-        labelled: (P, K) whether each keypoint is labelled; false for people that pad the list.
-        background: (h, w) where the candidate heatmaps may be taught that there is nobody.
-        box_area: () area of the box's person in squared heatmap pixels, which sets the OKS scale.
-        teacher_heatmaps: (K, h, w) a teacher's, NaN where it says nothing; (0,) without a teacher.
+        keypoints_xy: (P, K, 2) in heatmap pixels. Person 0 is the target, the box's person; the others follow.
+        labelled: (P, K) whether each keypoint is labelled; False for people who pad the list.
+        background: (h, w) True where pixels without labels show nobody, so that candidate heatmaps are trained there.
+        box_area: () area of the target in squared heatmap pixels, for the scale of the OKS.
+        teacher_heatmaps: (K, h, w) heatmaps of a teacher, NaN where they are unknown; (0,) without a teacher.
     """
 
     crop: UInt8[Tensor, "*batch height width 3"]
@@ -70,21 +71,24 @@ class Sample(TensorRecord):
 
 
 class _Entry(NamedTuple):
+    """A person to cut crops of: index of the source, image and person."""
+
     source: int
     image: AnnotatedImage
     person: Person
 
 
 class PoseDataset(Dataset[Sample]):
-    """Every labelled person of some data sets, as crops.
+    """Crops of all labelled people of some data sets.
 
     Args:
-        sources: The data sets; their skeletons may differ, each keypoint is matched by name.
-        config: Crop, skeleton, augmentation and limits.
-        augmented: Whether crops are changed at random, for training.
+        sources: The data sets. Their skeletons may differ; keypoints are matched by name.
+        config: Crop, skeleton and augmentation.
+        augmented: Whether crops are augmented, as for training.
 
     Raises:
-        AnnotationError: A file is broken, there is nobody to train on, or nobody to paste where that is asked for.
+        AnnotationError: A file is broken, nobody has enough labelled keypoints, or people are to be pasted and none
+            can be cut out.
     """
 
     def __init__(self, sources: Sequence[DataSource], config: PoseConfig, augmented: bool) -> None:
@@ -92,12 +96,12 @@ class PoseDataset(Dataset[Sample]):
         self.config = config
         self.augmented = augmented
         self.skeleton: Skeleton = get_skeleton(config.model.skeleton)
-        annotations = [read_annotations(source.annotations, self.skeleton) for source in self.sources]
-        self._index = [self.skeleton.indices_in(each.skeleton) for each in annotations]
+        data_sets = [read_annotations(source.annotations, self.skeleton) for source in self.sources]
+        self._indices = [self.skeleton.indices_in(annotations.skeleton) for annotations in data_sets]
         self.entries = [
             _Entry(source, image, person)
-            for source, each in enumerate(annotations)
-            for image, person in _trainable(each, max(config.training.min_keypoints, 1))
+            for source, annotations in enumerate(data_sets)
+            for image, person in _select_people(annotations, max(config.training.min_keypoints, 1))
         ]
         if not self.entries:
             names = ", ".join(str(source.annotations) for source in self.sources)
@@ -106,22 +110,22 @@ class PoseDataset(Dataset[Sample]):
         self._teacher: TeacherHeatmaps | None = None
         self._crowds = None
         if augmented and config.training.augment.paste > 0:
-            places = [(source.annotations, source.images) for source in self.sources]
-            self._crowds = CropCrowds(places, self.skeleton, config.training)
+            files = [(source.annotations, source.images) for source in self.sources]
+            self._crowds = CropCrowds(files, self.skeleton, config.training)
 
-    def learn_from(self, teacher: Teacher, folder: Path) -> None:
+    def add_teacher_heatmaps(self, teacher: Teacher, folder: Path) -> None:
         """Adds a teacher's heatmaps to every crop.
 
         Args:
-            teacher: The network; it looks at everyone unless the folder holds what it saw.
-            folder: Where what it sees is kept.
+            teacher: The teacher.
+            folder: The folder in which its heatmaps are stored; they are computed if they are not there already.
         """
-        people = [(entry.person.box_xywh, partial(self._read, entry)) for entry in self.entries]
+        people = [(entry.person.box_xywh, partial(self._read_image, entry)) for entry in self.entries]
         network = teacher.open()
         path = compute_teacher_heatmaps(teacher, network, people, folder)
         self._teacher = TeacherHeatmaps(path, network.config, max(teacher.paddings), self.config)
 
-    def _read(self, entry: _Entry) -> RGBImage:
+    def _read_image(self, entry: _Entry) -> RGBImage:
         return self._images.read(self.sources[entry.source].images / entry.image.file_name)
 
     def __len__(self) -> int:
@@ -129,41 +133,41 @@ class PoseDataset(Dataset[Sample]):
 
     @property
     def weights(self) -> Floats:
-        """(N,) how often each person is drawn, relative to the others."""
+        """(N,) how often each person is drawn relative to the others."""
         return np.array([self.sources[entry.source].weight for entry in self.entries])
 
     def __getitem__(self, draw: Draw | int) -> Sample:
-        """The crop of one person; a bare index stands for a seed of 0."""
+        """Returns the crop of one person; an index without a seed has the seed 0."""
         index, seed = draw if isinstance(draw, tuple) else (draw, 0)
         entry = self.entries[index]
         random = np.random.default_rng((self.config.training.seed, seed, index))
-        people = self._people(entry)
-        affine, flip = self._affine(entry, people[0], random)
-        crop = quick_warp(self._read(entry), affine, self.config.crop.size_wh)
-        places = np.concatenate([apply_affine(affine, people[..., :2]), people[..., 2:]], axis=-1)
+        people = self._read_keypoints(entry)
+        affine, flip = self._draw_affine(entry, people[0], random)
+        crop = fast_warp(self._read_image(entry), affine, self.config.crop.size_wh)
+        in_crop = np.concatenate([apply_affine(affine, people[..., :2]), people[..., 2:]], axis=-1)
         if flip:
-            places = places[:, self.skeleton.flip_indices]
+            in_crop = in_crop[:, self.skeleton.flip_indices]
         if self._crowds:
-            crop, places = self._crowds.mingle(crop, places, entry, people[0], affine, random)
+            crop, in_crop = self._crowds.add_people(crop, in_crop, entry, people[0], affine, random)
         to_heatmap = heatmap_affine(self.config.crop.stride, self.config.crop.pixel_centre)
-        to_map = compose_affine(to_heatmap, affine)
         if self.augmented:
             crop = jitter_colour(crop, self.config.training.augment.colour, random)
         keypoints = np.zeros((self.config.training.max_people, len(self.skeleton), 3))
-        keypoints[: len(places)] = places[: len(keypoints)]
-        shrink = abs(np.linalg.det(to_map[:, :2]))
+        keypoints[: len(in_crop)] = in_crop[: len(keypoints)]
+        area_scale = abs(np.linalg.det(compose_affine(to_heatmap, affine)[:, :2]))
         return Sample(
             crop=torch.from_numpy(crop.copy()),
             keypoints_xy=torch.from_numpy(apply_affine(to_heatmap, keypoints[..., :2]).astype(np.float32)),
             labelled=torch.from_numpy(keypoints[..., 2] > 0),
-            background=torch.from_numpy(self._background(entry, affine)),
-            box_area=torch.tensor(max(entry.person.area, 1.0) * shrink, dtype=torch.float32),
+            background=torch.from_numpy(self._find_background(entry, affine)),
+            box_area=torch.tensor(max(entry.person.area, 1.0) * area_scale, dtype=torch.float32),
             teacher_heatmaps=(
                 self._teacher.crop(index, entry.person.box_xywh, affine, flip) if self._teacher else torch.zeros(0)
             ),
         )
 
-    def _affine(self, entry: _Entry, keypoints: Floats, random: np.random.Generator) -> tuple[Floats, bool]:
+    def _draw_affine(self, entry: _Entry, keypoints: Floats, random: np.random.Generator) -> tuple[Floats, bool]:
+        """Returns the (2, 3) affine map from image to crop pixels, and whether it mirrors."""
         crop = self.config.crop
         if self.augmented:
             augment = self.config.training.augment
@@ -171,17 +175,20 @@ class PoseDataset(Dataset[Sample]):
         centre, region = crop_region(entry.person.box_xywh, crop.size_wh, crop.padding)
         return crop_affine(centre, region, crop.size_wh, pixel_centre=crop.pixel_centre), False
 
-    def _people(self, entry: _Entry) -> Floats:
-        """(P, K, 3) the box's person first, then the others, nearest first."""
-        others = [each for each in entry.image.people if each is not entry.person and each.num_labelled]
-        middle = _middle(entry.person)
-        others.sort(key=lambda each: float(np.square(_middle(each) - middle).sum()))
-        index = self._index[entry.source]
-        people = np.stack([person.keypoints[index] for person in (entry.person, *others)])
-        return np.where(index[:, None] >= 0, people, 0.0)
+    def _read_keypoints(self, entry: _Entry) -> Floats:
+        """Returns (P, K, 3) keypoints in image pixels: the box's person first, then the others by distance."""
+        others = [person for person in entry.image.people if person is not entry.person and person.num_labelled]
+        centre = _box_centre(entry.person)
+        others.sort(key=lambda person: float(np.square(_box_centre(person) - centre).sum()))
+        indices = self._indices[entry.source]
+        people = np.stack([person.keypoints[indices] for person in (entry.person, *others)])
+        return np.where(indices[:, None] >= 0, people, 0.0)
 
-    def _background(self, entry: _Entry, affine: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-        """(h, w) false where somebody may stand whose keypoints nobody labelled."""
+    def _find_background(self, entry: _Entry, affine: Floats) -> NDArray[np.bool_]:
+        """Returns an (h, w) map, False in the boxes of people without labelled keypoints.
+
+        It is False everywhere if the data set does not label everyone.
+        """
         crop = self.config.crop
         if not self.sources[entry.source].everyone_labelled:
             return np.zeros(crop.heatmap_shape_hw, np.bool_)
@@ -191,19 +198,20 @@ class PoseDataset(Dataset[Sample]):
                 continue
             left, top, width, height = person.box_xywh
             corners = np.array([[left, top], [left + width, top], [left, top + height], [left + width, top + height]])
-            places = apply_affine(affine, corners) / crop.stride
-            low, high = np.floor(places.min(0)).clip(0).astype(int), np.ceil(places.max(0)).clip(0).astype(int)
+            on_map = apply_affine(affine, corners) / crop.stride
+            low, high = np.floor(on_map.min(0)).clip(0).astype(int), np.ceil(on_map.max(0)).clip(0).astype(int)
             background[low[1] : high[1], low[0] : high[0]] = False
         return background
 
 
-def _trainable(annotations: Annotations, at_least: int) -> Iterator[tuple[AnnotatedImage, Person]]:
+def _select_people(annotations: Annotations, min_keypoints: int) -> Iterator[tuple[AnnotatedImage, Person]]:
+    """Yields the people to train on: single people with enough labelled keypoints and a box larger than a pixel."""
     for image in annotations.images:
         for person in image.people:
-            if not person.is_crowd and person.num_labelled >= at_least and (person.box_xywh[2:] > 1).all():
+            if not person.is_crowd and person.num_labelled >= min_keypoints and (person.box_xywh[2:] > 1).all():
                 yield image, person
 
 
-def _middle(person: Person) -> Floats:
-    middle: Floats = person.box_xywh[:2] + person.box_xywh[2:] / 2
-    return middle
+def _box_centre(person: Person) -> Floats:
+    centre: Floats = person.box_xywh[:2] + person.box_xywh[2:] / 2
+    return centre

@@ -53,7 +53,7 @@ class PersonDetector(nn.Module):
         """(B, 3, H, W) normalised RGB, H and W multiples of 32, to a prediction at each cell."""
         logits, boxes = [], []
         for (scores, sides), stride in zip(self.rtmdet(images), STRIDES, strict=True):
-            cells = cell_places(scores.shape[2:], stride, images.device)
+            cells = compute_cell_xy(scores.shape[2:], stride, images.device)
             reach = stride * sides.flatten(2).transpose(1, 2).float()
             logits.append(scores.flatten(1))
             boxes.append(torch.cat([cells - reach[..., :2], cells + reach[..., 2:]], dim=-1))
@@ -92,7 +92,7 @@ class RTMDet(nn.Module):
         return [head(features) for head, features in zip(self.heads, self.neck(self.backbone(images)), strict=True)]
 
 
-def cell_places(shape_hw: Sequence[int], stride: int, device: torch.device) -> Float[Tensor, "cells 2"]:
+def compute_cell_xy(shape_hw: Sequence[int], stride: int, device: torch.device) -> Float[Tensor, "cells 2"]:
     """(h * w, 2) the x and y in input pixels that each cell of a grid stands for, row by row."""
     rows = torch.arange(shape_hw[0], device=device) * stride
     columns = torch.arange(shape_hw[1], device=device) * stride

@@ -26,7 +26,7 @@ from rsgnet.inference.predictions import RESULTS_FILE, RUN_FILE, read_run_record
 from rsgnet.model.cost import Cost, cost_of
 from rsgnet.presets import preset_named
 from rsgnet.reproduce.tables import Block, DataSetName, Row
-from rsgnet.training.checkpoints import whole_checkpoint
+from rsgnet.training.checkpoints import find_intact_checkpoint
 from rsgnet.training.run import MODEL_DIRECTORY, train
 
 _TRAINING_SETS: dict[DataSetName, str] = {
@@ -160,7 +160,7 @@ def is_trained(run: Path, epochs: int) -> bool:
     """Returns whether a run's folder holds a network, and no checkpoint of a training with fewer finished epochs."""
     if not (run / MODEL_DIRECTORY / WEIGHTS_FILE).is_file():
         return False
-    checkpoint = whole_checkpoint(run)
+    checkpoint = find_intact_checkpoint(run)
     if checkpoint is None:
         return True
     epochs_done: int = torch.load(checkpoint, weights_only=True, mmap=True)["epoch"] + 1
