@@ -248,13 +248,13 @@ def _table_row(name: str, config: NetworkConfig, paper_row: Row | None) -> Itera
 
     from rsgnet.checkpoint import build
     from rsgnet.config import FasterRCNNConfig, PoseConfig
-    from rsgnet.model.cost import cost_of
+    from rsgnet.model.cost import count_cost
 
     if isinstance(config, FasterRCNNConfig):
         raise RSGNetError(f"{name}: the multiply-adds of Faster R-CNN depend on the image")
     with torch.device("meta"):
         network = build(config)
-    cost = cost_of(network, config.crop.size_wh if isinstance(config, PoseConfig) else config.size_wh)
+    cost = count_cost(network, config.crop.size_wh if isinstance(config, PoseConfig) else config.size_wh)
     yield name
     yield f"{cost.parameters / 1e6:.2f}"
     yield f"{paper_row.paper[0]}" if paper_row else ""

@@ -23,7 +23,7 @@ from rsgnet.inference.dataset_inference import detect_dataset, open_dataset_boxe
 from rsgnet.inference.detectors.open_detector import open_detector
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import RESULTS_FILE, RUN_FILE, read_run_record, record_run, write_predictions
-from rsgnet.model.cost import Cost, cost_of
+from rsgnet.model.cost import Cost, count_cost
 from rsgnet.presets import preset_named
 from rsgnet.reproduce.tables import Block, DataSetName, Row
 from rsgnet.training.checkpoints import find_intact_checkpoint
@@ -105,7 +105,7 @@ def measure_sizes(preset: str) -> dict[str, float]:
 def compute_cost(config: PoseConfig) -> Cost:
     """Counts the parameters and multiply-adds of a network without allocating its weights."""
     with torch.device("meta"):
-        return cost_of(build(config), config.crop.size_wh)
+        return count_cost(build(config), config.crop.size_wh)
 
 
 def _train_if_missing(preset: str, data: DataSetName, reproduction: Reproduction) -> None:
