@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -19,10 +20,10 @@ from rsgnet.annotations.readers import read_annotations
 from rsgnet.config import PoseConfig
 from rsgnet.data.augment import jitter_colour, quick_warp, training_affine
 from rsgnet.data.batches import Draw, ImageCache, TensorRecord
-from rsgnet.data.paste import CropCrowds
+from rsgnet.data.paste import CropCrowds, CropPeople, map_boxes
 from rsgnet.data.teacher import Teacher, TeacherHeatmaps, compute_teacher_heatmaps
 from rsgnet.errors import AnnotationError
-from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region
+from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region, xywh_to_xyxy
 from rsgnet.heatmaps import heatmap_affine
 from rsgnet.images import RGBImage
 from rsgnet.skeletons import Skeleton, get_skeleton
@@ -54,7 +55,7 @@ class Sample(TensorRecord):
         crop: (H, W, 3) RGB, 0..255.
         keypoints_xy: (P, K, 2) in heatmap pixels; person 0 is the box's own, the rest stand in the crop as well.
         labelled: (P, K) whether each keypoint is labelled; false for people that pad the list.
-        background: (h, w) where the candidate heatmaps may be taught that there is nobody.
+        background: (K, h, w) where each candidate heatmap may be taught that nobody has that keypoint.
         box_area: () area of the box's person in squared heatmap pixels, which sets the OKS scale.
         teacher_heatmaps: (K, h, w) a teacher's, NaN where it says nothing; (0,) without a teacher.
     """
@@ -62,7 +63,7 @@ class Sample(TensorRecord):
     crop: UInt8[Tensor, "*batch height width 3"]
     keypoints_xy: Float[Tensor, "*batch people keypoints 2"]
     labelled: Bool[Tensor, "*batch people keypoints"]
-    background: Bool[Tensor, "*batch h w"]
+    background: Bool[Tensor, "*batch keypoints h w"]
     box_area: Float[Tensor, "*batch"]
     teacher_heatmaps: Float[Tensor, "*batch _"] | Float[Tensor, "*batch keypoints h w"] = field(
         default_factory=lambda: torch.zeros(0)
@@ -137,26 +138,25 @@ class PoseDataset(Dataset[Sample]):
         index, seed = draw if isinstance(draw, tuple) else (draw, 0)
         entry = self.entries[index]
         random = np.random.default_rng((self.config.training.seed, seed, index))
-        people = self._people(entry)
-        affine, flip = self._affine(entry, people[0], random)
+        in_image = self._people(entry)
+        own = in_image.keypoints[0]
+        affine, flip = self._affine(entry, own, random)
         crop = quick_warp(self._read(entry), affine, self.config.crop.size_wh)
-        places = np.concatenate([apply_affine(affine, people[..., :2]), people[..., 2:]], axis=-1)
-        if flip:
-            places = places[:, self.skeleton.flip_indices]
+        people = _move_people(in_image, affine, self.skeleton if flip else None)
         if self._crowds:
-            crop, places = self._crowds.mingle(crop, places, entry, people[0], affine, random)
+            crop, people = self._crowds.add_people(crop, people, entry, own, affine, random)
         to_heatmap = heatmap_affine(self.config.crop.stride, self.config.crop.pixel_centre)
         to_map = compose_affine(to_heatmap, affine)
         if self.augmented:
             crop = jitter_colour(crop, self.config.training.augment.colour, random)
         keypoints = np.zeros((self.config.training.max_people, len(self.skeleton), 3))
-        keypoints[: len(places)] = places[: len(keypoints)]
+        keypoints[: len(people.keypoints)] = people.keypoints[: len(keypoints)]
         shrink = abs(np.linalg.det(to_map[:, :2]))
         return Sample(
             crop=torch.from_numpy(crop.copy()),
             keypoints_xy=torch.from_numpy(apply_affine(to_heatmap, keypoints[..., :2]).astype(np.float32)),
             labelled=torch.from_numpy(keypoints[..., 2] > 0),
-            background=torch.from_numpy(self._background(entry, affine)),
+            background=torch.from_numpy(self._background(entry, people)),
             box_area=torch.tensor(max(entry.person.area, 1.0) * shrink, dtype=torch.float32),
             teacher_heatmaps=(
                 self._teacher.crop(index, entry.person.box_xywh, affine, flip) if self._teacher else torch.zeros(0)
@@ -171,30 +171,41 @@ class PoseDataset(Dataset[Sample]):
         centre, region = crop_region(entry.person.box_xywh, crop.size_wh, crop.padding)
         return crop_affine(centre, region, crop.size_wh, pixel_centre=crop.pixel_centre), False
 
-    def _people(self, entry: _Entry) -> Floats:
-        """(P, K, 3) the box's person first, then the others, nearest first."""
-        others = [each for each in entry.image.people if each is not entry.person and each.num_labelled]
+    def _people(self, entry: _Entry) -> CropPeople:
+        """Everyone in the image, in its pixels: the box's person first, then the labelled others, nearest first."""
         middle = _middle(entry.person)
-        others.sort(key=lambda each: float(np.square(_middle(each) - middle).sum()))
+        others = [each for each in entry.image.people if each is not entry.person]
+        others.sort(key=lambda each: (not each.num_labelled, float(np.square(_middle(each) - middle).sum())))
+        everyone = (entry.person, *others)
         index = self._index[entry.source]
-        people = np.stack([person.keypoints[index] for person in (entry.person, *others)])
-        return np.where(index[:, None] >= 0, people, 0.0)
+        keypoints = np.stack([person.keypoints[index] for person in everyone])
+        boxes = xywh_to_xyxy([person.box_xywh for person in everyone])
+        return CropPeople(np.where(index[:, None] >= 0, keypoints, 0.0), boxes)
 
-    def _background(self, entry: _Entry, affine: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-        """(h, w) false where somebody may stand whose keypoints nobody labelled."""
-        crop = self.config.crop
+    def _background(self, entry: _Entry, people: CropPeople) -> NDArray[np.bool_]:
+        """(K, h, w) where nobody has that keypoint: not where somebody stands for whom it is not labelled.
+
+        A keypoint that the whole data set lacks has no background. People beyond `max_people` count as unlabelled.
+        """
+        crop, shape = self.config.crop, (len(self.skeleton), *self.config.crop.heatmap_shape_hw)
         if not self.sources[entry.source].everyone_labelled:
-            return np.zeros(crop.heatmap_shape_hw, np.bool_)
-        background = np.ones(crop.heatmap_shape_hw, np.bool_)
-        for person in entry.image.people:
-            if person.num_labelled:
-                continue
-            left, top, width, height = person.box_xywh
-            corners = np.array([[left, top], [left + width, top], [left, top + height], [left + width, top + height]])
-            places = apply_affine(affine, corners) / crop.stride
-            low, high = np.floor(places.min(0)).clip(0).astype(int), np.ceil(places.max(0)).clip(0).astype(int)
-            background[low[1] : high[1], low[0] : high[0]] = False
+            return np.zeros(shape, np.bool_)
+        background = np.ones(shape, np.bool_)
+        background[self._index[entry.source] < 0] = False
+        boxes = map_boxes(people.boxes_xyxy, heatmap_affine(crop.stride, crop.pixel_centre))
+        low, high = np.floor(boxes[:, :2]).clip(0).astype(int), np.ceil(boxes[:, 2:] + 1).clip(0).astype(int)
+        for person, (left, top), (right, bottom) in zip(range(len(boxes)), low, high, strict=True):
+            labelled = (people.keypoints[person, :, 2] > 0) & (person < self.config.training.max_people)
+            background[~labelled, top:bottom, left:right] = False
         return background
+
+
+def _move_people(people: CropPeople, affine: Floats, mirrored: Skeleton | None) -> CropPeople:
+    """People through an affine map, whose left and right keypoints are swapped if it mirrors them."""
+    places = np.concatenate([apply_affine(affine, people.keypoints[..., :2]), people.keypoints[..., 2:]], axis=-1)
+    if mirrored is not None:
+        places = places[:, mirrored.flip_indices]
+    return CropPeople(places, map_boxes(people.boxes_xyxy, affine))
 
 
 def _trainable(annotations: Annotations, at_least: int) -> Iterator[tuple[AnnotatedImage, Person]]:

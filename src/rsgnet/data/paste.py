@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from rsgnet.annotations.masks import decode_segmentation, read_segmentations
@@ -63,17 +63,39 @@ class CropPerson:
 
 
 @dataclass(frozen=True, eq=False)
+class CropPeople:
+    """People in a crop.
+
+    Attributes:
+        keypoints: (P, K, 3) in crop pixels, visibility as in `CutOut`; 0 for whoever is hardly seen.
+        boxes_xyxy: (P, 4) in crop pixels; all of a person lies in their box.
+    """
+
+    keypoints: Floats
+    boxes_xyxy: Floats
+
+    def joined(self, others: CropPeople) -> CropPeople:
+        """Returns these people, then the others."""
+        return CropPeople(
+            np.concatenate([self.keypoints, others.keypoints]), np.concatenate([self.boxes_xyxy, others.boxes_xyxy])
+        )
+
+    def __getitem__(self, index: slice | NDArray[np.bool_] | NDArray[np.intp]) -> CropPeople:
+        return CropPeople(self.keypoints[index], self.boxes_xyxy[index])
+
+
+@dataclass(frozen=True, eq=False)
 class CrowdedCrop:
     """A crop with people pasted into it.
 
     Attributes:
         crop: (H, W, 3) RGB.
-        keypoints: (N, K, 3) of the pasted, in crop pixels, visibility as in `CutOut`; nobody who is hardly seen.
+        pasted: Who was pasted.
         sight: (H, W) how much of what stood in the crop before is still seen, 0..1.
     """
 
     crop: RGBImage
-    keypoints: Floats
+    pasted: CropPeople
     sight: Opacity
 
 
@@ -94,40 +116,43 @@ class CropCrowds:
         self._segmentations = [read_segmentations(annotations) for annotations, _ in sources]
         self._share, self._most = training.augment.paste, training.max_people
 
-    def mingle(
+    def add_people(
         self,
         crop: RGBImage,
-        places: Floats,
+        people: CropPeople,
         entry: tuple[int, AnnotatedImage, Person],
         own: Floats,
         affine: Floats,
         random: np.random.Generator,
-    ) -> tuple[RGBImage, Floats]:
+    ) -> tuple[RGBImage, CropPeople]:
         """Pastes people into a crop, or leaves it as it is.
 
         Args:
             crop: (H, W, 3) RGB.
-            places: (P, K, 3) keypoints of everyone labelled in the image, the crop's person first, in crop pixels.
+            people: Everyone in the image, the crop's person first.
             entry: Number of the data set, image and person.
             own: (K, 3) the person's keypoints in image pixels.
             affine: (2, 3) from image to crop pixels.
             random: Where the randomness comes from.
 
         Returns:
-            The (H, W, 3) crop, and (Q, K, 3) keypoints in crop pixels of its person, of those pasted, and of the others
-            as far as they are still seen.
+            The (H, W, 3) crop, and its person, those pasted and the others. The others lose their labels where they
+            are hardly seen any more.
         """
         if random.random() >= self._share:
-            return crop, places
+            return crop, people
         size_wh = (crop.shape[1], crop.shape[0])
-        in_view = int((inside(places[..., :2], size_wh) & (places[..., 2] > 0)).any(-1).sum())
+        labelled = people.keypoints[..., 2] > 0
+        in_view = int((inside(people.keypoints[..., :2], size_wh) & labelled).any(-1).sum())
         count = min(int(random.integers(1, _MOST_PASTED + 1)), self._most - in_view)
         if count < 1:
-            return crop, places
+            return crop, people
         person = CropPerson(own, self._stature(entry, own), affine, self._opacity(entry, affine, size_wh))
         crowded = paste_people(crop, person, self.library, count, random)
-        still = [each for each in places[1:] if seen_share(each, crowded.sight) >= LEAST_SEEN]
-        return crowded.crop, np.concatenate([places[:1], crowded.keypoints, np.array(still).reshape(-1, *own.shape)])
+        others = people[1:]
+        seen = np.array([seen_share(each, crowded.sight) >= LEAST_SEEN for each in others.keypoints], np.bool_)
+        unlabelled = CropPeople(_without_labels(others.keypoints[~seen]), others.boxes_xyxy[~seen])
+        return crowded.crop, people[:1].joined(crowded.pasted).joined(others[seen]).joined(unlabelled)
 
     def _stature(self, entry: tuple[int, AnnotatedImage, Person], own: Floats) -> float:
         least = 0.8 * float(entry[2].box_xywh[2:].max())  # whoever is in view with raised arms is 1.25 times as tall
@@ -208,7 +233,7 @@ def _laid(
     colours = crop.astype(np.float32)
     own_sight: Opacity = np.ones(crop.shape[:2], np.float32)
     sight = own_sight
-    pasted: list[tuple[Floats, Opacity]] = []  # with how much is seen of each
+    pasted: list[tuple[Floats, Floats, Opacity]] = []  # keypoints, box, and how much is seen of each
     for before, _, to_crop, cut in placed:
         rgba = _warped(cut, to_crop, person, size_wh)
         opacity = alpha_to_opacity(rgba[..., 3])
@@ -219,11 +244,33 @@ def _laid(
         elif person.opacity is not None:
             opacity = opacity * (1 - person.opacity)
         colours = composite(colours, relight(rgba[..., :3].astype(np.float32), cut.lighting, light), opacity)
-        pasted = [(keypoints, seen * (1 - opacity)) for keypoints, seen in pasted]
-        pasted.append((_moved(cut.keypoints, to_crop, skeleton), opacity))
+        pasted = [(keypoints, box, seen * (1 - opacity)) for keypoints, box, seen in pasted]
+        height, width = cut.rgba.shape[:2]
+        box = map_boxes([[0, 0, width - 1, height - 1]], to_crop)[0]
+        pasted.append((_moved(cut.keypoints, to_crop, skeleton), box, opacity))
         sight = sight * (1 - opacity)
-    seen_enough = [keypoints for keypoints, seen in pasted if seen_share(keypoints, seen) >= LEAST_SEEN]
-    return CrowdedCrop(colours.round().astype(np.uint8), np.array(seen_enough).reshape(-1, len(skeleton), 3), sight)
+    people = CropPeople(
+        np.array(
+            [
+                keypoints if seen_share(keypoints, seen) >= LEAST_SEEN else _without_labels(keypoints)
+                for keypoints, _, seen in pasted
+            ]
+        ).reshape(-1, len(skeleton), 3),
+        np.array([box for _, box, _ in pasted]).reshape(-1, 4),
+    )
+    return CrowdedCrop(colours.round().astype(np.uint8), people, sight)
+
+
+def _without_labels(keypoints: Floats) -> Floats:
+    return keypoints * [1.0, 1.0, 0.0]
+
+
+def map_boxes(boxes_xyxy: ArrayLike, affine: Floats) -> Floats:
+    """(P, 4) the upright boxes about (P, 4) boxes moved by a (2, 3) affine map."""
+    left, top, right, bottom = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4).T
+    corners = np.stack([[left, top], [right, top], [left, bottom], [right, bottom]]).transpose(2, 0, 1)
+    moved = apply_affine(affine, corners)
+    return np.concatenate([moved.min(1), moved.max(1)], axis=-1)
 
 
 def _warped(cut: CutOut, to_crop: Floats, person: CropPerson, size_wh: tuple[int, int]) -> NDArray[np.uint8]:

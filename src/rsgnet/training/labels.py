@@ -2,8 +2,9 @@
 
 Limbs and the weights of heatmaps are labelled in one of two ways, as `LossConfig.labels` says. Where they differ:
 
-- "paper": a limb is a line of a configured width, left out of the loss unless both its ends are labelled. Candidate
-  heatmaps count where there is somebody, and where the data set knows that there is nobody.
+- "paper": a limb is a line of a configured width, left out of the loss unless both its ends are labelled. A candidate
+  heatmap counts where somebody's keypoint of that kind is labelled, and where it is known that nobody has one: not in
+  the box of a person who lacks the label, and nowhere if the data set has no such kind.
 - "released", as the authors' code has it: a limb is what lies within a pixel of the line between its rounded ends, and
   a disc about each end; one whose ends are not both labelled counts as background but for its discs. A candidate
   heatmap counts whole if anyone's keypoint of that kind is labelled, else not at all. Keypoints may lie further off the
@@ -71,7 +72,7 @@ def make_labels(sample: Sample, skeleton: Skeleton, loss: LossConfig) -> Labels:
         candidate_weights = shown.any(1)[..., None, None]
         limbs, limb_weights = _released_limbs(sample, skeleton, reached[:, 0], target_heatmaps)
     else:
-        candidate_weights = (everyone > 0.01) | sample.background[:, None]
+        candidate_weights = (everyone > 0.01) | sample.background
         limbs, limb_weights = _limb_labels(sample, skeleton, loss.limb_width)
     return Labels(
         target_heatmaps=target_heatmaps,
