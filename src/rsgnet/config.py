@@ -109,7 +109,7 @@ class DenseRelationConfig(Strict):
     Attributes:
         kind: Names this kind of relation.
         embedding_dim: Width of the embedding of a keypoint's name.
-        subsample: Whether pixels are related to the highest values in 2x2 windows, not to all pixels.
+        subsample: Whether 2x2 windows, by their highest values, are related instead of pixels.
         peaks_per_keypoint: How many peaks of each candidate heatmap are given out as candidates.
         candidate_threshold: Peaks lower than this are masked out.
 

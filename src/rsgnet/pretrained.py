@@ -38,7 +38,7 @@ class FoldedConvolution:
     bias: Tensor
 
 
-def start_pose_network(model: RSGNet, path: Path, images: Tensor) -> None:
+def start_pose_network(model: RSGNet, path: str | Path, images: Tensor) -> None:
     """Fills the backbone and the heatmap heads of a pose network from a .safetensors file.
 
     The file holds a weight and a bias of each convolution, `conv0000.weight` and so on, their names in depth-first
@@ -52,6 +52,7 @@ def start_pose_network(model: RSGNet, path: Path, images: Tensor) -> None:
     Raises:
         WeightsError: The file cannot be read or holds another network; nothing is loaded then.
     """
+    path = Path(path)
     published = _read_safetensors(path)
     layers = folded_convolutions(model.backbone.encoder, "depth_first")
     _check(published, [*layers, (model.target_head, None)], path)
@@ -63,7 +64,7 @@ def start_pose_network(model: RSGNet, path: Path, images: Tensor) -> None:
     restore_norms(model.backbone, biases, images)
 
 
-def start_detector(model: PersonDetector, path: Path, images: Tensor) -> None:
+def start_detector(model: PersonDetector, path: str | Path, images: Tensor) -> None:
     """Fills a person detector from an .onnx file of RTMDet that finds people alone.
 
     Args:
@@ -74,6 +75,7 @@ def start_detector(model: PersonDetector, path: Path, images: Tensor) -> None:
     Raises:
         WeightsError: The file cannot be read or holds another network; nothing is loaded then.
     """
+    path = Path(path)
     first, *others = _read_onnx(path)
     published = [FoldedConvolution(first.name, first.weight.flip(1), first.bias), *others]
     layers = folded_convolutions(model.rtmdet, "execution")

@@ -77,12 +77,13 @@ class Recipe(Strict):
         return found
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: str | Path) -> Recipe:
     """Reads a recipe.
 
     Raises:
         RSGNetError: The file cannot be read, is not TOML, or has unknown keys or unfit values, which the message names.
     """
+    path = Path(path)
     try:
         content = tomllib.loads(read_bounded(path).decode())
     except OSError as error:

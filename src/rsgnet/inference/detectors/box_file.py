@@ -38,7 +38,7 @@ class BoxFileDetector(Detector):
         self._by_name, self._by_id, self._lists_all_images = by_name, by_id, lists_all_images
 
     @classmethod
-    def read(cls, path: Path, file_names: Mapping[int, str] | None = None) -> BoxFileDetector:
+    def read(cls, path: str | Path, file_names: Mapping[int, str] | None = None) -> BoxFileDetector:
         """Reads a file.
 
         Of annotations, people without labelled keypoints and boxes about groups are left out. Of results, `box_score`
@@ -51,6 +51,7 @@ class BoxFileDetector(Detector):
         Raises:
             AnnotationError: The file is neither, or an entry of it is broken.
         """
+        path = Path(path)
         content = load_json(path)
         try:
             if isinstance(content, list):
