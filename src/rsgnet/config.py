@@ -78,13 +78,15 @@ class NeckConfig(Strict):
 
 @dataclass(frozen=True)
 class CandidateRelationConfig(Strict):
-    """The paper's relation: everyone's keypoints, found as peaks, related to each other (Eq. 1 and 2).
+    """The paper's relation: everyone's keypoints, found in their heatmaps, related to each other (Eq. 1 and 2).
 
     Attributes:
         kind: Names this kind of relation.
         clue_dim: d, the width of each of the three clue encodings.
-        peaks_per_keypoint: How many peaks of each candidate heatmap become candidates; Np is this times K.
-        candidate_threshold: Peaks lower than this are masked out.
+        selection: Which places of a candidate heatmap become candidates: its "peaks", or, as the paper prints it, all
+            "places" above the threshold, the highest first.
+        peaks_per_keypoint: How many places of each candidate heatmap become candidates at the most; Np is this times K.
+        candidate_threshold: Places lower than this are masked out.
         gradient_to_features: Whether the losses of everyone's heatmaps and of the relation change the features, as in
             the paper; where not, both read the features that the target heatmaps alone ask for.
 
@@ -94,6 +96,7 @@ class CandidateRelationConfig(Strict):
 
     kind: Literal["candidates"] = "candidates"
     clue_dim: int = 64
+    selection: Literal["peaks", "places"] = "peaks"
     peaks_per_keypoint: int = 4
     candidate_threshold: float = 0.1
     gradient_to_features: bool = True
@@ -109,7 +112,7 @@ class DenseRelationConfig(Strict):
     Attributes:
         kind: Names this kind of relation.
         embedding_dim: Width of the embedding of a keypoint's name.
-        subsample: Whether pixels are related to the highest values in 2x2 windows, not to all pixels.
+        subsample: Whether 2x2 windows, by their highest values, are related instead of pixels.
         peaks_per_keypoint: How many peaks of each candidate heatmap are given out as candidates.
         candidate_threshold: Peaks lower than this are masked out.
 
@@ -175,8 +178,12 @@ class ModelConfig(Strict):
         relation: What stands between the features and the target heatmaps; None for a plain heatmap network.
         skeleton_graph: Whether the Skeleton Graph Machine (Eq. 3-4) predicts limbs.
         neck: What brings the backbone's maps to the crop's stride.
-        fusion: How E_t, or the control's convolutions, join the features: a "convolution" of both replaces them (the
-            paper); a "residual" is added to them and starts at 0, so that a plain network that grows loses nothing.
+        fusion: How E_t, or the control's convolutions, join the features: a "convolution" of both replaces them; a
+            "residual" is added to them and starts at 0, so that a plain network that grows loses nothing; "none" has
+            target heatmaps and limbs predicted from E_t alone, as the paper prints it.
+
+    Raises:
+        RSGNetError: E_t alone is asked for where there is no E_t.
     """
 
     backbone: str = "hrnet_w32"
@@ -186,7 +193,11 @@ class ModelConfig(Strict):
     ] = field(default_factory=CandidateRelationConfig)
     skeleton_graph: bool = True
     neck: NeckConfig = field(default_factory=NeckConfig)
-    fusion: Literal["convolution", "residual"] = "convolution"
+    fusion: Literal["convolution", "residual", "none"] = "convolution"
+
+    def __post_init__(self) -> None:
+        if self.fusion == "none" and not isinstance(self.relation, CandidateRelationConfig):
+            raise RSGNetError(f"fusion 'none' reads E_t, which relation {self.relation_kind!r} does not compute")
 
     @property
     def candidates(self) -> CandidateRelationConfig | DenseRelationConfig | None:

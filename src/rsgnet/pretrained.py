@@ -39,7 +39,7 @@ class FoldedConvolution:
     bias: Tensor
 
 
-def start_pose_network(model: RSGNet, path: Path, images: Tensor) -> None:
+def start_pose_network(model: RSGNet, path: str | Path, images: Tensor) -> None:
     """Loads the backbone and the heatmap heads of a pose network from a .safetensors file.
 
     The file holds a weight and a bias of each convolution: `conv0000.weight`, `conv0000.bias` and so on, numbered in
@@ -54,6 +54,7 @@ def start_pose_network(model: RSGNet, path: Path, images: Tensor) -> None:
     Raises:
         WeightsError: The file cannot be read or its tensors do not fit the network. The network is unchanged then.
     """
+    path = Path(path)
     published = _read_safetensors(path)
     layers = folded_convolutions(model.backbone.encoder, "depth_first")
     _check(published, [*layers, (model.target_head, None)], path)
@@ -65,7 +66,7 @@ def start_pose_network(model: RSGNet, path: Path, images: Tensor) -> None:
     restore_norms(model.backbone, biases, images)
 
 
-def start_detector(model: PersonDetector, path: Path, images: Tensor) -> None:
+def start_detector(model: PersonDetector, path: str | Path, images: Tensor) -> None:
     """Loads a person detector from an .onnx file of RTMDet with the single class person.
 
     Args:
@@ -76,6 +77,7 @@ def start_detector(model: PersonDetector, path: Path, images: Tensor) -> None:
     Raises:
         WeightsError: The file cannot be read or its tensors do not fit the network. The network is unchanged then.
     """
+    path = Path(path)
     published = _read_onnx(path)
     layers = folded_convolutions(model.rtmdet, "execution")
     _check(published, layers, path)

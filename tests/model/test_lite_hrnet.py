@@ -1,4 +1,4 @@
-"""Lite-HRNet: its size, its outputs, and its channel operations. tests/test_pretrained.py compares published networks."""
+"""Lite-HRNet: its size, its outputs, its channel operations. tests/test_pretrained.py compares published networks."""
 
 import pytest
 import torch

@@ -20,10 +20,10 @@ from rsgnet.annotations.readers import read_annotations
 from rsgnet.config import PoseConfig
 from rsgnet.data.augment import fast_warp, jitter_colour, training_affine
 from rsgnet.data.batches import Draw, ImageCache, TensorRecord
-from rsgnet.data.paste import CropCrowds
+from rsgnet.data.paste import CropCrowds, CropPeople, map_boxes
 from rsgnet.data.teacher import Teacher, TeacherHeatmaps, compute_teacher_heatmaps
 from rsgnet.errors import AnnotationError
-from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region
+from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region, xywh_to_xyxy
 from rsgnet.heatmaps import heatmap_affine
 from rsgnet.images import RGBImage
 from rsgnet.skeletons import Skeleton, get_skeleton
@@ -55,7 +55,8 @@ class Sample(TensorRecord):
         crop: (H, W, 3) RGB, 0..255.
         keypoints_xy: (P, K, 2) in heatmap pixels. Person 0 is the target, the box's person; the others follow.
         labelled: (P, K) whether each keypoint is labelled; False for people who pad the list.
-        background: (h, w) True where pixels without labels show nobody, so that candidate heatmaps are trained there.
+        background: (K, h, w) True where pixels without labels show nobody's keypoint of that kind, so that its
+            candidate heatmap is trained there.
         box_area: () area of the target in squared heatmap pixels, for the scale of the OKS.
         teacher_heatmaps: (K, h, w) heatmaps of a teacher, NaN where they are unknown; (0,) without a teacher.
     """
@@ -63,7 +64,7 @@ class Sample(TensorRecord):
     crop: UInt8[Tensor, "*batch height width 3"]
     keypoints_xy: Float[Tensor, "*batch people keypoints 2"]
     labelled: Bool[Tensor, "*batch people keypoints"]
-    background: Bool[Tensor, "*batch h w"]
+    background: Bool[Tensor, "*batch keypoints h w"]
     box_area: Float[Tensor, "*batch"]
     teacher_heatmaps: Float[Tensor, "*batch _"] | Float[Tensor, "*batch keypoints h w"] = field(
         default_factory=lambda: torch.zeros(0)
@@ -141,25 +142,24 @@ class PoseDataset(Dataset[Sample]):
         index, seed = draw if isinstance(draw, tuple) else (draw, 0)
         entry = self.entries[index]
         random = np.random.default_rng((self.config.training.seed, seed, index))
-        people = self._read_keypoints(entry)
-        affine, flip = self._draw_affine(entry, people[0], random)
+        in_image = self._read_people(entry)
+        target = in_image.keypoints[0]
+        affine, flip = self._draw_affine(entry, target, random)
         crop = fast_warp(self._read_image(entry), affine, self.config.crop.size_wh)
-        in_crop = np.concatenate([apply_affine(affine, people[..., :2]), people[..., 2:]], axis=-1)
-        if flip:
-            in_crop = in_crop[:, self.skeleton.flip_indices]
+        people = _transform_people(in_image, affine, self.skeleton if flip else None)
         if self._crowds:
-            crop, in_crop = self._crowds.add_people(crop, in_crop, entry, people[0], affine, random)
+            crop, people = self._crowds.add_people(crop, people, entry, target, affine, random)
         to_heatmap = heatmap_affine(self.config.crop.stride, self.config.crop.pixel_centre)
         if self.augmented:
             crop = jitter_colour(crop, self.config.training.augment.colour, random)
         keypoints = np.zeros((self.config.training.max_people, len(self.skeleton), 3))
-        keypoints[: len(in_crop)] = in_crop[: len(keypoints)]
+        keypoints[: len(people.keypoints)] = people.keypoints[: len(keypoints)]
         area_scale = abs(np.linalg.det(compose_affine(to_heatmap, affine)[:, :2]))
         return Sample(
             crop=torch.from_numpy(crop.copy()),
             keypoints_xy=torch.from_numpy(apply_affine(to_heatmap, keypoints[..., :2]).astype(np.float32)),
             labelled=torch.from_numpy(keypoints[..., 2] > 0),
-            background=torch.from_numpy(self._find_background(entry, affine)),
+            background=torch.from_numpy(self._find_background(entry, people)),
             box_area=torch.tensor(max(entry.person.area, 1.0) * area_scale, dtype=torch.float32),
             teacher_heatmaps=(
                 self._teacher.crop(index, entry.person.box_xywh, affine, flip) if self._teacher else torch.zeros(0)
@@ -175,33 +175,43 @@ class PoseDataset(Dataset[Sample]):
         centre, region = crop_region(entry.person.box_xywh, crop.size_wh, crop.padding)
         return crop_affine(centre, region, crop.size_wh, pixel_centre=crop.pixel_centre), False
 
-    def _read_keypoints(self, entry: _Entry) -> Floats:
-        """Returns (P, K, 3) keypoints in image pixels: the box's person first, then the others by distance."""
-        others = [person for person in entry.image.people if person is not entry.person and person.num_labelled]
-        centre = _box_centre(entry.person)
-        others.sort(key=lambda person: float(np.square(_box_centre(person) - centre).sum()))
-        indices = self._indices[entry.source]
-        people = np.stack([person.keypoints[indices] for person in (entry.person, *others)])
-        return np.where(indices[:, None] >= 0, people, 0.0)
-
-    def _find_background(self, entry: _Entry, affine: Floats) -> NDArray[np.bool_]:
-        """Returns an (h, w) map, False in the boxes of people without labelled keypoints.
-
-        It is False everywhere if the data set does not label everyone.
+    def _read_people(self, entry: _Entry) -> CropPeople:
+        """Returns everyone in the image, in image pixels: the box's person, the labelled others by distance, the rest.
         """
-        crop = self.config.crop
+        centre = _box_centre(entry.person)
+        others = [person for person in entry.image.people if person is not entry.person]
+        others.sort(key=lambda person: (not person.num_labelled, float(np.square(_box_centre(person) - centre).sum())))
+        everyone = (entry.person, *others)
+        indices = self._indices[entry.source]
+        keypoints = np.stack([person.keypoints[indices] for person in everyone])
+        boxes = xywh_to_xyxy([person.box_xywh for person in everyone])
+        return CropPeople(np.where(indices[:, None] >= 0, keypoints, 0.0), boxes)
+
+    def _find_background(self, entry: _Entry, people: CropPeople) -> NDArray[np.bool_]:
+        """Returns a (K, h, w) map for each keypoint, False in the boxes of people for whom it is not labelled.
+
+        It is False everywhere for a keypoint that the data set lacks, and if the data set does not label everyone.
+        People beyond `max_people` count as unlabelled.
+        """
+        crop, shape = self.config.crop, (len(self.skeleton), *self.config.crop.heatmap_shape_hw)
         if not self.sources[entry.source].everyone_labelled:
-            return np.zeros(crop.heatmap_shape_hw, np.bool_)
-        background = np.ones(crop.heatmap_shape_hw, np.bool_)
-        for person in entry.image.people:
-            if person.num_labelled:
-                continue
-            left, top, width, height = person.box_xywh
-            corners = np.array([[left, top], [left + width, top], [left, top + height], [left + width, top + height]])
-            on_map = apply_affine(affine, corners) / crop.stride
-            low, high = np.floor(on_map.min(0)).clip(0).astype(int), np.ceil(on_map.max(0)).clip(0).astype(int)
-            background[low[1] : high[1], low[0] : high[0]] = False
+            return np.zeros(shape, np.bool_)
+        background = np.ones(shape, np.bool_)
+        background[self._indices[entry.source] < 0] = False
+        boxes = map_boxes(people.boxes_xyxy, heatmap_affine(crop.stride, crop.pixel_centre))
+        low, high = np.floor(boxes[:, :2]).clip(0).astype(int), np.ceil(boxes[:, 2:] + 1).clip(0).astype(int)
+        for person, (left, top), (right, bottom) in zip(range(len(boxes)), low, high, strict=True):
+            labelled = (people.keypoints[person, :, 2] > 0) & (person < self.config.training.max_people)
+            background[~labelled, top:bottom, left:right] = False
         return background
+
+
+def _transform_people(people: CropPeople, affine: Floats, mirrored: Skeleton | None) -> CropPeople:
+    """Returns people after a (2, 3) affine map, with left and right keypoints of a skeleton swapped if one is given."""
+    keypoints = np.concatenate([apply_affine(affine, people.keypoints[..., :2]), people.keypoints[..., 2:]], axis=-1)
+    if mirrored is not None:
+        keypoints = keypoints[:, mirrored.flip_indices]
+    return CropPeople(keypoints, map_boxes(people.boxes_xyxy, affine))
 
 
 def _select_people(annotations: Annotations, min_keypoints: int) -> Iterator[tuple[AnnotatedImage, Person]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from rsgnet.annotations.masks import decode_segmentation, read_segmentations
@@ -72,18 +72,40 @@ class CropPerson:
 
 
 @dataclass(frozen=True, eq=False)
+class CropPeople:
+    """People in a crop.
+
+    Attributes:
+        keypoints: (P, K, 3) x, y in crop pixels, and visibility as in `CutOut`; 0 for people whom pasted people hide
+            almost wholly.
+        boxes_xyxy: (P, 4) boxes around the whole people, in crop pixels.
+    """
+
+    keypoints: Floats
+    boxes_xyxy: Floats
+
+    def join(self, others: CropPeople) -> CropPeople:
+        """Returns these people followed by others."""
+        return CropPeople(
+            np.concatenate([self.keypoints, others.keypoints]), np.concatenate([self.boxes_xyxy, others.boxes_xyxy])
+        )
+
+    def __getitem__(self, index: slice | NDArray[np.bool_] | NDArray[np.intp]) -> CropPeople:
+        return CropPeople(self.keypoints[index], self.boxes_xyxy[index])
+
+
+@dataclass(frozen=True, eq=False)
 class CrowdedCrop:
     """A crop with people pasted into it.
 
     Attributes:
         crop: (H, W, 3) RGB.
-        keypoints: (N, K, 3) x, y in crop pixels, and visibility as in `CutOut`, of the pasted people, without those of
-            whom hardly anything is visible.
+        pasted: The pasted people.
         uncovered: (H, W) share of each pixel of the original crop that is still visible, 0..1.
     """
 
     crop: RGBImage
-    keypoints: Floats
+    pasted: CropPeople
     uncovered: Opacity
 
 
@@ -107,38 +129,42 @@ class CropCrowds:
     def add_people(
         self,
         crop: RGBImage,
-        keypoints: Floats,
+        people: CropPeople,
         entry: tuple[int, AnnotatedImage, Person],
         target: Floats,
         affine: Floats,
         random: np.random.Generator,
-    ) -> tuple[RGBImage, Floats]:
+    ) -> tuple[RGBImage, CropPeople]:
         """Pastes people into a crop with the configured probability.
 
         Args:
             crop: (H, W, 3) RGB.
-            keypoints: (P, K, 3) keypoints in crop pixels of everyone labelled in the image, the target first.
+            people: Everyone in the image, the target first.
             entry: Index of the data set, image and target.
             target: (K, 3) the target's keypoints in image pixels.
             affine: (2, 3) affine map from image to crop pixels.
             random: The random generator.
 
         Returns:
-            The (H, W, 3) crop, and (Q, K, 3) keypoints in crop pixels: the target's, those of the pasted people, and
-            those of the other people who are still visible.
+            The (H, W, 3) crop and the people: the target, the pasted people and the others. Others of whom hardly
+            anything is visible lose their labels and come last.
         """
         if random.random() >= self._probability:
-            return crop, keypoints
+            return crop, people
         size_wh = (crop.shape[1], crop.shape[0])
-        in_crop = int((is_inside(keypoints[..., :2], size_wh) & (keypoints[..., 2] > 0)).any(-1).sum())
+        labelled = people.keypoints[..., 2] > 0
+        in_crop = int((is_inside(people.keypoints[..., :2], size_wh) & labelled).any(-1).sum())
         count = min(int(random.integers(1, _MAX_PASTED + 1)), self._max_people - in_crop)
         if count < 1:
-            return crop, keypoints
+            return crop, people
         person = CropPerson(target, self._estimate_stature(entry, target), affine, self._warp_mask(entry, affine, size_wh))
         crowded = paste_people(crop, person, self.library, count, random)
-        others = [each for each in keypoints[1:] if visible_share(each, crowded.uncovered) >= _MIN_VISIBLE_SHARE]
-        others_array = np.array(others).reshape(-1, *target.shape)
-        return crowded.crop, np.concatenate([keypoints[:1], crowded.keypoints, others_array])
+        others = people[1:]
+        visible = np.array(
+            [visible_share(each, crowded.uncovered) >= _MIN_VISIBLE_SHARE for each in others.keypoints], np.bool_
+        )
+        unlabelled = CropPeople(_remove_labels(others.keypoints[~visible]), others.boxes_xyxy[~visible])
+        return crowded.crop, people[:1].join(crowded.pasted).join(others[visible]).join(unlabelled)
 
     def _estimate_stature(self, entry: tuple[int, AnnotatedImage, Person], target: Floats) -> float:
         """Returns the target's height in image pixels when standing upright."""
@@ -232,7 +258,7 @@ def _paste(
     colours = crop.astype(np.float32)
     target_uncovered: Opacity = np.ones(crop.shape[:2], np.float32)
     uncovered = target_uncovered
-    pasted: list[tuple[Floats, Opacity]] = []  # the keypoints and the visible opacity of each person
+    pasted: list[tuple[Floats, Floats, Opacity]] = []  # keypoints, box and visible opacity of each person
     for is_before, _, to_crop, cutout in placements:
         rgba = _warp_cutout(cutout, to_crop, person, size_wh)
         opacity = alpha_to_opacity(rgba[..., 3])
@@ -243,11 +269,34 @@ def _paste(
         elif person.opacity is not None:
             opacity = opacity * (1 - person.opacity)
         colours = composite(colours, relight(rgba[..., :3].astype(np.float32), cutout.lighting, light), opacity)
-        pasted = [(keypoints, visible * (1 - opacity)) for keypoints, visible in pasted]
-        pasted.append((_transform_keypoints(cutout.keypoints, to_crop, skeleton), opacity))
+        pasted = [(keypoints, box, visible * (1 - opacity)) for keypoints, box, visible in pasted]
+        height, width = cutout.rgba.shape[:2]
+        box = map_boxes([[0, 0, width - 1, height - 1]], to_crop)[0]
+        pasted.append((_transform_keypoints(cutout.keypoints, to_crop, skeleton), box, opacity))
         uncovered = uncovered * (1 - opacity)
-    people = [keypoints for keypoints, visible in pasted if visible_share(keypoints, visible) >= _MIN_VISIBLE_SHARE]
-    return CrowdedCrop(colours.round().astype(np.uint8), np.array(people).reshape(-1, len(skeleton), 3), uncovered)
+    people = CropPeople(
+        np.array(
+            [
+                keypoints if visible_share(keypoints, visible) >= _MIN_VISIBLE_SHARE else _remove_labels(keypoints)
+                for keypoints, _, visible in pasted
+            ]
+        ).reshape(-1, len(skeleton), 3),
+        np.array([box for _, box, _ in pasted]).reshape(-1, 4),
+    )
+    return CrowdedCrop(colours.round().astype(np.uint8), people, uncovered)
+
+
+def _remove_labels(keypoints: Floats) -> Floats:
+    """Returns (..., 3) keypoints with a visibility of 0."""
+    return keypoints * [1.0, 1.0, 0.0]
+
+
+def map_boxes(boxes_xyxy: ArrayLike, affine: Floats) -> Floats:
+    """Returns (P, 4) the upright boxes around (P, 4) boxes after a (2, 3) affine map."""
+    left, top, right, bottom = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4).T
+    corners = np.stack([[left, top], [right, top], [left, bottom], [right, bottom]]).transpose(2, 0, 1)
+    mapped = apply_affine(affine, corners)
+    return np.concatenate([mapped.min(1), mapped.max(1)], axis=-1)
 
 
 def _warp_cutout(cutout: CutOut, to_crop: Floats, person: CropPerson, size_wh: tuple[int, int]) -> NDArray[np.uint8]:

@@ -81,12 +81,12 @@ class Conversion:
 
 
 def convert(
-    source: Path,
-    out: Path,
+    source: str | Path,
+    out: str | Path,
     target: str,
     *,
-    images: Path | None = None,
-    listed_in: Path | None = None,
+    images: str | Path | None = None,
+    listed_in: str | Path | None = None,
     threshold: float = 0.2,
     split: str = "train",
 ) -> Conversion:
@@ -106,6 +106,10 @@ def convert(
         AnnotationError: The source cannot be read, or cannot be written in that format.
         RSGNetError: There is no such format or split.
     """
+    source = Path(source)
+    out = Path(out)
+    images = Path(images) if images is not None else None
+    listed_in = Path(listed_in) if listed_in is not None else None
     if target not in OUTPUT_FORMATS:
         raise RSGNetError(f"no format {target!r}; there are {', '.join(OUTPUT_FORMATS)}")
     if split not in ("train", "val", "test"):

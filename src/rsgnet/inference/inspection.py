@@ -71,7 +71,7 @@ class PersonInspection:
 
 
 def inspect_person(
-    estimator: PoseEstimator, path: Path, person: int = 0, box_xywh: Sequence[float] | None = None
+    estimator: PoseEstimator, path: str | Path, person: int = 0, box_xywh: Sequence[float] | None = None
 ) -> PersonInspection:
     """Runs the pipeline on an image, and the network once more on the crop of one person.
 
@@ -85,6 +85,7 @@ def inspect_person(
         RSGNetError: The image cannot be read, there is no such person, the box is empty, or the network shows no inner
             maps.
     """
+    path = Path(path)
     if not estimator.network.capabilities.shows_inner_maps:
         raise RSGNetError("this network's file decodes inside and shows no maps; export it without --with-decoding")
     image = LoadedImage(read_image(path, estimator.max_pixels), path.name, path)

@@ -3,7 +3,8 @@
 `LossConfig.labels` chooses between two kinds of labels:
 
 - "paper": a limb is a line of a configured width. It is left out of the loss unless both its ends are labelled.
-  Candidate heatmaps count at people, and where the data set says that there is nobody.
+  A candidate heatmap counts at people whose keypoint of its kind is labelled, and where it is known that nobody has
+  one: outside the boxes of people who lack the label, and nowhere if the data set has no such keypoint.
 - "released", as in the authors' code: a limb is all pixels within a pixel of the line between its rounded ends, and a
   disc around each end. A limb without both ends labelled is background except for the discs. A candidate heatmap
   counts whole if anyone's keypoint of its kind is labelled, otherwise not at all. Because of the code's rounding,
@@ -72,7 +73,7 @@ def make_labels(sample: Sample, skeleton: Skeleton, loss: LossConfig) -> Labels:
         candidate_weights = drawn.any(1)[..., None, None]
         limbs, limb_weights = _released_limb_labels(sample, skeleton, reaching[:, 0], target_heatmaps)
     else:
-        candidate_weights = (everyone > _MIN_HEIGHT) | sample.background[:, None]
+        candidate_weights = (everyone > _MIN_HEIGHT) | sample.background
         limbs, limb_weights = _limb_labels(sample, skeleton, loss.limb_width)
     return Labels(
         target_heatmaps=target_heatmaps,

@@ -78,13 +78,14 @@ class Recipe(Strict):
         return data
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: str | Path) -> Recipe:
     """Reads a recipe.
 
     Raises:
         RSGNetError: The file cannot be read, is not TOML, or has unknown keys or invalid values. The message names
             them.
     """
+    path = Path(path)
     try:
         content = tomllib.loads(read_bounded(path).decode())
     except OSError as error:

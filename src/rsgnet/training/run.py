@@ -52,13 +52,13 @@ _STATISTICS_IMAGES = 64  # from which the batch normalisations of a folded netwo
 def train(
     config: NetworkConfig,
     data: Sequence[str],
-    out: Path,
+    out: str | Path,
     *,
     validation: str | None = None,
     resume: bool = False,
-    start_from: Path | None = None,
-    backbone_from: Path | None = None,
-    fitting_from: Path | None = None,
+    start_from: str | Path | None = None,
+    backbone_from: str | Path | None = None,
+    fitting_from: str | Path | None = None,
     workers: int = 1,
     devices: int | None = None,
     validate_every: int = 1,
@@ -93,6 +93,10 @@ def train(
         RSGNetError: The data do not exist or do not suit the config, `out` holds another run, nothing provides the
             running statistics that training would keep, or the disk is full.
     """
+    out = Path(out)
+    start_from = Path(start_from) if start_from is not None else None
+    backbone_from = Path(backbone_from) if backbone_from is not None else None
+    fitting_from = Path(fitting_from) if fitting_from is not None else None
     if has_checkpoint(out) and not (resume or _is_restarted()):
         raise RSGNetError(f"{out} holds a run already; continue it with --resume or choose another --out")
     checkpoint = find_intact_checkpoint(out)
