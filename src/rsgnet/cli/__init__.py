@@ -16,7 +16,7 @@ from rsgnet.cli.predict_dataset import predict_dataset
 from rsgnet.cli.reproduce import ablate, reproduce
 from rsgnet.cli.serve import serve
 from rsgnet.cli.show import show
-from rsgnet.cli.terminal import BAD_INPUT, exit_with_error, join_paragraph_lines
+from rsgnet.cli.terminal import BAD_INPUT, exit_with_error, join_paragraph_lines, show_warnings
 from rsgnet.cli.train import train
 from rsgnet.errors import RSGNetError
 
@@ -55,9 +55,10 @@ def print_version(
 
 
 def main() -> None:
-    """Runs the program. Unusable input ends it with one line and exit code 2."""
+    """Runs the program. Unusable input ends it with one line and exit code 2; warnings are lines of their own."""
     try:
-        app()
+        with show_warnings():
+            app()
     except RSGNetError as error:
         exit_with_error(str(error), BAD_INPUT)
     except OSError as error:

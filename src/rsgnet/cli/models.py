@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from rsgnet.cli.options import Backend, Device, Flip, ModelDirectory, parse_size
+from rsgnet.cli.options import Backend, Device, Flip, ModelDirectory, Network, name_network, parse_size
 from rsgnet.cli.terminal import print_metrics, show_progress
 from rsgnet.errors import RSGNetError, requires_extra
 
@@ -123,7 +123,12 @@ def convert(
 
 def calibrate(
     weights: Annotated[
-        str, Argument(help="Pose network: a shipped name, a model directory or an .onnx file.", metavar="WEIGHTS")
+        str,
+        Argument(
+            help="Pose network: a shipped name, a model directory or an .onnx file; or a published network, onnx:FILE "
+            "or openvino:FILE.",
+            metavar="WEIGHTS",
+        ),
     ],
     *,
     data: Annotated[
@@ -133,6 +138,7 @@ def calibrate(
     out: Annotated[
         Path | None, Option(help="Also write the reliability curves to DIR/reliability.html.", metavar="DIR")
     ] = None,
+    network: Network = None,
     flip: Flip = None,
     backend: Backend = "onnx",
     device: Device = "auto",
@@ -151,6 +157,7 @@ def calibrate(
     from rsgnet.calibrate.run import calibrate_weights, render_reliability, save_ownership
     from rsgnet.files import write_text
 
+    weights = name_network(weights, network)
     with show_progress(None, Path(weights)) as report:
         found = calibrate_weights(weights, data, flip_test=flip, backend=backend, device=device, report=report)
     if out is not None:

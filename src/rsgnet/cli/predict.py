@@ -16,10 +16,12 @@ from rsgnet.cli.options import (
     Device,
     Flip,
     MaxPixels,
+    Network,
     Out,
     Precision,
     SkeletonName,
     Weights,
+    name_network,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, exit_with_error, show_progress
 from rsgnet.errors import RSGNetError
@@ -35,6 +37,7 @@ def predict(
     *,
     out: Out,
     weights: Weights = "nano",
+    network: Network = None,
     detector: Detector = "nano",
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,
@@ -76,6 +79,7 @@ def predict(
       rsgnet predict val/ --out out --detector boxes:person_keypoints_val2017.json
       rsgnet predict photo.jpg --out out --detector onnx:yolox_nano.onnx
       rsgnet predict photo.jpg --out out --weights runs/mine/model
+      rsgnet predict photo.jpg --out out --weights onnx:vitpose-b.onnx
       rsgnet predict clip.mp4 --out out --smooth 3
       rsgnet predict camera:0 --out out
 
@@ -92,6 +96,7 @@ def predict(
     from rsgnet.inference.video.clips import ClipOptions, write_clips
     from rsgnet.inference.video.tracking import TrackingConfig, choose_tracking_config
 
+    weights = name_network(weights, network)
     files = find_images(sources, skip=out, clips=True)
     overlays = choose_overlay_paths(files, out) if overlay else None
     estimator = PoseEstimator(

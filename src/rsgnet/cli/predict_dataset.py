@@ -15,9 +15,11 @@ from rsgnet.cli.options import (
     Detector,
     Flip,
     MaxPixels,
+    Network,
     Precision,
     SkeletonName,
     Weights,
+    name_network,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, show_progress
 from rsgnet.errors import requires_extra
@@ -35,6 +37,7 @@ def predict_dataset(
     *,
     out: Annotated[str, Option(help="Output folder of this data set alone, a path or URI.", metavar="STORE")],
     weights: Weights = "nano",
+    network: Network = None,
     detector: Detector = "nano",
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,
@@ -78,6 +81,7 @@ def predict_dataset(
     from rsgnet.inference.estimator import PoseEstimator
     from rsgnet.inference.predictions import record_run
 
+    weights = name_network(weights, network)
     open_estimator = partial(
         PoseEstimator,
         weights,

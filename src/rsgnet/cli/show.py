@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from rsgnet.cli.options import Detector, Device, Flip, MaxPixels, Out, Weights
+from rsgnet.cli.options import Detector, Device, Flip, MaxPixels, Network, Out, Weights, name_network
 from rsgnet.errors import RSGNetError
 
 
@@ -28,6 +28,7 @@ def show(
         str | None, Option(help="Box of the person in pixels, instead of --person.", metavar="LEFT,TOP,WIDTH,HEIGHT")
     ] = None,
     weights: Weights = "nano",
+    network: Network = None,
     detector: Detector = "nano",
     flip: Flip = None,
     backend: Annotated[
@@ -52,6 +53,7 @@ def show(
 
     if person is not None and box is not None:
         raise RSGNetError("--person and --box exclude each other")
+    weights = name_network(weights, network)
     box_xywh = None if box is None else _parse_box(box)
     estimator = PoseEstimator(
         weights,

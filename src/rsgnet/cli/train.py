@@ -56,8 +56,8 @@ def train(
     teacher: Annotated[
         str | None,
         Option(
-            help="Also learn the heatmaps of this network: pose weights as for predict, or an .onnx or .xml file that "
-            "outputs COCO-17 heatmaps. Set their weight in the loss with --set training.loss.distillation=1.",
+            help="Also learn the heatmaps of this network: pose weights as for predict, such as onnx:vitpose-b.onnx. "
+            "Set their weight in the loss with --set training.loss.distillation=1.",
             metavar="WEIGHTS",
         ),
     ] = None,
@@ -91,6 +91,7 @@ def train(
     from rsgnet.config import FasterRCNNConfig, NetworkConfig
     from rsgnet.config_files import SHIPPED, with_settings
     from rsgnet.inference.teacher import open_teacher
+    from rsgnet.inference.weights import name_file
     from rsgnet.presets import preset_named
 
     with requires_extra("rsgnet train", "train"):
@@ -109,7 +110,7 @@ def train(
         data = recipe.find_data(data_root)
         backbone_from = recipe.find(recipe.start, data_root) if recipe.start else None
         if recipe.distillation:
-            teacher = str(recipe.find(recipe.distillation.teacher, data_root))
+            teacher = name_file(recipe.find(recipe.distillation.teacher, data_root))
             teacher_padding = list(recipe.distillation.paddings)
     else:
         config = preset_named(network)

@@ -27,7 +27,7 @@ from rsgnet.inference.hub_upload import upload_to_hub
 from rsgnet.inference.nms import oks_nms
 from rsgnet.inference.ownership import CROP_FEATURES, Features, add_rival_features, find_rivals
 from rsgnet.inference.runtime.network import PoseNetwork
-from rsgnet.inference.runtime.open_network import open_network
+from rsgnet.inference.runtime.open_network import choose_backend, open_network
 from rsgnet.inference.sources import chunk_images, read_ahead
 from rsgnet.inference.weights import download_from_hub, find_weights, list_shipped_weights
 from rsgnet.poses import Poses
@@ -56,8 +56,8 @@ class PoseEstimator:
         poses.draw().save("overlay.jpg")
 
     Args:
-        weights: A shipped name ("nano"), a model directory, an .onnx file (.xml for OpenVINO) or "hub:USER/MODEL"; or a
-            `PoseNetwork` of your own.
+        weights: A shipped name ("nano"), a model directory, an .onnx file (.xml for OpenVINO) or "hub:USER/MODEL"; a
+            published network as "onnx:FILE[@NETWORK]" or "openvino:FILE[@NETWORK]"; or a `PoseNetwork` of your own.
         detector: How people are found: "nano" (shipped), "onnx:PATH", "torchvision", "boxes:PATH", "full"; or a
             `Detector` of your own.
         device: "auto", "cpu" or "cuda".
@@ -92,6 +92,7 @@ class PoseEstimator:
             raise RSGNetError(f"batch_size and max_pixels must be positive, not {batch_size} and {max_pixels}")
         self.backend, self.precision = "", ""
         if isinstance(weights, (str, Path)):
+            backend = choose_backend(weights, backend)
             weights = open_network(weights, backend, device, precision=precision)
             self.backend, self.precision = backend, precision
         if isinstance(detector, str):
