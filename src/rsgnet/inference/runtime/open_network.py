@@ -91,6 +91,15 @@ def choose_backend(weights: str | Path, backend: str) -> str:
     return named.backend
 
 
+def carries_config(named: NamedFile) -> bool:
+    """Returns whether a network file is one of this package, which carries its config.
+
+    Raises:
+        WeightsError: The file cannot be read.
+    """
+    return ONNX_CONFIG_PROPERTY in open_backend(named.path, "cpu", named.backend).metadata
+
+
 def _open_named(named: NamedFile, device: str, ownership: bool, precision: str) -> PoseNetwork:
     """Opens a lone file, of this package or of another project."""
     files = find_weights(named.path)
