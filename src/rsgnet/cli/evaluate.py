@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from rsgnet.cli.options import Backend, BatchSize, Device, Flip, Network, Out, Precision, Weights, name_network
+from rsgnet.cli.options import (
+    Backend,
+    BatchSize,
+    DetectorLayout,
+    Device,
+    Flip,
+    Network,
+    Out,
+    Precision,
+    Weights,
+    name_layout,
+    name_network,
+)
 from rsgnet.cli.terminal import BAD_IMAGES, print_metrics, show_progress
 from rsgnet.errors import RSGNetError
 
@@ -46,6 +58,7 @@ def evaluate(
             metavar="DETECTOR",
         ),
     ] = None,
+    detector_layout: DetectorLayout = None,
     skeleton: Annotated[
         Path | None,
         Option(
@@ -100,6 +113,8 @@ def evaluate(
     if boxes is not None and detector is not None:
         raise RSGNetError("--boxes and --detector exclude each other: boxes are given or found")
     weights = name_network(weights, network)
+    if detector_layout is not None:
+        detector = name_layout(detector or "given boxes", detector_layout)
     truth = read_annotations(annotations, None if skeleton is None else read_skeleton(skeleton))
     is_crowdpose(truth, protocol)  # refuses a protocol that does not fit before anything is predicted
     other = None if compare is None else read_keypoint_results(compare, truth)

@@ -56,6 +56,19 @@ def name_network(weights: str, network: str | None) -> str:
     return f"{weights}@{network}"
 
 
+def name_layout(detector: str, layout: str | None) -> str:
+    """Returns a detector together with the layout of --detector-layout, as `open_detector` takes both.
+
+    Raises:
+        RSGNetError: The detector is no ONNX file.
+    """
+    if layout is None:
+        return detector
+    if not detector.startswith("onnx:"):
+        raise RSGNetError(f"--detector-layout {layout} describes a file, --detector onnx:PATH, not {detector}")
+    return f"{detector}@{layout}"
+
+
 # Options of commands that predict.
 Weights = Annotated[
     str,
@@ -79,6 +92,14 @@ Detector = Annotated[
         help="Person detector: nano, a detector's model directory, onnx:PATH, torchvision, boxes:PATH (boxes from a "
         "COCO JSON file) or full (each image shows one person).",
         metavar="DETECTOR",
+    ),
+]
+DetectorLayout = Annotated[
+    str | None,
+    Option(
+        help="What an ONNX detector is: yolox, yolox-end2end, rtmdet, picodet, d-fine or rf-detr; default: as its "
+        "outputs and layers say.",
+        metavar="LAYOUT",
     ),
 ]
 BoxThreshold = Annotated[

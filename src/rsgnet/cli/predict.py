@@ -13,6 +13,7 @@ from rsgnet.cli.options import (
     BatchSize,
     BoxThreshold,
     Detector,
+    DetectorLayout,
     Device,
     Flip,
     MaxPixels,
@@ -21,6 +22,7 @@ from rsgnet.cli.options import (
     Precision,
     SkeletonName,
     Weights,
+    name_layout,
     name_network,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, exit_with_error, show_progress
@@ -39,6 +41,7 @@ def predict(
     weights: Weights = "nano",
     network: Network = None,
     detector: Detector = "nano",
+    detector_layout: DetectorLayout = None,
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,
     flip: Flip = None,
@@ -96,7 +99,7 @@ def predict(
     from rsgnet.inference.video.clips import ClipOptions, write_clips
     from rsgnet.inference.video.tracking import TrackingConfig, choose_tracking_config
 
-    weights = name_network(weights, network)
+    weights, detector = name_network(weights, network), name_layout(detector, detector_layout)
     files = find_images(sources, skip=out, clips=True)
     overlays = choose_overlay_paths(files, out) if overlay else None
     estimator = PoseEstimator(

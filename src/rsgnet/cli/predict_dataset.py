@@ -13,12 +13,14 @@ from rsgnet.cli.options import (
     BatchSize,
     BoxThreshold,
     Detector,
+    DetectorLayout,
     Flip,
     MaxPixels,
     Network,
     Precision,
     SkeletonName,
     Weights,
+    name_layout,
     name_network,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, show_progress
@@ -39,6 +41,7 @@ def predict_dataset(
     weights: Weights = "nano",
     network: Network = None,
     detector: Detector = "nano",
+    detector_layout: DetectorLayout = None,
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,
     flip: Flip = None,
@@ -81,7 +84,7 @@ def predict_dataset(
     from rsgnet.inference.estimator import PoseEstimator
     from rsgnet.inference.predictions import record_run
 
-    weights = name_network(weights, network)
+    weights, detector = name_network(weights, network), name_layout(detector, detector_layout)
     open_estimator = partial(
         PoseEstimator,
         weights,

@@ -13,11 +13,13 @@ from rsgnet.cli.options import (
     BatchSize,
     BoxThreshold,
     Detector,
+    DetectorLayout,
     Device,
     Flip,
     Network,
     SkeletonName,
     Weights,
+    name_layout,
     name_network,
 )
 from rsgnet.errors import RSGNetError, requires_extra
@@ -40,6 +42,7 @@ def serve(
         str | None, Option(help="A second pose network that clients may choose.", metavar="WEIGHTS")
     ] = None,
     detector: Detector = "nano",
+    detector_layout: DetectorLayout = None,
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,
     flip: Flip = None,
@@ -83,7 +86,7 @@ def serve(
     from rsgnet.server.metrics import Metrics
     from rsgnet.server.worker import Worker
 
-    weights = name_network(weights, network)
+    weights, detector = name_network(weights, network), name_layout(detector, detector_layout)
     limits = Limits(
         request_bytes=round(max_megabytes * 1e6),
         pixels=max_pixels,

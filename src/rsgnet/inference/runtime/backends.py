@@ -56,7 +56,7 @@ class Backend(Protocol):
     """A network file, ready to run. Several threads may share it.
 
     Attributes:
-        input: Its first input.
+        input: Its first input of four dimensions, the images; the first of all where there is none.
         inputs: All of its inputs.
         outputs: All of its outputs.
         metadata: The texts that the file carries beside the network, by the property names of `rsgnet.config_files`.
@@ -74,7 +74,7 @@ class Backend(Protocol):
 
         Args:
             names: Names of outputs.
-            tensor: The first input.
+            tensor: Its `input`.
             others: The other inputs by name, where the network has any.
         """
         ...
@@ -166,7 +166,7 @@ class OnnxBackend:
         if device == "auto" and self._session.get_providers() == ["CPUExecutionProvider"] and gpu_is_visible():
             warnings.warn(_CPU_FALLBACK, RSGNetWarning, stacklevel=2)
         self.inputs = tuple(_onnx_spec(each) for each in self._session.get_inputs())
-        self.input = self.inputs[0]
+        self.input = _main_input(self.inputs)
         self.outputs = tuple(_onnx_spec(output) for output in self._session.get_outputs())
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
 
@@ -196,6 +196,10 @@ def _onnx_providers(device: str) -> list[str]:
         raise RSGNetError("device cuda: this ONNX Runtime does not support it: pip install onnxruntime-gpu")
     use_cuda = has_cuda and device != "cpu"
     return ["CUDAExecutionProvider", "CPUExecutionProvider"] if use_cuda else ["CPUExecutionProvider"]
+
+
+def _main_input(inputs: Sequence[TensorSpec]) -> TensorSpec:
+    return next((spec for spec in inputs if len(spec.shape) == 4), inputs[0])
 
 
 def _onnx_spec(node: Any) -> TensorSpec:
@@ -236,7 +240,7 @@ class OpenVinoBackend:
             reason = [line for line in str(error).splitlines() if line.strip()][-1]
             raise WeightsError(f"{path}: not a network that OpenVINO can read ({reason}); is it truncated?") from error
         self.inputs = tuple(_openvino_spec(each) for each in network.inputs)
-        self.input = self.inputs[0]
+        self.input = _main_input(self.inputs)
         self.outputs = tuple(_openvino_spec(output) for output in network.outputs)
         self.metadata: Mapping[str, str] = {
             name: network.get_rt_info(["framework", name]).astype(str)
