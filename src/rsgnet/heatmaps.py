@@ -222,6 +222,36 @@ def find_peaks(heatmaps: NDArray[np.float32], count: int, threshold: float) -> N
     return np.where(heights[..., None] > 0, peaks, np.float32(0))
 
 
+def peak_covariances(heatmaps: NDArray[np.float32], positions: Floats) -> Floats:
+    """Computes how a heatmap spreads around its peak: second moments of its positive values near the peak.
+
+    Args:
+        heatmaps: (..., H, W).
+        positions: (..., 2) x and y of the peaks in heatmap pixels; values within PEAK_RADIUS_PX count.
+
+    Returns:
+        (..., 2, 2) in squared heatmap pixels, symmetric; a heatmap without a positive value there has that of a pixel.
+    """
+    *lead, height, width = heatmaps.shape
+    flat, places = heatmaps.reshape(-1, height, width), positions.reshape(-1, 2)
+    radius = int(PEAK_RADIUS_PX)
+    offsets = np.arange(-radius, radius + 1)
+    centres = places.round().astype(np.intp).clip(0, [width - 1, height - 1])
+    padded = np.pad(flat.clip(0), ((0, 0), (radius, radius), (radius, radius)))
+    index = np.arange(len(flat))[:, None, None]
+    window = radius + offsets
+    values = padded[index, centres[:, 1, None, None] + window[:, None], centres[:, 0, None, None] + window]
+    x, y = (offsets + (centres - places)[:, axis, None] for axis in (0, 1))
+    total = values.sum((1, 2))
+    sums = [
+        np.einsum("nyx,nx,nx->n", values, x, x),
+        np.einsum("nyx,nx,ny->n", values, x, y),
+        np.einsum("nyx,ny,ny->n", values, y, y),
+    ]
+    xx, xy, yy = (each / np.maximum(total, 1e-9) + least for each, least in zip(sums, (1 / 12, 0, 1 / 12), strict=True))
+    return np.stack([xx, xy, xy, yy], -1).reshape(*lead, 2, 2)
+
+
 def _library_of(values: Any) -> Any:
     """Returns the module numpy or torch, whichever the values belong to, without importing torch."""
     return np if isinstance(values, np.ndarray) else sys.modules["torch"]

@@ -12,7 +12,14 @@ from rsgnet.config import CropConfig
 from rsgnet.geometry import Floats, box_affine, crop_region, xyxy_to_xywh
 from rsgnet.heatmaps import mirrored_shift
 from rsgnet.images import RGBImage, warp
-from rsgnet.inference.decode import average_outputs, average_simcc, decode_heatmaps, decode_simcc, heatmap_to_image
+from rsgnet.inference.decode import (
+    average_outputs,
+    average_simcc,
+    covariances_to_image,
+    decode_heatmaps,
+    decode_simcc,
+    heatmap_to_image,
+)
 from rsgnet.inference.ownership import Features, extract_features
 from rsgnet.inference.runtime.network import PoseNetwork
 from rsgnet.inference.runtime.outputs import CandidateTable, DecodedOutput, HeatmapOutput, SimccOutput
@@ -46,12 +53,15 @@ class CropPredictions:
             for.
         candidates: (B, K, P, 4) x and y in image pixels, height and support of each candidate, of the crops and not
             of their mirror images; rows of zeros are padding. P is 0 where the network gives no candidates.
+        covariances: (B, K, 2, 2) how the heatmaps spread around the keypoints, in squared image pixels; None where a
+            file decodes inside.
     """
 
     keypoints_xy: NDArray[np.float32]
     scores: NDArray[np.float32]
     features: Features
     candidates: NDArray[np.float32]
+    covariances: NDArray[np.float32] | None
 
 
 def cut_crop(image: RGBImage, box_xyxy: ArrayLike, config: CropConfig) -> Crop:
@@ -92,7 +102,10 @@ def predict_crops(
         features = extract_features(decoded, crop_config.heatmap_shape_hw)
         if decoded.candidate_tables:
             candidates = _candidates_in_image(decoded.candidate_tables[0], affines, crop_config)
-    return CropPredictions(keypoints_xy, decoded.scores, features, candidates)
+    covariances = None
+    if decoded.covariances is not None:
+        covariances = covariances_to_image(decoded.covariances, affines, crop_config)
+    return CropPredictions(keypoints_xy, decoded.scores, features, candidates, covariances)
 
 
 def _run_and_decode(

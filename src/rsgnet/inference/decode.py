@@ -9,7 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from rsgnet.config import CropConfig, Refinement
 from rsgnet.geometry import Floats, apply_affine, compose_affine, invert_affine
-from rsgnet.heatmaps import PEAK_RADIUS_PX, crop_to_heatmap, decode, flip_back, second_peak_heights
+from rsgnet.heatmaps import (
+    PEAK_RADIUS_PX,
+    crop_to_heatmap,
+    decode,
+    flip_back,
+    peak_covariances,
+    second_peak_heights,
+)
 from rsgnet.inference.runtime.outputs import CandidateTable, DecodedOutput, HeatmapOutput, Heatmaps, SimccOutput
 
 SIMCC_STRIDE = 4  # crop pixels per heatmap pixel, in which positions of SimCC networks are given as well
@@ -66,7 +73,8 @@ def decode_heatmaps(
     """
     keypoints_xy, scores = decode(output.target_heatmaps, refinement, sigmas)
     second_scores = second_peak_heights(output.target_heatmaps, keypoints_xy) if second_peaks else None
-    return DecodedOutput(keypoints_xy, scores, second_scores, output.candidate_tables)
+    covariances = peak_covariances(output.target_heatmaps, keypoints_xy)
+    return DecodedOutput(keypoints_xy, scores, second_scores, output.candidate_tables, covariances)
 
 
 def average_simcc(output: SimccOutput, mirrored: SimccOutput, flip_indices: NDArray[np.intp]) -> SimccOutput:
@@ -107,7 +115,19 @@ def decode_simcc(output: SimccOutput) -> DecodedOutput:
         scores=table[..., 0, 2],
         second_scores=heights[..., 1:].max(-1).astype(np.float32),
         candidate_tables=(np.take_along_axis(table, order, -2),),
+        covariances=_axis_covariances(output, x[..., 0], y[..., 0]),
     )
+
+
+def _axis_covariances(output: SimccOutput, x: Floats, y: Floats) -> Floats:
+    """Returns (B, K, 2, 2) how SimCC scores spread around (B, K) positions, in squared heatmap pixels."""
+    covariances = np.zeros((*x.shape, 2, 2))
+    for axis, (scores, position) in enumerate(((output.across, x), (output.down, y))):
+        offsets = np.arange(scores.shape[-1]) / output.bins - position[..., None]
+        weights = np.where(np.abs(offsets) <= PEAK_RADIUS_PX, scores.clip(0), 0)
+        spread = (weights * offsets**2).sum(-1) / np.maximum(weights.sum(-1), 1e-9)
+        covariances[..., axis, axis] = spread + 1 / (12 * output.bins**2)
+    return covariances
 
 
 def _two_peaks(scores: NDArray[np.float32], bins: int) -> tuple[Floats, Floats]:
@@ -137,6 +157,21 @@ def heatmap_to_image(points_xy: ArrayLike, affines: ArrayLike, crop: CropConfig)
     to_heatmap = crop_to_heatmap(crop)
     to_image = [invert_affine(compose_affine(to_heatmap, affine)) for affine in np.asarray(affines, np.float64)]
     return apply_affine(np.reshape(to_image, (-1, 2, 3)), points_xy).astype(np.float32)
+
+
+def covariances_to_image(covariances: ArrayLike, affines: ArrayLike, crop: CropConfig) -> NDArray[np.float32]:
+    """Maps (B, K, 2, 2) covariances from squared heatmap pixels to squared image pixels.
+
+    Args:
+        covariances: (B, K, 2, 2).
+        affines: (B, 2, 3) maps from image pixels to crop pixels.
+        crop: How heatmaps lie over crops.
+    """
+    to_heatmap = crop_to_heatmap(crop)
+    linear = np.array([invert_affine(compose_affine(to_heatmap, affine))[:, :2] for affine in np.asarray(affines)])
+    linear = linear.reshape(-1, 1, 2, 2)
+    mapped: NDArray[np.float32] = (linear @ np.asarray(covariances) @ linear.swapaxes(-1, -2)).astype(np.float32)
+    return mapped
 
 
 def score_poses(box_scores: ArrayLike, keypoint_scores: ArrayLike, threshold: float) -> Floats:

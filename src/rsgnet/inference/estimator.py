@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -46,6 +46,7 @@ class _PersonPrediction:
     scores: _Float32s
     features: Features
     candidates: _Float32s
+    covariances: _Float32s | None
     crop_area: float
 
 
@@ -238,8 +239,9 @@ class PoseEstimator:
         with_features = self.network.ownership is not None or self.network.capabilities.gives_candidates
         for crops in batches:
             found = predict_crops(self.network, crops, self.flip_test, with_features)
-            areas = (crop.area for crop in crops)
-            yield from map(_PersonPrediction, found.keypoints_xy, found.scores, found.features, found.candidates, areas)
+            covariances = repeat(None) if found.covariances is None else found.covariances
+            columns = found.keypoints_xy, found.scores, found.features, found.candidates, covariances
+            yield from map(_PersonPrediction, *columns, (crop.area for crop in crops))
 
     def _to_poses(self, image: LoadedImage, boxes: Boxes, people: Sequence[_PersonPrediction]) -> Poses:
         """Scores the people of one image, suppresses duplicates, and computes whose each keypoint is."""
@@ -256,6 +258,7 @@ class PoseEstimator:
         if ownership:
             pose_scores = score_poses_by_ownership(box_scores, ownership["present"], ownership["owned"])
         candidates = np.array([person.candidates for person in people], np.float32)
+        spreads = [person.covariances for person in people if person.covariances is not None]
         poses = Poses(
             skeleton=self.skeleton,
             keypoints_xy=keypoints_xy[:, columns],
@@ -268,6 +271,7 @@ class PoseEstimator:
             image_id=boxes.image_id,
             image=image.pixels,
             candidates=candidates[:, columns] if candidates.size else None,
+            covariances=np.array(spreads)[:, columns] if spreads else None,
             **ownership,
         )
         return poses[np.argsort(-poses.pose_scores, kind="stable")]

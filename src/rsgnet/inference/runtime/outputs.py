@@ -68,12 +68,15 @@ class DecodedOutput:
         second_scores: (B, K) the second peaks, as `heatmaps.second_peak_heights` computes them; None where they were
             not asked for.
         candidate_tables: The tables of the `HeatmapOutput`.
+        covariances: (B, K, 2, 2) how heatmaps spread around the keypoints, in squared heatmap pixels, as
+            `heatmaps.peak_covariances` computes it; None where they were not asked for, or a file decoded inside.
     """
 
     keypoints_xy: Floats
     scores: NDArray[np.float32]
     second_scores: NDArray[np.float32] | None
     candidate_tables: tuple[CandidateTable, ...] = ()
+    covariances: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
