@@ -10,6 +10,7 @@ from typer import Option
 from rsgnet.cli.crowds import crowds
 from rsgnet.cli.data import data
 from rsgnet.cli.evaluate import compare, evaluate, evaluate_tracks
+from rsgnet.cli.fetch import fetch
 from rsgnet.cli.models import calibrate, convert, export, info, push
 from rsgnet.cli.predict import demo, predict
 from rsgnet.cli.predict_dataset import predict_dataset
@@ -32,7 +33,7 @@ for command in (
     crowds, show, compare,
 ):  # fmt: skip
     app.command(no_args_is_help=True)(command)
-for command_without_arguments in (demo, info, serve):
+for command_without_arguments in (demo, info, serve, fetch):
     app.command()(command_without_arguments)
 app.add_typer(data, name="data")
 for registered in (*app.registered_commands, *data.registered_commands):
