@@ -17,6 +17,9 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _WIDEST, _DEEPEST, _LARGEST_SIDE = 4096, 64, 8192
 
 
+Alignment = Literal["pixels", "corners", "crop_corners"]
+
+
 @dataclass(frozen=True)
 class CropConfig(Strict):
     """How a box becomes the network's input, and how its heatmaps lie over that input.
@@ -29,6 +32,10 @@ class CropConfig(Strict):
             (stride - 1) / stride; 0.5 exact under scaling and mirroring.
         mean: Mean of each RGB channel, values in 0..1.
         std: Standard deviation of each RGB channel.
+        alignment: What is laid on the region of the image and on the crop. "pixels": as many pixels as the crop has
+            cover the region, and a heatmap pixel is `stride` crop pixels. "corners": the centres of the crop's corner
+            pixels lie in the corners of the region, those of the heatmap's in those of the crop (MMPose's UDP).
+            "crop_corners": the first of both, with heatmap pixels of `stride` crop pixels (PP-TinyPose).
     """
 
     size_wh: tuple[int, int] = (192, 256)
@@ -37,6 +44,7 @@ class CropConfig(Strict):
     pixel_centre: float = 0.0
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    alignment: Alignment = "pixels"
 
     def __post_init__(self) -> None:
         if self.stride < 1 or max(self.size_wh) > _LARGEST_SIDE:
@@ -45,6 +53,8 @@ class CropConfig(Strict):
             raise RSGNetError(f"crop size {self.size_wh} must be a positive multiple of the stride {self.stride}")
         if self.pixel_centre not in (0.0, 0.5):
             raise RSGNetError(f"pixel_centre must be 0.0 or 0.5, not {self.pixel_centre}")
+        if self.alignment != "pixels" and self.pixel_centre:
+            raise RSGNetError(f"alignment {self.alignment} has pixel_centre 0.0, not {self.pixel_centre}")
 
     @property
     def heatmap_shape_hw(self) -> tuple[int, int]:
@@ -224,12 +234,15 @@ class DecodeConfig(Strict):
             expected similarity).
         keypoint_threshold: Keypoints that score higher count towards the pose's score.
         nms_threshold: Of two poses more alike (OKS) than this, the lower-scored goes.
+        flip_shift: By how many heatmap pixels the mirrored heatmaps are moved to the right; None for what the crop's
+            geometry asks for.
     """
 
     flip_test: bool = True
     refinement: Refinement = "quarter"
     keypoint_threshold: float = 0.2
     nms_threshold: float = 0.9
+    flip_shift: Literal[0, 1] | None = None
 
 
 @dataclass(frozen=True)

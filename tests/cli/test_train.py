@@ -92,7 +92,7 @@ def test_a_recipe_gives_network_data_start_and_teacher(rsgnet, received, recipe)
     assert received["data"] == [f"{data / 'people.json'}:{data / 'images'},weight=2"]
     assert received["backbone_from"] == data / "start.safetensors"
     assert received["start_from"] is None and received["fitting_from"] is None
-    assert received["teacher"].name == str(data / "teacher.onnx") and received["teacher"].paddings == (1.25, 1.5)
+    assert received["teacher"].name == f"onnx:{data / 'teacher.onnx'}" and received["teacher"].paddings == (1.25, 1.5)
     assert received["teacher"].open().config.name == "colours"
 
 

@@ -61,8 +61,8 @@ def train(
     teacher: Annotated[
         str | None,
         Option(
-            help="Also learn the heatmaps of this network: pose weights as for predict, or an .onnx or .xml file that "
-            "outputs COCO-17 heatmaps. Set their weight in the loss with --set training.loss.distillation=1.",
+            help="Also learn the heatmaps of this network: pose weights as for predict, such as onnx:vitpose-b.onnx. "
+            "Set their weight in the loss with --set training.loss.distillation=1.",
             metavar="WEIGHTS",
         ),
     ] = None,
@@ -144,7 +144,7 @@ class _Plan:
         data: The data sets to train on, each as `--data` takes it.
         backbone_from: The published network's file that the run starts from.
         fitting_from: The model directory whose fitting weights the run starts from.
-        teacher: The file or the name of the network whose heatmaps are learnt.
+        teacher: The weights of the network whose heatmaps are learnt, as `--teacher` takes them.
         teacher_paddings: Paddings of the teacher's crops, as factors of the box.
     """
 
@@ -167,6 +167,7 @@ def _plan_from_recipe(path: Path, data_root: Path | None, replaced: Mapping[str,
     Raises:
         RSGNetError: An option of `replaced` is set, `data_root` is None, a file is missing, or the recipe is invalid.
     """
+    from rsgnet.inference.weights import name_file
     from rsgnet.training.recipe import read_recipe
 
     if excess := [option for option, value in replaced.items() if value]:
@@ -179,7 +180,7 @@ def _plan_from_recipe(path: Path, data_root: Path | None, replaced: Mapping[str,
         recipe.network,
         recipe.find_data(data_root),
         backbone_from=recipe.find(recipe.start, data_root) if recipe.start else None,
-        teacher=str(recipe.find(teacher.teacher, data_root)) if teacher else None,
+        teacher=name_file(recipe.find(teacher.teacher, data_root)) if teacher else None,
         teacher_paddings=teacher.paddings if teacher else (),
     )
 

@@ -23,8 +23,8 @@ from torch import Tensor
 from rsgnet.config import CropConfig, PoseConfig
 from rsgnet.data.augment import fast_warp
 from rsgnet.files import replace_atomically
-from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region, flip_affine, invert_affine
-from rsgnet.heatmaps import heatmap_affine
+from rsgnet.geometry import Floats, apply_affine, box_affine, compose_affine, flip_affine, invert_affine
+from rsgnet.heatmaps import crop_to_heatmap, heatmap_affine
 from rsgnet.images import RGBImage
 from rsgnet.skeletons import get_skeleton
 
@@ -122,7 +122,7 @@ class _Frame:
     def from_image(self, box_xywh: Floats) -> Floats:
         """Returns the (2, 3) affine map from image pixels to cells of the frame."""
         to_cells = heatmap_affine(self.crop.stride // 2, self.crop.pixel_centre)
-        return compose_affine(to_cells, _crop_affine(box_xywh, self.crop, self.padding))
+        return compose_affine(to_cells, box_affine(box_xywh, self.crop, self.padding))
 
 
 def compute_teacher_heatmaps(
@@ -163,10 +163,10 @@ def _compute_mean_heatmaps(
     crop = network.config.crop
     flip_indices = get_skeleton(network.config.model.skeleton).flip_indices
     to_image = invert_affine(frame.from_image(box_xywh))
-    to_cells = heatmap_affine(crop.stride, crop.pixel_centre)
+    to_cells = crop_to_heatmap(crop)
     resampled = []
     for padding in teacher.paddings:
-        upright = _crop_affine(box_xywh, crop, padding)
+        upright = box_affine(box_xywh, crop, padding)
         for mirrored in (False, True)[: 1 + teacher.mirrored_crops]:
             affine = compose_affine(flip_affine(crop.size_wh[0]), upright) if mirrored else upright
             heatmaps = torch.from_numpy(network(fast_warp(image, affine, crop.size_wh)[None])[0])
@@ -177,12 +177,6 @@ def _compute_mean_heatmaps(
     is_covered = np.isfinite(stack)
     mean: NDArray[np.float32] = np.where(is_covered, stack, 0).sum(0) / is_covered.sum(0).clip(1)
     return mean
-
-
-def _crop_affine(box_xywh: Floats, crop: CropConfig, padding: float) -> Floats:
-    """Returns the (2, 3) affine map from image pixels to those of an upright crop."""
-    centre, region = crop_region(box_xywh, crop.size_wh, padding)
-    return crop_affine(centre, region, crop.size_wh, pixel_centre=crop.pixel_centre)
 
 
 def _widen_peaks(

@@ -25,7 +25,7 @@ from rsgnet.draw import (
 )
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats, apply_affine, invert_affine, xywh_to_xyxy
-from rsgnet.heatmaps import heatmap_affine
+from rsgnet.heatmaps import crop_to_heatmap
 from rsgnet.images import read_image
 from rsgnet.inference.crops import Crop, cut_crop
 from rsgnet.inference.detectors.detector import Boxes, LoadedImage
@@ -184,7 +184,7 @@ def _relation_tiles(
 def _heatmap_to_tile(inspection: PersonInspection, points_xy: NDArray[np.float32], height: int) -> Floats:
     """Maps (N, 2) points from heatmap pixels to pixels of a drawing of the crop with that height."""
     crop = inspection.config.crop
-    in_crop = apply_affine(invert_affine(heatmap_affine(crop.stride, crop.pixel_centre)), points_xy)
+    in_crop = apply_affine(invert_affine(crop_to_heatmap(crop)), points_xy)
     return _scale_points(in_crop, height / crop.size_wh[1])
 
 
