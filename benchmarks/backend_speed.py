@@ -28,7 +28,7 @@ from rsgnet.export.quantise import quantise_network
 from rsgnet.inference.runtime.backends import PRECISIONS
 from rsgnet.inference.runtime.open_network import open_network
 from rsgnet.inference.weights import find_weights
-from rsgnet.model.cost import cost_of
+from rsgnet.model.cost import count_cost
 from rsgnet.model.layers import normalise
 from rsgnet.presets import preset_named
 
@@ -122,7 +122,7 @@ def measure(network: str, directory: Path, arguments: argparse.Namespace) -> lis
             best = min(group, key=lambda engine: times.spread(engine).median)
             name = f"{prefix}: best in {kind}, {best}, relative to {EAGER}"
             measurements.append(at_least(name, times.ratio(EAGER, to=best), bound))
-    cost = cost_of(build(config), config.crop.size_wh)
+    cost = count_cost(build(config), config.crop.size_wh)
     for engine in (EAGER, "openvino float32"):
         name = f"{prefix}: share of the machine's peak, {engine}"
         share = times.ratio(PRODUCT, to=engine).scaled(arguments.batch * cost.macs / MATRIX**3)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rsgnet.checkpoint import build
 from rsgnet.config import PoseConfig
-from rsgnet.model.cost import cost_of
+from rsgnet.model.cost import count_cost
 from rsgnet.presets import preset_named
 
 NETWORKS = ["nano", "rsgnet-w32-256x192-coco"]
@@ -71,7 +71,7 @@ def measure(name: str, batch: int, arguments: argparse.Namespace) -> list[Measur
     }
     times = Timings({**forwards, PRODUCT: make_product(device, dtype)}, arguments.rounds, arguments.seconds)
     prefix = f"{name}, {arguments.device}, {arguments.precision}, batch {batch}"
-    work = batch * cost_of(build(config), config.crop.size_wh).macs / MATRIX**3  # relative to the product's
+    work = batch * count_cost(build(config), config.crop.size_wh).macs / MATRIX**3  # relative to the product's
     measurements = []
     for form in forwards:
         measurements.append(Measurement(f"{prefix}: crops per second, {form}", times.rate(form, batch)))

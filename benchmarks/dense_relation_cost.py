@@ -43,7 +43,7 @@ def make_literal(network: DenseRSGNet) -> DenseRSGNet:
         return clues.category(torch.einsum("bkyx,kd->bdyx", heatmaps, embeddings))
 
     def relate(maps: Tensor) -> tuple[Tensor, DenseRelation]:
-        relation = DenseRelation(maps, head.subsample)
+        relation = DenseRelation(maps)
         values = head.value(maps).flatten(2).transpose(1, 2)
         related = (relation.matrix() @ values).transpose(1, 2).reshape(maps.shape)
         return head.norm(head.output(related)), relation

@@ -30,7 +30,7 @@ def random_batch(config: PoseConfig) -> Sample:
         crop=torch.randint(0, 256, (batch, config.crop.size_wh[1], config.crop.size_wh[0], 3), dtype=torch.uint8),
         keypoints_xy=torch.rand(batch, people, keypoints, 2) * torch.tensor([width, height]),
         labelled=torch.rand(batch, people, keypoints) > 0.5,
-        background=torch.ones(batch, height, width, dtype=torch.bool),
+        background=torch.ones(batch, keypoints, height, width, dtype=torch.bool),
         box_area=torch.ones(batch),
     )
 

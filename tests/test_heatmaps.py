@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rsgnet.geometry import apply_affine, flip_affine, invert_affine
-from rsgnet.heatmaps import decode, encode, expected_oks, flip_back, heatmap_affine
+from rsgnet.heatmaps import decode, encode, expected_oks, find_peaks, flip_back, heatmap_affine, peak_covariances
 from rsgnet.skeletons import COCO17, CROWDPOSE14
 
 SHAPE_HW = (64, 48)
@@ -214,3 +214,27 @@ class TestFlipBack:
         heatmaps = golden[f"heat_{count}"]
         np.testing.assert_array_equal(flip_back(heatmaps, skeleton.flip_indices, False), golden[f"flip_back_{count}"])
         np.testing.assert_array_equal(flip_back(heatmaps, skeleton.flip_indices, True), golden[f"shifted_{count}"])
+
+
+def test_covariances_are_those_of_the_drawn_gaussians():
+    y, x = np.mgrid[:40, :30]
+    places = np.array([[12.3, 18.7], [0.2, 39.0]])
+    narrow = np.array([np.exp(-((x - px) ** 2) / 2 - (y - py) ** 2 / (2 * 1.2**2)) for px, py in places], np.float32)
+    found = peak_covariances(narrow[None], places[None])[0]
+    # A Gaussian of pixels has the variance of the Gaussian, and 1/12 is added for the width of a pixel.
+    np.testing.assert_allclose(found[0], [[1 + 1 / 12, 0], [0, 1.44 + 1 / 12]], atol=0.03)
+    assert np.linalg.eigvalsh(found).min() > 0  # at the border, too
+    turned = np.exp(-((x - 15 + y - 20) ** 2) / 8 - (x - 15 - y + 20) ** 2 / 2).astype(np.float32)
+    # The sum of x and y has a variance of 4, their difference of 1.
+    assert peak_covariances(turned[None], np.array([[15.0, 20.0]]))[0, 0, 1] == pytest.approx(3 / 4, abs=0.02)
+    empty = peak_covariances(np.zeros((1, 40, 30), np.float32), np.array([[3.0, 3.0]]))
+    np.testing.assert_allclose(empty[0], np.eye(2) / 12)
+
+
+def test_peaks_are_local_maxima_by_height():
+    heatmaps = np.zeros((1, 2, 8, 9), np.float32)
+    heatmaps[0, 0, 2, 3], heatmaps[0, 0, 6, 7], heatmaps[0, 0, 2, 4], heatmaps[0, 0, 0, 0] = 0.9, 0.95, 0.5, 0.05
+    heatmaps[0, 1, 4, 4:6] = 0.7  # a plateau is one peak
+    peaks = find_peaks(heatmaps, 3, 0.1)
+    np.testing.assert_allclose(peaks[0, 0], [[7, 6, 0.95], [3, 2, 0.9], [0, 0, 0]])
+    np.testing.assert_allclose(peaks[0, 1], [[4, 4, 0.7], [0, 0, 0], [0, 0, 0]])

@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -177,7 +178,36 @@ class TestOwnership:
 
     def test_supervision_contains_it(self, with_ownership):
         pytest.importorskip("supervision")
-        assert np.array_equal(with_ownership.to_supervision().data["owned"], with_ownership.owned)
+        covariances = np.tile(np.diag([4.0, 9.0]), (3, 17, 1, 1)).astype(np.float32)
+        people = replace(with_ownership, covariances=covariances, track_ids=np.array([3, -1, 1], np.intp))
+        keypoints = people.to_supervision()
+        assert np.array_equal(keypoints.data["owned"], people.owned)
+        assert np.array_equal(keypoints.visible, people.visible >= 0.5)
+        assert np.array_equal(keypoints.data["covariance"], covariances)
+        assert keypoints.data["tracker_id"].tolist() == [3, -1, 1]
+        assert keypoints[[1]].data["covariance"].shape == (1, 17, 2, 2)
+
+    def test_supervision_draws_the_covariance(self, with_ownership):
+        supervision = pytest.importorskip("supervision")
+        if not hasattr(supervision, "VertexEllipseAreaAnnotator"):
+            pytest.skip("this version of supervision draws no covariances")
+        covariances = np.tile(np.diag([40.0, 90.0]), (3, 17, 1, 1)).astype(np.float32)
+        keypoints = replace(with_ownership, covariances=covariances).to_supervision()
+        scene = np.zeros((200, 200, 3), np.uint8)
+        assert supervision.VertexEllipseAreaAnnotator().annotate(scene, keypoints).any()
+
+    def test_fiftyone_gets_shares_of_the_image(self, with_ownership):
+        fiftyone = pytest.importorskip("fiftyone")
+        found = replace(with_ownership, track_ids=np.array([3, -1, 1], np.intp)).to_fiftyone()
+        assert isinstance(found, fiftyone.Keypoints) and [each.index for each in found.keypoints] == [3, None, 1]
+        points = np.array(found.keypoints[0].points) * with_ownership.size_wh
+        np.testing.assert_allclose(points, with_ownership.keypoints_xy[0], rtol=1e-5)
+        assert found.keypoints[1].confidence == pytest.approx(with_ownership.owned[1])
+
+    def test_without_fiftyone_it_says_what_to_install(self, with_ownership, monkeypatch):
+        monkeypatch.setitem(sys.modules, "fiftyone", None)
+        with pytest.raises(RSGNetError, match="pip install fiftyone"):
+            with_ownership.to_fiftyone()
 
     def test_fields_are_all_given_or_none(self):
         with pytest.raises(RSGNetError, match="has owned but not all of present, visible, owned, rival, rival_owned"):

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from rsgnet.config import DenseRelationConfig, DetectorConfig
+from rsgnet.config import CandidateRelationConfig, DenseRelationConfig, DetectorConfig
 from rsgnet.config_files import from_json, to_json
 from rsgnet.errors import RSGNetError
 from rsgnet.presets import PRESETS, nano, paper, preset_named, simple_baseline, small
 
 
-@pytest.mark.parametrize("system", ["hrnet", "trp", "rsgnet"])
+@pytest.mark.parametrize("system", ["hrnet", "trp", "rsgnet", "paper"])
 @pytest.mark.parametrize("width", [32, 48])
 @pytest.mark.parametrize(("size", "size_wh", "sigma"), [("256x192", (192, 256), 2.0), ("384x288", (288, 384), 3.0)])
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_rows_of_the_papers_tables(system, width, size, size_wh, sigma, data, sk
     assert config.model.backbone == f"hrnet_w{width}"
     assert config.model.skeleton == skeleton
     assert config.model.relation_kind == ("none" if system == "hrnet" else "candidates")
-    assert config.model.skeleton_graph == (system == "rsgnet")
+    assert config.model.skeleton_graph == (system in ("rsgnet", "paper"))
     training = config.training
     assert (training.optimizer, training.batch_size, training.learning_rate) == ("adam", 32, 1e-3)
     assert (training.epochs, training.milestones) == (epochs, milestones)
@@ -37,6 +37,16 @@ def test_rows_of_the_papers_tables(system, width, size, size_wh, sigma, data, sk
     assert (training.augment.rotation_deg, training.augment.scale, training.augment.half_body) == (45, 0.35, 0.3)
     assert config.crop.padding == 1.25
     assert (config.decode.flip_test, config.decode.refinement, config.decode.nms_threshold) == (True, "quarter", 0.9)
+
+
+@pytest.mark.parametrize("width", [32, 48])
+def test_the_papers_literal_form(width):
+    config = preset_named(f"paper-w{width}-256x192-coco")
+    relation = config.model.relation
+    assert relation == CandidateRelationConfig("candidates", width, "places", 32, 0.1, gradient_to_features=True)
+    assert config.model.fusion == "none"
+    loss = config.training.loss
+    assert (loss.relation_error, loss.peak_emphasis, loss.location, loss.heatmap_scale) == ("squared", 0, 0, 1)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -32,13 +32,18 @@ def golden(shared, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "skeleton"), [("rsgnet_tiny17_up2", "coco17"), ("rsgnet_tiny14_up2_train", "crowdpose14")]
+    ("name", "skeleton", "stride", "subsample"),
+    [
+        ("rsgnet_tiny17_up2", "coco17", 2, False),
+        ("rsgnet_tiny14_up2_train", "crowdpose14", 2, False),
+        ("rsgnet_tiny14_up1_sub", "crowdpose14", 4, True),
+    ],
 )
-def test_golden_outputs_of_rsgnet(golden, name, skeleton):
+def test_golden_outputs_of_rsgnet(golden, name, skeleton, stride, subsample):
     tensors, path = golden(name)
     model, config = read_released(path)
-    assert config.model == ModelConfig(NARROW, skeleton, DenseRelationConfig(embedding_dim=24))
-    assert config.crop == CropConfig((96, 128), stride=2)
+    assert config.model == ModelConfig(NARROW, skeleton, DenseRelationConfig(embedding_dim=24, subsample=subsample))
+    assert config.crop == CropConfig((96, 128), stride=stride)
     assert (config.decode.flip_test, config.decode.refinement) == (True, "quarter")
     with torch.inference_mode():
         output = model(tensors["input"])
@@ -128,6 +133,9 @@ CONFIGS = {
     "rsgnet17": PoseConfig("x", CropConfig((64, 64), 2), ModelConfig(NARROW, "coco17", DENSE)),
     "rsgnet14 at stride 4, subsampled": PoseConfig(
         "x", CropConfig((64, 96), 4), ModelConfig(NARROW, "crowdpose14", replace(DENSE, subsample=True))
+    ),
+    "rsgnet14 at stride 2, subsampled": PoseConfig(
+        "x", CropConfig((64, 96), 2), ModelConfig(NARROW, "crowdpose14", replace(DENSE, subsample=True))
     ),
     "rsgnet without limbs": PoseConfig("x", CropConfig((64, 64), 2), ModelConfig(NARROW, "coco17", DENSE, False)),
     "hrnet32": PoseConfig("x", CropConfig(), ModelConfig("hrnet_w32", "crowdpose14", None, False)),
@@ -238,6 +246,16 @@ def test_other_contents_are_no_weights(content, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(WeightsError, match=r"none\.pth: no such file"):
         load_released(tmp_path / "none.pth")
+
+
+def test_paths_may_be_strings(tmp_path):
+    model, weights = published(CONFIGS["rsgnet17"])
+    save_file(weights, tmp_path / "x.safetensors")
+    again, config = read_released(str(tmp_path / "x.safetensors"))
+    save_model(again, config, str(tmp_path / "model"))
+    torch.testing.assert_close(load_pose_model(str(tmp_path / "model")).state_dict(), model.state_dict())
+    with pytest.raises(WeightsError, match=r"none\.pth: no such file"):
+        load_released(str(tmp_path / "none.pth"))
 
 
 def test_a_size_that_the_weights_contradict_is_refused(tmp_path):

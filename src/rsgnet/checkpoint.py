@@ -56,7 +56,7 @@ def _check_size(config: PoseConfig) -> None:
         )
 
 
-def save_model(model: nn.Module, config: NetworkConfig, directory: Path, half: bool = False) -> None:
+def save_model(model: nn.Module, config: NetworkConfig, directory: str | Path, half: bool = False) -> None:
     """Writes a model directory; each file whole or not at all. What followed from earlier weights there is removed.
 
     Args:
@@ -65,6 +65,7 @@ def save_model(model: nn.Module, config: NetworkConfig, directory: Path, half: b
         directory: Where it goes.
         half: Whether to store weights of two or more dimensions in half precision; norms and biases stay exact.
     """
+    directory = Path(directory)
     for name in DERIVED_FILES:
         (directory / name).unlink(missing_ok=True)
     write_text(directory / CONFIG_FILE, to_json(config))
@@ -76,12 +77,13 @@ def save_model(model: nn.Module, config: NetworkConfig, directory: Path, half: b
         beside.write_bytes(save(weights))  # by Python, whose errors say when the disk is full
 
 
-def load_model(directory: Path) -> tuple[Network, NetworkConfig]:
+def load_model(directory: str | Path) -> tuple[Network, NetworkConfig]:
     """The network of a model directory, whichever it is, ready to predict; and its config.
 
     Raises:
         WeightsError: The directory holds none, or its weights do not fit its config.
     """
+    directory = Path(directory)
     config = read_config(directory)
     weights = _read_weights(directory / WEIGHTS_FILE)
     _check(_planned(config, directory / CONFIG_FILE), weights, directory / WEIGHTS_FILE)
@@ -99,25 +101,27 @@ def _planned(config: NetworkConfig, path: Path) -> Mapping[str, Tensor]:
         raise WeightsError(f"{path}: no such network can be built: {error}") from error
 
 
-def load_pose_model(directory: Path) -> PoseNetwork:
+def load_pose_model(directory: str | Path) -> PoseNetwork:
     """The pose network of a model directory, ready to predict.
 
     Raises:
         WeightsError: The directory holds none, or its weights do not fit its config.
     """
+    directory = Path(directory)
     model, _ = load_model(directory)
     if not isinstance(model, RSGNet | DenseRSGNet):
         raise WeightsError(f"{directory}: a person detector where a pose network was expected")
     return model
 
 
-def read_config(directory: Path) -> NetworkConfig:
+def read_config(directory: str | Path) -> NetworkConfig:
     """The config of a model directory.
 
     Raises:
         WeightsError: There is none.
         RSGNetError: It is neither a pose network's nor a detector's.
     """
+    directory = Path(directory)
     path = directory / CONFIG_FILE
     if not path.is_file():
         raise WeightsError(f"{directory}: not a model directory: it holds no {CONFIG_FILE}")
@@ -128,12 +132,13 @@ def read_config(directory: Path) -> NetworkConfig:
     return network_config(content, str(path))
 
 
-def load_weights(model: nn.Module, directory: Path) -> None:
+def load_weights(model: nn.Module, directory: str | Path) -> None:
     """Fills a network with a directory's weights: all of them, or none.
 
     Raises:
         WeightsError: The file is missing or broken, or names and shapes differ.
     """
+    directory = Path(directory)
     path = directory / WEIGHTS_FILE
     weights = _read_weights(path)
     _check(model.state_dict(), weights, path)
@@ -148,7 +153,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: cannot be read as safetensors ({error}); is it truncated?") from error
 
 
-def load_released(path: Path, size_wh: tuple[int, int] | None = None) -> PoseNetwork:
+def load_released(path: str | Path, size_wh: tuple[int, int] | None = None) -> PoseNetwork:
     """The network of a published checkpoint, ready to predict: RSGNet as released, HRNet or SimpleBaseline for pose.
 
     Args:
@@ -158,11 +163,13 @@ def load_released(path: Path, size_wh: tuple[int, int] | None = None) -> PoseNet
     Raises:
         WeightsError: The file cannot be read, carries code, or holds other weights than such a network has.
     """
+    path = Path(path)
     return read_released(path, size_wh)[0]
 
 
-def read_released(path: Path, size_wh: tuple[int, int] | None = None) -> tuple[PoseNetwork, PoseConfig]:
+def read_released(path: str | Path, size_wh: tuple[int, int] | None = None) -> tuple[PoseNetwork, PoseConfig]:
     """The network of a published checkpoint as `load_released` gives it; and its config, read off the shapes."""
+    path = Path(path)
     theirs = read_state_dict(path)
     try:
         config = released_config({name: tuple(value.shape) for name, value in theirs.items()}, path.stem, size_wh)
@@ -182,7 +189,7 @@ def read_released(path: Path, size_wh: tuple[int, int] | None = None) -> tuple[P
     return model.eval(), config
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """The weights in a published file, out of the wrappings that training code puts about them.
 
     Args:
@@ -191,6 +198,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: The file cannot be read, carries code, or holds no weights.
     """
+    path = Path(path)
     try:
         get_regular_size(path)
         with warnings.catch_warnings():
@@ -230,12 +238,13 @@ def _some(names: set[str]) -> str:
     return f"{sorted(names)[:_NAMED]}{rest}"
 
 
-def load_backbone(model: Network, directory: Path) -> None:
+def load_backbone(model: Network, directory: str | Path) -> None:
     """Starts a network's backbone from that of a model directory, whatever the rest of either is.
 
     Raises:
         WeightsError: The directory holds no network, or its backbone has other names or shapes.
     """
+    directory = Path(directory)
     other, _ = load_model(directory)
     if isinstance(model, PersonDetector) or isinstance(other, PersonDetector):
         raise WeightsError(f"{directory}: RTMDet starts whole: give --start-from, or --backbone-from with its file")
@@ -245,7 +254,7 @@ def load_backbone(model: Network, directory: Path) -> None:
         raise WeightsError(f"{directory}: its backbone does not fit: {error}") from error
 
 
-def load_fitting(model: Network, directory: Path) -> set[str]:
+def load_fitting(model: Network, directory: str | Path) -> set[str]:
     """Starts a network from whatever in a model directory has the same name and shape: to grow one out of another.
 
     Out of a plain network everyone's heatmaps start as the target's: they look for the same keypoints.
@@ -256,6 +265,7 @@ def load_fitting(model: Network, directory: Path) -> set[str]:
     Raises:
         WeightsError: The directory holds no network, or nothing of its backbone fits.
     """
+    directory = Path(directory)
     given, wanted = load_model(directory)[0].state_dict(), model.state_dict()
     heads = {name.replace("target", "candidate"): value for name, value in given.items() if name.startswith(_TARGETS)}
     given = {**heads, **given}

@@ -17,6 +17,9 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _WIDEST, _DEEPEST, _LARGEST_SIDE = 4096, 64, 8192
 
 
+Alignment = Literal["pixels", "corners", "crop_corners"]
+
+
 @dataclass(frozen=True)
 class CropConfig(Strict):
     """How a box becomes the network's input, and how its heatmaps lie over that input.
@@ -29,6 +32,10 @@ class CropConfig(Strict):
             (stride - 1) / stride; 0.5 exact under scaling and mirroring.
         mean: Mean of each RGB channel, values in 0..1.
         std: Standard deviation of each RGB channel.
+        alignment: What is laid on the region of the image and on the crop. "pixels": as many pixels as the crop has
+            cover the region, and a heatmap pixel is `stride` crop pixels. "corners": the centres of the crop's corner
+            pixels lie in the corners of the region, those of the heatmap's in those of the crop (MMPose's UDP).
+            "crop_corners": the first of both, with heatmap pixels of `stride` crop pixels (PP-TinyPose).
     """
 
     size_wh: tuple[int, int] = (192, 256)
@@ -37,6 +44,7 @@ class CropConfig(Strict):
     pixel_centre: float = 0.0
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    alignment: Alignment = "pixels"
 
     def __post_init__(self) -> None:
         if self.stride < 1 or max(self.size_wh) > _LARGEST_SIDE:
@@ -45,6 +53,8 @@ class CropConfig(Strict):
             raise RSGNetError(f"crop size {self.size_wh} must be a positive multiple of the stride {self.stride}")
         if self.pixel_centre not in (0.0, 0.5):
             raise RSGNetError(f"pixel_centre must be 0.0 or 0.5, not {self.pixel_centre}")
+        if self.alignment != "pixels" and self.pixel_centre:
+            raise RSGNetError(f"alignment {self.alignment} has pixel_centre 0.0, not {self.pixel_centre}")
 
     @property
     def heatmap_shape_hw(self) -> tuple[int, int]:
@@ -78,13 +88,15 @@ class NeckConfig(Strict):
 
 @dataclass(frozen=True)
 class CandidateRelationConfig(Strict):
-    """The paper's relation: everyone's keypoints, found as peaks, related to each other (Eq. 1 and 2).
+    """The paper's relation: everyone's keypoints, found in their heatmaps, related to each other (Eq. 1 and 2).
 
     Attributes:
         kind: Names this kind of relation.
         clue_dim: d, the width of each of the three clue encodings.
-        peaks_per_keypoint: How many peaks of each candidate heatmap become candidates; Np is this times K.
-        candidate_threshold: Peaks lower than this are masked out.
+        selection: Which places of a candidate heatmap become candidates: its "peaks", or, as the paper prints it, all
+            "places" above the threshold, the highest first.
+        peaks_per_keypoint: How many places of each candidate heatmap become candidates at the most; Np is this times K.
+        candidate_threshold: Places lower than this are masked out.
         gradient_to_features: Whether the losses of everyone's heatmaps and of the relation change the features, as in
             the paper; where not, both read the features that the target heatmaps alone ask for.
 
@@ -94,6 +106,7 @@ class CandidateRelationConfig(Strict):
 
     kind: Literal["candidates"] = "candidates"
     clue_dim: int = 64
+    selection: Literal["peaks", "places"] = "peaks"
     peaks_per_keypoint: int = 4
     candidate_threshold: float = 0.1
     gradient_to_features: bool = True
@@ -109,7 +122,7 @@ class DenseRelationConfig(Strict):
     Attributes:
         kind: Names this kind of relation.
         embedding_dim: Width of the embedding of a keypoint's name.
-        subsample: Whether pixels are related to the highest values in 2x2 windows, not to all pixels.
+        subsample: Whether 2x2 windows, by their highest values, are related instead of pixels.
         peaks_per_keypoint: How many peaks of each candidate heatmap are given out as candidates.
         candidate_threshold: Peaks lower than this are masked out.
 
@@ -175,8 +188,12 @@ class ModelConfig(Strict):
         relation: What stands between the features and the target heatmaps; None for a plain heatmap network.
         skeleton_graph: Whether the Skeleton Graph Machine (Eq. 3-4) predicts limbs.
         neck: What brings the backbone's maps to the crop's stride.
-        fusion: How E_t, or the control's convolutions, join the features: a "convolution" of both replaces them (the
-            paper); a "residual" is added to them and starts at 0, so that a plain network that grows loses nothing.
+        fusion: How E_t, or the control's convolutions, join the features: a "convolution" of both replaces them; a
+            "residual" is added to them and starts at 0, so that a plain network that grows loses nothing; "none" has
+            target heatmaps and limbs predicted from E_t alone, as the paper prints it.
+
+    Raises:
+        RSGNetError: E_t alone is asked for where there is no E_t.
     """
 
     backbone: str = "hrnet_w32"
@@ -186,7 +203,11 @@ class ModelConfig(Strict):
     ] = field(default_factory=CandidateRelationConfig)
     skeleton_graph: bool = True
     neck: NeckConfig = field(default_factory=NeckConfig)
-    fusion: Literal["convolution", "residual"] = "convolution"
+    fusion: Literal["convolution", "residual", "none"] = "convolution"
+
+    def __post_init__(self) -> None:
+        if self.fusion == "none" and not isinstance(self.relation, CandidateRelationConfig):
+            raise RSGNetError(f"fusion 'none' reads E_t, which relation {self.relation_kind!r} does not compute")
 
     @property
     def candidates(self) -> CandidateRelationConfig | DenseRelationConfig | None:
@@ -213,12 +234,15 @@ class DecodeConfig(Strict):
             expected similarity).
         keypoint_threshold: Keypoints that score higher count towards the pose's score.
         nms_threshold: Of two poses more alike (OKS) than this, the lower-scored goes.
+        flip_shift: By how many heatmap pixels the mirrored heatmaps are moved to the right; None for what the crop's
+            geometry asks for.
     """
 
     flip_test: bool = True
     refinement: Refinement = "quarter"
     keypoint_threshold: float = 0.2
     nms_threshold: float = 0.9
+    flip_shift: Literal[0, 1] | None = None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,10 @@ class WeightsError(RSGNetError):
     """A weights file or model directory is missing, broken or of the wrong kind."""
 
 
+class RSGNetWarning(UserWarning):
+    """What was asked for is done, but not as the user may expect: slower, or on another device."""
+
+
 @contextmanager
 def requires_extra(feature: str, extra: str) -> Iterator[None]:
     """Turns a failed import in the block into an error that says which extra to install.

@@ -6,13 +6,22 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rsgnet.errors import RSGNetError
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_MAX_TOML_BYTES = 1 << 16
+_MAX_DOTS_PER_LINE = 1000  # the memory of the TOML parser grows with the square of the parts of a key a.a.a...
 MAX_SETTINGS_BYTES = 1 << 20  # for configs, skeletons and similar files, which have some thousands of bytes
 
 
@@ -103,6 +112,24 @@ def read_bounded(path: Path, max_bytes: int = MAX_SETTINGS_BYTES) -> bytes:
         if len(content) <= max_bytes:
             return content
     raise OSError(errno.EFBIG, f"over {max_bytes} bytes, which is more than such a file may have", str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Reads a short TOML file.
+
+    Raises:
+        RSGNetError: The file cannot be read, is too long, or is not TOML; the message names it.
+    """
+    try:
+        text = read_bounded(path, _MAX_TOML_BYTES).decode()
+        if max(line.count(".") for line in text.split("\n")) > _MAX_DOTS_PER_LINE:
+            raise ValueError("a key has too many parts")
+        table: dict[str, Any] = tomllib.loads(text)
+        return table
+    except OSError as error:
+        raise RSGNetError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RSGNetError(f"{path}: not valid TOML ({error})") from error
 
 
 def _read_umask() -> int:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rsgnet.config import CropConfig
+
 Floats = NDArray[np.float64]
 
 
@@ -81,6 +83,25 @@ def crop_affine(
     linear = np.array([[cos, sin], [-sin, cos]])
     shift = np.asarray(size_wh) / 2 - pixel_centre - linear @ (np.asarray(centre_xy, np.float64) - pixel_centre)
     return np.concatenate([linear, shift[:, None]], axis=1)
+
+
+def box_affine(box_xywh: ArrayLike, crop: CropConfig, padding: float | None = None) -> Floats:
+    """Computes the map from image pixels to the pixels of the upright crop of a box.
+
+    Args:
+        box_xywh: (4,) left, top, width, height in image pixels.
+        crop: How the crop lies on the image.
+        padding: By how much the box grows; the crop's own padding where None.
+
+    Returns:
+        (2, 3).
+    """
+    centre, region_wh = crop_region(box_xywh, crop.size_wh, crop.padding if padding is None else padding)
+    if crop.alignment == "pixels":
+        return crop_affine(centre, region_wh, crop.size_wh, pixel_centre=crop.pixel_centre)
+    last = np.array(crop.size_wh) - 1
+    scale = last / region_wh
+    return np.concatenate([np.diag(scale), (last / 2 - scale * centre)[:, None]], axis=1)
 
 
 def invert_affine(matrix: ArrayLike) -> Floats:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.config import Refinement
+from rsgnet.config import CropConfig, Refinement
 from rsgnet.geometry import Floats
 
 PEAK_RADIUS_PX = 4.0  # two standard deviations of a Gaussian; values farther off belong to another peak
@@ -26,6 +26,19 @@ def heatmap_affine(stride: int, pixel_centre: float) -> Floats:
     """Returns the (2, 3) affine map from crop pixel indices to heatmap pixel indices."""
     shift = pixel_centre / stride - pixel_centre
     return np.array([[1 / stride, 0.0, shift], [0.0, 1 / stride, shift]])
+
+
+def crop_to_heatmap(crop: CropConfig) -> Floats:
+    """Returns the (2, 3) map from crop pixel indices to heatmap pixel indices."""
+    if crop.alignment != "corners":
+        return heatmap_affine(crop.stride, crop.pixel_centre)
+    scale = (np.array(crop.heatmap_shape_hw[::-1]) - 1) / (np.array(crop.size_wh) - 1)
+    return np.concatenate([np.diag(scale), np.zeros((2, 1))], axis=1)
+
+
+def mirrored_shift(crop: CropConfig) -> int:
+    """Returns by how many pixels, rounded, heatmaps of mirrored crops lie too far left once they are mirrored back."""
+    return 1 if crop.alignment != "corners" and crop.pixel_centre == 0 else 0
 
 
 def encode(keypoints_xy: Any, shape_hw: tuple[int, int], sigma: float) -> Any:
@@ -181,6 +194,62 @@ def second_peak_heights(heatmaps: Any, positions: Any) -> Any:
     down = xp.abs(rows - positions[..., 1:]) <= PEAK_RADIUS_PX
     near = down[..., :, None] & across[..., None, :]
     return xp.amax(xp.where(near, xp.zeros_like(heatmaps), heatmaps), (-2, -1))
+
+
+def find_peaks(heatmaps: NDArray[np.float32], count: int, threshold: float) -> NDArray[np.float32]:
+    """Finds the highest local maxima of each heatmap, each the first of its 3x3 pixels that is as high as any.
+
+    Args:
+        heatmaps: (B, K, H, W).
+        count: How many to return of each.
+        threshold: Lower ones are left out.
+
+    Returns:
+        (B, K, count, 3) x and y in heatmap pixels and height, highest first; rows of zeros are padding.
+    """
+    *lead, height, width = heatmaps.shape
+    padded = np.pad(heatmaps, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    is_peak = heatmaps >= threshold
+    for index, (row, column) in enumerate(np.ndindex(3, 3)):
+        neighbour = padded[..., row : row + height, column : column + width]
+        if index != 4:
+            is_peak &= heatmaps > neighbour if index < 4 else heatmaps >= neighbour
+    flat = np.where(is_peak, heatmaps, 0).reshape(*lead, height * width)
+    best = np.argpartition(-flat, min(count, flat.shape[-1] - 1), axis=-1)[..., :count]
+    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(flat, best, -1), axis=-1, kind="stable"), -1)
+    heights = np.take_along_axis(flat, best, -1)
+    peaks = np.stack([best % width, best // width, heights], -1).astype(np.float32)
+    return np.where(heights[..., None] > 0, peaks, np.float32(0))
+
+
+def peak_covariances(heatmaps: NDArray[np.float32], positions: Floats) -> Floats:
+    """Computes how a heatmap spreads around its peak: second moments of its positive values near the peak.
+
+    Args:
+        heatmaps: (..., H, W).
+        positions: (..., 2) x and y of the peaks in heatmap pixels; values within PEAK_RADIUS_PX count.
+
+    Returns:
+        (..., 2, 2) in squared heatmap pixels, symmetric; a heatmap without a positive value there has that of a pixel.
+    """
+    *lead, height, width = heatmaps.shape
+    flat, places = heatmaps.reshape(-1, height, width), positions.reshape(-1, 2)
+    radius = int(PEAK_RADIUS_PX)
+    offsets = np.arange(-radius, radius + 1)
+    centres = places.round().astype(np.intp).clip(0, [width - 1, height - 1])
+    padded = np.pad(flat.clip(0), ((0, 0), (radius, radius), (radius, radius)))
+    index = np.arange(len(flat))[:, None, None]
+    window = radius + offsets
+    values = padded[index, centres[:, 1, None, None] + window[:, None], centres[:, 0, None, None] + window]
+    x, y = (offsets + (centres - places)[:, axis, None] for axis in (0, 1))
+    total = values.sum((1, 2))
+    sums = [
+        np.einsum("nyx,nx,nx->n", values, x, x),
+        np.einsum("nyx,nx,ny->n", values, x, y),
+        np.einsum("nyx,ny,ny->n", values, y, y),
+    ]
+    xx, xy, yy = (each / np.maximum(total, 1e-9) + least for each, least in zip(sums, (1 / 12, 0, 1 / 12), strict=True))
+    return np.stack([xx, xy, xy, yy], -1).reshape(*lead, 2, 2)
 
 
 def _library_of(values: Any) -> Any:

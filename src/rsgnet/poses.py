@@ -17,6 +17,7 @@ from rsgnet.skeletons import Skeleton
 if TYPE_CHECKING:
     from PIL import Image
 
+_LIKELY = 0.5
 OWNERSHIP_FIELDS = ("present", "visible", "owned", "rival", "rival_owned")
 
 
@@ -72,6 +73,9 @@ class Poses:
         candidates: (N, K, P, 4) all candidate peaks of each keypoint in the person's crop, of any person, highest
             first: x, y in image pixels, height, and in 0..1 how strongly the person's other keypoints are related to
             it; padded with zeros. None where the network has no candidates or nobody was found.
+        covariances: (N, K, 2, 2) how each keypoint's heatmap spreads around it, in squared image pixels: the network's
+            own uncertainty, at least the width that it was trained to draw. None where the network does not give
+            heatmaps or nobody was found.
         track_ids: (N,) track of each person through the frames of a clip, counted from 1, -1 without a track; None for
             images.
 
@@ -98,6 +102,7 @@ class Poses:
     rival: NDArray[np.intp] | None = None
     rival_owned: NDArray[np.float32] | None = None
     candidates: NDArray[np.float32] | None = field(default=None, repr=False)
+    covariances: NDArray[np.float32] | None = field(default=None, repr=False)
     track_ids: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +114,7 @@ class Poses:
             "box_scores": (people,),
             "pose_scores": (people,),
             **dict.fromkeys(self.ownership(), (people, count)),
+            **({} if self.covariances is None else {"covariances": (people, count, 2, 2)}),
             **({} if self.track_ids is None else {"track_ids": (people,)}),
         }
         for name, shape in expected.items():
@@ -138,6 +144,7 @@ class Poses:
             box_scores=self.box_scores[rows],
             pose_scores=self.pose_scores[rows],
             candidates=None if self.candidates is None else self.candidates[rows],
+            covariances=None if self.covariances is None else self.covariances[rows],
             track_ids=None if self.track_ids is None else self.track_ids[rows],
             **self._select_ownership(rows),
         )
@@ -168,6 +175,7 @@ class Poses:
             keypoints_xy=self.keypoints_xy[:, index],
             scores=self.scores[:, index],
             candidates=None if self.candidates is None else self.candidates[:, index],
+            covariances=None if self.covariances is None else self.covariances[:, index],
             **{name: value[:, index] for name, value in self.ownership().items()},
         )
 
@@ -213,6 +221,9 @@ class Poses:
     def to_supervision(self) -> Any:
         """Returns the poses as `supervision.KeyPoints`.
 
+        `keypoint_confidence` are the scores, `visible` whether a keypoint is visible more likely than not, where that
+        is known. `data` holds what is known of OWNERSHIP_FIELDS, `covariance`, and `tracker_id` for clips.
+
         Raises:
             RSGNetError: supervision is not installed.
         """
@@ -225,8 +236,38 @@ class Poses:
             keypoint_confidence=self.scores,
             detection_confidence=self.pose_scores,
             class_id=np.zeros(len(self), int),
-            data=dict(self.ownership()),
+            visible=None if self.visible is None else self.visible >= _LIKELY,
+            data={
+                **self.ownership(),
+                **({} if self.covariances is None else {"covariance": self.covariances}),
+                **({} if self.track_ids is None else {"tracker_id": self.track_ids}),
+            },
         )
+
+    def to_fiftyone(self) -> Any:
+        """Returns the poses as `fiftyone.Keypoints`, for a field of a FiftyOne sample.
+
+        Each person is a `Keypoint` labelled person, with points as shares of the image, `owned` (or else the scores) as
+        their confidence, the track as `index`, and the other OWNERSHIP_FIELDS as lists.
+
+        Raises:
+            RSGNetError: FiftyOne is not installed.
+        """
+        try:
+            import fiftyone  # noqa: PLC0415
+        except ImportError as error:
+            raise RSGNetError("to_fiftyone needs FiftyOne: pip install fiftyone") from error
+        confidences = self.scores if self.owned is None else self.owned
+        people = []
+        for person in range(len(self)):
+            track = None if self.track_ids is None or self.track_ids[person] < 0 else int(self.track_ids[person])
+            others = {name: values[person].tolist() for name, values in self.ownership().items() if name != "owned"}
+            points = (self.keypoints_xy[person] / np.array(self.size_wh)).tolist()
+            keypoint = fiftyone.Keypoint(
+                label="person", points=points, confidence=confidences[person].tolist(), index=track, **others
+            )
+            people.append(keypoint)
+        return fiftyone.Keypoints(keypoints=people)
 
     def draw(self, image: NDArray[np.uint8] | None = None, threshold: float = 0.2, rivals: bool = False) -> Image.Image:
         """Draws the poses over the image; keypoints with `owned` below 0.5 are drawn as rings.

@@ -6,6 +6,7 @@ A preset is a function that returns a config; `PRESETS` names them for the comma
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -25,13 +26,15 @@ from rsgnet.config_files import CONFIG_FILE, SHIPPED, network_config
 from rsgnet.errors import RSGNetError
 from rsgnet.training_config import AugmentConfig, LossConfig, TrainingConfig
 
-System = Literal["hrnet", "trp", "rsgnet", "dense"]
+System = Literal["hrnet", "trp", "rsgnet", "dense", "paper"]
 DataSet = Literal["coco", "crowdpose"]
+_PLACES_PER_KEYPOINT = 32  # of those above the threshold: about what a Gaussian of sigma 2 or two of them cover
 _RELATIONS: dict[System, RelationConfig | None] = {
     "hrnet": None,
     "trp": CandidateRelationConfig(),
     "rsgnet": CandidateRelationConfig(),
     "dense": DenseRelationConfig(),
+    "paper": CandidateRelationConfig(selection="places", peaks_per_keypoint=_PLACES_PER_KEYPOINT),
 }
 _SKELETONS: dict[DataSet, str] = {"coco": "coco17", "crowdpose": "crowdpose14"}
 
@@ -40,8 +43,11 @@ def paper(system: System, width: Literal[32, 48], size_wh: tuple[int, int], data
     """A row of the paper's Tables 1-4.
 
     Args:
-        system: "hrnet" (the baseline), "trp" (with the Target-aware Relation Parser), "rsgnet" (with both modules), or
-            "dense" (with both as the authors released them, heatmaps at stride 2, released labels and loss weights).
+        system: "hrnet" (the baseline), "trp" (with this project's Target-aware Relation Parser: peaks, whose E_t joins
+            the features), "rsgnet" (with the Skeleton Graph Machine, too), "paper" (both modules as the paper prints
+            them: candidates are all places above the threshold, heatmaps and limbs are read from E_t alone, and d is
+            the width of the features), or "dense" (both as the authors released them, heatmaps at stride 2, released
+            labels and loss weights).
         width: HRNet-W32 or HRNet-W48.
         size_wh: Width and height of the crop: (192, 256) or (288, 384).
         data: "coco" (17 keypoints, 210 epochs) or "crowdpose" (14 keypoints, 140 epochs).
@@ -52,14 +58,19 @@ def paper(system: System, width: Literal[32, 48], size_wh: tuple[int, int], data
         # Rivals count half on COCO too, where the released code forgets them by mistake.
         sigma = _sigma(size_wh) + (1.0 if data == "coco" else 0.0)
         loss = LossConfig(relation=0.001, sigma=sigma, heatmap_scale=0.5, other_people_peak=0.5, labels="released")
+    relation = _RELATIONS[system]
+    if system == "paper":
+        assert isinstance(relation, CandidateRelationConfig)
+        relation = replace(relation, clue_dim=width)
     return PoseConfig(
         name=f"{system}-w{width}-{_row(size_wh, data)}",
         crop=CropConfig(size_wh=size_wh, stride=2 if system == "dense" else 4),
         model=ModelConfig(
             backbone=f"hrnet_w{width}",
             skeleton=_SKELETONS[data],
-            relation=_RELATIONS[system],
-            skeleton_graph=system in ("rsgnet", "dense"),
+            relation=relation,
+            skeleton_graph=system in ("rsgnet", "dense", "paper"),
+            fusion="none" if system == "paper" else "convolution",
         ),
         training=TrainingConfig(epochs=epochs, milestones=milestones, loss=loss),
     )

@@ -1,6 +1,7 @@
-"""Starting a network from one that others published for prediction: PP-TinyPose for poses, RTMDet-nano for people.
+"""Loads the weights of published networks as a start for training: PP-TinyPose for poses, RTMDet-nano for people.
 
-Their files hold convolutions with the batch normalisations folded into them. All of a file is loaded, or nothing.
+The batch normalisations of these networks are folded into the convolutions before them. A file is loaded whole or not
+at all.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rsgnet.files import get_regular_size
 from rsgnet.model import PersonDetector, RSGNet
 from rsgnet.model.folded_norms import folded_convolutions, restore_norms
 
-_NAMED = 6  # layers that an error message names at the most
+_MAX_NAMED = 6  # tensors that an error message names
 Layers = Sequence[tuple[nn.Conv2d, nn.BatchNorm2d | None]]
 
 
@@ -28,9 +29,9 @@ class FoldedConvolution:
     """A convolution of a published network.
 
     Attributes:
-        name: Its name in the file.
-        weight: (O, I, kernel height, kernel width).
-        bias: (O,).
+        name: The convolution's name in the file.
+        weight: (outputs, inputs per group, kernel height, kernel width).
+        bias: (outputs,).
     """
 
     name: str
@@ -38,64 +39,73 @@ class FoldedConvolution:
     bias: Tensor
 
 
-def start_pose_network(model: RSGNet, path: Path, images: Tensor) -> None:
-    """Fills the backbone and the heatmap heads of a pose network from a .safetensors file.
+def start_pose_network(model: RSGNet, path: str | Path, images: Tensor) -> None:
+    """Loads the backbone and the heatmap heads of a pose network from a .safetensors file.
 
-    The file holds a weight and a bias of each convolution, `conv0000.weight` and so on, their names in depth-first
-    order of the graph, the head last. Everyone's heatmaps start as the target's: both look for the same keypoints.
+    The file holds a weight and a bias of each convolution: `conv0000.weight`, `conv0000.bias` and so on, numbered in
+    depth-first order of the graph, the heatmap head last. The head is loaded into the candidate head as well as into
+    the target head, because both detect the same keypoints.
 
     Args:
-        model: The network; in evaluation mode its backbone and target head then are the published network.
+        model: The network. In evaluation mode its target heatmaps without modules then equal the published network's.
         path: The file.
-        images: (B, 3, H, W) normalised crops that the statistics of the normalisations are gathered from.
+        images: (B, 3, H, W) normalised crops, from which the statistics of the batch normalisations are computed.
 
     Raises:
-        WeightsError: The file cannot be read or holds another network; nothing is loaded then.
+        WeightsError: The file cannot be read or its tensors do not fit the network. The network is unchanged then.
     """
+    path = Path(path)
     published = _read_safetensors(path)
     layers = folded_convolutions(model.backbone.encoder, "depth_first")
     _check(published, [*layers, (model.target_head, None)], path)
     *backbone, head = published
-    biases = _fill(layers, backbone)
-    for each in (model.target_head, model.candidate_head):
-        if each is not None:
-            _fill([(each, None)], [head])
+    biases = _load(layers, backbone)
+    for layer in (model.target_head, model.candidate_head):
+        if layer is not None:
+            _load([(layer, None)], [head])
     restore_norms(model.backbone, biases, images)
 
 
-def start_detector(model: PersonDetector, path: Path, images: Tensor) -> None:
-    """Fills a person detector from an .onnx file of RTMDet that finds people alone.
+def start_detector(model: PersonDetector, path: str | Path, images: Tensor) -> None:
+    """Loads a person detector from an .onnx file of RTMDet with the single class person.
 
     Args:
-        model: The detector; in evaluation mode it then is the published network, for RGB.
-        path: The file, whose network takes BGR.
-        images: (B, 3, H, W) normalised images that the statistics of the normalisations are gathered from.
+        model: The detector. In evaluation mode its outputs for RGB images then equal the published network's for BGR.
+        path: The file.
+        images: (B, 3, H, W) normalised images, from which the statistics of the batch normalisations are computed.
 
     Raises:
-        WeightsError: The file cannot be read or holds another network; nothing is loaded then.
+        WeightsError: The file cannot be read or its tensors do not fit the network. The network is unchanged then.
     """
-    first, *others = _read_onnx(path)
-    published = [FoldedConvolution(first.name, first.weight.flip(1), first.bias), *others]
+    path = Path(path)
+    published = _read_onnx(path)
     layers = folded_convolutions(model.rtmdet, "execution")
     _check(published, layers, path)
-    restore_norms(model.rtmdet, _fill(layers, published), images)
+    bgr, *others = published
+    rgb = FoldedConvolution(bgr.name, bgr.weight.flip(1), bgr.bias)
+    restore_norms(model.rtmdet, _load(layers, [rgb, *others]), images)
 
 
 def _read_safetensors(path: Path) -> list[FoldedConvolution]:
+    """Reads the convolutions of a .safetensors file, in order of their names."""
     try:
         get_regular_size(path)
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: cannot be read as safetensors ({error}); is it truncated?") from error
     names = sorted({name.partition(".")[0] for name in tensors})
-    wanted = {f"{name}.{part}" for name in names for part in ("weight", "bias")}
-    if wanted != tensors.keys():
-        odd = sorted(wanted ^ tensors.keys())[:_NAMED]
-        raise WeightsError(f"{path}: not a folded network: each convolution has a weight and a bias, but not {odd}")
+    expected = {f"{name}.{part}" for name in names for part in ("weight", "bias")}
+    if expected != tensors.keys():
+        different = sorted(expected ^ tensors.keys())[:_MAX_NAMED]
+        raise WeightsError(
+            f"{path}: not a folded network, which has a weight and a bias for each convolution and nothing else: "
+            f"missing or extra are {different}"
+        )
     return [FoldedConvolution(name, tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in names]
 
 
 def _read_onnx(path: Path) -> list[FoldedConvolution]:
+    """Reads the convolutions of an .onnx file, in order of its graph."""
     import onnx  # noqa: PLC0415
 
     try:
@@ -113,26 +123,30 @@ def _read_onnx(path: Path) -> list[FoldedConvolution]:
 
 
 def _check(published: Sequence[FoldedConvolution], layers: Layers, path: Path) -> None:
-    """Refuses a network of other convolutions.
+    """Checks that the convolutions of a file have the number and the shapes of a network's.
 
     Raises:
-        WeightsError: Their number or a shape differs; the message names them.
+        WeightsError: They do not. The message names the tensors.
     """
     if len(published) != len(layers):
         raise WeightsError(f"{path}: holds {len(published)} convolutions; the network has {len(layers)}")
     wrong = [
-        f"{folded.name} is {list(folded.weight.shape)} and not {list(layer.weight.shape)}"
+        f"{folded.name}.{part} is {list(tensor.shape)} and not {list(shape)}"
         for folded, (layer, _) in zip(published, layers, strict=True)
-        if folded.weight.shape != layer.weight.shape or folded.bias.shape != layer.weight.shape[:1]
+        for part, tensor, shape in (
+            ("weight", folded.weight, layer.weight.shape),
+            ("bias", folded.bias, layer.weight.shape[:1]),
+        )
+        if tensor.shape != shape
     ]
     if wrong:
-        more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
-        raise WeightsError(f"{path}: another network: {'; '.join(wrong[:_NAMED])}{more}")
+        more = f" and {len(wrong) - _MAX_NAMED} more" if len(wrong) > _MAX_NAMED else ""
+        raise WeightsError(f"{path}: another network: {'; '.join(wrong[:_MAX_NAMED])}{more}")
 
 
 @torch.no_grad()
-def _fill(layers: Layers, published: Sequence[FoldedConvolution]) -> dict[nn.BatchNorm2d, Tensor]:
-    """Copies weights; gives the bias that each batch normalisation has to add."""
+def _load(layers: Layers, published: Sequence[FoldedConvolution]) -> dict[nn.BatchNorm2d, Tensor]:
+    """Copies weights into layers; returns the (C,) bias that each batch normalisation has to add."""
     biases = {}
     for (layer, norm), folded in zip(layers, published, strict=True):
         layer.weight.copy_(folded.weight)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -12,19 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsgnet import skeleton_tables as tables
 from rsgnet.errors import RSGNetError
-from rsgnet.files import read_bounded
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
+from rsgnet.files import read_toml
 
 DEFAULT_SIGMA = 0.07  # for keypoints without a measured falloff: about the mean of COCO's sigmas
-
-_MAX_FILE_BYTES = 1 << 16
-_MAX_DOTS_PER_LINE = 1000  # the memory of the TOML parser grows with the square of the parts of a key a.a.a...
 
 
 @dataclass(frozen=True)
@@ -91,22 +82,13 @@ class Skeleton:
         return np.array([other.keypoints.index(name) if name in other.keypoints else -1 for name in self.keypoints])
 
 
-_COCO_KEYPOINTS = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
-    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
-    "left_knee", "right_knee", "left_ankle", "right_ankle",
-)  # fmt: skip
-_COCO_SIGMAS = (
-    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,
-    0.087, 0.087, 0.089, 0.089,
-)  # fmt: skip
 _COCO_LIMBS = (
     (3, 1), (4, 2), (1, 0), (0, 2), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10), (11, 12), (11, 13),
     (12, 14), (13, 15), (14, 16), (3, 5), (4, 6), (5, 11), (6, 12),
 )  # fmt: skip
 _COCO_FLIP_PAIRS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16))
 
-COCO17 = Skeleton("coco17", _COCO_KEYPOINTS, _COCO_LIMBS, _COCO_LIMBS, _COCO_FLIP_PAIRS, _COCO_SIGMAS)
+COCO17 = Skeleton("coco17", tables.COCO_KEYPOINTS, _COCO_LIMBS, _COCO_LIMBS, _COCO_FLIP_PAIRS, tables.COCO_SIGMAS)
 
 CROWDPOSE14 = Skeleton(
     name="crowdpose14",
@@ -129,14 +111,51 @@ CROWDPOSE14 = Skeleton(
 # The skeleton that the shipped weights predict: COCO's keypoints and CrowdPose's head and neck.
 PEOPLE19 = Skeleton(
     name="people19",
-    keypoints=(*_COCO_KEYPOINTS, "head", "neck"),
+    keypoints=(*tables.COCO_KEYPOINTS, "head", "neck"),
     edges=(*_COCO_LIMBS, (17, 18)),
     limbs=(*_COCO_LIMBS, (17, 18), (5, 18), (6, 18)),
     flip_pairs=_COCO_FLIP_PAIRS,
-    sigmas=(*_COCO_SIGMAS, 0.079, 0.079),
+    sigmas=(*tables.COCO_SIGMAS, 0.079, 0.079),
 )
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, CROWDPOSE14, PEOPLE19)}
+
+def find_flip_pairs(keypoints: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Returns the (left, right) index pairs of keypoints whose names differ only in "left" and "right"."""
+    return tuple(
+        (index, keypoints.index(name.replace("left", "right")))
+        for index, name in enumerate(keypoints)
+        if "left" in name and name.replace("left", "right") in keypoints
+    )
+
+
+def _build(
+    name: str,
+    keypoints: tuple[str, ...],
+    sigmas: tuple[float, ...],
+    edges: Sequence[tuple[str, str]],
+    face_flips: Sequence[tuple[str, str]] = (),
+) -> Skeleton:
+    """Builds a skeleton from names; left and right of the face's numbered points are not in their names."""
+    pairs = tuple((keypoints.index(one), keypoints.index(other)) for one, other in edges)
+    flips = tuple((keypoints.index(one), keypoints.index(other)) for one, other in face_flips)
+    return Skeleton(name, keypoints, pairs, pairs, (*find_flip_pairs(keypoints), *flips), sigmas)
+
+
+HALPE26 = _build("halpe26", tables.HALPE26_KEYPOINTS, tables.HALPE26_SIGMAS, tables.HALPE26_EDGES)
+MPII16 = _build("mpii16", tables.MPII16_KEYPOINTS, tables.MPII16_SIGMAS, tables.MPII16_EDGES)
+AIC14 = _build("aic14", tables.AIC14_KEYPOINTS, tables.AIC14_SIGMAS, tables.AIC14_EDGES)
+WHOLEBODY133 = _build(
+    "wholebody133",
+    tables.WHOLEBODY133_KEYPOINTS,
+    tables.WHOLEBODY133_SIGMAS,
+    tables.WHOLEBODY133_EDGES,
+    tables.WHOLEBODY133_FACE_FLIPS,
+)
+
+# Of two with as many keypoints, files without names are read as the first.
+SKELETONS = {
+    skeleton.name: skeleton for skeleton in (COCO17, CROWDPOSE14, PEOPLE19, HALPE26, MPII16, AIC14, WHOLEBODY133)
+}
 
 
 def get_skeleton(skeleton: str | Skeleton) -> Skeleton:
@@ -169,29 +188,11 @@ def read_skeleton(path: str | Path) -> Skeleton:
     Raises:
         RSGNetError: The file is missing, not TOML, lacks a key, has an unknown one, or contradicts itself.
     """
-    path = Path(path)
-    try:
-        text = read_bounded(path, _MAX_FILE_BYTES).decode()
-        if max(line.count(".") for line in text.split("\n")) > _MAX_DOTS_PER_LINE:
-            raise ValueError("a key has too many parts")
-        table = tomllib.loads(text)
-    except OSError as error:
-        raise RSGNetError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise RSGNetError(f"{path}: not valid TOML ({error})") from error
+    table = read_toml(Path(path))
     try:
         return _parse_table(table)
     except RSGNetError as error:
         raise RSGNetError(f"{path}: {error}") from error
-
-
-def find_flip_pairs(keypoints: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Returns the (left, right) index pairs of keypoints whose names differ only in "left" and "right"."""
-    return tuple(
-        (index, keypoints.index(name.replace("left", "right")))
-        for index, name in enumerate(keypoints)
-        if "left" in name and name.replace("left", "right") in keypoints
-    )
 
 
 def _parse_table(table: Mapping[str, Any]) -> Skeleton:

@@ -22,8 +22,8 @@ class LossConfig(Strict):
         target: alpha, of the target heatmaps.
         candidates: beta, of everyone's heatmaps.
         relation: theta, of the relation map.
-        relation_error: "squared" as Eq. (6) has it, or "cross_entropy". Few pairs belong together, and the square of a
-            sigmoid's error hardly has a slope where it calls them all strangers: small networks stay there.
+        relation_error: "squared" as Eq. (6) has it, or "cross_entropy", whose slope does not vanish where a sigmoid is
+            wrong but sure.
         limbs: gamma, of the limb heatmaps.
         peak_emphasis: By how much more an error counts at a keypoint than where there is none; 0 is the plain mean
             squared error of Eq. (5).

@@ -101,7 +101,7 @@ def test_numbered_names_are_matched_by_their_number(write):
         ("[" * 100_000, "not valid JSON"),
         ([], "expected an object with `images` and `annotations`"),
         ({"images": []}, "expected an object with `images` and `annotations`"),
-        (make_content(16), "16 keypoints fit no known skeleton"),
+        (make_content(15), "15 keypoints fit no known skeleton"),
         (
             {**make_content(), "categories": [{"keypoints": ["a", "b"]}]},
             "annotation 5: expected 6 keypoint numbers, got 51",

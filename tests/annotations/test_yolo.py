@@ -83,7 +83,7 @@ def test_other_classes_are_left_out(folder):
         (YAML, LINE.replace("0.25", "left"), "a.txt line 1: ValueError"),
         (YAML, LINE.replace("0.25", "nan"), "a.txt line 1: expected"),
         (YAML.replace("kpt_shape: [17, 3]\n", ""), LINE, "is this a pose data set"),
-        (YAML.replace("17, 3", "16, 3"), LINE, "16 keypoints fit no known skeleton"),
+        (YAML.replace("17, 3", "15, 3"), LINE, "15 keypoints fit no known skeleton"),
         (YAML.replace("images/train", "images/nowhere"), LINE, "images/nowhere"),
         (YAML.replace("images/train", "../../images/train"), LINE, "leads out of the image folder"),
         (YAML.replace("train: images/train", "train: train.txt"), LINE, "leads out of the image folder"),

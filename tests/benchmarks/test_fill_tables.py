@@ -10,7 +10,7 @@ import torch
 
 from rsgnet.checkpoint import build, read_config
 from rsgnet.inference.weights import SHIPPED
-from rsgnet.model.cost import cost_of
+from rsgnet.model.cost import count_cost
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,7 +52,7 @@ def test_model_sizes_are_those_of_the_weights(accuracy):
         size_wh = config.crop.size_wh if model["task"] == "pose" else config.size_wh
         assert model["input"] == f"{size_wh[1]}x{size_wh[0]}"
         with torch.device("meta"):
-            cost = cost_of(build(config), size_wh)
+            cost = count_cost(build(config), size_wh)
         assert model["parameters_millions"] == round(cost.parameters / 1e6, 2)
         assert model["multiply_adds_billions"] == round(cost.macs / 1e9, 2)
     shipped = {path.name for path in SHIPPED.iterdir() if path.is_dir()}

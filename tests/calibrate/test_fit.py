@@ -81,15 +81,17 @@ def draw_samples(count=6000, images=30, seed=0):
 
 def test_probabilities_are_calibrated_on_held_out_images():
     calibration = calibrate(draw_samples(), NAMES, candidates=True, flip_test=False)
-    assert set(calibration.curves) == {"present", "visible", "owned", CONTESTED}
-    for name, curve in calibration.curves.items():
-        assert curve.expected_calibration_error < (0.06 if name == CONTESTED else 0.04), name
+    assert set(calibration.qualities) == {"present", "visible", "owned", CONTESTED}
+    for name, quality in calibration.qualities.items():
+        assert quality.curve.expected_calibration_error < (0.06 if name == CONTESTED else 0.04), name
+    # The score alone decides on `present`; a rival's decides on `owned`, too.
+    assert all(calibration.qualities[name].auc > calibration.qualities[name].raw_auc for name in ("owned", CONTESTED))
     fit = calibration.ownership
     assert fit.keypoints == NAMES and fit.features == FEATURES and fit.candidates and not fit.flip_test
     assert fit.present.weights[0] == pytest.approx(1, abs=0.15)
     assert fit.owned.weights[FEATURES.index("rival_peak")] == pytest.approx(-1, abs=0.15)
     assert fit.calibration_errors["owned"] == pytest.approx(
-        calibration.curves["owned"].expected_calibration_error, abs=1e-4
+        calibration.qualities["owned"].curve.expected_calibration_error, abs=1e-4
     )
 
 
@@ -113,7 +115,7 @@ def test_images_are_not_predicted_by_a_fit_on_themselves():
     samples = concatenate_samples(
         [samples, CalibrationSamples(features, samples.keypoints, images, present, present, ~present & present)]
     )
-    curve = calibrate(samples, ("head",), False, False).curves["present"]
+    curve = calibrate(samples, ("head",), False, False).qualities["present"].curve
     assert curve.probabilities.max() - curve.probabilities.min() < 0.2
 
 

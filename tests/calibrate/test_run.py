@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from tests.published_networks import write_network
 from typer.testing import CliRunner
 
 from rsgnet import cli
 from rsgnet.calibrate.run import calibrate_weights
-from rsgnet.errors import RSGNetError
+from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.runtime.backends import open_backend
 from rsgnet.inference.runtime.open_network import open_network
@@ -61,6 +62,23 @@ def test_command_fits_saves_and_shows(pose_network, held_out, tmp_path, lone):
     assert poses.owned.shape == (1, 17) and ((poses.owned > 0) & (poses.owned < 1)).all()
 
 
+@pytest.mark.parametrize(("name", "kind"), [("vitpose", "heatmaps"), ("rtmpose", "simcc")])
+def test_the_fit_of_a_published_network_lies_beside_it(held_out, tmp_path, name, kind):
+    path = write_network(tmp_path / f"{name}.onnx", kind, 17, (96, 128))
+    before = path.read_bytes()
+    ran = run(f"onnx:{path}", "--data", held_out, "--device", "cpu")
+    assert ran.exit_code == 0, ran.output
+    assert "AUC of owned" in ran.output and "of the raw score" in ran.output
+    assert path.read_bytes() == before and (tmp_path / f"{name}.ownership.json").is_file()
+    estimator = PoseEstimator(f"onnx:{path}", "full")
+    assert estimator.network.ownership is not None and estimator.network.ownership.candidates
+    poses = estimator(held_out.parent / "images" / "0.png")
+    assert ((poses.owned > 0) & (poses.owned < 1)).all() and (poses.rival == -1).all()
+    (tmp_path / f"{name}.ownership.json").write_text("{}")
+    with pytest.raises(WeightsError, match=rf"{name}\.ownership\.json"):
+        PoseEstimator(f"onnx:{path}", "full")
+
+
 def test_fits_are_deterministic(pose_network, held_out):
     weights = pose_network()
     first, second = (calibrate_weights(weights, [str(held_out)], device="cpu") for _ in range(2))
@@ -70,7 +88,7 @@ def test_fits_are_deterministic(pose_network, held_out):
 def test_a_broken_fit_can_be_replaced(pose_network, held_out):
     weights = pose_network()
     (weights / "ownership.json").write_text("{}")
-    assert calibrate_weights(weights, [str(held_out)], device="cpu").sample_counts["present"] == 8 * 2 * 17
+    assert calibrate_weights(weights, [str(held_out)], device="cpu").qualities["present"].count == 8 * 2 * 17
 
 
 def test_missing_labels_are_named(pose_network, tmp_path):

@@ -108,5 +108,6 @@ class TestConvert:
     def test_an_unknown_format_is_reported_in_one_line(self, rsgnet, labels, tmp_path):
         code, _, errors = rsgnet("data", "convert", labels(), tmp_path / "x", "--to", "excel")
         assert code == 2 and errors == [
-            "error: no format 'excel'; there are coco, coco-results, yolo, yolo-results, cvat, csv"
+            "error: no format 'excel'; there are coco, coco-results, yolo, yolo-results, cvat, label-studio, "
+            "openpose, csv"
         ]

@@ -153,3 +153,19 @@ def test_images_are_processed_without_pyav(rsgnet, pipeline, clip, monkeypatch, 
     code, _, errors = rsgnet("predict", source.parent, "--out", tmp_path / "out", *pipeline)
     assert code == 1 and any("pip install 'rsgnet[video]'" in error for error in errors)
     assert (tmp_path / "out" / "b.jpg").exists()
+
+
+@pytest.mark.parametrize(("people", "count"), [("largest", 1), ("longest", 1), ("2", 1), ("1,2", 2)])
+def test_people_are_chosen(rsgnet, pose_network, box_network, clip, tmp_path, people, count):
+    detector = f"onnx:{box_network([[5, 5, 20, 60], [30, 5, 60, 60]], [0.9, 0.8])}"
+    options = "--out", tmp_path / "out", "--weights", pose_network(name="pose"), "--detector", detector
+    code, _, errors = rsgnet("predict", clip(), *options, "--people", people)
+    assert code == 0 and f"{count} people tracked" in errors[-1], errors
+    lines = read_lines(tmp_path / "out")
+    assert [len(line["people"]) for line in lines] == [count] * 12
+    if people == "largest":
+        assert all(line["people"][0]["bbox"][0] > 25 for line in lines)
+    code, _, errors = rsgnet("predict", clip(), *options, "--people", "7")
+    assert code == 1 and "clip.mp4: shows nobody of those that --people asks for" in errors[0]
+    code, _, errors = rsgnet("predict", clip(), *options, "--people", "tall")
+    assert code == 2 and "expected largest" in errors[0]

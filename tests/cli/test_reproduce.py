@@ -2,6 +2,8 @@
 
 import json
 
+METHODS = ["HRNet", "HRNet + TRP", "RSGNet, this project's", "RSGNet, as printed", "RSGNet, released"]
+
 
 def test_table_4_end_to_end(rsgnet, tmp_path):
     code, printed, errors = rsgnet("reproduce", "table4", "--smoke", "--out", tmp_path)
@@ -10,7 +12,7 @@ def test_table_4_end_to_end(rsgnet, tmp_path):
     table = json.loads((tmp_path / "table4.json").read_bytes())
     assert [block["data"] for block in table["blocks"]] == ["crowdpose:test", "coco:val2017"]
     for block in table["blocks"]:
-        assert [row["method"] for row in block["rows"]] == ["HRNet", "HRNet + TRP", "RSGNet", "RSGNet, released"]
+        assert [row["method"] for row in block["rows"]] == METHODS
         assert all(0 <= row["ours"]["AP"] <= 100 for row in block["rows"])
         assert all(row["paper"]["AP"] > 70 for row in block["rows"])
     assert "| HRNet + TRP | HRNet-W32 | 256x192 | 73.1 / " in printed
@@ -29,8 +31,14 @@ def test_missing_data_are_named_with_their_source(rsgnet, tmp_path):
 def test_without_networks_only_the_papers_figures_are_printed(rsgnet, tmp_path):
     code, printed, errors = rsgnet("reproduce", "table4", "--data", tmp_path, "--runs", tmp_path, "--out", tmp_path)
     assert code == 0, errors
-    assert "| RSGNet | HRNet-W32 | 256x192 | 73.6 / - |" in printed
+    assert "| RSGNet, as printed | HRNet-W32 | 256x192 | 73.6 / - |" in printed
     assert "Not trained yet: dense-w32-256x192-coco" in "\n".join(errors)
+
+
+def test_one_file_of_boxes_for_two_data_sets_is_an_error(rsgnet, tmp_path):
+    code, _, errors = rsgnet("reproduce", "table4", "--data", tmp_path, "--out", tmp_path, "--boxes", "boxes.json")
+    assert code == 2
+    assert "--boxes crowdpose:test=FILE" in " ".join(errors)
 
 
 def test_neither_data_nor_smoke_is_an_error(rsgnet, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rsgnet.config import CropConfig
-from rsgnet.data.augment import half_body_box, jitter_colour, quick_warp, training_affine
+from rsgnet.data.augment import half_body_box, jitter_colour, fast_warp, training_affine
 from rsgnet.geometry import apply_affine, compose_affine, crop_affine, flip_affine, invert_affine
 from rsgnet.images import warp
 from rsgnet.skeletons import COCO17
@@ -100,7 +100,7 @@ def test_it_cuts_what_pillow_cuts(rotation_deg, region_wh, mirrored):
     to_crop = crop_affine((32.3, 51.8), region_wh, (48, 64), rotation_deg)
     if mirrored:
         to_crop = compose_affine(flip_affine(48), to_crop)
-    crop, by_pillow = quick_warp(IMAGE, to_crop, (48, 64)), warp(IMAGE, to_crop, (48, 64))
+    crop, by_pillow = fast_warp(IMAGE, to_crop, (48, 64)), warp(IMAGE, to_crop, (48, 64))
     # Pillow ends the image at the edge of its last pixel, exact bilinear fades it out over one pixel more.
     columns_rows = np.stack(np.meshgrid(np.arange(48), np.arange(64)), -1)
     places = apply_affine(invert_affine(to_crop), columns_rows)
@@ -111,21 +111,21 @@ def test_it_cuts_what_pillow_cuts(rotation_deg, region_wh, mirrored):
 
 
 def test_the_identity_keeps_every_pixel():
-    assert np.array_equal(quick_warp(IMAGE, np.eye(2, 3), (70, 90)), IMAGE)
+    assert np.array_equal(fast_warp(IMAGE, np.eye(2, 3), (70, 90)), IMAGE)
 
 
 def test_a_shift_by_whole_pixels_is_exact_and_black_outside():
-    crop = quick_warp(IMAGE, np.array([[1.0, 0, 5], [0, 1, -7]]), (70, 90))
+    crop = fast_warp(IMAGE, np.array([[1.0, 0, 5], [0, 1, -7]]), (70, 90))
     assert np.array_equal(crop[:83, 5:], IMAGE[7:, :65])
     assert crop[83:].max() == 0 and crop[:, :5].max() == 0
 
 
 def test_a_much_smaller_crop_is_an_average():
     checks = np.repeat(np.indices((64, 64)).sum(0)[..., None] % 2 * 255, 3, -1).astype(np.uint8)
-    crop = quick_warp(checks, crop_affine((32, 32), (64, 64), (8, 8), pixel_centre=0.5), (8, 8))
+    crop = fast_warp(checks, crop_affine((32, 32), (64, 64), (8, 8), pixel_centre=0.5), (8, 8))
     assert np.abs(crop.astype(int) - 127.5).max() <= 3
 
 
 @pytest.mark.parametrize("centre", [(-500.0, 20.0), (1e6, 1e6)])
 def test_a_crop_beside_the_image_is_black(centre):
-    assert quick_warp(IMAGE, crop_affine(centre, (400, 400), (48, 64)), (48, 64)).max() == 0
+    assert fast_warp(IMAGE, crop_affine(centre, (400, 400), (48, 64)), (48, 64)).max() == 0

@@ -75,12 +75,48 @@ def test_the_boxes_person_comes_first_and_people_without_labels_do_not_come(mark
     assert first.labelled[0].sum() == second.labelled[1].sum() == 16
 
 
-def test_places_of_unlabelled_people_are_no_background(marked):
-    whole = replace(CONFIG, crop=replace(CONFIG.crop, padding=4.0))
-    background = PoseDataset([marked], whole, augmented=False)[0].background
-    assert 0 < (~background).sum() < background.numel() / 4
-    everywhere = PoseDataset([replace(marked, everyone_labelled=False)], whole, augmented=False)[0].background
-    assert not everywhere.any()
+WHOLE = replace(CONFIG, crop=replace(CONFIG.crop, padding=4.0))
+
+
+def outside(box_xywh, shape_hw):
+    """(h, w) false in the pixels of a box, which is given in image pixels, in the crop of person 1 of WHOLE."""
+    centre, scale = np.array([120.0, 120.0]), 192 / (4.0 * 135.0)
+    low, high = ((np.array(corner) - centre) * scale / 4 + np.array(shape_hw[::-1]) / 2 - 0.5 for corner in box_xywh)
+    mask = np.ones(shape_hw, bool)
+    (left, top), (right, bottom) = np.floor(low).astype(int), np.ceil(high).astype(int)
+    mask[top : bottom + 1, left : right + 1] = False
+    return mask
+
+
+def test_nobody_is_background_where_a_keypoint_may_be_unlabelled(marked):
+    background = PoseDataset([marked], WHOLE, augmented=False)[0].background.numpy()
+    first, third = (((60, 30), (180, 210)), ((250, 20), (300, 110)))
+    unlabelled = outside(third, background.shape[1:])
+    for keypoint in range(17):
+        own = outside(first, background.shape[1:]) if keypoint == 3 else True  # the keypoint that person 1 lacks
+        np.testing.assert_array_equal(background[keypoint], unlabelled & own)
+
+
+def test_where_not_everyone_is_labelled_nothing_is_background(marked):
+    assert not PoseDataset([replace(marked, everyone_labelled=False)], WHOLE, augmented=False)[0].background.any()
+
+
+def test_mirrored_crops_mirror_what_is_background(marked):
+    still = AugmentConfig(rotation_deg=0, scale=0, flip=0, half_body=0)
+    straight, mirrored = (
+        PoseDataset(
+            [marked], replace(WHOLE, training=replace(CONFIG.training, augment=replace(still, flip=flip))), True
+        )[0].background
+        for flip in (0.0, 1.0)
+    )
+    assert torch.equal(mirrored, straight[torch.from_numpy(COCO17.flip_indices)].flip(2))
+
+
+def test_people_beyond_the_most_that_a_crop_labels_are_no_background(marked):
+    one = replace(WHOLE, training=replace(CONFIG.training, max_people=1))
+    background = PoseDataset([marked], one, augmented=False)[0].background
+    second = outside(((140, 40), (240, 210)), background.shape[1:])
+    assert not background[:, torch.from_numpy(~second)].any()
 
 
 def test_keypoints_that_a_data_set_lacks_are_not_labelled(marked):
@@ -88,6 +124,7 @@ def test_keypoints_that_a_data_set_lacks_are_not_labelled(marked):
     sample = PoseDataset([marked], config, augmented=False)[0]
     assert sample.labelled.shape == (3, len(PEOPLE19))
     assert not sample.labelled[:, 17:].any()
+    assert not sample.background[17:].any() and sample.background[:17].any(2).any(1).all()
     assert sample.labelled[0, :17].sum() == 16
 
 

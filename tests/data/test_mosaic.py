@@ -12,7 +12,7 @@ from rsgnet.crowds.real_people.cutouts import PeopleLibrary
 from rsgnet.data.batches import Draw
 from rsgnet.data.dataset import DataSource
 from rsgnet.data.detection import DetectionDataset
-from rsgnet.data.mosaic import BoxedImage, as_boxes, four_in_one, with_people
+from rsgnet.data.mosaic import BoxedImage, to_box_array, make_mosaic, paste_into_image
 from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import COCO17
 from rsgnet.training_config import AugmentConfig, TrainingConfig
@@ -31,9 +31,9 @@ def boxes_of(sample):
     return sample.boxes_xyxy[~sample.boxes_xyxy.isnan().any(1)].numpy()
 
 
-def sky(height=200, width=300, wanted=(), ignored=()):
+def sky(height=200, width=300, people=(), ignored=()):
     image = np.full((height, width, 3), SKY, np.uint8)
-    return BoxedImage(image, as_boxes(wanted), as_boxes(ignored))
+    return BoxedImage(image, to_box_array(people), to_box_array(ignored))
 
 
 def coloured(image, ground):
@@ -55,10 +55,10 @@ def test_boxes_of_the_pasted_hold_their_colour_and_nothing_else_does(people_set)
     library = PeopleLibrary([people_set], COCO17)
     pasted = 0
     for seed in range(30):
-        found = with_people(sky(), library, np.random.default_rng(seed))
-        pasted += len(found.wanted)
+        found = paste_into_image(sky(), library, np.random.default_rng(seed))
+        pasted += len(found.people)
         seen, framed = coloured(found.image, SKY), np.zeros((200, 300), bool)
-        for left, top, right, bottom in np.concatenate([found.wanted, found.ignored]).round().astype(int):
+        for left, top, right, bottom in np.concatenate([found.people, found.ignored]).round().astype(int):
             framed[top:bottom, left:right] = True
             rows, columns = seen[top:bottom].any(1), seen[:, left:right].any(0)
             assert rows[0] or rows[1]
@@ -72,9 +72,9 @@ def test_whoever_stands_there_keeps_a_box_of_what_is_still_seen(people_set):
     stood = [100.25, 60.5, 150.75, 190.0]
     kept, shrunk, lost = 0, 0, 0
     for seed in range(60):
-        found = with_people(sky(wanted=[stood]), library, np.random.default_rng(seed))
+        found = paste_into_image(sky(people=[stood]), library, np.random.default_rng(seed))
         inside = [
-            box for box in found.wanted if (box[:2] >= np.array(stood)[:2]).all() and (box[2:] <= stood[2:]).all()
+            box for box in found.people if (box[:2] >= np.array(stood)[:2]).all() and (box[2:] <= stood[2:]).all()
         ]
         exact = any(np.array_equal(box, stood) for box in inside)
         free = (~coloured(found.image, SKY))[61:190, 101:150]
@@ -93,14 +93,14 @@ def test_nobody_stands_on_the_padding(people_set):
     padded = sky()
     padded.image[:, 180:] = 0
     for seed in range(20):
-        found = with_people(padded, library, np.random.default_rng(seed))
+        found = paste_into_image(padded, library, np.random.default_rng(seed))
         assert found.image[:, 180:].max() == 0
-        assert len(found.wanted) == 0 or found.wanted[:, 2].max() <= 180
+        assert len(found.people) == 0 or found.people[:, 2].max() <= 180
 
 
 def test_a_black_image_is_left_alone(people_set):
-    black = BoxedImage(np.zeros((40, 40, 3), np.uint8), as_boxes([]), as_boxes([]))
-    assert with_people(black, PeopleLibrary([people_set], COCO17), np.random.default_rng(0)) is black
+    black = BoxedImage(np.zeros((40, 40, 3), np.uint8), to_box_array([]), to_box_array([]))
+    assert paste_into_image(black, PeopleLibrary([people_set], COCO17), np.random.default_rng(0)) is black
 
 
 def test_four_images_meet_and_their_boxes_move_with_them():
@@ -110,14 +110,14 @@ def test_four_images_meet_and_their_boxes_move_with_them():
         sizes.append(size_wh)
         width, height = size_wh
         shade = np.full((height, width, 3), 50 * len(sizes), np.uint8)
-        return BoxedImage(shade, as_boxes([[0, 0, width, height]]), as_boxes([[1, 2, 3, 4]]))
+        return BoxedImage(shade, to_box_array([[0, 0, width, height]]), to_box_array([[1, 2, 3, 4]]))
 
-    whole = four_in_one(view, (120, 80), np.random.default_rng(0))
-    assert whole.image.shape == (80, 120, 3)
+    mosaic = make_mosaic(view, (120, 80), np.random.default_rng(0))
+    assert mosaic.image.shape == (80, 120, 3)
     assert sum(width * height for width, height in sizes) == 120 * 80
-    for index, (left, top, right, bottom) in enumerate(whole.wanted.astype(int), 1):
-        assert (whole.image[top:bottom, left:right] == 50 * index).all()
-    assert np.array_equal(whole.ignored, whole.wanted[:, [0, 1, 0, 1]] + [1, 2, 3, 4])
+    for index, (left, top, right, bottom) in enumerate(mosaic.people.astype(int), 1):
+        assert (mosaic.image[top:bottom, left:right] == 50 * index).all()
+    assert np.array_equal(mosaic.ignored, mosaic.people[:, [0, 1, 0, 1]] + [1, 2, 3, 4])
 
 
 def test_a_mosaic_shows_its_own_image_and_everyones_box_where_they_stand(people_set):
@@ -154,6 +154,6 @@ def test_a_person_cut_off_by_the_photo_is_cut_off_by_the_image(people_set):
     annotations.write_text(json.dumps(content))
     library = PeopleLibrary([people_set], COCO17)
     for seed in range(20):
-        found = with_people(sky(), library, np.random.default_rng(seed))
-        for box in found.wanted:
-            assert box[3] >= 198 or any(other[3] > box[3] for other in found.wanted)
+        found = paste_into_image(sky(), library, np.random.default_rng(seed))
+        for box in found.people:
+            assert box[3] >= 198 or any(other[3] > box[3] for other in found.people)

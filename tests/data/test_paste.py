@@ -9,7 +9,7 @@ import torch
 from rsgnet.config import CropConfig, ModelConfig, PoseConfig
 from rsgnet.data.batches import Draw
 from rsgnet.data.dataset import DataSource, PoseDataset
-from rsgnet.data.paste import seen_share
+from rsgnet.data.paste import visible_share
 from rsgnet.errors import AnnotationError
 from rsgnet.training_config import AugmentConfig, TrainingConfig
 
@@ -81,6 +81,18 @@ def test_labels_of_the_pasted_lie_where_their_colour_is(people_set, augment):
     assert np.mean(on_people) > 0.95
 
 
+def test_kinds_that_the_pasted_lack_are_no_background(people_set):
+    """Their photos label no ears: about each of them the candidate heatmaps of ears count for nothing."""
+    sample = dataset(people_set)[Draw(0, 5)]
+    alone = dataset(people_set, paste=0.0)[Draw(0, 5)]
+    places, inside = in_crop(sample)
+    lacking = (~sample.labelled[1:] & sample.labelled[1:].any(1, keepdim=True))[:, :17].any(1)
+    assert lacking.any() == (sample.background[:17] != alone.background[:17]).any()
+    for person in range(1, 6):
+        for x, y in np.rint(places[person][inside[person]] / 4).astype(int).clip(0, [23, 31]):
+            assert not sample.background[~sample.labelled[person], y, x].any()
+
+
 def test_without_masks_there_is_nobody_to_paste(marked):
     with pytest.raises(AnnotationError, match=r"people\.json: nobody to cut out"):
         PoseDataset([marked], CONFIG, augmented=True)
@@ -100,4 +112,4 @@ def test_pasted_people_find_room_among_those_labelled(people_set):
 def test_the_share_that_is_seen(places, expected):
     sight = np.zeros((10, 10), np.float32)
     sight[:5] = 1
-    assert seen_share(np.reshape(np.array(places, float), (-1, 3)), sight) == expected
+    assert visible_share(np.reshape(np.array(places, float), (-1, 3)), sight) == expected

@@ -135,7 +135,7 @@ def test_samples_carry_them_and_change_in_nothing_else(marked, tmp_path):
     dataset = PoseDataset([marked], CONFIG, augmented=True)
     without = dataset[Draw(0, 1)]
     assert without.teacher_heatmaps.numel() == 0
-    dataset.learn_from(Teacher("still", Still), tmp_path)
+    dataset.add_teacher_heatmaps(Teacher("still", Still), tmp_path)
     sample = dataset[Draw(0, 1)]
     assert sample.teacher_heatmaps.shape == (17, *CONFIG.crop.heatmap_shape_hw)
     assert torch.equal(without.crop, sample.crop)

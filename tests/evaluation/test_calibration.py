@@ -3,7 +3,7 @@ import pytest
 from tests.evaluation.conftest import distance_at, person, result
 
 from rsgnet.errors import RSGNetError
-from rsgnet.evaluation.calibration import collect_keypoint_scores, compute_reliability
+from rsgnet.evaluation.calibration import collect_keypoint_scores, compute_auc, compute_reliability
 from rsgnet.skeletons import COCO17
 
 
@@ -71,3 +71,23 @@ def test_collect_keypoint_scores(match):
 def test_without_matches_nothing_is_collected(match):
     scores, correct = collect_keypoint_scores(match([[]], [result({}, 0.5)]), COCO17)
     assert scores.shape == correct.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("scores", "outcomes", "auc"),
+    [
+        ([1, 2, 3, 4], [0, 0, 1, 1], 1.0),
+        ([1, 2, 3, 4], [1, 1, 0, 0], 0.0),
+        ([5, 5, 5], [0, 1, 0], 0.5),
+        ([1], [1], np.nan),
+    ],
+)
+def test_auc_of_small_samples(scores, outcomes, auc):
+    np.testing.assert_equal(compute_auc(scores, outcomes), auc)
+
+
+def test_auc_is_the_share_of_pairs_in_order():
+    random = np.random.default_rng(0)
+    scores, outcomes = random.integers(0, 20, 300), random.random(300) < 0.4
+    above = scores[outcomes][:, None] - scores[~outcomes]
+    assert compute_auc(scores, outcomes) == pytest.approx(((above > 0) + (above == 0) / 2).mean())

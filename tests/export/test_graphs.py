@@ -53,10 +53,11 @@ def test_flip_test(pixel_centre):
     tables = RANDOM.uniform(0, 12, (2, 6, 17, 4, 4)).astype(np.float32)
     tables[:, :, :, 2:] = 0
     flip = COCO17.flip_indices
+    shift = int(pixel_centre == 0)
     expected = inference.average_outputs(
-        HeatmapOutput(one, (tables[0],)), HeatmapOutput(other, (tables[1],)), flip, pixel_centre
+        HeatmapOutput(one, (tables[0],)), HeatmapOutput(other, (tables[1],)), flip, shift
     )
-    assert np.array_equal(expected.target_heatmaps, inference.average_flip(one, other, flip, pixel_centre))
+    assert np.array_equal(expected.target_heatmaps, inference.average_flip(one, other, flip, shift))
     given = [torch.from_numpy(values) for values in (one, other, flip, tables[1])]
     assert np.array_equal(average_flip(given[0], given[1], given[2], pixel_centre), expected.target_heatmaps)
     last = 16 - (1 if pixel_centre else 0)

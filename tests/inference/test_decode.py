@@ -55,22 +55,22 @@ class TestFlipTest:
     def test_average_equals_the_released_code(self, shared, count, skeleton):
         golden = np.load(shared("golden/ops/flip.npz"))
         mirrored, expected = golden[f"heat_{count}"], golden[f"avg_with_unflipped_{count}"]
-        average = average_flip(mirrored, mirrored, skeleton.flip_indices, 0.0)
+        average = average_flip(mirrored, mirrored, skeleton.flip_indices, 1)
         np.testing.assert_allclose(average, expected, atol=1e-6)
 
     def test_average_with_the_own_mirror_image_changes_nothing(self):
         heatmaps = np.random.default_rng(0).random((2, 17, 8, 6), np.float32)
         mirrored = heatmaps[:, COCO17.flip_indices, :, ::-1]
-        np.testing.assert_allclose(average_flip(heatmaps, mirrored, COCO17.flip_indices, 0.5), heatmaps)
+        np.testing.assert_allclose(average_flip(heatmaps, mirrored, COCO17.flip_indices, 0), heatmaps)
 
-    @pytest.mark.parametrize(("pixel_centre", "x"), [(0.5, 15 - 3), (0.0, 16 - 3)])
-    def test_candidates_are_mirrored_back_as_heatmaps_are(self, pixel_centre, x):
+    @pytest.mark.parametrize(("shift", "x"), [(0, 15 - 3), (1, 16 - 3)])
+    def test_candidates_are_mirrored_back_as_heatmaps_are(self, shift, x):
         table, mirrored = np.zeros((2, 1, 17, 2, 4), np.float32)
         table[0, RIGHT, 0], mirrored[0, LEFT, 0] = [x, 4, 0.9, 0.7], [3, 4, 0.8, 0.6]
         one, other = EMPTY.copy(), EMPTY.copy()
         one[0, RIGHT, 4, x], other[0, LEFT, 4, 3] = 0.9, 0.7
         outputs = HeatmapOutput(one, (table,)), HeatmapOutput(other, (mirrored,))
-        average = average_outputs(*outputs, COCO17.flip_indices, pixel_centre)
+        average = average_outputs(*outputs, COCO17.flip_indices, shift)
         assert average.target_heatmaps[0, RIGHT, 4, x] == pytest.approx(0.8)
         kept, back = average.candidate_tables
         assert kept is table and back[0, RIGHT, 0] == pytest.approx([x, 4, 0.8, 0.6])
@@ -78,7 +78,7 @@ class TestFlipTest:
 
     def test_outputs_without_candidates(self):
         output = HeatmapOutput(EMPTY)
-        assert average_outputs(output, output, COCO17.flip_indices, 0.0).candidate_tables == ()
+        assert average_outputs(output, output, COCO17.flip_indices, 1).candidate_tables == ()
 
 
 def test_decoded_keypoints_have_first_and_second_peaks():

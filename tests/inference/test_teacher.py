@@ -1,9 +1,8 @@
 """Teachers are opened from files of other projects and from weights of this package."""
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
+from tests.published_networks import write_network
 
 from rsgnet.checkpoint import build, save_model
 from rsgnet.config import ExportOptions
@@ -14,34 +13,24 @@ from rsgnet.inference.teacher import open_teacher
 from rsgnet.presets import nano
 
 
-def write_foreign_network(path, keypoints=17, size_hw=(64, 48), channels=3):
-    """Writes an ONNX file whose heatmaps hold the mean of the crop's red channel everywhere; returns its path."""
-    shapes = [1, channels, *size_hw], [1, keypoints, size_hw[0] // 4, size_hw[1] // 4]
-    image, maps = (helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in zip("im", shapes, strict=True))
-    constants = [
-        helper.make_tensor(name, TensorProto.INT64, [len(value)], value)
-        for name, value in {"axes": [2, 3], "shape": shapes[1], "zero": [0]}.items()
-    ]
-    nodes = [
-        helper.make_node("ReduceMean", ["i", "axes"], ["means"], keepdims=1),
-        helper.make_node("Gather", ["means", "zero"], ["red"], axis=1),
-        helper.make_node("Expand", ["red", "shape"], ["m"]),
-    ]
-    graph = helper.make_graph(nodes, "teacher", [image], [maps], constants)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
-    return str(path)
-
-
-def test_crops_are_normalised_as_imagenet_for_a_foreign_network(tmp_path):
-    teacher = open_teacher(write_foreign_network(tmp_path / "theirs.onnx"))
+def test_a_published_network_teaches_heatmaps(tmp_path):
+    path = write_network(tmp_path / "hrnet.onnx", "heatmaps", 17, (48, 64))
+    teacher = open_teacher(f"onnx:{path}")
     assert teacher.config.crop.size_wh == (48, 64)
     assert teacher.config.crop.heatmap_shape_hw == (16, 12)
     crops = np.zeros((2, 64, 48, 3), np.uint8)
     crops[1, ..., 0] = 255
     heatmaps = teacher(crops)
     assert heatmaps.shape == (2, 17, 16, 12)
-    np.testing.assert_allclose(heatmaps[0], -0.485 / 0.229, rtol=1e-5)
-    np.testing.assert_allclose(heatmaps[1], (1 - 0.485) / 0.229, rtol=1e-5)
+    np.testing.assert_allclose(heatmaps[:, 1], np.stack([np.zeros((16, 12)), np.ones((16, 12))]), atol=1e-5)
+
+
+def test_simcc_scores_are_taught_as_heatmaps(tmp_path, colours):
+    path = write_network(tmp_path / "rtmpose.onnx", "simcc", 17, (48, 64))
+    crop = colours((48, 64), (20, 30), (40, 50), (8, 8))
+    heatmaps = open_teacher(f"onnx:{path}")(crop[None])
+    assert heatmaps.shape == (1, 17, 16, 12)
+    assert np.unravel_index(heatmaps[0, 1].argmax(), (16, 12)) == (30 // 4, 20 // 4)
 
 
 def test_shipped_weights_give_heatmaps():
@@ -50,11 +39,10 @@ def test_shipped_weights_give_heatmaps():
     assert teacher(np.zeros((1, height, width, 3), np.uint8)).shape == (1, 19, height // 4, width // 4)
 
 
-@pytest.mark.parametrize("shape", [{"keypoints": 14}, {"channels": 1}])
-def test_a_foreign_network_of_other_shapes_raises(tmp_path, shape):
-    path = write_foreign_network(tmp_path / "theirs.onnx", **shape)
-    with pytest.raises(WeightsError, match=r"theirs\.onnx: takes .* a teacher takes"):
-        open_teacher(path)
+def test_a_file_of_another_project_names_its_back_end(tmp_path):
+    path = write_network(tmp_path / "hrnet.onnx", "heatmaps", 17, (48, 64))
+    with pytest.raises(WeightsError, match="a network of another project is named onnx:FILE or openvino:FILE"):
+        open_teacher(str(path))
 
 
 def test_weights_that_decode_inside_raise(tmp_path):

@@ -1,5 +1,7 @@
 """Weights are found by name or path, and their configs are parsed."""
 
+from pathlib import Path
+
 import pytest
 
 from rsgnet.config import DetectorConfig, PoseConfig
@@ -8,9 +10,12 @@ from rsgnet.errors import WeightsError
 from rsgnet.inference import weights
 from rsgnet.inference.weights import (
     DETECTOR_PREFIX,
+    NamedFile,
     find_weights,
     list_shipped_weights,
+    name_file,
     parse_config,
+    parse_named_file,
     read_config_text,
 )
 
@@ -71,3 +76,18 @@ class TestParseConfig:
 
     def test_round_trip(self):
         assert parse_config(PoseConfig, to_json(PoseConfig("p")), "x") == PoseConfig("p")
+
+
+def test_named_files(tmp_path):
+    assert parse_named_file("nano") is None and parse_named_file("hub:me/poses@v1") is None
+    assert parse_named_file("onnx:") is None
+    assert parse_named_file("onnx:a/b.onnx") == NamedFile("onnx", Path("a/b.onnx"), None)
+    named = parse_named_file("openvino:a/b.xml@mine.toml")
+    assert named == NamedFile("openvino", Path("a/b.xml"), "mine.toml")
+    assert named.ownership == Path("a/b.ownership.json")
+    path = tmp_path / "pose@2.onnx"
+    path.touch()
+    assert parse_named_file(f"onnx:{path}") == NamedFile("onnx", path, None)
+    assert parse_named_file(f"onnx:{path}@vitpose") == NamedFile("onnx", path, "vitpose")
+    assert name_file(path) == f"onnx:{path}" and name_file(Path("t.xml")) == "openvino:t.xml"
+    assert name_file(Path("runs/model")) == "runs/model"

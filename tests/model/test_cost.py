@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from rsgnet.checkpoint import build
-from rsgnet.model.cost import cost_of
+from rsgnet.model.cost import count_cost
 from rsgnet.presets import preset_named
 
 
@@ -22,7 +22,7 @@ class Small(nn.Module):
 
 
 def test_each_layer_is_counted():
-    cost = cost_of(Small().to("meta"), (8, 16))
+    cost = count_cost(Small().to("meta"), (8, 16))
     conv, linear = 4 * 8 * (4 * 3 * 9), 2 * 16 * 8 * 5
     grow = 4 * 8 * (4 * 2 * 16)  # every input pixel is spread over 4x4 outputs
     assert cost.parameters == 4 * 27 + 4 + 4 * 2 * 16 + 8 * 5 + 5
@@ -35,7 +35,7 @@ def counted(name):
     config = preset_named(name)
     with torch.device("meta"):
         network = build(config)
-    return cost_of(network, config.crop.size_wh)
+    return count_cost(network, config.crop.size_wh)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from rsgnet.config import FasterRCNNConfig
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.model import PersonRCNN
-from rsgnet.model.faster_rcnn import IGNORED, PERSON, within
+from rsgnet.model.faster_rcnn import IGNORED, PERSON, is_mostly_within
 from rsgnet.presets import faster_rcnn_r101
 from rsgnet.training_config import TrainingConfig
 
@@ -46,8 +46,13 @@ def test_boxes_come_in_pixels_of_the_image(shape_hw):
 
 def test_a_box_lies_within_a_region_with_more_than_half_of_its_area():
     boxes = torch.tensor([[0.0, 0, 10, 10], [4, 0, 14, 10], [6, 0, 16, 10], [50, 50, 60, 60]])
-    assert within(boxes, torch.tensor([[0.0, 0, 10, 10], [52, 52, 90, 90]])).tolist() == [True, True, False, True]
-    assert within(boxes, torch.zeros(0, 4)).tolist() == [False] * 4
+    assert is_mostly_within(boxes, torch.tensor([[0.0, 0, 10, 10], [52, 52, 90, 90]])).tolist() == [
+        True,
+        True,
+        False,
+        True,
+    ]
+    assert is_mostly_within(boxes, torch.zeros(0, 4)).tolist() == [False] * 4
 
 
 PLACES = torch.tensor([[0.0, 0, 40, 40], [100, 0, 140, 40], [0, 100, 40, 140]])  # a person, a group, nobody
@@ -86,5 +91,5 @@ def test_without_a_network_imagenets_weights_are_an_error_that_says_what_to_do(m
         raise OSError("<urlopen error Name or service not known>")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
-    with pytest.raises(WeightsError, match=r"resnet18 could not be fetched.*training\.pretrained=false"):
+    with pytest.raises(WeightsError, match=r"resnet18 could not be downloaded.*training\.pretrained=false"):
         PersonRCNN(replace(TINY, training=TrainingConfig()), pretrained=True)

@@ -1,4 +1,4 @@
-"""Lite-HRNet: its shape, its training form, and the published networks that it loads."""
+"""Lite-HRNet: its size, its outputs, its channel operations. tests/test_pretrained.py compares published networks."""
 
 import pytest
 import torch

@@ -7,7 +7,7 @@ import torch
 from rsgnet.config import DetectorConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.model import Detections, PersonDetector
-from rsgnet.model.person_detector import STRIDES, cell_places
+from rsgnet.model.person_detector import STRIDES, compute_cell_xy
 from rsgnet.pretrained import start_detector
 
 CONFIG = DetectorConfig(name="test", width_multiple=0.125, size_wh=(64, 96), max_boxes=5)
@@ -15,7 +15,14 @@ NUMBER_OF_CELLS = sum((96 // stride) * (64 // stride) for stride in STRIDES)
 
 
 def test_cells_stand_at_multiples_of_the_stride_row_by_row():
-    assert cell_places((2, 3), 8, torch.device("cpu")).tolist() == [[0, 0], [8, 0], [16, 0], [0, 8], [8, 8], [16, 8]]
+    assert compute_cell_xy((2, 3), 8, torch.device("cpu")).tolist() == [
+        [0, 0],
+        [8, 0],
+        [16, 0],
+        [0, 8],
+        [8, 8],
+        [16, 8],
+    ]
 
 
 def test_a_box_reaches_from_its_cell_by_the_sides_in_strides(monkeypatch):

@@ -12,6 +12,7 @@ from rsgnet.model.relation_parser import (
     bilinear_weights,
     candidate_table,
     find_candidates,
+    find_places,
 )
 from rsgnet.model.released.dense_relation import DenseRelation
 from rsgnet.model.rsgnet import ModelOutput
@@ -63,6 +64,38 @@ def test_candidates_follow_keypoint_order_and_threshold():
 def test_candidates_in_corners_stay_on_the_map(corner):
     found = find_candidates(heatmaps_with_peaks([[corner]]), 1, 0.1)
     torch.testing.assert_close(found.xy[0, 0], torch.tensor(corner))
+
+
+def test_places_are_all_those_above_the_threshold_the_highest_first():
+    heatmaps = heatmaps_with_peaks([[(4, 5)], [(6, 6), (9, 12)]])
+    found = find_places(heatmaps, 40, 0.3)
+    assert found.mask.reshape(2, 40).sum(1).tolist() == (heatmaps > 0.3).sum((0, 2, 3)).tolist()
+    for keypoint, xy in zip(found.keypoint[found.mask[0]], found.xy[found.mask], strict=True):
+        assert heatmaps[0, keypoint, int(xy[1]), int(xy[0])] > 0.3
+    assert found.xy[0, 0].tolist() == [4, 5] and (found.scores.reshape(2, 40).diff() <= 0).all()
+    assert find_places(heatmaps, 3, 0.3).mask.all() and find_places(heatmaps, 999, 0.3).peaks == 16 * 12
+
+
+def test_the_category_clue_is_a_distribution_over_kinds(parser):
+    heatmaps = heatmaps_with_peaks([[(3, 4)], [(8, 9)], [], [(3, 4), (5, 12)]])
+    heatmaps[0, 3] *= 0.8
+    features, found = torch.randn(1, WIDTH, 16, 12), find_candidates(heatmaps, PEAKS, 0.1)
+    parser.category = torch.nn.Identity()
+    clues = parser.encode_clues(features, heatmaps, found, bilinear_weights(found.xy, (16, 12)))
+    category = clues[0, 0, CLUE : CLUE + KEYPOINTS]  # at (3, 4), where kind 3 is 0.8 high
+    wanted = torch.tensor([1.0, 0.0, 0.0, 0.8]).mul(10).exp()
+    torch.testing.assert_close(category, wanted / wanted.sum(), atol=2e-3, rtol=0)
+    torch.testing.assert_close(clues[0, :, CLUE : CLUE + KEYPOINTS].sum(-1), torch.ones(PEAKS * KEYPOINTS))
+
+
+def test_the_geometry_clue_is_an_offset_from_the_boxs_centre_and_a_place_in_the_crop(parser):
+    heatmaps = heatmaps_with_peaks([[(3, 4)], [], [], []])
+    found = find_candidates(heatmaps, PEAKS, 0.1)
+    parser.geometry = torch.nn.Identity()
+    clues = parser.encode_clues(torch.randn(1, WIDTH, 16, 12), heatmaps, found, bilinear_weights(found.xy, (16, 12)))
+    # The middle of the third pixel of 12, the fourth of 16; offsets count in heights of the crop on both axes.
+    wanted = torch.tensor([(3.5 - 6) / 16, (4.5 - 8) / 16, 3.5 / 12, 4.5 / 16])
+    torch.testing.assert_close(clues[0, 0, :4], wanted, atol=1e-3, rtol=0)
 
 
 def test_bilinear_weights_sample_as_grid_sample_does():

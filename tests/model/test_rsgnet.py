@@ -55,6 +55,30 @@ def test_a_plain_network_that_grows_by_residual_fusion_loses_nothing_and_learns(
     ].weight.grad.abs().sum() > 0
 
 
+def test_without_fusion_heatmaps_and_limbs_are_read_from_the_encoding_alone():
+    torch.manual_seed(0)
+    network = RSGNet(replace(NANO, relation=replace(RELATED, selection="places"), fusion="none")).eval()
+    torch.nn.init.normal_(network.candidate_head.weight, std=0.2)
+    encodings = []
+    network.relation_parser.register_forward_hook(lambda *given: encodings.append(given[-1].encoding))
+    output = network(torch.randn(2, 3, 64, 64))
+    (encoding,) = encodings
+    assert encoding.shape == (2, 3 * RELATED.clue_dim, 16, 16)
+    torch.testing.assert_close(output.target_heatmaps, network.target_head(encoding))
+    limbs = network.skeleton_graph(encoding, network.target_head.weight[:, :, 0, 0])
+    torch.testing.assert_close(output.limb_logits, limbs)
+    empty = (encoding == 0).all(1)
+    assert empty.any() and not empty.all()  # the encoding is nothing where there is no candidate
+    (output.target_heatmaps.square().mean() + output.limb_logits.square().mean()).backward()
+    assert network.backbone.encoder.conv1.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("relation", [None, ConvolutionsConfig()])
+def test_without_an_encoding_there_is_nothing_else_to_read(relation):
+    with pytest.raises(RSGNetError, match="fusion 'none' reads E_t"):
+        replace(NANO, relation=relation, fusion="none")
+
+
 @pytest.mark.parametrize("gradient_to_features", [True, False])
 def test_whether_everyone_changes_the_features(gradient_to_features):
     network = RSGNet(replace(NANO, relation=replace(RELATED, gradient_to_features=gradient_to_features)))

@@ -15,7 +15,7 @@ from rsgnet.reproduce import synthetic_data
 from rsgnet.reproduce.ablation import Ablation, Benchmark, count_loaded_tensors, measure_runs, train_runs
 from rsgnet.reproduce.ablation_table import ablation_json, ablation_markdown, summarise_variant
 from rsgnet.reproduce.variants import PLAIN, VARIANTS, variant_config, variants_named
-from rsgnet.training.checkpoints import whole_checkpoint
+from rsgnet.training.checkpoints import find_intact_checkpoint
 from rsgnet.training.run import train
 
 quiet_train = partial(train, workers=0, progress=False)
@@ -147,7 +147,7 @@ def test_an_interrupted_run_is_resumed(tmp_path, trained):
     train_runs(longer)
     assert lines == [f"training plain-seed0 -> {run}"]
     assert longer.trained_seeds(PLAIN) == [0]
-    assert torch.load(whole_checkpoint(run), weights_only=True)["epoch"] == 1
+    assert torch.load(find_intact_checkpoint(run), weights_only=True)["epoch"] == 1
 
 
 def test_weights_that_favour_a_variant_are_logged(tmp_path, trained):

@@ -1,6 +1,7 @@
 """Networks and poses are made once, and incomplete ones are not reused."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -16,10 +17,11 @@ from rsgnet.reproduce.measure import (
     is_trained,
     measure_block,
     measure_sizes,
+    parse_boxes,
     predict_poses,
     untrained_rows,
 )
-from rsgnet.reproduce.tables import Block, Row
+from rsgnet.reproduce.tables import TABLE1, TABLE4, Block, Row
 from rsgnet.reproduce.variants import PLAIN, variant_config
 
 
@@ -103,6 +105,45 @@ def test_without_labels_boxes_are_needed(reproduction):
     measure_block(VAL, reproduction)
     with pytest.raises(RSGNetError, match=r"no boxes of its own.*--boxes"):
         measure_block(TEST_DEV, Reproduction(reproduction.data, reproduction.runs, reproduction.out / "other"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([], ("gt", "gt")),
+        (["nano"], ("nano", "nano")),
+        (["coco:val2017=c.json"], ("gt", "c.json")),
+        (["coco:val2017=c.json", "crowdpose:test=runs/a=b/model"], ("runs/a=b/model", "c.json")),
+    ],
+)
+def test_each_data_set_of_a_table_has_boxes_of_its_own(texts, expected):
+    assert tuple(parse_boxes(texts, TABLE4).values()) == expected
+    assert parse_boxes(["c.json"], TABLE1) == {"crowdpose:test": "c.json"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["c.json"], r"table4 has 2 data sets.*--boxes crowdpose:test=FILE, --boxes coco:val2017=FILE"),
+        (["coco:train2017=c.json"], r"has no data set 'coco:train2017'; it has crowdpose:test, coco:val2017"),
+        (["nano", "coco:val2017=c.json"], r"coco:val2017 has boxes already: nano"),
+    ],
+)
+def test_boxes_that_do_not_say_whose_they_are_raise(texts, message):
+    with pytest.raises(RSGNetError, match=message):
+        parse_boxes(texts, TABLE4)
+
+
+@pytest.mark.parametrize(
+    ("entry", "named"), [({"image_id": 999}, "999"), ({"image_id": 1, "file_name": "other.png"}, r"other.png \(1\)")]
+)
+def test_boxes_of_other_images_raise(reproduction, tmp_path, entry, named):
+    reproduction, _ = reproduction
+    measure_block(VAL, reproduction)
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps([{**entry, "category_id": 1, "bbox": [1, 2, 30, 40], "score": 0.9}]))
+    with pytest.raises(RSGNetError, match=rf"boxes\.json: lists 1 images.*the first: {named}"):
+        measure_block(VAL, replace(reproduction, boxes={"coco:val2017": str(path)}))
 
 
 def test_without_networks_there_are_no_metrics(tmp_path):

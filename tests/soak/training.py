@@ -20,7 +20,7 @@ from tests.soak.commands import TIMEOUT_S, RandomKiller, finish, kill, start
 from tests.soak.outcome import Outcome
 
 from rsgnet.crowds.data_sets import write_crowds
-from rsgnet.training.checkpoints import BEFORE_LAST, FOLDER, LAST, is_whole
+from rsgnet.training.checkpoints import BEFORE_LAST, FOLDER, LAST, is_intact
 
 SETTINGS = [
     "crop.size_wh=64,64", "model.relation.clue_dim=8", "training.batch_size=4", "training.epoch_samples=8",
@@ -75,7 +75,7 @@ def fill_disk(folder: Path, short: bool) -> Outcome:
             _kill_after_checkpoint(run, LAST, start(train_arguments(folder, run), log))
             with filled(free_mb) as limit:
                 code = finish(start(train_arguments(folder, run), log, limit))
-                kept = is_whole(run / FOLDER / LAST)
+                kept = is_intact(run / FOLDER / LAST)
             explained = "make room and start it with --resume" in log.read_text()
             resumed_code = finish(start(train_arguments(folder, run), log))
             if code != 2 or not kept or not explained or resumed_code or not are_equal(read_weights(run), expected):

@@ -21,7 +21,7 @@ def batch(people=2):
         crop=torch.full((people, height, width, 3), 90, dtype=torch.uint8),
         keypoints_xy=torch.rand(people, 3, COUNT, 2) * torch.tensor([columns, rows]),
         labelled=labelled,
-        background=torch.ones(people, rows, columns, dtype=torch.bool),
+        background=torch.ones(people, COUNT, rows, columns, dtype=torch.bool),
         box_area=torch.ones(people),
     )
 

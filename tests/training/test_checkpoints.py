@@ -9,7 +9,14 @@ import torch
 
 from rsgnet.errors import RSGNetError
 from rsgnet.training import checkpoints
-from rsgnet.training.checkpoints import BEFORE_LAST, FOLDER, LAST, TwoCheckpoints, has_checkpoint, whole_checkpoint
+from rsgnet.training.checkpoints import (
+    BEFORE_LAST,
+    FOLDER,
+    LAST,
+    TwoCheckpoints,
+    find_intact_checkpoint,
+    has_checkpoint,
+)
 
 
 class Killed(BaseException):
@@ -41,18 +48,18 @@ def empty(path):
 
 
 def test_the_last_two_are_kept(tmp_path):
-    assert not has_checkpoint(tmp_path) and whole_checkpoint(tmp_path) is None
+    assert not has_checkpoint(tmp_path) and find_intact_checkpoint(tmp_path) is None
     for epoch in range(3):
         save(tmp_path, epoch)
     assert sorted(path.name for path in (tmp_path / FOLDER).iterdir()) == [BEFORE_LAST, LAST]
-    assert epoch_of(whole_checkpoint(tmp_path)) == 2 and epoch_of(tmp_path / FOLDER / BEFORE_LAST) == 1
+    assert epoch_of(find_intact_checkpoint(tmp_path)) == 2 and epoch_of(tmp_path / FOLDER / BEFORE_LAST) == 1
 
 
 @pytest.mark.parametrize("damage", [break_off, turn_a_bit, empty, Path.unlink])
 def test_a_broken_last_one_gives_way_to_the_one_before(tmp_path, caplog, damage):
     save(tmp_path, 0), save(tmp_path, 1)
     damage(tmp_path / FOLDER / LAST)
-    assert epoch_of(whole_checkpoint(tmp_path)) == 0
+    assert epoch_of(find_intact_checkpoint(tmp_path)) == 0
     assert has_checkpoint(tmp_path) and ("last.ckpt: broken" in caplog.text) == (damage is not Path.unlink)
     save(tmp_path, 1)  # the broken one must not become the one before
     assert [epoch_of(tmp_path / FOLDER / name) for name in (LAST, BEFORE_LAST)] == [1, 0]
@@ -62,8 +69,8 @@ def test_where_both_are_broken_nothing_is_begun_in_silence(tmp_path):
     save(tmp_path, 0), save(tmp_path, 1)
     for name in (LAST, BEFORE_LAST):
         break_off(tmp_path / FOLDER / name)
-    with pytest.raises(RSGNetError, match="no checkpoint in it can be read"):
-        whole_checkpoint(tmp_path)
+    with pytest.raises(RSGNetError, match="none of its checkpoints can be read"):
+        find_intact_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("step", range(4))
@@ -90,9 +97,9 @@ def test_a_kill_at_any_step_of_writing_leaves_a_whole_one(tmp_path, monkeypatch,
                 save(tmp_path, 2)
         else:
             save(tmp_path, 2)
-    assert epoch_of(whole_checkpoint(tmp_path)) == (2 if step == 3 else 1)
+    assert epoch_of(find_intact_checkpoint(tmp_path)) == (2 if step == 3 else 1)
     save(tmp_path, 3)
-    assert epoch_of(whole_checkpoint(tmp_path)) == 3
+    assert epoch_of(find_intact_checkpoint(tmp_path)) == 3
     assert sorted(path.name for path in (tmp_path / FOLDER).iterdir()) == [BEFORE_LAST, LAST]
 
 
@@ -102,10 +109,10 @@ def test_a_full_disk_leaves_both_as_they_were(tmp_path, monkeypatch):
 
     save(tmp_path, 0), save(tmp_path, 1)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RSGNetError, match="no space left on device: the run goes on from its last checkpoint"):  # noqa: SIM117
-        with checkpoints.telling_of_a_full_disk(tmp_path):
+    with pytest.raises(RSGNetError, match="no space left on device: the run can continue from its last checkpoint"):  # noqa: SIM117
+        with checkpoints.report_full_disk(tmp_path):
             save(tmp_path, 2)
     assert [epoch_of(tmp_path / FOLDER / name) for name in (LAST, BEFORE_LAST)] == [1, 0]
     assert len(list((tmp_path / FOLDER).iterdir())) == 2
-    with pytest.raises(PermissionError), checkpoints.telling_of_a_full_disk(tmp_path):
+    with pytest.raises(PermissionError), checkpoints.report_full_disk(tmp_path):
         raise PermissionError(errno.EACCES, "not that")

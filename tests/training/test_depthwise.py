@@ -26,7 +26,7 @@ def test_values_and_gradients_are_those_of_the_plain_convolution(size, stride, p
     torch.manual_seed(0)
     channels = shape[1]
     plain = nn.Conv2d(channels, channels, size, stride, padding, groups=channels, bias=False).double()
-    quick = DepthwiseConvolution.like(plain)
+    quick = DepthwiseConvolution.from_convolution(plain)
     maps = torch.randn(shape, dtype=torch.double, requires_grad=True)
     outcome = plain(maps)
     gradient = torch.randn_like(outcome)
@@ -45,7 +45,7 @@ def test_strides_in_bfloat16_have_the_gradients_of_double_precision(size, shape)
     outcome = exact(maps)
     gradient = torch.randn_like(outcome).bfloat16()
     wanted = torch.autograd.grad(outcome, (maps, exact.weight), gradient.double())
-    quick = DepthwiseConvolution.like(exact)
+    quick = DepthwiseConvolution.from_convolution(exact)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = maps.detach().bfloat16().requires_grad_()
         found = torch.autograd.grad(quick.float()(rounded), (rounded, quick.weight), gradient)
@@ -56,7 +56,7 @@ def test_strides_in_bfloat16_have_the_gradients_of_double_precision(size, shape)
 def test_a_frozen_weight_or_input_has_no_gradient():
     plain = nn.Conv2d(4, 4, 5, padding=2, groups=4, bias=False).requires_grad_(False)
     maps = torch.randn(1, 4, 6, 6, requires_grad=True)
-    DepthwiseConvolution.like(plain)(maps).sum().backward()
+    DepthwiseConvolution.from_convolution(plain)(maps).sum().backward()
     assert plain.weight.grad is None
     assert maps.grad is not None
 

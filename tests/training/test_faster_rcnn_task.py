@@ -21,7 +21,7 @@ from rsgnet.inference.detectors.open_detector import open_detector
 from rsgnet.model.faster_rcnn import IGNORED, PERSON
 from rsgnet.model.layers import normalise
 from rsgnet.presets import faster_rcnn_r101
-from rsgnet.training.faster_rcnn_task import targets
+from rsgnet.training.faster_rcnn_task import make_targets
 
 NAN = torch.nan
 TINY = [
@@ -156,6 +156,6 @@ def test_targets_are_people_first_then_what_is_ignored():
         torch.tensor([[0.0, 0, 4, 4], [1, 1, 1.5, 8], [NAN] * 4, [2, 2, 8, 8]]),
         torch.tensor([[NAN] * 4, [0.0, 0, 8, 8]]),
     )
-    wanted = targets(sample)
+    wanted = make_targets(sample)
     assert wanted["boxes"].tolist() == [[0, 0, 4, 4], [2, 2, 8, 8], [0, 0, 8, 8]]
     assert wanted["labels"].tolist() == [PERSON, PERSON, IGNORED]

@@ -26,7 +26,7 @@ def sample(people=2, seed=0, background=True):
         crop=torch.zeros(1, 64, 48, 3, dtype=torch.uint8),
         keypoints_xy=torch.rand(1, people, 14, 2) * torch.tensor([11.0, 15.0]),
         labelled=torch.ones(1, people, 14, dtype=torch.bool),
-        background=torch.full((1, *SHAPE), background),
+        background=torch.full((1, 14, *SHAPE), background),
         box_area=torch.tensor([100.0]),
     )
 
@@ -57,6 +57,16 @@ def test_where_not_everyone_is_labelled_only_the_labelled_teach():
     labels = make_labels(sample(background=False), CROWDPOSE14, LOSS)
     assert torch.equal(labels.candidate_weights > 0, labels.candidate_heatmaps > 0.01)
     assert make_labels(sample(), CROWDPOSE14, LOSS).candidate_weights.min() == 1
+
+
+def test_candidates_weigh_nothing_where_a_kind_may_be_unlabelled():
+    batch = sample()
+    batch.background[0, 3, 4:9, 2:7] = False
+    labels = make_labels(batch, CROWDPOSE14, LOSS)
+    there = labels.candidate_heatmaps[0, 3, 4:9, 2:7] > 0.01  # somebody's labelled keypoint teaches all the same
+    assert torch.equal(labels.candidate_weights[0, 3, 4:9, 2:7] > 0, there) and not there.all()
+    assert labels.candidate_weights[0, 3].sum() == SHAPE[0] * SHAPE[1] - (~there).sum()
+    assert labels.candidate_weights[0, [0, 1, 2, *range(4, 14)]].min() == 1
 
 
 def test_limbs_cover_what_lies_within_half_their_width():
@@ -115,7 +125,7 @@ class TestReleased:
             crop=torch.zeros(count, 1, 1, 3, dtype=torch.uint8),
             keypoints_xy=torch.from_numpy(places).float(),
             labelled=torch.from_numpy(labelled),
-            background=torch.zeros(count, *shape_hw, dtype=torch.bool),
+            background=torch.zeros(count, places.shape[2], *shape_hw, dtype=torch.bool),
             box_area=torch.ones(count),
         )
 

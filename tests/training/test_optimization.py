@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from rsgnet.training.optimization import Muon, configure, rate_factor
+from rsgnet.training.optimization import Muon, configure_optimizer, make_rate_factor
 from rsgnet.training_config import TrainingConfig
 
 
@@ -15,11 +15,11 @@ from rsgnet.training_config import TrainingConfig
     ("epoch", "expected"), [(0, 1.0), (169, 1.0), (170, 0.1), (199, 0.1), (200, 0.01), (209, 0.01)]
 )
 def test_the_papers_decay(epoch, expected):
-    assert rate_factor(TrainingConfig(), 50)(epoch * 50) == pytest.approx(expected)
+    assert make_rate_factor(TrainingConfig(), 50)(epoch * 50) == pytest.approx(expected)
 
 
 def test_cosine_falls_to_zero_after_a_linear_warmup():
-    factor = rate_factor(TrainingConfig(epochs=10, schedule="cosine", warmup_steps=20), 100)
+    factor = make_rate_factor(TrainingConfig(epochs=10, schedule="cosine", warmup_steps=20), 100)
     assert factor(0) == pytest.approx(1 / 20, rel=1e-3)
     assert factor(9) == pytest.approx(0.5, rel=1e-3)
     assert factor(500) == pytest.approx(0.5)
@@ -33,7 +33,9 @@ def test_cosine_falls_to_zero_after_a_linear_warmup():
 )
 def test_optimizers_decay_no_biases(name, kind):
     config = TrainingConfig(optimizer=name, weight_decay=0.1)
-    optimizer = configure(torch.nn.Linear(3, 2), config, SimpleNamespace(estimated_stepping_batches=210))["optimizer"]
+    optimizer = configure_optimizer(torch.nn.Linear(3, 2), config, SimpleNamespace(estimated_stepping_batches=210))[
+        "optimizer"
+    ]
     assert type(optimizer) is kind
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
     assert optimizer.param_groups[0].get("momentum", 0.9) == 0.9

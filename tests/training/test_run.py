@@ -102,7 +102,7 @@ def test_shipped_networks_train_on_from_their_weights_unless_told(crowd, tmp_pat
 
 def test_a_detector_has_no_modules_to_freeze(crowd, tmp_path):
     config = with_settings(detector_nano(), [*DETECTOR, "training.frozen=blocks"])
-    with pytest.raises(RSGNetError, match="RTMDet trains whole"):
+    with pytest.raises(RSGNetError, match=r"leave training\.frozen empty"):
         quiet_train(config, [str(crowd)], tmp_path)
 
 

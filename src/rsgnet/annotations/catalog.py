@@ -97,7 +97,7 @@ def find_data_set(root: str | Path, name: str) -> DataSetFiles:
     )
 
 
-def resolve_labels_and_images(text: str, images: Path | None = None) -> DataSetFiles:
+def resolve_labels_and_images(text: str, images: str | Path | None = None) -> DataSetFiles:
     """Returns the files of a data set written as `LABELS[:IMAGES_DIR]` or, for a published one, as `DIR:NAME`.
 
     Args:
@@ -107,6 +107,7 @@ def resolve_labels_and_images(text: str, images: Path | None = None) -> DataSetF
     Raises:
         RSGNetError: The labels or the data set do not exist.
     """
+    images = Path(images) if images is not None else None
     labels, _, rest = text.partition(":")
     if Path(labels).is_dir():
         return find_data_set(labels, rest)

@@ -60,7 +60,7 @@ class CheckedDataSet:
     hashes: dict[str, ImageHash] = field(repr=False)
 
 
-def check_data_set(path: str | Path, images: Path | None) -> CheckedDataSet:
+def check_data_set(path: str | Path, images: str | Path | None) -> CheckedDataSet:
     """Checks a label file and, where their folder is given, its images.
 
     Args:
@@ -70,6 +70,7 @@ def check_data_set(path: str | Path, images: Path | None) -> CheckedDataSet:
     Raises:
         AnnotationError: The file as a whole cannot be read.
     """
+    images = Path(images) if images is not None else None
     findings: list[Finding] = []
     annotations = parse_annotations(path, on_finding=findings.append)
     hashes: dict[str, ImageHash] = {}

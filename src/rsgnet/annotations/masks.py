@@ -17,12 +17,13 @@ Mask = NDArray[np.bool_]
 Segmentation = Sequence[Any] | Mapping[str, Any]
 
 
-def read_segmentations(path: Path) -> dict[int, Segmentation]:
+def read_segmentations(path: str | Path) -> dict[int, Segmentation]:
     """Reads the segmentations of a COCO file by annotation id. Files of other formats have none.
 
     Raises:
         AnnotationError: The file is missing or broken.
     """
+    path = Path(path)
     content = load_json(path) if path.suffix.lower() == ".json" else {}
     entries = content.get("annotations", []) if isinstance(content, Mapping) else []
     return {int(each["id"]): each["segmentation"] for each in entries if each.get("segmentation") and "id" in each}

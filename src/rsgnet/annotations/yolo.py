@@ -87,7 +87,7 @@ def read_yolo_root(path: Path) -> Path:
     return _find_root(path, _read_settings(path))
 
 
-def write_yolo(annotations: Annotations, out: Path, split: str, images: Path | None, scored: bool) -> Path:
+def write_yolo(annotations: Annotations, out: str | Path, split: str, images: str | Path | None, scored: bool) -> Path:
     """Writes one split: `labels/SPLIT`, `images/SPLIT` and the split's line in data.yaml. Other splits are kept.
 
     Args:
@@ -107,6 +107,8 @@ def write_yolo(annotations: Annotations, out: Path, split: str, images: Path | N
         AnnotationError: An image's size is not known, two images would share a label file, an image is missing, or
             the folder holds a data set of other keypoints.
     """
+    out = Path(out)
+    images = Path(images) if images is not None else None
     settings = _merge_settings(out / _DATA_YAML, annotations.skeleton, split)
     lines = {_get_image_path(image, split): _format_lines(image, scored) for image in annotations.images}
     if len({_get_label_path(path) for path in lines}) < len(annotations.images):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rsgnet.calibrate.samples import CalibrationSamples
 from rsgnet.errors import RSGNetError
-from rsgnet.evaluation.calibration import ReliabilityCurve, compute_reliability
+from rsgnet.evaluation.calibration import ReliabilityCurve, compute_auc, compute_reliability
 from rsgnet.geometry import Floats
 from rsgnet.inference.ownership import FEATURES, PROBABILITY_FIELDS, Logistic, Ownership
 
@@ -22,19 +22,35 @@ _TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
+class FitQuality:
+    """How well one probability says what is, and how well the network's own score does.
+
+    Attributes:
+        curve: The probability against outcomes, each image by a fit on other images.
+        auc: How well that probability orders the keypoints, as `compute_auc` says.
+        raw_curve: The keypoints' scores, cut to 0..1, against the same outcomes.
+        raw_auc: How well the scores order them.
+        count: The number of keypoints.
+    """
+
+    curve: ReliabilityCurve
+    auc: float
+    raw_curve: ReliabilityCurve
+    raw_auc: float
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
 class Calibration:
     """A fit and its quality.
 
     Attributes:
         ownership: The fit on all samples.
-        curves: Probabilities against outcomes, each image by a fit on other images: by the names in
-            PROBABILITY_FIELDS, and CONTESTED for "owned" of keypoints that have a rival.
-        sample_counts: By the same names, the number of samples.
+        qualities: By the names in PROBABILITY_FIELDS, and CONTESTED for "owned" of keypoints that have a rival.
     """
 
     ownership: Ownership
-    curves: dict[str, ReliabilityCurve]
-    sample_counts: dict[str, int]
+    qualities: dict[str, FitQuality]
 
 
 def calibrate(
@@ -53,16 +69,25 @@ def calibrate(
     """
     fit = _fit_all(samples, Ownership(keypoints, FEATURES, candidates, flip_test, _EMPTY, _EMPTY, _EMPTY))
     predicted = _predict_by_cross_fitting(samples, fit)
-    curves, counts = {}, {}
+    scores = samples.features[:, FEATURES.index("peak")]
+    qualities = {}
     for name in PROBABILITY_FIELDS:
         rows, outcomes = select_outcomes(samples, name)
-        curves[name] = compute_reliability(predicted[name][rows], outcomes)
-        counts[name] = int(rows.sum())
+        qualities[name] = _measure(predicted[name][rows], scores[rows], outcomes)
     contested = samples.present & (samples.features[:, FEATURES.index("contested")] > 0)
-    curves[CONTESTED] = compute_reliability(predicted["owned"][contested], samples.correct[contested])
-    counts[CONTESTED] = int(contested.sum())
-    errors = {name: round(curve.expected_calibration_error, 4) for name, curve in curves.items()}
-    return Calibration(replace(fit, calibration_errors=errors), curves, counts)
+    qualities[CONTESTED] = _measure(predicted["owned"][contested], scores[contested], samples.correct[contested])
+    errors = {name: round(each.curve.expected_calibration_error, 4) for name, each in qualities.items()}
+    return Calibration(replace(fit, calibration_errors=errors), qualities)
+
+
+def _measure(probabilities: Floats, scores: Floats, outcomes: NDArray[np.bool_]) -> FitQuality:
+    return FitQuality(
+        compute_reliability(probabilities, outcomes),
+        compute_auc(probabilities, outcomes),
+        compute_reliability(scores.clip(0, 1), outcomes),
+        compute_auc(scores, outcomes),
+        len(outcomes),
+    )
 
 
 def _predict_by_cross_fitting(samples: CalibrationSamples, like: Ownership) -> dict[str, Floats]:

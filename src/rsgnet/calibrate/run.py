@@ -15,8 +15,8 @@ from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.plots import Line, render_lines, render_page, render_section
 from rsgnet.files import write_text
 from rsgnet.inference.runtime.network import PoseNetwork
-from rsgnet.inference.runtime.open_network import open_network
-from rsgnet.inference.weights import find_weights
+from rsgnet.inference.runtime.open_network import carries_config, open_network
+from rsgnet.inference.weights import find_weights, parse_named_file
 from rsgnet.skeletons import get_skeleton
 
 _MEANINGS = {
@@ -39,7 +39,8 @@ def calibrate_weights(
     """Fits the probabilities of a network's weights.
 
     Args:
-        weights: A shipped name, a model directory or an .onnx file (for OpenVINO also an .xml file).
+        weights: A shipped name, a model directory or an .onnx file (for OpenVINO also an .xml file); or a published
+            network as `open_network` takes it.
         data: Labels that the network was not trained on, each `LABELS[:IMAGES_DIR]`.
         flip_test: Whether to average with the mirrored crops; as the weights say where None.
         backend: "onnx", "torch" or "openvino".
@@ -82,6 +83,8 @@ def _collect_all(
 def save_ownership(calibration: Calibration, weights: str | Path) -> Path:
     """Writes a fit to `ownership.json` in the model directory and into the network files.
 
+    Files of other projects are left as they are: their fit goes into a file of their name beside them.
+
     Args:
         calibration: The fit.
         weights: The weights that were calibrated.
@@ -93,7 +96,11 @@ def save_ownership(calibration: Calibration, weights: str | Path) -> Path:
         ImportError: A library that writes network files is missing; `ownership.json` is written before, where the
             weights are a directory.
     """
-    files, text = find_weights(weights), to_json(calibration.ownership)
+    named, text = parse_named_file(weights), to_json(calibration.ownership)
+    if named is not None and not named.path.is_dir() and not carries_config(named):
+        write_text(named.ownership, text)
+        return named.ownership
+    files = find_weights(weights)
     if files.directory is not None:
         write_text(files.directory / OWNERSHIP_FILE, text)
     for path in filter(Path.is_file, files.networks):
@@ -111,12 +118,15 @@ def render_reliability(calibration: Calibration, weights: str) -> str:
         weights: The name of the weights, for the title.
     """
     sections = []
-    for name, curve in calibration.curves.items():
-        line = Line(name, curve.probabilities.tolist(), curve.frequencies.tolist())
-        plot = render_lines([line], name, "observed frequency", diagonal=True, dots=True)
+    for name, quality in calibration.qualities.items():
+        curves = {name: quality.curve, "score": quality.raw_curve}
+        lines = [Line(each, curve.probabilities.tolist(), curve.frequencies.tolist()) for each, curve in curves.items()]
+        plot = render_lines(lines, name, "observed frequency", diagonal=True, dots=True)
         note = (
-            f"The probability {_MEANINGS[name]}. {calibration.sample_counts[name]} keypoints; expected calibration "
-            f"error {curve.expected_calibration_error:.3f}."
+            f"The probability {_MEANINGS[name]}. {quality.count} keypoints; expected calibration error "
+            f"{quality.curve.expected_calibration_error:.3f}, of the network's own score "
+            f"{quality.raw_curve.expected_calibration_error:.3f}; area under the ROC curve {quality.auc:.3f} and "
+            f"{quality.raw_auc:.3f}."
         )
         sections.append(render_section(name, note, plot))
     title = f"{weights} on {calibration.ownership.fitted_on}"

@@ -10,13 +10,14 @@ from typer import Option
 from rsgnet.cli.crowds import crowds
 from rsgnet.cli.data import data
 from rsgnet.cli.evaluate import compare, evaluate, evaluate_tracks
+from rsgnet.cli.fetch import fetch
 from rsgnet.cli.models import calibrate, convert, export, info, push
 from rsgnet.cli.predict import demo, predict
 from rsgnet.cli.predict_dataset import predict_dataset
 from rsgnet.cli.reproduce import ablate, reproduce
 from rsgnet.cli.serve import serve
 from rsgnet.cli.show import show
-from rsgnet.cli.terminal import BAD_INPUT, exit_with_error, join_paragraph_lines
+from rsgnet.cli.terminal import BAD_INPUT, exit_with_error, join_paragraph_lines, show_warnings
 from rsgnet.cli.train import train
 from rsgnet.errors import RSGNetError
 
@@ -32,7 +33,7 @@ for command in (
     crowds, show, compare,
 ):  # fmt: skip
     app.command(no_args_is_help=True)(command)
-for command_without_arguments in (demo, info, serve):
+for command_without_arguments in (demo, info, serve, fetch):
     app.command()(command_without_arguments)
 app.add_typer(data, name="data")
 for registered in (*app.registered_commands, *data.registered_commands):
@@ -55,9 +56,10 @@ def print_version(
 
 
 def main() -> None:
-    """Runs the program. Unusable input ends it with one line and exit code 2."""
+    """Runs the program. Unusable input ends it with one line and exit code 2; warnings are lines of their own."""
     try:
-        app()
+        with show_warnings():
+            app()
     except RSGNetError as error:
         exit_with_error(str(error), BAD_INPUT)
     except OSError as error:

@@ -144,9 +144,12 @@ def convert(
             help="Labels (JSON, data.yaml#SPLIT, XML, CSV), poses.json or poses.jsonl.", metavar="PEOPLE[:IMAGES_DIR]"
         ),
     ],
-    out: Annotated[Path, Argument(help="The file to write; for YOLO a folder.", metavar="OUT")],
+    out: Annotated[Path, Argument(help="The file to write; for YOLO and OpenPose a folder.", metavar="OUT")],
     *,
-    to: Annotated[str, Option(help="coco, coco-results, yolo, yolo-results, cvat or csv.", metavar="FORMAT")],
+    to: Annotated[
+        str,
+        Option(help="coco, coco-results, yolo, yolo-results, cvat, label-studio, openpose or csv.", metavar="FORMAT"),
+    ],
     listed_in: Annotated[
         Path | None,
         Option(help="Labels that list the images, for results that have only image ids.", metavar="LABELS.json"),
@@ -161,9 +164,10 @@ def convert(
     """Convert labels or results to another format, and say what is lost.
 
     coco, yolo and cvat hold labels, so scores become labels by --threshold; the *-results formats keep scores, and csv
-    keeps both. YOLO's folder also gets the images, linked or copied. CVAT's XML needs a skeleton label `person` and a
-    rectangle label `box` in the task. Each frame of poses.jsonl with people becomes an image: clip/000012.jpg is frame
-    12 of clip.mp4, counted from 0.
+    and label-studio keep both. YOLO's folder also gets the images, linked or copied. CVAT's XML needs a skeleton label
+    `person` and a rectangle label `box` in the task; Label Studio's interface is written to OUT.xml beside OUT.json.
+    OpenPose's files, one a frame, are for predictions, with `owned` as the confidence. In other formats each frame of
+    poses.jsonl with people becomes an image: clip/000012.jpg is frame 12 of clip.mp4, counted from 0.
 
     [dim]Examples:[/dim]
 
@@ -171,6 +175,8 @@ def convert(
       rsgnet data convert out/poses.json:photos poses.xml --to cvat --threshold 0.3
       rsgnet data convert out/poses.json poses.csv --to csv
       rsgnet data convert out/poses.jsonl frames.csv --to csv
+      rsgnet data convert out/poses.jsonl pose --to openpose
+      rsgnet data convert people.json:images tasks.json --to label-studio
       rsgnet data convert annotations.xml people.json --to coco
     """
     from rsgnet.annotations.catalog import resolve_labels_and_images

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from rsgnet.cli.options import Backend, BatchSize, Device, Flip, Out, Precision, Weights
+from rsgnet.cli.options import (
+    Backend,
+    BatchSize,
+    DetectorLayout,
+    Device,
+    Flip,
+    Network,
+    Out,
+    Precision,
+    Weights,
+    name_layout,
+    name_network,
+)
 from rsgnet.cli.terminal import BAD_IMAGES, print_metrics, show_progress
 from rsgnet.errors import RSGNetError
 
@@ -33,6 +45,7 @@ def evaluate(
         Path | None, Option(help="Evaluate these results instead of predicting.", metavar="RESULTS.json")
     ] = None,
     weights: Weights = "nano",
+    network: Network = None,
     boxes: Annotated[
         str | None,
         Option(help="Predict in the true boxes (gt, the default) or in those of COCO results.", metavar="gt|PATH"),
@@ -45,6 +58,7 @@ def evaluate(
             metavar="DETECTOR",
         ),
     ] = None,
+    detector_layout: DetectorLayout = None,
     skeleton: Annotated[
         Path | None,
         Option(
@@ -98,6 +112,9 @@ def evaluate(
         raise RSGNetError("evaluate needs either --images DIR, to predict, or --results R.json")
     if boxes is not None and detector is not None:
         raise RSGNetError("--boxes and --detector exclude each other: boxes are given or found")
+    weights = name_network(weights, network)
+    if detector_layout is not None:
+        detector = name_layout(detector or "given boxes", detector_layout)
     truth = read_annotations(annotations, None if skeleton is None else read_skeleton(skeleton))
     is_crowdpose(truth, protocol)  # refuses a protocol that does not fit before anything is predicted
     other = None if compare is None else read_keypoint_results(compare, truth)

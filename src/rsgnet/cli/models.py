@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from rsgnet.cli.options import Backend, Device, Flip, ModelDirectory, parse_size
+from rsgnet.cli.options import Backend, Device, Flip, ModelDirectory, Network, name_network, parse_size
 from rsgnet.cli.terminal import print_metrics, show_progress
 from rsgnet.errors import RSGNetError, requires_extra
 
@@ -123,7 +123,12 @@ def convert(
 
 def calibrate(
     weights: Annotated[
-        str, Argument(help="Pose network: a shipped name, a model directory or an .onnx file.", metavar="WEIGHTS")
+        str,
+        Argument(
+            help="Pose network: a shipped name, a model directory or an .onnx file; or a published network, onnx:FILE "
+            "or openvino:FILE.",
+            metavar="WEIGHTS",
+        ),
     ],
     *,
     data: Annotated[
@@ -133,6 +138,7 @@ def calibrate(
     out: Annotated[
         Path | None, Option(help="Also write the reliability curves to DIR/reliability.html.", metavar="DIR")
     ] = None,
+    network: Network = None,
     flip: Flip = None,
     backend: Backend = "onnx",
     device: Device = "auto",
@@ -140,26 +146,34 @@ def calibrate(
     """Fit the probabilities that a keypoint is present, visible and the person's own.
 
     Needs rsgnet\\[train] where the weights have a model.onnx. Writes the fit to [bold]ownership.json[/bold] beside the
-    weights and into their model.onnx. Prints the expected calibration error of each probability, cross-validated by
-    image.
+    weights and into their model.onnx; for a published network to NAME.ownership.json beside its file. Prints, cross-
+    validated by image, the expected calibration error (ECE) of each probability, how well it orders keypoints (AUC,
+    area under the ROC curve), and both for the network's own score.
 
     [dim]Examples:[/dim]
 
       rsgnet calibrate runs/nano/model --data val.json:val/
       rsgnet calibrate runs/nano/model --data val.json:val/ --data crowds/crowds.json --out out
+      rsgnet calibrate onnx:vitpose-b.onnx --data val.json:val/
     """
     from rsgnet.calibrate.run import calibrate_weights, render_reliability, save_ownership
     from rsgnet.files import write_text
 
+    weights = name_network(weights, network)
     with show_progress(None, Path(weights)) as report:
         found = calibrate_weights(weights, data, flip_test=flip, backend=backend, device=device, report=report)
     if out is not None:
         write_text(out / "reliability.html", render_reliability(found, weights))
-    errors = {f"ECE of {name}": curve.expected_calibration_error for name, curve in found.curves.items()}
-    counts = {f"ECE of {name}": str(count) for name, count in found.sample_counts.items()}
+    errors = {f"ECE of {name}": each.curve.expected_calibration_error for name, each in found.qualities.items()}
+    errors |= {f"AUC of {name}": each.auc for name, each in found.qualities.items()}
+    raw = {
+        f"ECE of {name}": f"{each.raw_curve.expected_calibration_error:.4f}" for name, each in found.qualities.items()
+    }
+    raw |= {f"AUC of {name}": f"{each.raw_auc:.4f}" for name, each in found.qualities.items()}
+    counts = {f"ECE of {name}": str(each.count) for name, each in found.qualities.items()}
     with requires_extra("rsgnet calibrate", "train"):
         written = save_ownership(found, weights)
-    print_metrics(errors, {"keypoints": counts})
+    print_metrics(errors, {"of the raw score": raw, "keypoints": counts})
     typer.echo(f"{found.ownership.fitted_on} -> {written}", err=True)
 
 
@@ -248,13 +262,13 @@ def _table_row(name: str, config: NetworkConfig, paper_row: Row | None) -> Itera
 
     from rsgnet.checkpoint import build
     from rsgnet.config import FasterRCNNConfig, PoseConfig
-    from rsgnet.model.cost import cost_of
+    from rsgnet.model.cost import count_cost
 
     if isinstance(config, FasterRCNNConfig):
         raise RSGNetError(f"{name}: the multiply-adds of Faster R-CNN depend on the image")
     with torch.device("meta"):
         network = build(config)
-    cost = cost_of(network, config.crop.size_wh if isinstance(config, PoseConfig) else config.size_wh)
+    cost = count_cost(network, config.crop.size_wh if isinstance(config, PoseConfig) else config.size_wh)
     yield name
     yield f"{cost.parameters / 1e6:.2f}"
     yield f"{paper_row.paper[0]}" if paper_row else ""

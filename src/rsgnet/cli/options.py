@@ -41,13 +41,49 @@ def parse_size(option: str, text: str, expected: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
+def name_network(weights: str, network: str | None) -> str:
+    """Returns weights together with the description of --network, as `rsgnet.inference` takes both.
+
+    Raises:
+        RSGNetError: The weights need no description.
+    """
+    from rsgnet.inference.weights import parse_named_file
+
+    if network is None:
+        return weights
+    if parse_named_file(weights) is None:
+        raise RSGNetError(f"--network {network} describes a file, --weights onnx:FILE or openvino:FILE, not {weights}")
+    return f"{weights}@{network}"
+
+
+def name_layout(detector: str, layout: str | None) -> str:
+    """Returns a detector together with the layout of --detector-layout, as `open_detector` takes both.
+
+    Raises:
+        RSGNetError: The detector is no ONNX file.
+    """
+    if layout is None:
+        return detector
+    if not detector.startswith("onnx:"):
+        raise RSGNetError(f"--detector-layout {layout} describes a file, --detector onnx:PATH, not {detector}")
+    return f"{detector}@{layout}"
+
+
 # Options of commands that predict.
 Weights = Annotated[
     str,
     Option(
         help="Pose network: a shipped name (nano, small), a model directory, an .onnx file (with --backend openvino "
-        "also an .xml file), or hub:USER/MODEL.",
+        "also an .xml file), or hub:USER/MODEL; or a published network, onnx:FILE or openvino:FILE.",
         metavar="WEIGHTS",
+    ),
+]
+Network = Annotated[
+    str | None,
+    Option(
+        help="What a published network is: vitpose, rtmpose, tinypose, hrnet-mmpose or a .toml file; default: the "
+        ".toml file beside it, else by its file's name.",
+        metavar="NETWORK",
     ),
 ]
 Detector = Annotated[
@@ -58,11 +94,24 @@ Detector = Annotated[
         metavar="DETECTOR",
     ),
 ]
+DetectorLayout = Annotated[
+    str | None,
+    Option(
+        help="What an ONNX detector is: yolox, yolox-end2end, rtmdet, picodet, d-fine or rf-detr; default: as its "
+        "outputs and layers say.",
+        metavar="LAYOUT",
+    ),
+]
 BoxThreshold = Annotated[
     float | None, Option(help="Ignore people whom the detector scores lower; default: the detector's.", metavar="SCORE")
 ]
 SkeletonName = Annotated[
-    str | None, Option(help="coco17, crowdpose14 or people19; default: coco17 if the weights have it.", metavar="NAME")
+    str | None,
+    Option(
+        help="coco17, crowdpose14, people19, halpe26, mpii16, aic14 or wholebody133; default: coco17 if the weights "
+        "have it.",
+        metavar="NAME",
+    ),
 ]
 ModelDirectory = Annotated[
     Path,

@@ -13,13 +13,17 @@ from rsgnet.cli.options import (
     BatchSize,
     BoxThreshold,
     Detector,
+    DetectorLayout,
     Device,
     Flip,
     MaxPixels,
+    Network,
     Out,
     Precision,
     SkeletonName,
     Weights,
+    name_layout,
+    name_network,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, exit_with_error, show_progress
 from rsgnet.errors import RSGNetError
@@ -35,7 +39,9 @@ def predict(
     *,
     out: Out,
     weights: Weights = "nano",
+    network: Network = None,
     detector: Detector = "nano",
+    detector_layout: DetectorLayout = None,
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,
     flip: Flip = None,
@@ -58,6 +64,14 @@ def predict(
             metavar="FRAMES",
         ),
     ] = 0,
+    people: Annotated[
+        str | None,
+        Option(
+            help="Clips: keep one person or some: largest, longest (takes twice as long), nearest-centre, tracks "
+            "by number such as 3,7, or at:X,Y (whose box holds the point); default: everyone.",
+            metavar="WHOM",
+        ),
+    ] = None,
     backend: Backend = "onnx",
     precision: Precision = "float32",
     device: Device = "auto",
@@ -76,7 +90,8 @@ def predict(
       rsgnet predict val/ --out out --detector boxes:person_keypoints_val2017.json
       rsgnet predict photo.jpg --out out --detector onnx:yolox_nano.onnx
       rsgnet predict photo.jpg --out out --weights runs/mine/model
-      rsgnet predict clip.mp4 --out out --smooth 3
+      rsgnet predict photo.jpg --out out --weights onnx:vitpose-b.onnx
+      rsgnet predict clip.mp4 --out out --smooth 3 --people largest
       rsgnet predict camera:0 --out out
 
     poses.json is a COCO results list. Each result has the name of its image and its box, and for each keypoint the
@@ -90,8 +105,11 @@ def predict(
     from rsgnet.inference.predictions import choose_overlay_paths, record_run, write_predictions
     from rsgnet.inference.sources import find_images
     from rsgnet.inference.video.clips import ClipOptions, write_clips
+    from rsgnet.inference.video.people import parse_people
     from rsgnet.inference.video.tracking import TrackingConfig, choose_tracking_config
 
+    weights, detector = name_network(weights, network), name_layout(detector, detector_layout)
+    choice = None if people is None else parse_people(people)
     files = find_images(sources, skip=out, clips=True)
     overlays = choose_overlay_paths(files, out) if overlay else None
     estimator = PoseEstimator(
@@ -120,7 +138,7 @@ def predict(
         tracking = (
             choose_tracking_config(estimator.detector) if track_threshold is None else TrackingConfig(track_threshold)
         )
-        options = ClipOptions(tracking, smooth, rivals)
+        options = ClipOptions(tracking, smooth, rivals, choice)
         with show_progress(None, out, "frames") as report:
             tracked = write_clips(estimator, clips, out, overlays, report, record, options)
         counts = f"{tracked.frames} frames of {len(clips)} clips, {tracked.tracks} people tracked"

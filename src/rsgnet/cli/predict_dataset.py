@@ -13,11 +13,15 @@ from rsgnet.cli.options import (
     BatchSize,
     BoxThreshold,
     Detector,
+    DetectorLayout,
     Flip,
     MaxPixels,
+    Network,
     Precision,
     SkeletonName,
     Weights,
+    name_layout,
+    name_network,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, show_progress
 from rsgnet.errors import requires_extra
@@ -35,7 +39,9 @@ def predict_dataset(
     *,
     out: Annotated[str, Option(help="Output folder of this data set alone, a path or URI.", metavar="STORE")],
     weights: Weights = "nano",
+    network: Network = None,
     detector: Detector = "nano",
+    detector_layout: DetectorLayout = None,
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,
     flip: Flip = None,
@@ -78,6 +84,7 @@ def predict_dataset(
     from rsgnet.inference.estimator import PoseEstimator
     from rsgnet.inference.predictions import record_run
 
+    weights, detector = name_network(weights, network), name_layout(detector, detector_layout)
     open_estimator = partial(
         PoseEstimator,
         weights,

@@ -27,8 +27,13 @@ def reproduce(
     ] = Path("runs"),
     out: Annotated[Path, Option(help="Output folder for boxes, poses and the table.", metavar="DIR")] = Path("tables"),
     boxes: Annotated[
-        str, Option(help="gt (the true boxes), a COCO JSON file, or a detector as for predict.", metavar="BOXES")
-    ] = "gt",
+        list[str] | None,
+        Option(
+            help="gt (the true boxes, the default), a COCO JSON file, or a detector as for predict; for one data set "
+            "of the table, such as crowdpose:test, or for all; repeatable.",
+            metavar="[DATA_SET=]BOXES",
+        ),
+    ] = None,
     train: Annotated[
         bool, Option("--train/--collect", help="Train missing networks, or measure only trained ones.")
     ] = False,
@@ -48,13 +53,14 @@ def reproduce(
       rsgnet reproduce table4 --smoke
       rsgnet reproduce table1 --data /data --train --boxes runs/faster-rcnn-r101/model
       rsgnet reproduce table3 --data /data --boxes coco-test-dev-boxes.json
+      rsgnet reproduce table4 --data /data --boxes crowdpose:test=crowd.json --boxes coco:val2017=coco.json
     """
     with requires_extra("rsgnet reproduce", "train"):
         from rsgnet.reproduce import measure, synthetic_data, tables
     from rsgnet.files import write_text
 
     wanted = tables.table_named(table)
-    given = {block.data: boxes for block in wanted.blocks}
+    given = measure.parse_boxes(boxes or [], wanted)
     if smoke:
         data, runs, workers = out / "smoke-data", out / "smoke-runs", 0
         given |= synthetic_data.write_data_sets(data)

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from rsgnet.cli.options import Backend, BatchSize, BoxThreshold, Detector, Device, Flip, SkeletonName, Weights
+from rsgnet.cli.options import (
+    Backend,
+    BatchSize,
+    BoxThreshold,
+    Detector,
+    DetectorLayout,
+    Device,
+    Flip,
+    Network,
+    SkeletonName,
+    Weights,
+    name_layout,
+    name_network,
+)
 from rsgnet.errors import RSGNetError, requires_extra
 
 if TYPE_CHECKING:
@@ -24,10 +37,12 @@ def serve(
         int, Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.", metavar="PORT")
     ] = 8000,
     weights: Weights = "nano",
+    network: Network = None,
     compare: Annotated[
         str | None, Option(help="A second pose network that clients may choose.", metavar="WEIGHTS")
     ] = None,
     detector: Detector = "nano",
+    detector_layout: DetectorLayout = None,
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,
     flip: Flip = None,
@@ -71,6 +86,7 @@ def serve(
     from rsgnet.server.metrics import Metrics
     from rsgnet.server.worker import Worker
 
+    weights, detector = name_network(weights, network), name_layout(detector, detector_layout)
     limits = Limits(
         request_bytes=round(max_megabytes * 1e6),
         pixels=max_pixels,

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from rsgnet.cli.options import Detector, Device, Flip, MaxPixels, Out, Weights
+from rsgnet.cli.options import (
+    Detector,
+    DetectorLayout,
+    Device,
+    Flip,
+    MaxPixels,
+    Network,
+    Out,
+    Weights,
+    name_layout,
+    name_network,
+)
 from rsgnet.errors import RSGNetError
 
 
@@ -28,7 +39,9 @@ def show(
         str | None, Option(help="Box of the person in pixels, instead of --person.", metavar="LEFT,TOP,WIDTH,HEIGHT")
     ] = None,
     weights: Weights = "nano",
+    network: Network = None,
     detector: Detector = "nano",
+    detector_layout: DetectorLayout = None,
     flip: Flip = None,
     backend: Annotated[
         str | None, Option(help="onnx or torch; default: torch if installed, which shows most.", metavar="BACKEND")
@@ -52,6 +65,7 @@ def show(
 
     if person is not None and box is not None:
         raise RSGNetError("--person and --box exclude each other")
+    weights, detector = name_network(weights, network), name_layout(detector, detector_layout)
     box_xywh = None if box is None else _parse_box(box)
     estimator = PoseEstimator(
         weights,

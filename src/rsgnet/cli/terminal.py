@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+
+from rsgnet.errors import RSGNetWarning
 
 BAD_IMAGES, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit codes
 
@@ -18,6 +21,22 @@ def exit_with_error(message: str, code: int) -> NoReturn:
     """Ends the program with one line on standard error."""
     typer.echo(f"error: {_join_lines(message)}", err=True)
     sys.exit(code)
+
+
+@contextmanager
+def show_warnings() -> Iterator[None]:
+    """Prints this package's warnings on standard error in one line each, without the place in the code."""
+    show_other = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, RSGNetWarning):
+            typer.echo(f"warning: {_join_lines(str(message))}", err=True)
+        else:
+            show_other(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        setattr(warnings, "showwarning", show)  # noqa: B010 - a signature of its own, as its documentation says
+        yield
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -23,6 +25,9 @@ from rsgnet.cli.options import (
     Workers,
 )
 from rsgnet.errors import RSGNetError, requires_extra
+
+if TYPE_CHECKING:
+    from rsgnet.config import NetworkConfig
 
 
 def train(
@@ -56,8 +61,8 @@ def train(
     teacher: Annotated[
         str | None,
         Option(
-            help="Also learn the heatmaps of this network: pose weights as for predict, or an .onnx or .xml file that "
-            "outputs COCO-17 heatmaps. Set their weight in the loss with --set training.loss.distillation=1.",
+            help="Also learn the heatmaps of this network: pose weights as for predict, such as onnx:vitpose-b.onnx. "
+            "Set their weight in the loss with --set training.loss.distillation=1.",
             metavar="WEIGHTS",
         ),
     ] = None,
@@ -78,7 +83,7 @@ def train(
       rsgnet train nano --set training.batch_size=64 --data coco.json --out runs/nano
       rsgnet train nano --fitting-from nano --set model.skeleton=mine.toml --data mine.json --out mine
       rsgnet train nano --data coco.json:images --out runs/nano --resume
-      rsgnet train recipes/nano.toml --data-root data --out runs/nano
+      rsgnet train recipes/detector.toml --data-root data --out runs/boxes
       rsgnet train nano --teacher small --set training.loss.distillation=1 --data coco.json --out out
       rsgnet train detector-nano --data coco.json:images --out runs/boxes
       rsgnet train faster-rcnn-r101 --set shorter_side_px=640,720,800 --data coco.json --out runs/r101
@@ -88,46 +93,32 @@ def train(
     continue by themselves; PyTorch 2.14 needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for it, else the processes wait
     forever. To measure a detector's boxes, and poses in them: rsgnet evaluate --detector runs/boxes/model
     """
-    from rsgnet.config import FasterRCNNConfig, NetworkConfig
-    from rsgnet.config_files import SHIPPED, with_settings
-    from rsgnet.inference.teacher import open_teacher
-    from rsgnet.presets import preset_named
-
     with requires_extra("rsgnet train", "train"):
         from rsgnet.data.teacher import Teacher
         from rsgnet.training import run
-        from rsgnet.training.recipe import read_recipe
-    config: NetworkConfig
+    from rsgnet.config import FasterRCNNConfig
+    from rsgnet.config_files import with_settings
+    from rsgnet.inference.teacher import open_teacher
+
+    starts = {"--start-from": start_from, "--backbone-from": backbone_from, "--fitting-from": fitting_from}
     if network.endswith(".toml"):
-        given = {"--data": data, "--teacher": teacher, "--backbone-from": backbone_from}
-        if excess := [option for option, value in given.items() if value]:
-            raise RSGNetError(f"{network} is a recipe, which says what {' and '.join(excess)} would")
-        if data_root is None:
-            raise RSGNetError(f"{network} is a recipe: name the folder of its data, --data-root DIR")
-        recipe = read_recipe(Path(network))
-        config = recipe.network
-        data = recipe.find_data(data_root)
-        backbone_from = recipe.find(recipe.start, data_root) if recipe.start else None
-        if recipe.distillation:
-            teacher = str(recipe.find(recipe.distillation.teacher, data_root))
-            teacher_padding = list(recipe.distillation.paddings)
+        replaced = {"--data": data, **starts, "--from-scratch": from_scratch, "--teacher": teacher}
+        plan = _plan_from_recipe(Path(network), data_root, {**replaced, "--teacher-padding": teacher_padding})
+        backbone_from = plan.backbone_from
     else:
-        config = preset_named(network)
         if data_root:
             raise RSGNetError("--data-root is for recipes; name what to train on: --data LABELS:IMAGES_DIR")
-        is_shipped = (SHIPPED / network).is_dir()
-        if is_shipped and not (from_scratch or start_from or backbone_from or fitting_from):
-            fitting_from = SHIPPED / network
-    if not data:
-        raise RSGNetError("nothing to train on: name it, --data LABELS:IMAGES_DIR")
+        has_start = from_scratch or any(starts.values())
+        plan = _plan_from_preset(network, data or [], has_start, teacher, tuple(teacher_padding or (1.25,)))
+        fitting_from = fitting_from or plan.fitting_from
     teacher_network = None
-    if teacher:
-        open_teacher(teacher)  # to report errors before anything else is opened
-        teacher_network = Teacher(teacher, partial(open_teacher, teacher), tuple(teacher_padding or (1.25,)))
-    config = with_settings(config, settings or [])
+    if plan.teacher:
+        open_teacher(plan.teacher)  # to report errors before anything else is opened
+        teacher_network = Teacher(plan.teacher, partial(open_teacher, plan.teacher), plan.teacher_paddings)
+    config = with_settings(plan.config, settings or [])
     model = run.train(
         config,
-        data,
+        plan.data,
         out,
         validation=validate,
         resume=resume,
@@ -142,3 +133,72 @@ def train(
     is_pytorch_only = isinstance(config, FasterRCNNConfig)
     command = f"predict PHOTOS --out out --detector {model}" if is_pytorch_only else f"export {model}"
     typer.echo(f"{model}\nTry next: rsgnet {command}")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a preset or a recipe says about a training run.
+
+    Attributes:
+        config: The network and its training, before `--set` changes it.
+        data: The data sets to train on, each as `--data` takes it.
+        backbone_from: The published network's file that the run starts from.
+        fitting_from: The model directory whose fitting weights the run starts from.
+        teacher: The weights of the network whose heatmaps are learnt, as `--teacher` takes them.
+        teacher_paddings: Paddings of the teacher's crops, as factors of the box.
+    """
+
+    config: NetworkConfig
+    data: list[str]
+    backbone_from: Path | None = None
+    fitting_from: Path | None = None
+    teacher: str | None = None
+    teacher_paddings: tuple[float, ...] = ()
+
+
+def _plan_from_recipe(path: Path, data_root: Path | None, replaced: Mapping[str, object]) -> _Plan:
+    """Reads a recipe and finds its files.
+
+    Args:
+        path: The recipe.
+        data_root: The folder that the recipe's files lie in.
+        replaced: The values, by option, of the options that a recipe replaces.
+
+    Raises:
+        RSGNetError: An option of `replaced` is set, `data_root` is None, a file is missing, or the recipe is invalid.
+    """
+    from rsgnet.inference.weights import name_file
+    from rsgnet.training.recipe import read_recipe
+
+    if excess := [option for option, value in replaced.items() if value]:
+        raise RSGNetError(f"{path} is a recipe and already sets this: leave out {' and '.join(excess)}")
+    if data_root is None:
+        raise RSGNetError(f"{path} is a recipe: name the folder of its data, --data-root DIR")
+    recipe = read_recipe(path)
+    teacher = recipe.distillation
+    return _Plan(
+        recipe.network,
+        recipe.find_data(data_root),
+        backbone_from=recipe.find(recipe.start, data_root) if recipe.start else None,
+        teacher=name_file(recipe.find(teacher.teacher, data_root)) if teacher else None,
+        teacher_paddings=teacher.paddings if teacher else (),
+    )
+
+
+def _plan_from_preset(
+    name: str, data: list[str], has_start: bool, teacher: str | None, teacher_paddings: tuple[float, ...]
+) -> _Plan:
+    """Returns the plan of a preset; a network that ships starts from its shipped weights unless `has_start`.
+
+    Raises:
+        RSGNetError: There is no preset of that name, or there is no data.
+    """
+    from rsgnet.config_files import SHIPPED
+    from rsgnet.presets import preset_named
+
+    config = preset_named(name)
+    if not data:
+        raise RSGNetError("nothing to train on: name it, --data LABELS:IMAGES_DIR")
+    shipped = SHIPPED / name
+    fitting_from = shipped if shipped.is_dir() and not has_start else None
+    return _Plan(config, data, None, fitting_from, teacher, teacher_paddings)

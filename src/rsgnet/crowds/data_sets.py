@@ -22,7 +22,7 @@ _HIDDEN_SCORE, _VISIBLE_SCORE = 0.1, 0.5  # scores with which keypoints are draw
 
 
 def write_crowds(
-    out: Path,
+    out: str | Path,
     scenes: int,
     seed: int,
     crowd_index: tuple[float, float] = (0.0, 1.0),
@@ -52,6 +52,7 @@ def write_crowds(
     Raises:
         RSGNetError: An argument is out of range, or no crowd with a requested index is found.
     """
+    out = Path(out)
     low, high = crowd_index
     if scenes < 1 or seed < 0 or not 0 <= low <= high:
         raise RSGNetError(

@@ -1,1 +1,1 @@
-"""What a training step reads: crops and images with their labels, augmented. Needs PyTorch."""
+"""The training data: crops and images with labels, augmentation, batches. Needs PyTorch."""

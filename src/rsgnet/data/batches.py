@@ -1,4 +1,4 @@
-"""Samples as frozen dataclasses of tensors: stacked into batches, moved between devices."""
+"""Batches of samples, the seeded order in which samples are drawn, and a cache of images."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from rsgnet.images import RGBImage, read_image
 
 
 class TensorRecord:
-    """What every dataclass whose fields are all tensors can do."""
+    """Base class of dataclasses whose fields are all tensors."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def to(self, device: torch.device) -> Self:
-        """The same on another device."""
+        """Returns the record on another device."""
         return type(self)(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     @classmethod
     def stack(cls, records: Sequence[Self]) -> Self:
-        """A batch: every field stacked along a new first dimension."""
+        """Returns a batch: every field stacked along a new first dimension."""
         return cls(
-            **{field.name: torch.stack([getattr(each, field.name) for each in records]) for field in fields(cls)}
+            **{field.name: torch.stack([getattr(record, field.name) for record in records]) for field in fields(cls)}
         )
 
 
 class Draw(NamedTuple):
-    """One draw from a data set: which entry, and the seed of its randomness."""
+    """A draw from a data set: the index of the entry, and the seed of its augmentation."""
 
     entry: int
     seed: int
 
 
 class SeededDraws(Sampler[Draw]):
-    """Random draws that depend on the seed and the epoch alone, so that a resumed run goes on as it would have.
+    """Random draws that depend only on the seed and the epoch, so that a resumed run draws what it would have drawn.
 
     Args:
-        weights: (N,) how often each entry is drawn, relative to the others.
-        count: Draws in an epoch.
+        weights: (N,) how often each entry is drawn relative to the others.
+        count: Draws in an epoch, of all processes together.
         seed: The run's seed.
-        rank: This process among `world`.
-        world: How many processes share the epoch.
+        rank: Index of this process.
+        world: Number of processes that share the epoch.
     """
 
     def __init__(self, weights: Floats, count: int, seed: int, rank: int = 0, world: int = 1) -> None:
@@ -59,7 +59,7 @@ class SeededDraws(Sampler[Draw]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch; the Trainer calls this."""
+        """Sets the epoch; the Trainer calls this."""
         self._epoch = epoch
 
     def __len__(self) -> int:
@@ -67,21 +67,21 @@ class SeededDraws(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         random = np.random.default_rng((self._seed, self._epoch))
-        # Systematic sampling: every entry is drawn as often as its share says, give or take one.
+        # Systematic sampling: the number of draws of an entry differs from its expectation by less than one.
         steps = (np.arange(self._count) + random.random()) / self._count
         indices = np.searchsorted(np.cumsum(self._shares), steps, side="right").clip(max=len(self._shares) - 1)
         random.shuffle(indices)
         seeds = random.integers(0, 2**31, self._count)
-        owned = slice(self._rank, len(self) * self._world, self._world)
-        for index, seed in zip(indices[owned], seeds[owned], strict=True):
+        of_process = slice(self._rank, len(self) * self._world, self._world)
+        for index, seed in zip(indices[of_process], seeds[of_process], strict=True):
             yield Draw(int(index), int(seed))
 
 
 class ImageCache:
-    """Decoded images, kept up to a limit.
+    """A cache of decoded images.
 
     Args:
-        max_bytes: Images beyond this are decoded anew each time.
+        max_bytes: Limit of the cache. Images that do not fit are decoded at each read.
     """
 
     def __init__(self, max_bytes: int = 2 << 30) -> None:
@@ -89,7 +89,7 @@ class ImageCache:
         self._bytes_left = max_bytes
 
     def read(self, path: Path) -> RGBImage:
-        """(H, W, 3) the image of that file."""
+        """Returns the (H, W, 3) RGB image of a file."""
         if path in self._images:
             return self._images[path]
         image = read_image(path)

@@ -1,8 +1,8 @@
-"""Distillation: what another network sees of every person, computed once and cut like the crops of the student.
+"""Heatmaps of a teacher for distillation, computed once for everyone and resampled for each training crop.
 
-A teacher may look at each person several times, mirrored and in crops of several sizes, and is better than itself for
-it. Looking once at everyone costs minutes; every training crop then takes its share of the stored heatmaps, turned,
-scaled and mirrored as it is.
+The teacher may run on several crops of a person, mirrored and of several sizes; the mean of their heatmaps is more
+accurate than one of them. The heatmaps are stored in a file. Each training crop reads those of its person, rotated,
+scaled and mirrored as the crop is.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsgnet.config import CropConfig, PoseConfig
-from rsgnet.data.augment import quick_warp
+from rsgnet.data.augment import fast_warp
 from rsgnet.files import replace_atomically
-from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region, flip_affine, invert_affine
-from rsgnet.heatmaps import heatmap_affine
+from rsgnet.geometry import Floats, apply_affine, box_affine, compose_affine, flip_affine, invert_affine
+from rsgnet.heatmaps import crop_to_heatmap, heatmap_affine
 from rsgnet.images import RGBImage
 from rsgnet.skeletons import get_skeleton
 
-_REACH = 3  # of the widening Gaussian, in its standard deviations
+_KERNEL_SIGMAS = 3  # radius of the kernel that widens peaks, in standard deviations
 
 
 class Network(Protocol):
     """A pose network, ready to run.
 
     Attributes:
-        config: What it was built with; of `training` the width of its peaks.
+        config: The network's config; `training.loss.sigma` is the width of its peaks.
     """
 
     config: PoseConfig
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(B, K, h, w) heatmaps of (B, H, W, 3) RGB crops."""
+        """Returns (B, K, h, w) heatmaps of (B, H, W, 3) RGB crops."""
         ...
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network to learn from, and how it looks at a person.
+    """A network to learn from, and the crops that it runs on.
 
     Attributes:
-        name: Its file or name, for messages.
+        name: The network's file or name.
         open: Opens the network.
-        paddings: By how much its crops grow beyond the box; the heatmaps of all are averaged.
-        mirrored_crops: Whether it looks at mirrored crops, too.
+        paddings: Sizes of its crops as factors of the box; the heatmaps of all crops are averaged.
+        mirrored_crops: Whether it also runs on mirrored crops.
     """
 
     name: str
@@ -65,13 +65,14 @@ class Teacher:
 class TeacherHeatmaps:
     """A teacher's heatmaps of some people, in a file that all processes of a run read.
 
-    Each person's lie on a frame: the largest of the teacher's crops, on a grid twice as fine as the teacher's.
+    The heatmaps of a person cover the frame, which is the largest of the teacher's crops, at twice the resolution of
+    the teacher's heatmaps.
 
     Args:
         path: The file that `compute_teacher_heatmaps` wrote.
-        network: The teacher's configuration.
-        padding: Of the frame.
-        student: Whose crops are cut; keypoints are matched by name.
+        network: The teacher's config.
+        padding: Size of the frame as a factor of the box.
+        student: The config of the network that is trained. Keypoints are matched by name.
     """
 
     def __init__(self, path: Path, network: PoseConfig, padding: float, student: PoseConfig) -> None:
@@ -83,31 +84,32 @@ class TeacherHeatmaps:
         self._flip = get_skeleton(network.model.skeleton).flip_indices
 
     def crop(self, person: int, box_xywh: Floats, to_crop: Floats, mirrored: bool) -> Float[Tensor, "keypoints h w"]:
-        """(K, h, w) heights 0..1 for one crop; NaN beyond the frame and where the teacher does not know the keypoint.
-
-        Its peaks are widened where the student's are wider.
+        """Returns the heatmaps of a crop, with peaks as wide as the student's if these are wider.
 
         Args:
             person: Index of the person in the file.
-            box_xywh: (4,) their box in image pixels.
-            to_crop: (2, 3) from image to crop pixels.
-            mirrored: Whether that mirrors.
+            box_xywh: (4,) the person's box in image pixels.
+            to_crop: (2, 3) affine map from image to crop pixels.
+            mirrored: Whether `to_crop` mirrors.
+
+        Returns:
+            (K, h, w) heatmaps in 0..1; NaN outside the frame and for keypoints that the teacher lacks.
         """
         crop = self._student.crop
-        from_map = invert_affine(compose_affine(heatmap_affine(crop.stride, crop.pixel_centre), to_crop))
-        source = compose_affine(self._frame.from_image(box_xywh), from_map)
+        to_image = invert_affine(compose_affine(heatmap_affine(crop.stride, crop.pixel_centre), to_crop))
+        to_frame = compose_affine(self._frame.from_image(box_xywh), to_image)
         heatmaps = torch.tensor(self._heatmaps[person]).float() / 255
         if mirrored:
             heatmaps = heatmaps[self._flip]
-        heatmaps = _resampled(heatmaps, source, crop.heatmap_shape_hw)
-        shrunk = float(np.abs(np.linalg.det(source[:, :2]))) ** 0.5
-        heatmaps = _widened(heatmaps, self._sigma / shrunk, self._student.training.loss.sigma)
+        heatmaps = _resample(heatmaps, to_frame, crop.heatmap_shape_hw)
+        scale = float(np.abs(np.linalg.det(to_frame[:, :2]))) ** 0.5
+        heatmaps = _widen_peaks(heatmaps, self._sigma / scale, self._student.training.loss.sigma)
         return heatmaps[self._channels].where(torch.from_numpy(self._channels >= 0)[:, None, None], torch.nan)
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """Where the stored heatmaps of a person lie in the image."""
+    """The region of the image that a person's stored heatmaps cover."""
 
     crop: CropConfig
     padding: float
@@ -118,24 +120,24 @@ class _Frame:
         return 2 * height, 2 * width
 
     def from_image(self, box_xywh: Floats) -> Floats:
-        """(2, 3) from image pixels to cells of the frame."""
+        """Returns the (2, 3) affine map from image pixels to cells of the frame."""
         to_cells = heatmap_affine(self.crop.stride // 2, self.crop.pixel_centre)
-        return compose_affine(to_cells, _crop_affine(box_xywh, self.crop, self.padding))
+        return compose_affine(to_cells, box_affine(box_xywh, self.crop, self.padding))
 
 
 def compute_teacher_heatmaps(
     teacher: Teacher, network: Network, people: Sequence[tuple[Floats, Callable[[], RGBImage]]], folder: Path
 ) -> Path:
-    """Looks at everyone, unless the folder holds the result already.
+    """Computes and stores the teacher's heatmaps of some people, unless the folder holds their file already.
 
     Args:
-        teacher: How it looks.
+        teacher: The teacher.
         network: The teacher's network.
-        people: Of each person the (4,) box and what reads their image.
-        folder: Where the file goes.
+        people: The (4,) xywh box of each person and a function that reads the image.
+        folder: The folder of the file.
 
     Returns:
-        The file: (N, K, 2 h, 2 w) heights in 255ths.
+        The file of (N, K, 2 h, 2 w) uint8 heatmaps, 255 for a height of 1.
     """
     boxes = np.array([box for box, _ in people])
     key = hashlib.sha256(repr((teacher.name, teacher.paddings, teacher.mirrored_crops)).encode() + boxes.tobytes())
@@ -144,72 +146,76 @@ def compute_teacher_heatmaps(
         return path
     frame = _Frame(network.config.crop, max(teacher.paddings))
     keypoints = len(get_skeleton(network.config.model.skeleton))
-    with replace_atomically(path) as beside:
+    with replace_atomically(path) as temporary:
         shape = (len(people), keypoints, *frame.shape_hw)
-        stored = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=shape)
+        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         for person, (box, read_image) in enumerate(people):
-            heatmaps = _looked_at(teacher, network, box, read_image(), frame)
+            heatmaps = _compute_mean_heatmaps(teacher, network, box, read_image(), frame)
             stored[person] = (heatmaps.clip(0, 1) * 255).round()
         stored.flush()
     return path
 
 
-def _looked_at(
+def _compute_mean_heatmaps(
     teacher: Teacher, network: Network, box_xywh: Floats, image: RGBImage, frame: _Frame
 ) -> NDArray[np.float32]:
-    """(K, H, W) the mean of a teacher's heatmaps over its crops of one person, on the frame; 0 beyond all crops."""
+    """Returns (K, H, W) heatmaps on the frame, the mean over the teacher's crops of a person; 0 outside all crops."""
     crop = network.config.crop
     flip_indices = get_skeleton(network.config.model.skeleton).flip_indices
     to_image = invert_affine(frame.from_image(box_xywh))
-    to_cells = heatmap_affine(crop.stride, crop.pixel_centre)
-    seen = []
+    to_cells = crop_to_heatmap(crop)
+    resampled = []
     for padding in teacher.paddings:
-        straight = _crop_affine(box_xywh, crop, padding)
+        upright = box_affine(box_xywh, crop, padding)
         for mirrored in (False, True)[: 1 + teacher.mirrored_crops]:
-            affine = compose_affine(flip_affine(crop.size_wh[0]), straight) if mirrored else straight
-            heatmaps = torch.from_numpy(network(quick_warp(image, affine, crop.size_wh)[None])[0])
+            affine = compose_affine(flip_affine(crop.size_wh[0]), upright) if mirrored else upright
+            heatmaps = torch.from_numpy(network(fast_warp(image, affine, crop.size_wh)[None])[0])
             source = compose_affine(to_cells, compose_affine(affine, to_image))
-            seen.append(_resampled(heatmaps[flip_indices] if mirrored else heatmaps, source, frame.shape_hw).numpy())
-    stack = np.stack(seen)
-    reached = np.isfinite(stack)
-    mean: NDArray[np.float32] = np.where(reached, stack, 0).sum(0) / reached.sum(0).clip(1)
+            heatmaps = heatmaps[flip_indices] if mirrored else heatmaps
+            resampled.append(_resample(heatmaps, source, frame.shape_hw).numpy())
+    stack = np.stack(resampled)
+    is_covered = np.isfinite(stack)
+    mean: NDArray[np.float32] = np.where(is_covered, stack, 0).sum(0) / is_covered.sum(0).clip(1)
     return mean
 
 
-def _crop_affine(box_xywh: Floats, crop: CropConfig, padding: float) -> Floats:
-    centre, region = crop_region(box_xywh, crop.size_wh, padding)
-    return crop_affine(centre, region, crop.size_wh, pixel_centre=crop.pixel_centre)
-
-
-def _widened(heatmaps: Float[Tensor, "keypoints h w"], sigma: float, wanted: float) -> Float[Tensor, "keypoints h w"]:
-    """Peaks of one width made peaks of another and of the same height; wider ones stay as they are, as NaN does."""
-    if wanted <= sigma + 1e-3:
-        return heatmaps
-    known = heatmaps.isfinite()
-    blur = (wanted**2 - sigma**2) ** 0.5
-    reach = int(np.ceil(_REACH * blur))
-    kernel = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * blur**2))
-    kernel = kernel / kernel.sum()
-    blurred = F.conv2d(heatmaps.nan_to_num()[:, None], kernel[None, None, :, None], padding=(reach, 0))
-    blurred = F.conv2d(blurred, kernel[None, None, None, :], padding=(0, reach))[:, 0]
-    return (blurred * (wanted / sigma) ** 2).clamp(max=1).where(known, torch.nan)
-
-
-def _resampled(heatmaps: Float[Tensor, "keypoints h w"], source: Floats, shape_hw: tuple[int, int]) -> Tensor:
-    """Heatmaps read at other places.
+def _widen_peaks(
+    heatmaps: Float[Tensor, "keypoints h w"], sigma: float, new_sigma: float
+) -> Float[Tensor, "keypoints h w"]:
+    """Widens Gaussian peaks to a larger standard deviation and keeps their height; NaN stays NaN.
 
     Args:
-        heatmaps: (K, H, W).
-        source: (2, 3) from the cells that are wanted to those of the heatmaps.
-        shape_hw: Height and width that are wanted.
+        heatmaps: (K, h, w) heatmaps.
+        sigma: Standard deviation of the peaks in pixels.
+        new_sigma: The new standard deviation; if it is not larger, the heatmaps are returned as they are.
+    """
+    if new_sigma <= sigma + 1e-3:
+        return heatmaps
+    is_known = heatmaps.isfinite()
+    blur = (new_sigma**2 - sigma**2) ** 0.5
+    radius = int(np.ceil(_KERNEL_SIGMAS * blur))
+    kernel = torch.exp(-torch.arange(-radius, radius + 1).square() / (2 * blur**2))
+    kernel = kernel / kernel.sum()
+    blurred = F.conv2d(heatmaps.nan_to_num()[:, None], kernel[None, None, :, None], padding=(radius, 0))
+    blurred = F.conv2d(blurred, kernel[None, None, None, :], padding=(0, radius))[:, 0]
+    return (blurred * (new_sigma / sigma) ** 2).clamp(max=1).where(is_known, torch.nan)
+
+
+def _resample(heatmaps: Float[Tensor, "keypoints h w"], source: Floats, shape_hw: tuple[int, int]) -> Tensor:
+    """Resamples heatmaps bilinearly.
+
+    Args:
+        heatmaps: (K, H, W) heatmaps.
+        source: (2, 3) affine map from cells of the result to cells of the heatmaps.
+        shape_hw: Height and width of the result.
 
     Returns:
-        (K, h, w), NaN beyond the heatmaps.
+        (K, h, w) heatmaps, NaN outside the given ones.
     """
     size_wh = np.array(heatmaps.shape[:0:-1])
     rows, columns = np.indices(shape_hw)
-    places = apply_affine(source, np.stack([columns, rows], -1))
-    # align_corners: -1 and 1 are the middles of the first and last cell.
-    grid = torch.from_numpy(2 * places / (size_wh - 1) - 1).float()
-    read = F.grid_sample(heatmaps[None], grid[None], align_corners=True)[0]
-    return torch.where((grid.abs() <= 1).all(-1), read, torch.nan)
+    cells_xy = apply_affine(source, np.stack([columns, rows], -1))
+    # With align_corners -1 and 1 are the centres of the first and the last cell.
+    grid = torch.from_numpy(2 * cells_xy / (size_wh - 1) - 1).float()
+    sampled = F.grid_sample(heatmaps[None], grid[None], align_corners=True)[0]
+    return torch.where((grid.abs() <= 1).all(-1), sampled, torch.nan)

@@ -67,6 +67,26 @@ def compute_reliability(probabilities: ArrayLike, outcomes: ArrayLike, bins: int
     )
 
 
+def compute_auc(scores: ArrayLike, outcomes: ArrayLike) -> float:
+    """Computes how well scores order outcomes: the chance that a true outcome scores higher than a false one.
+
+    Args:
+        scores: (N,); equal scores count half.
+        outcomes: (N,) boolean outcomes.
+
+    Returns:
+        The area under the ROC curve, in 0..1; NaN where all outcomes are alike.
+    """
+    true = np.asarray(outcomes, bool)
+    _, values, counts = np.unique(np.asarray(scores, np.float64), return_inverse=True, return_counts=True)
+    if true.all() or not true.any():
+        return float("nan")
+    mean_ranks = np.cumsum(counts) - (counts - 1) / 2
+    positives, negatives = int(true.sum()), int((~true).sum())
+    rank_sum = float(mean_ranks[values][true].sum())
+    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+
+
 def collect_keypoint_scores(images: Sequence[MatchedImage], skeleton: Skeleton) -> tuple[Floats, NDArray[np.bool_]]:
     """Collects the score and the correctness of every labelled keypoint of a matched person.
 

@@ -12,10 +12,12 @@ import numpy as np
 from rsgnet.annotations.coco import to_coco, to_coco_results
 from rsgnet.annotations.csv_table import to_csv
 from rsgnet.annotations.cvat import to_cvat
+from rsgnet.annotations.label_studio import label_studio_interface, to_label_studio
 from rsgnet.annotations.people import SIZE_UNKNOWN, AnnotatedImage, Annotations, Person
 from rsgnet.annotations.readers import find_images_folder, parse_annotations, split_label_path
 from rsgnet.annotations.yolo import find_keypoints_inside, write_yolo
-from rsgnet.errors import RSGNetError
+from rsgnet.errors import AnnotationError, RSGNetError
+from rsgnet.evaluation.openpose import read_frames_to_name, write_openpose
 from rsgnet.evaluation.predicted_people import KEPT_KEYS, read_predicted_people, read_result_entries
 from rsgnet.evaluation.results import FRAMES_SUFFIX
 from rsgnet.files import write_text
@@ -59,6 +61,12 @@ OUTPUT_FORMATS = {
         "scores; people's ids and areas; crowd indices; a skeleton's edges and sigmas; less than 0.01 pixels",
         needs_sizes=True,
     ),
+    "label-studio": OutputFormat(
+        "areas; crowd indices; a skeleton's edges and sigmas", has_scores=True, needs_sizes=True
+    ),
+    "openpose": OutputFormat(
+        "labels; boxes and their scores; names of keypoints; rivals; sizes of images", has_scores=True
+    ),
     "csv": OutputFormat("a skeleton's edges and sigmas", has_scores=True, has_crowd_regions=True),
 }
 
@@ -81,12 +89,12 @@ class Conversion:
 
 
 def convert(
-    source: Path,
-    out: Path,
+    source: str | Path,
+    out: str | Path,
     target: str,
     *,
-    images: Path | None = None,
-    listed_in: Path | None = None,
+    images: str | Path | None = None,
+    listed_in: str | Path | None = None,
     threshold: float = 0.2,
     split: str = "train",
 ) -> Conversion:
@@ -94,7 +102,7 @@ def convert(
 
     Args:
         source: Annotations as `read_annotations` takes them, a COCO keypoint results list, or a poses.jsonl.
-        out: The file to write, for YOLO the folder.
+        out: The file to write, for YOLO and OpenPose the folder.
         target: The name of one of OUTPUT_FORMATS.
         images: The images' folder, used for sizes that the source lacks and for YOLO's `images`; by default the folder
             that the annotations name, if it exists.
@@ -106,10 +114,16 @@ def convert(
         AnnotationError: The source cannot be read, or cannot be written in that format.
         RSGNetError: There is no such format or split.
     """
+    source = Path(source)
+    out = Path(out)
+    images = Path(images) if images is not None else None
+    listed_in = Path(listed_in) if listed_in is not None else None
     if target not in OUTPUT_FORMATS:
         raise RSGNetError(f"no format {target!r}; there are {', '.join(OUTPUT_FORMATS)}")
     if split not in ("train", "val", "test"):
         raise RSGNetError(f"--split {split}: expected train, val or test")
+    if target == "openpose":
+        return _convert_to_openpose(source, out)
     left_out: Counter[str] = Counter()
     annotations = _read_source(source, listed_in, left_out)
     folder = images or find_images_folder(source)
@@ -121,6 +135,17 @@ def convert(
     people = sum(len(image.people) for image in annotations.images)
     cannot_hold = f"{target} cannot hold: {OUTPUT_FORMATS[target].loses}"
     return Conversion(path, len(annotations.images), people, (cannot_hold, *losses))
+
+
+def _convert_to_openpose(source: Path, out: Path) -> Conversion:
+    entries = None
+    if source.suffix.lower() != FRAMES_SUFFIX:
+        entries = read_result_entries(source) if source.suffix.lower() == ".json" else None
+        if not isinstance(entries, list):
+            raise AnnotationError(f"{source}: OpenPose's files hold predictions: name a poses.json or a poses.jsonl")
+    frames = read_frames_to_name(source, entries)
+    people = write_openpose(frames, out)
+    return Conversion(out, len(frames), people, (f"openpose cannot hold: {OUTPUT_FORMATS['openpose'].loses}",))
 
 
 def _read_source(source: Path, listed_in: Path | None, left_out: Counter[str]) -> Annotations:
@@ -182,6 +207,9 @@ def _write(annotations: Annotations, out: Path, target: str, split: str, folder:
         text = json.dumps(to_coco(annotations))
     elif target == "coco-results":
         text = json.dumps(to_coco_results(annotations))
+    elif target == "label-studio":
+        text = to_label_studio(annotations)
+        write_text(out.with_suffix(".xml"), label_studio_interface(annotations.skeleton))
     else:
         text = to_cvat(annotations) if target == "cvat" else to_csv(annotations)
     write_text(out, text)

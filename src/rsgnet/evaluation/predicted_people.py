@@ -43,7 +43,7 @@ def _frame_entries(content: Any) -> list[dict[str, Any]]:
     return [{**person, "file_name": name, "image_id": None} for person in content["people"]]
 
 
-def read_predicted_people(path: Path, listed_in: Path | None = None) -> Annotations:
+def read_predicted_people(path: str | Path, listed_in: str | Path | None = None) -> Annotations:
     """Reads COCO keypoint results, or a poses.jsonl, as images with scored people, whose ids count from 1.
 
     Args:
@@ -60,6 +60,8 @@ def read_predicted_people(path: Path, listed_in: Path | None = None) -> Annotati
         AnnotationError: A file is missing or broken, an entry cannot be used, or images are named by id only and
             `listed_in` is not given.
     """
+    path = Path(path)
+    listed_in = Path(listed_in) if listed_in is not None else None
     entries = read_result_entries(path)
     if not isinstance(entries, list):
         raise AnnotationError(f"{path}: not a COCO results list: expected a list, got {type(entries).__name__}")

@@ -88,7 +88,7 @@ def read_box_results(results: ResultsSource, annotations: Annotations) -> Result
     return _read(results, annotations, _parse_box, (4,))
 
 
-def read_frames(path: Path, parse: Callable[[Any], Frame]) -> list[Frame]:
+def read_frames(path: str | Path, parse: Callable[[Any], Frame]) -> list[Frame]:
     """Reads a poses.jsonl, which holds the JSON of one frame of a clip per line.
 
     Args:
@@ -101,6 +101,7 @@ def read_frames(path: Path, parse: Callable[[Any], Frame]) -> list[Frame]:
     Raises:
         AnnotationError: The file cannot be read, or a line is not JSON, too long, or refused by `parse`.
     """
+    path = Path(path)
     frames: list[Frame] = []
     try:
         get_regular_size(path)
@@ -117,7 +118,7 @@ def read_frames(path: Path, parse: Callable[[Any], Frame]) -> list[Frame]:
 
 
 def write_submission(
-    results: ResultsSource, images: str | Path, out: Path, name: str = "rsgnet", split: str = "test-dev2017"
+    results: ResultsSource, images: str | Path, out: str | Path, name: str = "rsgnet", split: str = "test-dev2017"
 ) -> Path:
     """Writes the 20 highest-scored poses of each image in the format of COCO's keypoint evaluation server.
 
@@ -135,6 +136,7 @@ def write_submission(
         AnnotationError: A file is missing or broken, or an entry has another image or other keypoints.
         RSGNetError: A name has other characters, or there are no poses.
     """
+    out = Path(out)
     if not re.fullmatch(r"[\w-]+", name) or not re.fullmatch(r"[\w-]+", split):
         raise RSGNetError(f"names in a submission are letters, digits, - and _, not {name!r} and {split!r}")
     listed = read_annotations(images)

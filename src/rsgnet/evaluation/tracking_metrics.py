@@ -79,7 +79,7 @@ class TrackingCounts:
         return 2 * self.identified / boxes if boxes else float("nan")
 
 
-def read_clips(truth: Path, results: Path) -> dict[str, list[TrackedFrame]]:
+def read_clips(truth: str | Path, results: str | Path) -> dict[str, list[TrackedFrame]]:
     """Reads the frames of each annotated clip, in order, by the clip's file name.
 
     Args:
@@ -90,6 +90,8 @@ def read_clips(truth: Path, results: Path) -> dict[str, list[TrackedFrame]]:
         AnnotationError: A file is missing or broken, the annotations have no tracks, or the results contain none of the
             clips.
     """
+    truth = Path(truth)
+    results = Path(results)
     annotated = _read_annotated_boxes(truth)
     predicted = dict(read_frames(results, _parse_predicted_boxes))
     if not {clip for clip, _ in annotated} & {clip for clip, _ in predicted}:

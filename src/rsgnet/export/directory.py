@@ -29,7 +29,7 @@ from rsgnet.files import replace_atomically, write_text
 from rsgnet.model import DenseRSGNet, PersonDetector, RSGNet
 
 
-def export_onnx(directory: Path, options: ExportOptions | None = None) -> Path:
+def export_onnx(directory: str | Path, options: ExportOptions | None = None) -> Path:
     """Writes `model.onnx` into a model directory.
 
     Args:
@@ -43,6 +43,7 @@ def export_onnx(directory: Path, options: ExportOptions | None = None) -> Path:
         WeightsError: The directory holds no network, or weights that do not fit it.
         RSGNetError: It is a Faster R-CNN, which runs in PyTorch only, or a detector for which options are given.
     """
+    directory = Path(directory)
     graph, metadata = _build_graph(directory, options)
     path = directory / ONNX_FILE
     with replace_atomically(path) as temporary:
@@ -50,7 +51,9 @@ def export_onnx(directory: Path, options: ExportOptions | None = None) -> Path:
     return path
 
 
-def export_openvino(directory: Path, options: ExportOptions | None = None, calibration: Sequence[str] = ()) -> Path:
+def export_openvino(
+    directory: str | Path, options: ExportOptions | None = None, calibration: Sequence[str] = ()
+) -> Path:
     """Writes `model.xml` and `model.bin`, OpenVINO's format, into a model directory.
 
     Args:
@@ -66,6 +69,7 @@ def export_openvino(directory: Path, options: ExportOptions | None = None, calib
         WeightsError: The directory holds no network, or weights that do not fit it.
         RSGNetError: It cannot be exported, as for `export_onnx`; a library is missing; or the labels cannot be used.
     """
+    directory = Path(directory)
     graph, metadata = _build_graph(directory, options)
     if calibration and isinstance(graph, DetectorGraph):
         raise RSGNetError(f"{directory}: --calibrate is for pose networks; this is a detector")
@@ -98,7 +102,7 @@ def _build_graph(directory: Path, options: ExportOptions | None) -> tuple[PoseGr
     return graph, metadata
 
 
-def publish(directory: Path, out: Path) -> None:
+def publish(directory: str | Path, out: str | Path) -> None:
     """Copies a model directory with weights in half precision, which are half the size.
 
     Args:
@@ -109,6 +113,8 @@ def publish(directory: Path, out: Path) -> None:
         WeightsError: The directory holds no network, or weights that do not fit it.
         RSGNetError: It is a Faster R-CNN, which runs in PyTorch only.
     """
+    directory = Path(directory)
+    out = Path(out)
     model, config = _load_exportable(directory)
     fit = directory / OWNERSHIP_FILE
     text = fit.read_text(encoding="utf-8") if fit.is_file() else None

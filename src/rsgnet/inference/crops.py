@@ -9,12 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rsgnet.config import CropConfig
-from rsgnet.geometry import Floats, crop_affine, crop_region, xyxy_to_xywh
+from rsgnet.geometry import Floats, box_affine, crop_region, xyxy_to_xywh
+from rsgnet.heatmaps import mirrored_shift
 from rsgnet.images import RGBImage, warp
-from rsgnet.inference.decode import average_outputs, decode_heatmaps, heatmap_to_image
+from rsgnet.inference.decode import (
+    average_outputs,
+    average_simcc,
+    covariances_to_image,
+    decode_heatmaps,
+    decode_simcc,
+    heatmap_to_image,
+)
 from rsgnet.inference.ownership import Features, extract_features
 from rsgnet.inference.runtime.network import PoseNetwork
-from rsgnet.inference.runtime.outputs import CandidateTable, DecodedOutput, HeatmapOutput
+from rsgnet.inference.runtime.outputs import CandidateTable, DecodedOutput, HeatmapOutput, SimccOutput
 from rsgnet.skeletons import get_skeleton
 
 
@@ -45,12 +53,15 @@ class CropPredictions:
             for.
         candidates: (B, K, P, 4) x and y in image pixels, height and support of each candidate, of the crops and not
             of their mirror images; rows of zeros are padding. P is 0 where the network gives no candidates.
+        covariances: (B, K, 2, 2) how the heatmaps spread around the keypoints, in squared image pixels; None where a
+            file decodes inside.
     """
 
     keypoints_xy: NDArray[np.float32]
     scores: NDArray[np.float32]
     features: Features
     candidates: NDArray[np.float32]
+    covariances: NDArray[np.float32] | None
 
 
 def cut_crop(image: RGBImage, box_xyxy: ArrayLike, config: CropConfig) -> Crop:
@@ -61,8 +72,9 @@ def cut_crop(image: RGBImage, box_xyxy: ArrayLike, config: CropConfig) -> Crop:
         box_xyxy: (4,) in image pixels, finite and not empty.
         config: The crop's size and padding.
     """
-    centre, region_wh = crop_region(xyxy_to_xywh(box_xyxy), config.size_wh, config.padding)
-    affine = crop_affine(centre, region_wh, config.size_wh, pixel_centre=config.pixel_centre)
+    box_xywh = xyxy_to_xywh(box_xyxy)
+    affine = box_affine(box_xywh, config)
+    _, region_wh = crop_region(box_xywh, config.size_wh, config.padding)
     return Crop(warp(image, affine, config.size_wh), affine, float(region_wh.prod()))
 
 
@@ -90,7 +102,10 @@ def predict_crops(
         features = extract_features(decoded, crop_config.heatmap_shape_hw)
         if decoded.candidate_tables:
             candidates = _candidates_in_image(decoded.candidate_tables[0], affines, crop_config)
-    return CropPredictions(keypoints_xy, decoded.scores, features, candidates)
+    covariances = None
+    if decoded.covariances is not None:
+        covariances = covariances_to_image(decoded.covariances, affines, crop_config)
+    return CropPredictions(keypoints_xy, decoded.scores, features, candidates, covariances)
 
 
 def _run_and_decode(
@@ -104,8 +119,15 @@ def _run_and_decode(
     skeleton = get_skeleton(config.model.skeleton)
     if flip_test and not network.capabilities.export_options.flip_test:
         mirrored = network.run(np.ascontiguousarray(pixels[:, :, ::-1]))
-        assert isinstance(mirrored, HeatmapOutput)
-        output = average_outputs(output, mirrored, skeleton.flip_indices, config.crop.pixel_centre)
+        if isinstance(output, SimccOutput):
+            assert isinstance(mirrored, SimccOutput)
+            output = average_simcc(output, mirrored, skeleton.flip_indices)
+        else:
+            assert isinstance(mirrored, HeatmapOutput)
+            shift = mirrored_shift(config.crop) if config.decode.flip_shift is None else config.decode.flip_shift
+            output = average_outputs(output, mirrored, skeleton.flip_indices, shift)
+    if isinstance(output, SimccOutput):
+        return decode_simcc(output)
     return decode_heatmaps(output, config.decode.refinement, skeleton.sigmas, second_peaks)
 
 

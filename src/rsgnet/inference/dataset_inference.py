@@ -20,7 +20,7 @@ from rsgnet.inference.predictions import Outcome
 from rsgnet.inference.sources import ImageFile
 
 
-def list_dataset_images(annotations: Annotations, images: Path) -> list[ImageFile]:
+def list_dataset_images(annotations: Annotations, images: str | Path) -> list[ImageFile]:
     """Returns the image files of a data set.
 
     Args:
@@ -30,6 +30,7 @@ def list_dataset_images(annotations: Annotations, images: Path) -> list[ImageFil
     Raises:
         RSGNetError: The folder does not exist.
     """
+    images = Path(images)
     if not images.is_dir():
         raise RSGNetError(f"--images {images}: no such folder")
     return [ImageFile(images / image.file_name, image.file_name) for image in annotations.images]
@@ -57,8 +58,9 @@ def _ground_truth_boxes(annotations: Annotations) -> BoxFileDetector:
     return BoxFileDetector(annotations.path, by_name, {}, lists_all_images=True)
 
 
-def detect_dataset(detector: Detector, annotations: Annotations, images: Path) -> list[dict[str, Any]]:
+def detect_dataset(detector: Detector, annotations: Annotations, images: str | Path) -> list[dict[str, Any]]:
     """Detects the people in a data set's images, those that cannot be read left out; returns COCO box results."""
+    images = Path(images)
     results: list[dict[str, Any]] = []
     for file, annotated in zip(list_dataset_images(annotations, images), annotations.images, strict=True):
         try:
@@ -79,8 +81,9 @@ def detect_dataset(detector: Detector, annotations: Annotations, images: Path) -
     return results
 
 
-def predict_dataset(estimator: PoseEstimator, annotations: Annotations, images: Path) -> Iterator[Outcome]:
+def predict_dataset(estimator: PoseEstimator, annotations: Annotations, images: str | Path) -> Iterator[Outcome]:
     """Yields each image of a data set with its poses, which carry the data set's `image_id`, or with its error."""
+    images = Path(images)
     ids = {image.file_name: image.id for image in annotations.images}
     for file, outcome in estimator.stream(list_dataset_images(annotations, images)):
         if isinstance(outcome, RSGNetError):

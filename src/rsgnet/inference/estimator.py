@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -27,7 +27,7 @@ from rsgnet.inference.hub_upload import upload_to_hub
 from rsgnet.inference.nms import oks_nms
 from rsgnet.inference.ownership import CROP_FEATURES, Features, add_rival_features, find_rivals
 from rsgnet.inference.runtime.network import PoseNetwork
-from rsgnet.inference.runtime.open_network import open_network
+from rsgnet.inference.runtime.open_network import choose_backend, open_network
 from rsgnet.inference.sources import chunk_images, read_ahead
 from rsgnet.inference.weights import download_from_hub, find_weights, list_shipped_weights
 from rsgnet.poses import Poses
@@ -46,6 +46,7 @@ class _PersonPrediction:
     scores: _Float32s
     features: Features
     candidates: _Float32s
+    covariances: _Float32s | None
     crop_area: float
 
 
@@ -56,8 +57,8 @@ class PoseEstimator:
         poses.draw().save("overlay.jpg")
 
     Args:
-        weights: A shipped name ("nano"), a model directory, an .onnx file (.xml for OpenVINO) or "hub:USER/MODEL"; or a
-            `PoseNetwork` of your own.
+        weights: A shipped name ("nano"), a model directory, an .onnx file (.xml for OpenVINO) or "hub:USER/MODEL"; a
+            published network as "onnx:FILE[@NETWORK]" or "openvino:FILE[@NETWORK]"; or a `PoseNetwork` of your own.
         detector: How people are found: "nano" (shipped), "onnx:PATH", "torchvision", "boxes:PATH", "full"; or a
             `Detector` of your own.
         device: "auto", "cpu" or "cuda".
@@ -92,6 +93,7 @@ class PoseEstimator:
             raise RSGNetError(f"batch_size and max_pixels must be positive, not {batch_size} and {max_pixels}")
         self.backend, self.precision = "", ""
         if isinstance(weights, (str, Path)):
+            backend = choose_backend(weights, backend)
             weights = open_network(weights, backend, device, precision=precision)
             self.backend, self.precision = backend, precision
         if isinstance(detector, str):
@@ -237,8 +239,9 @@ class PoseEstimator:
         with_features = self.network.ownership is not None or self.network.capabilities.gives_candidates
         for crops in batches:
             found = predict_crops(self.network, crops, self.flip_test, with_features)
-            areas = (crop.area for crop in crops)
-            yield from map(_PersonPrediction, found.keypoints_xy, found.scores, found.features, found.candidates, areas)
+            covariances = repeat(None) if found.covariances is None else found.covariances
+            columns = found.keypoints_xy, found.scores, found.features, found.candidates, covariances
+            yield from map(_PersonPrediction, *columns, (crop.area for crop in crops))
 
     def _to_poses(self, image: LoadedImage, boxes: Boxes, people: Sequence[_PersonPrediction]) -> Poses:
         """Scores the people of one image, suppresses duplicates, and computes whose each keypoint is."""
@@ -255,6 +258,7 @@ class PoseEstimator:
         if ownership:
             pose_scores = score_poses_by_ownership(box_scores, ownership["present"], ownership["owned"])
         candidates = np.array([person.candidates for person in people], np.float32)
+        spreads = [person.covariances for person in people if person.covariances is not None]
         poses = Poses(
             skeleton=self.skeleton,
             keypoints_xy=keypoints_xy[:, columns],
@@ -267,6 +271,7 @@ class PoseEstimator:
             image_id=boxes.image_id,
             image=image.pixels,
             candidates=candidates[:, columns] if candidates.size else None,
+            covariances=np.array(spreads)[:, columns] if spreads else None,
             **ownership,
         )
         return poses[np.argsort(-poses.pose_scores, kind="stable")]

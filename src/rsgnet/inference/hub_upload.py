@@ -25,7 +25,7 @@ _FENCE = "---\n"
 
 
 def upload_to_hub(
-    directory: Path,
+    directory: str | Path,
     repo_id: str,
     *,
     license: str | None = None,
@@ -50,6 +50,7 @@ def upload_to_hub(
         RSGNetError: huggingface_hub is not installed, or no licence is named.
         WeightsError: The directory holds no pose network, or the hub refuses.
     """
+    directory = Path(directory)
     with requires_extra("push_to_hub", "hub"):
         from huggingface_hub import CommitOperationAdd, HfApi  # noqa: PLC0415
     card = render_model_card(directory, repo_id, license)

@@ -25,7 +25,7 @@ from rsgnet.draw import (
 )
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats, apply_affine, invert_affine, xywh_to_xyxy
-from rsgnet.heatmaps import heatmap_affine
+from rsgnet.heatmaps import crop_to_heatmap
 from rsgnet.images import read_image
 from rsgnet.inference.crops import Crop, cut_crop
 from rsgnet.inference.detectors.detector import Boxes, LoadedImage
@@ -71,7 +71,7 @@ class PersonInspection:
 
 
 def inspect_person(
-    estimator: PoseEstimator, path: Path, person: int = 0, box_xywh: Sequence[float] | None = None
+    estimator: PoseEstimator, path: str | Path, person: int = 0, box_xywh: Sequence[float] | None = None
 ) -> PersonInspection:
     """Runs the pipeline on an image, and the network once more on the crop of one person.
 
@@ -85,6 +85,7 @@ def inspect_person(
         RSGNetError: The image cannot be read, there is no such person, the box is empty, or the network shows no inner
             maps.
     """
+    path = Path(path)
     if not estimator.network.capabilities.shows_inner_maps:
         raise RSGNetError("this network's file decodes inside and shows no maps; export it without --with-decoding")
     image = LoadedImage(read_image(path, estimator.max_pixels), path.name, path)
@@ -183,7 +184,7 @@ def _relation_tiles(
 def _heatmap_to_tile(inspection: PersonInspection, points_xy: NDArray[np.float32], height: int) -> Floats:
     """Maps (N, 2) points from heatmap pixels to pixels of a drawing of the crop with that height."""
     crop = inspection.config.crop
-    in_crop = apply_affine(invert_affine(heatmap_affine(crop.stride, crop.pixel_centre)), points_xy)
+    in_crop = apply_affine(invert_affine(crop_to_heatmap(crop)), points_xy)
     return _scale_points(in_crop, height / crop.size_wh[1])
 
 

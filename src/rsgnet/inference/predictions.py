@@ -118,12 +118,13 @@ def _digest(path: Path | None) -> str | None:
     return compute_sha256(path.with_suffix(".bin") if path.suffix == ".xml" else path)
 
 
-def read_run_record(results: Path) -> RunRecord | None:
+def read_run_record(results: str | Path) -> RunRecord | None:
     """Reads the record beside a poses.json of this package; returns None where there is none.
 
     Raises:
         RSGNetError: The record is broken.
     """
+    results = Path(results)
     path = results.with_name(RUN_FILE)
     if results.name != RESULTS_FILE or not path.is_file():
         return None
@@ -183,7 +184,7 @@ class _PendingOutcome:
 
 def write_predictions(
     outcomes: Iterable[Outcome],
-    out: Path,
+    out: str | Path,
     overlays: dict[ImageFile, Path] | None,
     report: Callable[[ImageFile, Poses | RSGNetError], None],
     record: RunRecord,
@@ -201,6 +202,7 @@ def write_predictions(
         record: What the run uses; written to run.json.
         rivals: Whether overlays show who else may own contested keypoints.
     """
+    out = Path(out)
     done, pending = Predictions(), deque[_PendingOutcome]()
 
     def finish_first() -> None:

@@ -25,10 +25,12 @@ from rsgnet.files import read_bounded
 Config = TypeVar("Config", PoseConfig, DetectorConfig)
 
 DETECTOR_PREFIX, HUB_PREFIX = "detector-", "hub:"
+FILE_PREFIXES = {"onnx:": "onnx", "openvino:": "openvino"}  # of files of any project, and the back end that runs them
 CARD_FILE = "README.md"
 HUB_FILES = (CONFIG_FILE, WEIGHTS_FILE, *DERIVED_FILES, CARD_FILE)
 _LONE_SUFFIXES = (".onnx", ".xml")
 _EXPECTED = f"a model directory ({CONFIG_FILE}, {ONNX_FILE}, {WEIGHTS_FILE}), an .onnx file, or {HUB_PREFIX}USER/MODEL"
+OWNERSHIP_SUFFIX = ".ownership.json"  # of the fit beside a published network's file
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,44 @@ class WeightFiles:
         return openvino if openvino.is_file() or precision == "int8" else self.onnx
 
 
+@dataclass(frozen=True)
+class NamedFile:
+    """A network file, of this package or another project, that names the back end that runs it.
+
+    Attributes:
+        backend: "onnx" or "openvino".
+        path: The file, or a model directory.
+        network: The preset or .toml file that describes it; None where neither is named.
+    """
+
+    backend: str
+    path: Path
+    network: str | None
+
+    @property
+    def ownership(self) -> Path:
+        """The file beside it that `rsgnet calibrate` writes."""
+        return self.path.with_suffix(OWNERSHIP_SUFFIX)
+
+
+def parse_named_file(weights: str | Path) -> NamedFile | None:
+    """Parses "onnx:FILE[@NETWORK]" and "openvino:FILE[@NETWORK]"; returns None for weights of another form."""
+    prefix, colon, rest = str(weights).partition(":")
+    backend = FILE_PREFIXES.get(prefix + colon)
+    if backend is None or not rest:
+        return None
+    path, at, network = rest.rpartition("@")
+    if not at or Path(rest).exists():
+        return NamedFile(backend, Path(rest), None)
+    return NamedFile(backend, Path(path), network)
+
+
+def name_file(path: Path) -> str:
+    """Returns how weights at a path are named: a lone file with the back end that runs it, a directory by its path."""
+    prefix = {".onnx": "onnx:", ".xml": "openvino:"}.get(path.suffix.lower(), "")
+    return f"{prefix}{path}"
+
+
 def list_shipped_weights(prefix: str = "") -> list[str]:
     """Returns the names of the weights that ship with the package: of pose networks, or with a prefix of detectors."""
     folders = [path.parent.name for path in sorted(SHIPPED.glob(f"*/{CONFIG_FILE}"))]
@@ -82,14 +122,17 @@ def find_weights(name_or_path: str | Path, prefix: str = "") -> WeightFiles:
     """Finds the files that a name or a path means. It reads none of them, and nothing here ever unpickles.
 
     Args:
-        name_or_path: A shipped name, a model directory, an .onnx file (for OpenVINO also an .xml file), or
-            "hub:USER/MODEL[@REVISION]", which is fetched.
+        name_or_path: A shipped name, a model directory, an .onnx file (for OpenVINO also an .xml file),
+            "onnx:FILE" or "openvino:FILE" (see `parse_named_file`), or "hub:USER/MODEL[@REVISION]", which is fetched.
         prefix: What the folders of the shipped weights begin with.
 
     Raises:
         WeightsError: It is none of these, the directory is incomplete, or the hub does not give it.
         RSGNetError: huggingface_hub is not installed.
     """
+    named = parse_named_file(name_or_path)
+    if named is not None:
+        name_or_path = named.path
     name = str(name_or_path)
     path = download_from_hub(name.removeprefix(HUB_PREFIX)) if name.startswith(HUB_PREFIX) else Path(name_or_path)
     if name in list_shipped_weights(prefix):

@@ -1,4 +1,4 @@
-"""The visual encoder: any timm backbone and, where its maps are coarse, a neck that brings them to one stride."""
+"""The visual encoder: a timm backbone or Lite-HRNet, and a neck if its feature maps are coarser than the heatmaps."""
 
 from __future__ import annotations
 
@@ -18,39 +18,42 @@ from rsgnet.errors import RSGNetError
 from rsgnet.model.lite_hrnet import is_lite_hrnet, lite_hrnet
 from rsgnet.model.neck import DECONVOLUTION_WIDTH, Deconvolutions, FeaturePyramid
 
+_NAME = re.compile(r"hrnet_w([1-9]\d{0,2})_modules([1-9])([1-9])([1-9])_blocks([1-9])")
+_PUBLISHED_MODULES, _PUBLISHED_BLOCKS = (1, 4, 3), 4
+
 
 class Backbone(nn.Module):
-    """One feature map of a timm backbone at the stride that the heatmaps have.
+    """An encoder with one feature map at the stride of the heatmaps.
 
-    HRNet's last module fuses its branches once for every resolution; only the finest is read here, so the others'
-    fusing layers are dropped: what stays is exactly HRNet's pose backbone (28.5 M parameters for W32). Stages of an
-    EfficientNet that nobody reads are dropped too.
+    HRNet's last module fuses its branches into a map at each resolution. Only the finest map is used, so the fusion
+    layers of the others are removed; this leaves HRNet's pose backbone (28.5 M parameters for W32). The last stages of
+    an EfficientNet are removed if their maps are not used.
 
     Args:
-        name: A timm model name, or one that `hrnet_name` gives.
-        stride: Image pixels per feature pixel that is wanted.
-        neck: What brings coarser maps to that stride.
-        pretrained: Whether to load timm's ImageNet weights, fetched on first use.
+        name: A timm model name, a name of Lite-HRNet, or one of `hrnet_name`.
+        stride: Image pixels per pixel of the feature map.
+        neck: How coarser maps come to that stride; None for no neck.
+        pretrained: Whether to load timm's ImageNet weights, which are downloaded on first use.
 
     Raises:
-        RSGNetError: There is no such model, or it yields no features at the strides that are read.
+        RSGNetError: There is no such model, or it has no feature maps at the strides that are needed.
     """
 
     def __init__(self, name: str, stride: int = 4, neck: NeckConfig | None = None, pretrained: bool = False) -> None:
         super().__init__()
         self.frozen: Sequence[nn.Module] = ()
         neck = neck or NeckConfig()
-        with torch.device("meta"):  # only to be asked for its strides
-            reductions = _encoder(name).feature_info.reduction()
+        with torch.device("meta"):  # only to read its strides
+            reductions = _make_encoder(name).feature_info.reduction()
         finest = neck.deepest_stride if neck.kind == "deconvolutions" else stride
         deepest = stride if neck.kind == "none" else neck.deepest_stride
         if finest not in reductions or deepest not in reductions or stride > deepest:
             raise RSGNetError(
-                f"backbone {name!r} yields features at strides {reductions}: "
-                f"neck {neck.kind!r} wants {finest} to {deepest} for heatmaps at {stride}"
+                f"backbone {name!r} has feature maps at strides {reductions}, but "
+                f"neck {neck.kind!r} needs {finest} to {deepest} for heatmaps at stride {stride}"
             )
         indices = tuple(range(reductions.index(finest), reductions.index(deepest) + 1))
-        self.encoder = _encoder(name, out_indices=indices, pretrained=pretrained)
+        self.encoder = _make_encoder(name, out_indices=indices, pretrained=pretrained)
         if isinstance(self.encoder, HighResolutionNet):
             last = self.encoder.stage4[-1]
             last.fuse_layers = last.fuse_layers[:1]
@@ -67,7 +70,10 @@ class Backbone(nn.Module):
             self.width = neck.width
 
     def freeze(self, names: Sequence[str]) -> None:
-        """Keeps modules of the encoder as they are: neither their weights nor their running statistics move any more.
+        """Freezes the weights and running statistics of modules of the encoder.
+
+        Args:
+            names: Names of the modules, such as `layer1`.
 
         Raises:
             RSGNetError: The encoder has no such module.
@@ -79,14 +85,14 @@ class Backbone(nn.Module):
         self.frozen = [modules[name].requires_grad_(False).eval() for name in names]
 
     def train(self, mode: bool = True) -> Self:
-        """Switches between training and prediction; what is frozen stays in prediction."""
+        """Sets training or evaluation mode; frozen modules stay in evaluation mode."""
         super().train(mode)
         for module in self.frozen:
             module.eval()
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised RGB to (B, width, H / stride, W / stride) features."""
+        """Returns (B, width, H / stride, W / stride) features of (B, 3, H, W) normalised RGB images."""
         maps: list[Tensor] = self.encoder(images)
         features: Tensor = maps[0]
         if isinstance(self.neck, FeaturePyramid):
@@ -96,9 +102,10 @@ class Backbone(nn.Module):
         return features
 
 
-def _encoder(name: str, pretrained: bool = False, **options: Any) -> Any:
+def _make_encoder(name: str, pretrained: bool = False, **options: Any) -> Any:
+    """Returns the encoder of a backbone's name, with timm's interface of feature extractors."""
     if name.startswith("hrnet"):
-        options["feature_location"] = ""  # the maps themselves, not what the classifier makes of them
+        options["feature_location"] = ""  # the branches' maps, not those of the classification head
     if pretrained and (is_custom_hrnet(name) or is_lite_hrnet(name)):
         raise RSGNetError(f"backbone {name!r} has no ImageNet weights: --set training.pretrained=false")
     if is_lite_hrnet(name):
@@ -106,24 +113,20 @@ def _encoder(name: str, pretrained: bool = False, **options: Any) -> Any:
     if is_custom_hrnet(name):
         return custom_hrnet(name, **options)
     if not timm.is_model(name):
-        raise RSGNetError(f"timm has no backbone {name!r}; `timm.list_models()` names them all")
+        raise RSGNetError(f"timm has no backbone {name!r}; `timm.list_models()` lists those it has")
     try:
         return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
-    except RuntimeError as error:  # weights that timm does not know, after the name's point
+    except RuntimeError as error:  # an unknown tag of pretrained weights after the dot in the name
         raise RSGNetError(f"timm cannot build backbone {name!r}: {error}") from error
 
 
-_NAME = re.compile(r"hrnet_w([1-9]\d{0,2})_modules([1-9])([1-9])([1-9])_blocks([1-9])")
-_PUBLISHED_MODULES, _PUBLISHED_BLOCKS = (1, 4, 3), 4
-
-
 def hrnet_name(width: int, modules: tuple[int, int, int], blocks: int) -> str:
-    """What the configuration calls an HRNet: by timm's name where it has the published depth.
+    """Returns an HRNet's name in a config: timm's if timm has the network, else one like `hrnet_w8_modules122_blocks2`.
 
     Args:
         width: Channels at the finest resolution.
-        modules: Modules in stages 2, 3 and 4.
-        blocks: Residual blocks of a module's branch.
+        modules: Numbers of modules in stages 2, 3 and 4.
+        blocks: Residual blocks in each branch of a module.
     """
     if (modules, blocks) == (_PUBLISHED_MODULES, _PUBLISHED_BLOCKS) and width in (18, 30, 32, 40, 44, 48, 64):
         return f"hrnet_w{width}"
@@ -131,27 +134,28 @@ def hrnet_name(width: int, modules: tuple[int, int, int], blocks: int) -> str:
 
 
 def is_custom_hrnet(name: str) -> bool:
-    """Whether it is a name that `hrnet_name` gave to what timm has no name for."""
+    """Returns whether a name is one of `hrnet_name` that timm does not have."""
     return _NAME.fullmatch(name) is not None
 
 
 def custom_hrnet(name: str, **options: Any) -> nn.Module:
-    """The encoder of that name, without weights.
+    """Returns an untrained HRNet encoder.
 
     Args:
-        name: As `hrnet_name` gives it.
-        options: As timm's HRNet takes them.
+        name: A name that `is_custom_hrnet` accepts.
+        options: Options of timm's HRNet.
     """
-    found = _NAME.fullmatch(name)
-    assert found is not None
-    width, *modules, blocks = map(int, found.groups())
-    stages = {f"stage{stage}": _stage(stage, count, blocks, width) for stage, count in enumerate(modules, start=2)}
-    config = {"stem_width": 64, "stage1": _stage(1, 1, 4, 64, "BOTTLENECK"), **stages}
+    match = _NAME.fullmatch(name)
+    assert match is not None
+    width, *modules, blocks = map(int, match.groups())
+    stages = {f"stage{stage}": _stage_options(stage, count, blocks, width) for stage, count in enumerate(modules, 2)}
+    config = {"stem_width": 64, "stage1": _stage_options(1, 1, 4, 64, "BOTTLENECK"), **stages}
     encoder: nn.Module = HighResolutionNetFeatures(config, **options)
     return encoder
 
 
-def _stage(branches: int, modules: int, blocks: int, width: int, block: str = "BASIC") -> dict[str, Any]:
+def _stage_options(branches: int, modules: int, blocks: int, width: int, block: str = "BASIC") -> dict[str, Any]:
+    """Returns a stage of timm's HRNet config."""
     return {
         "num_modules": modules,
         "num_branches": branches,

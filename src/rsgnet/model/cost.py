@@ -1,4 +1,4 @@
-"""What a network weighs and how much it computes, counted without computing anything."""
+"""Counts a network's parameters and multiply-adds."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rsgnet.model.released.dense_relation import DenseClues
 
-_PAPER_UNIT = 2**30
+_PAPER_UNIT = 2**30  # multiply-adds in the paper's "GFLOPs"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A network's size and its work on one input.
+    """A network's parameters and its multiply-adds for one input.
 
     Attributes:
-        parameters: Numbers that it learns or holds.
-        layer_macs: Multiply-adds in its convolutions and linear layers.
-        product_macs: Multiply-adds in other matrix products, such as those with a relation map.
-        paper_gmacs: Multiply-adds as the paper's Table 2 counts them: of layers only, of transposed convolutions as if
-            their input were as large as their output, in units of 2^30.
+        parameters: Number of parameters.
+        layer_macs: Multiply-adds of convolutions and linear layers.
+        product_macs: Multiply-adds of other matrix products, such as those with a relation map.
+        paper_gmacs: Multiply-adds as in the paper's Table 2, in units of 2^30: those of layers only, where the input of
+            a transposed convolution counts as if it were as large as the output.
     """
 
     parameters: int
@@ -37,14 +37,14 @@ class Cost:
         return self.layer_macs + self.product_macs
 
 
-def cost_of(network: nn.Module, size_wh: tuple[int, int]) -> Cost:
-    """Counts a network's parameters and multiply-adds; on the `meta` device this takes neither time nor memory.
+def count_cost(network: nn.Module, size_wh: tuple[int, int]) -> Cost:
+    """Counts a network's parameters and multiply-adds. On the `meta` device this takes hardly any time or memory.
 
     Args:
-        network: The network; it is switched to prediction, for good.
-        size_wh: Width and height of its input.
+        network: The network. It stays in evaluation mode and without gradients afterwards.
+        size_wh: Width and height of the input in pixels.
     """
-    counted = {"layers": 0, "paper": 0, "released layers": 0, "released products": 0}
+    counts = {"layers": 0, "paper": 0, "released layers": 0, "released products": 0}
 
     def count(layer: nn.Module, _: object, output: Tensor) -> None:
         assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
@@ -53,21 +53,29 @@ def cost_of(network: nn.Module, size_wh: tuple[int, int]) -> Cost:
             * layer.weight.numel()
             // (layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)
         )
-        counted["paper"] += macs
-        counted["layers"] += macs // (layer.stride[0] * layer.stride[1] if isinstance(layer, nn.ConvTranspose2d) else 1)
+        counts["paper"] += macs
+        counts["layers"] += macs // (layer.stride[0] * layer.stride[1] if isinstance(layer, nn.ConvTranspose2d) else 1)
 
     def count_as_released(clues: DenseClues, inputs: tuple[Tensor, ...], _: object) -> None:
-        """The released code weighs embeddings into maps before it convolves them; here one convolution does both."""
+        """Counts a convolution of heatmap-weighted embeddings as in the released code, which does both in turn.
+
+        Here one convolution with combined weights computes the same.
+        """
         heatmaps, (keypoints, dim) = inputs[1], clues.words.shape
         pixels, width = heatmaps.numel() // keypoints, clues.width
-        counted["released layers"] += 9 * dim * width * pixels
-        counted["released products"] += keypoints * (dim * pixels - 9 * width * (pixels + dim))
+        counts["released layers"] += 9 * dim * width * pixels
+        counts["released products"] += keypoints * (dim * pixels - 9 * width * (pixels + dim))
 
     hooks: list[Any] = [
-        each.register_forward_hook(count_as_released) for each in network.modules() if isinstance(each, DenseClues)
+        module.register_forward_hook(count_as_released)
+        for module in network.modules()
+        if isinstance(module, DenseClues)
     ]
-    layers = [each for each in network.modules() if isinstance(each, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
-    hooks += [each.register_forward_hook(count) for each in layers]
+    hooks += [
+        module.register_forward_hook(count)
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
+    ]
     counter = FlopCounterMode(display=False)
     device = next(network.parameters()).device
     with counter:
@@ -75,8 +83,8 @@ def cost_of(network: nn.Module, size_wh: tuple[int, int]) -> Cost:
     for hook in hooks:
         hook.remove()
     return Cost(
-        parameters=sum(each.numel() for each in network.parameters()),
-        layer_macs=counted["layers"] + counted["released layers"],
-        product_macs=counter.get_total_flops() // 2 - counted["layers"] + counted["released products"],
-        paper_gmacs=(counted["paper"] + counted["released layers"]) / _PAPER_UNIT,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        layer_macs=counts["layers"] + counts["released layers"],
+        product_macs=counter.get_total_flops() // 2 - counts["layers"] + counts["released products"],
+        paper_gmacs=(counts["paper"] + counts["released layers"]) / _PAPER_UNIT,
     )

@@ -1,6 +1,7 @@
-"""The paper's person detector: Faster R-CNN on a ResNet with a feature pyramid, as torchvision builds it.
+"""The paper's person detector: torchvision's Faster R-CNN on a ResNet with a feature pyramid.
 
-Two things are ours: there is one class, person, and boxes about groups teach neither stage that nobody is there.
+It differs from torchvision's in two points: person is the only class, and neither stage is trained to predict
+background in the boxes of groups.
 """
 
 from __future__ import annotations
@@ -20,31 +21,31 @@ from torchvision.ops import FrozenBatchNorm2d
 from rsgnet.config import FasterRCNNConfig
 from rsgnet.errors import RSGNetError, WeightsError
 
-PERSON, IGNORED = 1, -1  # the labels of training targets; torchvision's samplers pass over negative labels
+PERSON, IGNORED = 1, -1  # the labels of training targets; torchvision's samplers skip negative labels
 _BACKGROUND = 0
-_WITHIN = 0.5  # a box with more of its area than this in an ignored one is not taught to be background
+_MIN_IGNORED_SHARE = 0.5  # a box with a larger share of its area in an ignored box is not trained as background
 
 
 class PersonRCNN(FasterRCNN):  # type: ignore[misc]  # torchvision carries no types
-    """Finds people's boxes. Normalises and scales images itself, and brings boxes back to their pixels.
+    """Predicts people's boxes. It normalises and scales images itself; boxes are in pixels of the given images.
 
-    Called with a list of (3, H, W) RGB images in 0..1: in prediction gives for each a dict of `boxes` (N, 4) left,
-    top, right, bottom in its pixels, `scores` (N,), highest first, and `labels` (N,), all PERSON; in training takes
-    `targets` too, one dict an image of `boxes` and int64 `labels`, PERSON ones first, then IGNORED ones, and gives a
+    `forward` takes a list of (3, H, W) RGB images in 0..1. In evaluation mode it returns a dict for each image: `boxes`
+    (N, 4) xyxy, `scores` (N,), highest first, and `labels` (N,), all PERSON. In training mode it also takes `targets`,
+    a dict for each image with `boxes` (N, 4) xyxy and int64 `labels` (N,), first PERSON, then IGNORED, and returns a
     dict of losses.
 
     Args:
         config: Backbone, sizes and thresholds.
-        pretrained: Whether the backbone starts from torchvision's ImageNet weights, fetched on first use.
+        pretrained: Whether the backbone starts from torchvision's ImageNet weights, which are downloaded on first use.
 
     Raises:
         RSGNetError: torchvision has no such ResNet.
-        WeightsError: The ImageNet weights cannot be fetched.
+        WeightsError: The ImageNet weights cannot be downloaded.
     """
 
     def __init__(self, config: FasterRCNNConfig, pretrained: bool = False) -> None:
         super().__init__(
-            _backbone(config, pretrained),
+            _make_backbone(config, pretrained),
             num_classes=2,
             min_size=config.shorter_side_px,
             max_size=config.longer_side_px,
@@ -56,65 +57,66 @@ class PersonRCNN(FasterRCNN):  # type: ignore[misc]  # torchvision carries no ty
             box_nms_thresh=config.nms_threshold,
             box_detections_per_img=config.max_boxes,
         )
-        # FasterRCNN makes both stages itself; how they work stays, only what they learn from changes.
+        # FasterRCNN creates both stages itself. Only their assignment of training targets is replaced.
         self.rpn.__class__, self.roi_heads.__class__ = _FirstStage, _SecondStage
 
 
 class _FirstStage(RegionProposalNetwork):  # type: ignore[misc]
-    """torchvision's, with anchors in ignored boxes left out of the loss."""
+    """torchvision's region proposal network, with anchors in ignored boxes left out of the loss."""
 
     def assign_targets_to_anchors(self, anchors: list[Tensor], targets: list[dict[str, Tensor]]) -> Any:
-        """Labels (1 person, 0 background, -1 neither) and the box of each anchor, image by image."""
-        people = [{"boxes": each["boxes"][each["labels"] == PERSON]} for each in targets]
+        """Returns for each image the labels (1 person, 0 background, -1 neither) and the boxes of its anchors."""
+        people = [{"boxes": target["boxes"][target["labels"] == PERSON]} for target in targets]
         labels, boxes = super().assign_targets_to_anchors(anchors, people)
-        return [_spared(*each) for each in zip(labels, anchors, targets, strict=True)], boxes
+        return [_ignore_background(*image) for image in zip(labels, anchors, targets, strict=True)], boxes
 
 
 class _SecondStage(RoIHeads):  # type: ignore[misc]
-    """torchvision's, with proposals in ignored boxes left out of the loss."""
+    """torchvision's second stage, with proposals in ignored boxes left out of the loss."""
 
     def assign_targets_to_proposals(
         self, proposals: list[Tensor], boxes: list[Tensor], labels: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """The index of each proposal's box and its label, image by image."""
-        targets = [{"boxes": b, "labels": each} for b, each in zip(boxes, labels, strict=True)]
-        people = [each["labels"] == PERSON for each in targets]
-        # People stand first among the boxes, so that an index among people is one among all.
-        matched, found = super().assign_targets_to_proposals(
+        """Returns for each image the indices of its proposals' boxes, and the proposals' labels."""
+        is_person = [image_labels == PERSON for image_labels in labels]
+        # People come first among the boxes, so that an index among people is one among all boxes.
+        indices, assigned = super().assign_targets_to_proposals(
             proposals,
-            [each[owned] for each, owned in zip(boxes, people, strict=True)],
-            [each[owned] for each, owned in zip(labels, people, strict=True)],
+            [image_boxes[mask] for image_boxes, mask in zip(boxes, is_person, strict=True)],
+            [image_labels[mask] for image_labels, mask in zip(labels, is_person, strict=True)],
         )
-        return matched, [_spared(*each) for each in zip(found, proposals, targets, strict=True)]
+        targets = [{"boxes": box, "labels": label} for box, label in zip(boxes, labels, strict=True)]
+        return indices, [_ignore_background(*image) for image in zip(assigned, proposals, targets, strict=True)]
 
 
-def _spared(labels: Tensor, boxes: Tensor, target: dict[str, Tensor]) -> Tensor:
-    """The labels, with background in ignored boxes made neither."""
+def _ignore_background(labels: Tensor, boxes: Tensor, target: dict[str, Tensor]) -> Tensor:
+    """Returns the labels of an image's boxes, IGNORED instead of background in ignored boxes."""
     regions = target["boxes"][target["labels"] == IGNORED]
-    return labels.masked_fill((labels == _BACKGROUND) & within(boxes, regions), IGNORED)
+    return labels.masked_fill((labels == _BACKGROUND) & is_mostly_within(boxes, regions), IGNORED)
 
 
-def within(boxes: Float[Tensor, "n 4"], regions: Float[Tensor, "m 4"]) -> Bool[Tensor, " n"]:
-    """Which (N, 4) boxes lie in one of (M, 4) regions with more than half of their area."""
+def is_mostly_within(boxes: Float[Tensor, "n 4"], regions: Float[Tensor, "m 4"]) -> Bool[Tensor, " n"]:
+    """Returns (N,) whether more than half of the area of each xyxy box lies in one of the xyxy regions."""
     low, high = torch.maximum(boxes[:, None, :2], regions[:, :2]), torch.minimum(boxes[:, None, 2:], regions[:, 2:])
     shared = (high - low).clamp(min=0).prod(-1)
-    return (shared > _WITHIN * (boxes[:, 2:] - boxes[:, :2]).prod(-1)[:, None]).any(-1)
+    return (shared > _MIN_IGNORED_SHARE * (boxes[:, 2:] - boxes[:, :2]).prod(-1)[:, None]).any(-1)
 
 
-def _backbone(config: FasterRCNNConfig, pretrained: bool) -> nn.Module:
+def _make_backbone(config: FasterRCNNConfig, pretrained: bool) -> nn.Module:
+    """Returns torchvision's ResNet with a feature pyramid."""
     if config.backbone not in resnet.__all__ or not config.backbone.islower():
-        raise RSGNetError(f"torchvision has no ResNet {config.backbone!r}; there are resnet18, resnet50, resnet101")
-    from_imagenet = config.training.pretrained
+        raise RSGNetError(f"torchvision has no ResNet {config.backbone!r}; it has resnet18, resnet50, resnet101")
+    is_imagenet = config.training.pretrained
     try:
         backbone: nn.Module = resnet_fpn_backbone(
             backbone_name=config.backbone,
             weights="IMAGENET1K_V1" if pretrained else None,
-            norm_layer=FrozenBatchNorm2d if from_imagenet else nn.BatchNorm2d,
-            trainable_layers=config.trained_stages if from_imagenet else 5,
+            norm_layer=FrozenBatchNorm2d if is_imagenet else nn.BatchNorm2d,
+            trainable_layers=config.trained_stages if is_imagenet else 5,
         )
-    except OSError as error:  # no network, a cut download
+    except OSError as error:  # no network, or an interrupted download
         raise WeightsError(
-            f"torchvision's ImageNet weights of {config.backbone} could not be fetched ({error}); connect to a network "
-            "once, or train from scratch with --set training.pretrained=false"
+            f"torchvision's ImageNet weights of {config.backbone} could not be downloaded ({error}); connect to a "
+            "network once, or train from scratch with --set training.pretrained=false"
         ) from error
     return backbone

@@ -1,8 +1,8 @@
-"""Networks published for prediction, whose batch normalisations were folded into the convolutions before them.
+"""Restores batch normalisations that were folded into convolutions when a network was published.
 
-Such a network is read convolution by convolution, in the order of its graph. To be trained on at usual rates it gets
-its normalisations back: each is given the statistics of what its convolution yields for some images, and a scale and a
-shift that undo them, so that in evaluation mode nothing changes.
+Without batch normalisations a network does not train well at usual learning rates. Each one gets the statistics of its
+convolution's output for some images, and a scale and a shift that undo the normalisation, so that in evaluation mode
+the network computes the same as before.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ Order = Literal["execution", "depth_first"]
 
 
 def folded_convolutions(network: nn.Module, order: Order) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
-    """Lists the convolutions of a network in the order in which an exporter wrote them down.
+    """Lists the convolutions of a network in the order in which an exporter writes them.
 
     Args:
-        network: Its forward has no control flow that depends on data.
-        order: "execution", as tracing exporters write, or "depth_first" from the output, each layer after those it
-            reads in the order of its arguments, as others do.
+        network: The network. Its `forward` must have no control flow that depends on data.
+        order: "execution", the order of tracing exporters, or "depth_first" from the output: each layer comes after its
+            inputs, these in the order of its arguments.
 
     Returns:
-        Each convolution with the batch normalisation that follows it; None where none does.
+        Each convolution with the batch normalisation that follows it, or None.
     """
     modules = dict(network.named_modules())
     graph = _LayerTracer().trace(network)
@@ -43,21 +43,21 @@ def folded_convolutions(network: nn.Module, order: Order) -> list[tuple[nn.Conv2
 
 
 class _LayerTracer(fx.Tracer):
-    """Follows a network down to its layers, whatever subclasses of convolutions these are."""
+    """Traces a network down to its layers; subclasses of convolutions are layers, too."""
 
     def is_leaf_module(self, module: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(module, nn.Conv2d) or super().is_leaf_module(module, module_qualified_name)
 
 
 def _depth_first(graph: fx.Graph) -> Iterator[fx.Node]:
-    """Yields every node after those it reads, these in the order of its arguments."""
+    """Yields every node after its inputs, these in the order of the node's arguments."""
     done: set[fx.Node] = set()
     stack = [next(node for node in graph.nodes if node.op == "output")]
     while stack:
         node = stack[-1]
-        waiting = next((each for each in node.all_input_nodes if each not in done), None)
-        if waiting is not None:
-            stack.append(waiting)
+        next_input = next((each for each in node.all_input_nodes if each not in done), None)
+        if next_input is not None:
+            stack.append(next_input)
             continue
         stack.pop()
         if node not in done:
@@ -67,12 +67,12 @@ def _depth_first(graph: fx.Graph) -> Iterator[fx.Node]:
 
 @torch.no_grad()
 def restore_norms(network: nn.Module, biases: Mapping[nn.BatchNorm2d, Tensor], images: Tensor) -> None:
-    """Sets batch normalisations so that each adds a bias and changes nothing else, as the folded network did.
+    """Sets batch normalisations so that in evaluation mode each only adds a bias.
 
     Args:
-        network: The network, its convolutions as published.
-        biases: Of each normalisation the (C,) bias of the folded convolution before it.
-        images: (B, 3, H, W) what statistics are gathered from; 64 images are enough.
+        network: The network with the published convolutions.
+        biases: For each batch normalisation, the (C,) bias of the published convolution before it.
+        images: (B, 3, H, W) images from which the statistics are computed; 64 are enough.
     """
 
     def restore(norm: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Layers that several parts of the networks are made of."""
+"""Layers that several networks use."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from torch import Tensor, nn
 
 
 def convolution(inputs: int, outputs: int, size: int, groups: int = 1, stride: int = 1) -> nn.Sequential:
-    """A convolution whose padding keeps the map's size at stride 1, and its batch normalisation."""
+    """Returns a convolution, padded to keep the size of maps at stride 1, and its batch normalisation."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs)
     )
 
 
 def with_relu(layers: nn.Sequential) -> nn.Sequential:
-    """The same with a ReLU behind it."""
+    """Appends a ReLU to layers and returns them."""
     return layers.append(nn.ReLU(inplace=True))
 
 
 def zero_init_last_norm(layers: nn.Module) -> None:
-    """Has the last batch normalisation yield 0 until it has learnt otherwise, while its gradient flows."""
+    """Sets the scale of the last batch normalisation to 0, so that the untrained layers return 0."""
     norm = [module for module in layers.modules() if isinstance(module, nn.BatchNorm2d)][-1]
     nn.init.zeros_(norm.weight)
 
 
 def deconv_block(inputs: int, outputs: int) -> nn.Sequential:
-    """A transposed convolution that doubles a map's size, its batch normalisation and a ReLU."""
+    """Returns a transposed convolution that doubles the size of maps, its batch normalisation and a ReLU."""
     return with_relu(
         nn.Sequential(
             nn.ConvTranspose2d(inputs, outputs, kernel_size=4, stride=2, padding=1, bias=False),
@@ -38,7 +38,7 @@ def deconv_block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def heatmap_head(width: int, keypoints: int) -> nn.Conv2d:
-    """The 1x1 convolution that reads heatmaps off features; it starts near zero, as most of a heatmap is."""
+    """Returns a 1x1 convolution from features to heatmaps, which are near zero before training."""
     head = nn.Conv2d(width, keypoints, kernel_size=1)
     nn.init.normal_(head.weight, std=0.001)
     assert head.bias is not None
@@ -47,8 +47,8 @@ def heatmap_head(width: int, keypoints: int) -> nn.Conv2d:
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[None]:
-    """Within it nothing is rounded to half precision, whatever a training run asks for."""
-    if device.type == "meta":  # nothing is computed there, and nothing can be switched off
+    """Returns a context in which autocast is off, so that nothing is rounded to half precision."""
+    if device.type == "meta":  # autocast cannot be switched off there
         return nullcontext()
     autocast: AbstractContextManager[None] = torch.autocast(device.type, enabled=False)
     return autocast
@@ -59,12 +59,15 @@ def normalise(
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
 ) -> Float[Tensor, "batch 3 height width"]:
-    """RGB of 0..255 to normalised channels, stored channels last.
+    """Normalises the channels of images.
 
     Args:
-        images: (B, H, W, 3) RGB.
+        images: (B, H, W, 3) RGB, 0..255.
         mean: Mean of each channel, values in 0..1.
         std: Standard deviation of each channel, values in 0..1.
+
+    Returns:
+        (B, 3, H, W) in memory format channels last.
     """
     shift = torch.tensor(mean, device=images.device) * 255
     scale = 1 / (torch.tensor(std, device=images.device) * 255)

@@ -1,4 +1,4 @@
-"""Necks: how a backbone's feature maps become the one map at the heatmaps' stride that the heads read."""
+"""Necks, which turn the feature maps of a backbone into one map at the stride of the heatmaps."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ DECONVOLUTION_WIDTH = 256
 
 
 class Deconvolutions(nn.Sequential):
-    """SimpleBaseline's neck: the coarsest map doubled by transposed convolutions until it has the wanted stride.
+    """SimpleBaseline's neck: transposed convolutions, each of which doubles the resolution of the coarsest map.
 
     Args:
         width: Channels of the coarsest map.
-        doublings: How many transposed convolutions; 3 from stride 32 to 4.
+        doublings: Number of transposed convolutions; 3 from stride 32 to 4.
     """
 
     def __init__(self, width: int, doublings: int) -> None:
@@ -30,7 +30,7 @@ class Deconvolutions(nn.Sequential):
 
 
 class Residual(nn.Module):
-    """ResNet's block of two 3x3 convolutions; it starts as the identity.
+    """ResNet's block of two 3x3 convolutions. Before training it is the identity.
 
     Args:
         width: Channels.
@@ -43,18 +43,18 @@ class Residual(nn.Module):
         zero_init_last_norm(self.second)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, width, H, W) to the same shape; the maps given are not negative."""
+        """Returns (B, width, H, W) maps for non-negative maps of the same shape."""
         return F.relu(maps + self.second(self.first(maps)))
 
 
 class FeaturePyramid(nn.Module):
-    """Maps of several strides merged from coarse to fine with depthwise convolutions: cheap context.
+    """Merges maps of several strides from coarse to fine, with depthwise 5x5 convolutions for context at little cost.
 
     Args:
         widths: Channels of each map, finest first.
-        strides: Stride of each map; each a whole multiple of the one before.
+        strides: Stride of each map, a multiple of the one before.
         width: Channels of the merged map.
-        residuals: Blocks of dense convolutions at each stride: what places keypoints more finely than context does.
+        residuals: Number of `Residual` blocks at each stride, whose dense convolutions locate keypoints more precisely.
     """
 
     def __init__(self, widths: Sequence[int], strides: Sequence[int], width: int, residuals: int = 0) -> None:
@@ -70,12 +70,12 @@ class FeaturePyramid(nn.Module):
             )
             for _ in widths
         )
-        self.growth = [coarse // fine for fine, coarse in pairwise(strides)]
+        self.scale_factors = [coarse // fine for fine, coarse in pairwise(strides)]
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """(B, widths[i], H / strides[i], W / strides[i]) maps to (B, width, H / strides[0], W / strides[0])."""
+        """Merges (B, widths[i], H / strides[i], W / strides[i]) maps to (B, width, H / strides[0], W / strides[0])."""
         merged: Tensor = self.mix[-1](self.lateral[-1](maps[-1]))
-        for level in reversed(range(len(self.growth))):
-            grown = F.interpolate(merged, scale_factor=float(self.growth[level]), mode="bilinear")
-            merged = self.mix[level](self.lateral[level](maps[level]) + grown)
+        for level in reversed(range(len(self.scale_factors))):
+            enlarged = F.interpolate(merged, scale_factor=float(self.scale_factors[level]), mode="bilinear")
+            merged = self.mix[level](self.lateral[level](maps[level]) + enlarged)
         return merged

@@ -20,16 +20,16 @@ from rsgnet.model.layers import convolution
 STRIDES = (8, 16, 32)
 _STAGE_WIDTHS = (64, 128, 256, 512, 1024)  # of the stem and the stages, at a width multiple of 1
 _STAGE_BLOCKS = (3, 6, 6, 3)
-_STACKED = 2  # separable convolutions in each head
-_RARE = -4.6  # the logit of one in a hundred: most of an image is nobody
+_HEAD_DEPTH = 2  # separable convolutions before each output
+_SCORE_BIAS = -4.6  # the logit of 0.01, because few cells show a person
 
 
 @dataclass(frozen=True)
 class Detections:
-    """What the network predicts at each cell of its three grids, N in all, row by row and finest grid first.
+    """Predictions at the N cells of the three grids, finest grid first, each grid row by row.
 
     Attributes:
-        logits: (B, N) the logit that a person is found there; its sigmoid is the score.
+        logits: (B, N) scores before the sigmoid.
         boxes_xyxy: (B, N, 4) left, top, right, bottom of the person in input pixels.
     """
 
@@ -38,10 +38,10 @@ class Detections:
 
 
 class PersonDetector(nn.Module):
-    """Finds people's boxes with RTMDet.
+    """RTMDet with the single class person.
 
     Args:
-        config: Width and depth of the network.
+        config: Width and depth of the network, and the number of boxes.
     """
 
     def __init__(self, config: DetectorConfig) -> None:
@@ -50,17 +50,17 @@ class PersonDetector(nn.Module):
         self.rtmdet = RTMDet(config.width_multiple, config.depth_multiple)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Detections:
-        """(B, 3, H, W) normalised RGB, H and W multiples of 32, to a prediction at each cell."""
+        """Returns the predictions for (B, 3, H, W) normalised RGB images; H and W are multiples of 32."""
         logits, boxes = [], []
         for (scores, sides), stride in zip(self.rtmdet(images), STRIDES, strict=True):
-            cells = cell_places(scores.shape[2:], stride, images.device)
-            reach = stride * sides.flatten(2).transpose(1, 2).float()
+            cells = compute_cell_xy(scores.shape[2:], stride, images.device)
+            distances = stride * sides.flatten(2).transpose(1, 2).float()
             logits.append(scores.flatten(1))
-            boxes.append(torch.cat([cells - reach[..., :2], cells + reach[..., 2:]], dim=-1))
+            boxes.append(torch.cat([cells - distances[..., :2], cells + distances[..., 2:]], dim=-1))
         return Detections(torch.cat(logits, dim=1), torch.cat(boxes, dim=1))
 
     def find_boxes(self, detections: Detections) -> tuple[Float[Tensor, "batch boxes 4"], Float[Tensor, "batch boxes"]]:
-        """The predictions with the highest scores; one person has several that overlap.
+        """Selects the predictions with the highest scores, without suppression of those that overlap.
 
         Returns:
             (B, M, 4) left, top, right, bottom in input pixels, and (B, M) scores in 0..1, highest first. M is
@@ -72,11 +72,13 @@ class PersonDetector(nn.Module):
 
 
 class RTMDet(nn.Module):
-    """The network, whose convolutions run in the order of the published one's.
+    """RTMDet's backbone, neck and heads.
+
+    `rsgnet.pretrained` relies on `forward` running the convolutions in the order of the published network.
 
     Args:
-        width_multiple: Of the published channels; 0.25 is RTMDet-nano.
-        depth_multiple: Of the published blocks; a third is RTMDet-nano.
+        width_multiple: Channels relative to the largest published network's; 0.25 for RTMDet-nano.
+        depth_multiple: Blocks relative to the largest published network's; 1/3 for RTMDet-nano.
     """
 
     def __init__(self, width_multiple: float, depth_multiple: float) -> None:
@@ -88,12 +90,12 @@ class RTMDet(nn.Module):
         self.heads = nn.ModuleList(Head(widths[2]) for _ in STRIDES)
 
     def forward(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """(B, 3, H, W) to what `Head` predicts at each stride, finest first."""
+        """Returns the outputs of `Head` at each stride, finest first, for (B, 3, H, W) images."""
         return [head(features) for head, features in zip(self.heads, self.neck(self.backbone(images)), strict=True)]
 
 
-def cell_places(shape_hw: Sequence[int], stride: int, device: torch.device) -> Float[Tensor, "cells 2"]:
-    """(h * w, 2) the x and y in input pixels that each cell of a grid stands for, row by row."""
+def compute_cell_xy(shape_hw: Sequence[int], stride: int, device: torch.device) -> Float[Tensor, "cells 2"]:
+    """Returns (h * w, 2) positions of a grid's cells in input pixels, row by row."""
     rows = torch.arange(shape_hw[0], device=device) * stride
     columns = torch.arange(shape_hw[1], device=device) * stride
     y, x = torch.meshgrid(rows, columns, indexing="ij")
@@ -101,32 +103,32 @@ def cell_places(shape_hw: Sequence[int], stride: int, device: torch.device) -> F
 
 
 class CSPNeXt(nn.Module):
-    """The backbone.
+    """The backbone, CSPNeXt.
 
     Args:
         widths: Channels of the stem and of the four stages.
-        blocks: Blocks of each stage.
+        blocks: Number of blocks in each stage.
     """
 
     def __init__(self, widths: Sequence[int], blocks: Sequence[int]) -> None:
         super().__init__()
         stem, *_ = widths
         self.stem = nn.Sequential(
-            activated(convolution(3, stem // 2, 3, stride=2)),
-            activated(convolution(stem // 2, stem // 2, 3)),
-            activated(convolution(stem // 2, stem, 3)),
+            with_silu(convolution(3, stem // 2, 3, stride=2)),
+            with_silu(convolution(stem // 2, stem // 2, 3)),
+            with_silu(convolution(stem // 2, stem, 3)),
         )
         self.stages = nn.ModuleList()
-        for stage, (before, width, count) in enumerate(zip(widths[:-1], widths[1:], blocks, strict=True), start=1):
-            last = stage == len(blocks)
-            layers: list[nn.Module] = [separable(before, width, stride=2)]
-            if last:
+        for stage, (inputs, width, count) in enumerate(zip(widths[:-1], widths[1:], blocks, strict=True), start=1):
+            is_last = stage == len(blocks)
+            layers: list[nn.Module] = [separable(inputs, width, stride=2)]
+            if is_last:
                 layers.append(SpatialPyramidPooling(width))
-            layers.append(CSPLayer(width, width, count, residual=not last, attention=True))
+            layers.append(CSPLayer(width, width, count, is_residual=not is_last, has_attention=True))
             self.stages.append(nn.Sequential(*layers))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) to the maps of the last three stages, at strides 8, 16 and 32."""
+        """Returns the maps of the last three stages, at strides 8, 16 and 32, of (B, 3, H, W) images."""
         maps, features = [], self.stem(images)
         for stage in self.stages:
             features = stage(features)
@@ -135,18 +137,18 @@ class CSPNeXt(nn.Module):
 
 
 class PathAggregation(nn.Module):
-    """Mixes the maps of three strides from coarse to fine and back, and brings all to the width of the finest.
+    """Fuses the maps of three strides from coarse to fine and back; all outputs have the width of the finest map.
 
     Args:
         widths: Channels of the maps, finest first.
-        blocks: Blocks of each mixing layer.
+        blocks: Number of blocks in each CSP layer.
     """
 
     def __init__(self, widths: Sequence[int], blocks: int) -> None:
         super().__init__()
         finest, middle, coarsest = widths
         self.reduce = nn.ModuleList(
-            [activated(convolution(coarsest, middle, 1)), activated(convolution(middle, finest, 1))]
+            [with_silu(convolution(coarsest, middle, 1)), with_silu(convolution(middle, finest, 1))]
         )
         self.top_down = nn.ModuleList([CSPLayer(2 * middle, middle, blocks), CSPLayer(2 * finest, finest, blocks)])
         self.down = nn.ModuleList([separable(finest, finest, stride=2), separable(middle, middle, stride=2)])
@@ -154,19 +156,19 @@ class PathAggregation(nn.Module):
         self.output = nn.ModuleList(separable(width, finest) for width in widths)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """(B, widths[i], H / strides[i], W / strides[i]) maps to as many of `widths[0]` channels."""
+        """Returns maps of widths[0] channels for three maps of (B, widths[i], H / strides[i], W / strides[i])."""
         fine, middle, coarse = maps
         reduced_coarse = self.reduce[0](coarse)
-        middle = self.top_down[0](torch.cat([_doubled(reduced_coarse), middle], dim=1))
+        middle = self.top_down[0](torch.cat([_upsample(reduced_coarse), middle], dim=1))
         reduced_middle = self.reduce[1](middle)
-        fine = self.top_down[1](torch.cat([_doubled(reduced_middle), fine], dim=1))
+        fine = self.top_down[1](torch.cat([_upsample(reduced_middle), fine], dim=1))
         middle = self.bottom_up[0](torch.cat([self.down[0](fine), reduced_middle], dim=1))
         coarse = self.bottom_up[1](torch.cat([self.down[1](middle), reduced_coarse], dim=1))
-        return [layer(each) for layer, each in zip(self.output, (fine, middle, coarse), strict=True)]
+        return [layer(maps) for layer, maps in zip(self.output, (fine, middle, coarse), strict=True)]
 
 
 class Head(nn.Module):
-    """Predicts at one stride whether a person is at each cell, and how far the sides of the box are from it.
+    """Predicts the score of each cell of a grid, and the distances from the cell to the sides of the box.
 
     Args:
         width: Channels of the features.
@@ -174,43 +176,43 @@ class Head(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.score_features = nn.Sequential(*(separable(width, width) for _ in range(_STACKED)))
+        self.score_features = nn.Sequential(*(separable(width, width) for _ in range(_HEAD_DEPTH)))
         self.score = nn.Conv2d(width, 1, kernel_size=1)
-        self.side_features = nn.Sequential(*(separable(width, width) for _ in range(_STACKED)))
+        self.side_features = nn.Sequential(*(separable(width, width) for _ in range(_HEAD_DEPTH)))
         self.sides = nn.Conv2d(width, 4, kernel_size=1)
         assert self.score.bias is not None
-        nn.init.constant_(self.score.bias, _RARE)
+        nn.init.constant_(self.score.bias, _SCORE_BIAS)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, width, h, w) to (B, 1, h, w) logits and (B, 4, h, w) distances in strides: left, top, right, bottom."""
+        """Returns (B, 1, h, w) logits and (B, 4, h, w) distances to left, top, right and bottom side, in strides."""
         scores = self.score(self.score_features(features))
         return scores, self.sides(self.side_features(features))
 
 
 class CSPLayer(nn.Module):
-    """Sends half of the channels through blocks and joins the halves.
+    """A cross-stage partial layer: half of the channels run through blocks, then both halves are joined.
 
     Args:
-        inputs: Channels of the map.
-        outputs: Channels that are wanted.
-        blocks: How many blocks.
-        residual: Whether blocks add to their input.
-        attention: Whether the joined channels are weighed.
+        inputs: Channels of the input.
+        outputs: Channels of the output.
+        blocks: Number of blocks.
+        is_residual: Whether blocks add their output to their input.
+        has_attention: Whether the joined channels are weighted by `ChannelAttention`.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, blocks: int, *, residual: bool = False, attention: bool = False
+        self, inputs: int, outputs: int, blocks: int, *, is_residual: bool = False, has_attention: bool = False
     ) -> None:
         super().__init__()
         half = outputs // 2
-        self.short = activated(convolution(inputs, half, 1))
-        self.main = activated(convolution(inputs, half, 1))
-        self.blocks = nn.Sequential(*(CSPNeXtBlock(half, residual) for _ in range(blocks)))
-        self.attention = ChannelAttention(outputs) if attention else nn.Identity()
-        self.output = activated(convolution(outputs, outputs, 1))
+        self.short = with_silu(convolution(inputs, half, 1))
+        self.main = with_silu(convolution(inputs, half, 1))
+        self.blocks = nn.Sequential(*(CSPNeXtBlock(half, is_residual) for _ in range(blocks)))
+        self.attention = ChannelAttention(outputs) if has_attention else nn.Identity()
+        self.output = with_silu(convolution(outputs, outputs, 1))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H, W)."""
+        """Returns (B, outputs, H, W) maps for (B, inputs, H, W) maps."""
         short = self.short(maps)
         joined: Tensor = self.output(self.attention(torch.cat([self.blocks(self.main(maps)), short], dim=1)))
         return joined
@@ -221,22 +223,22 @@ class CSPNeXtBlock(nn.Module):
 
     Args:
         width: Channels.
-        residual: Whether the result is added to what is given.
+        is_residual: Whether the output is added to the input.
     """
 
-    def __init__(self, width: int, residual: bool) -> None:
+    def __init__(self, width: int, is_residual: bool) -> None:
         super().__init__()
         self.layers = nn.Sequential(separable(width, width), separable(width, width, size=5))
-        self.residual = residual
+        self.is_residual = is_residual
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, width, H, W) to the same shape."""
-        changed: Tensor = self.layers(maps)
-        return changed + maps if self.residual else changed
+        """Returns (B, width, H, W) maps for maps of the same shape."""
+        output: Tensor = self.layers(maps)
+        return output + maps if self.is_residual else output
 
 
 class ChannelAttention(nn.Module):
-    """Weighs each channel by what all means together say of it.
+    """Weights each channel by a factor in 0..1, which is computed from the means of all channels.
 
     Args:
         width: Channels.
@@ -247,40 +249,40 @@ class ChannelAttention(nn.Module):
         self.weigh = nn.Conv2d(width, width, kernel_size=1)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, width, H, W) to the same shape."""
+        """Returns (B, width, H, W) maps for maps of the same shape."""
         return maps * F.hardsigmoid(self.weigh(maps.mean((2, 3), keepdim=True)))
 
 
 class SpatialPyramidPooling(nn.Module):
-    """Joins maxima over growing surroundings, for context.
+    """Joins maxima over neighbourhoods of several sizes.
 
     Args:
-        width: Channels, kept.
+        width: Channels of input and output.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.reduce = activated(convolution(width, width // 2, 1))
+        self.reduce = with_silu(convolution(width, width // 2, 1))
         self.pools = nn.ModuleList(nn.MaxPool2d(size, stride=1, padding=size // 2) for size in (5, 9, 13))
-        self.output = activated(convolution(2 * width, width, 1))
+        self.output = with_silu(convolution(2 * width, width, 1))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, width, H, W) to the same shape."""
+        """Returns (B, width, H, W) maps for maps of the same shape."""
         reduced = self.reduce(maps)
         joined: Tensor = self.output(torch.cat([reduced, *(pool(reduced) for pool in self.pools)], dim=1))
         return joined
 
 
-def activated(layers: nn.Sequential) -> nn.Sequential:
-    """The same with a SiLU behind it."""
+def with_silu(layers: nn.Sequential) -> nn.Sequential:
+    """Appends a SiLU to layers and returns them."""
     return layers.append(nn.SiLU(inplace=True))
 
 
 def separable(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
-    """A depthwise convolution and a pointwise one, each with its batch normalisation and a SiLU."""
-    depthwise = activated(convolution(inputs, inputs, size, groups=inputs, stride=stride))
-    return nn.Sequential(depthwise, activated(convolution(inputs, outputs, 1)))
+    """Returns a depthwise and a pointwise convolution, each with its batch normalisation and a SiLU."""
+    depthwise = with_silu(convolution(inputs, inputs, size, groups=inputs, stride=stride))
+    return nn.Sequential(depthwise, with_silu(convolution(inputs, outputs, 1)))
 
 
-def _doubled(maps: Tensor) -> Tensor:
+def _upsample(maps: Tensor) -> Tensor:
     return F.interpolate(maps, scale_factor=2.0, mode="nearest")

@@ -1,7 +1,8 @@
 """The Target-aware Relation Parser: everyone's keypoints related to each other, the target's kept.
 
 Section "Target-aware Relation Parser", Eq. (1) and (2). The candidates of a crop are the peaks of its candidate
-heatmaps, padded to a fixed number Np and masked, so that crops batch and the network exports.
+heatmaps, or all places above a threshold, padded to a fixed number Np and masked, so that crops batch and the network
+exports.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ from torch import Tensor, nn
 
 from rsgnet.config import CandidateRelationConfig
 
+# c_i is softmax(sharpness * heights): heights lie in 0..1, and without it all kinds would be nearly as likely.
+_CATEGORY_SHARPNESS = 10.0
+
 
 @dataclass(frozen=True)
 class Candidates:
-    """The candidate keypoints of each crop: the highest peaks of every keypoint's heatmap.
+    """The candidate keypoints of each crop: the highest peaks, or places, of every keypoint's heatmap.
 
     Attributes:
         xy: (B, Np, 2) places in heatmap pixels, below pixel precision.
         keypoint: (Np,) which keypoint each is a candidate for; the same for every crop.
-        scores: (B, Np) the heights of the peaks.
+        scores: (B, Np) the heights of the heatmaps there.
         mask: (B, Np) whether it is a candidate at all, not padding.
         peaks: Candidates of each keypoint, padding included; Np is this times K.
     """
@@ -40,7 +44,7 @@ class Relation:
     """What the parser found.
 
     Attributes:
-        encoding: (B, C, H, W) the target-aware encoding E_t, projected to the width of the visual features.
+        encoding: (B, C, H, W) the target-aware encoding E_t, projected to the width of the visual features or not.
         relation: (B, Np, Np) the relation map A; 0 where either candidate is padding.
         candidates: The candidates that it relates.
     """
@@ -76,6 +80,21 @@ def find_candidates(
         scores=scores.flatten(1),
         mask=scores.flatten(1) > threshold,
         peaks=peaks,
+    )
+
+
+def find_places(heatmaps: Float[Tensor, "batch keypoints height width"], count: int, threshold: float) -> Candidates:
+    """The highest places of each heatmap, whether or not they are peaks; arguments and result as `find_candidates`."""
+    heatmaps = heatmaps.detach().float()
+    keypoints, height, width = heatmaps.shape[1:]
+    count = min(count, height * width)
+    scores, index = heatmaps.flatten(2).topk(count, dim=-1)
+    return Candidates(
+        xy=torch.stack([index % width, index // width], dim=-1).flatten(1, 2).float(),
+        keypoint=torch.arange(keypoints * count, device=heatmaps.device) // count,
+        scores=scores.flatten(1),
+        mask=scores.flatten(1) > threshold,
+        peaks=count,
     )
 
 
@@ -127,12 +146,14 @@ class TargetAwareRelationParser(nn.Module):
     Args:
         width: Channels of the visual features.
         keypoints: K, the number of keypoint categories.
-        config: Sizes, and which peaks are candidates.
+        config: Sizes, and which places are candidates.
+        projected: Whether E_t is projected to the width of the features, or given out with its 3 d channels.
     """
 
-    def __init__(self, width: int, keypoints: int, config: CandidateRelationConfig) -> None:
+    def __init__(self, width: int, keypoints: int, config: CandidateRelationConfig, projected: bool = True) -> None:
         super().__init__()
         self.peaks, self.threshold = config.peaks_per_keypoint, config.candidate_threshold
+        self.find_candidates = find_candidates if config.selection == "peaks" else find_places
         self.gradient_to_features = config.gradient_to_features
         clue_dim = config.clue_dim
         self.geometry = nn.Linear(4, clue_dim)
@@ -143,7 +164,7 @@ class TargetAwareRelationParser(nn.Module):
         self.score = nn.Linear(clue_dim, 1)  # W_r
         # The 1x1 convolution through which E_t enters the network. Like the interpolation it is linear, so it may come
         # first, on Np candidates instead of H * W pixels, and the 3 d channels of E_t are never laid out as a map.
-        self.project = nn.Linear(3 * clue_dim, width, bias=False)
+        self.project = nn.Linear(3 * clue_dim, width, bias=False) if projected else nn.Identity()
 
     def forward(
         self,
@@ -160,7 +181,7 @@ class TargetAwareRelationParser(nn.Module):
             The target-aware encoding, the relation map and the candidates.
         """
         shape_hw = (features.shape[2], features.shape[3])
-        candidates = find_candidates(candidate_heatmaps, self.peaks, self.threshold)
+        candidates = self.find_candidates(candidate_heatmaps, self.peaks, self.threshold)
         places = bilinear_weights(candidates.xy, shape_hw).to(features.dtype)
         clues = self.encode_clues(features, candidate_heatmaps, candidates, places)
         relation = self.relate(clues, candidates.mask)
@@ -172,10 +193,12 @@ class TargetAwareRelationParser(nn.Module):
         self, features: Tensor, candidate_heatmaps: Tensor, candidates: Candidates, places: Tensor
     ) -> Float[Tensor, "batch candidates clues"]:
         """(B, Np, 3 d) E_c: where each candidate lies, which keypoint it may be, what it looks like."""
-        height, width = features.shape[2:]
-        share = (candidates.xy + 0.5) / candidates.xy.new_tensor([width, height])
-        geometry = torch.cat([share - 0.5, share], dim=-1).to(features.dtype)  # the box's person is at the centre
-        category = places @ candidate_heatmaps.flatten(2).transpose(1, 2).to(features.dtype)
+        size_wh = candidates.xy.new_tensor([features.shape[3], features.shape[2]])
+        share = (candidates.xy + 0.5) / size_wh
+        offset = (share - 0.5) * (size_wh / size_wh[1])  # from the centre of the crop, which is that of the box
+        geometry = torch.cat([offset, share], dim=-1).to(features.dtype)
+        heights = places @ candidate_heatmaps.flatten(2).transpose(1, 2).to(features.dtype)
+        category = torch.softmax(_CATEGORY_SHARPNESS * heights, dim=-1)
         visual = places @ features.flatten(2).transpose(1, 2)
         return torch.cat([self.geometry(geometry), self.category(category), self.visual(visual)], dim=-1)
 

@@ -73,8 +73,11 @@ class RSGNet(nn.Module):
         self.fuse: nn.Sequential | None = None
         if isinstance(relation, CandidateRelationConfig):
             self.candidate_head = heatmap_head(width, keypoints)
-            self.relation_parser = TargetAwareRelationParser(width, keypoints, relation)
-            self.fuse = convolution(2 * width, width, 3)
+            self.relation_parser = TargetAwareRelationParser(width, keypoints, relation, config.fusion != "none")
+            if config.fusion != "none":
+                self.fuse = convolution(2 * width, width, 3)
+            else:
+                width = 3 * relation.clue_dim  # target heatmaps and limbs are read from E_t
         elif isinstance(relation, ConvolutionsConfig):
             *before, last = (convolution(width, width, 3) for _ in range(relation.count))
             self.fuse = nn.Sequential(*map(with_relu, before), last)
@@ -95,12 +98,15 @@ class RSGNet(nn.Module):
         """
         features = self.backbone(crops)
         candidate_heatmaps = relation = candidates = None
-        if self.candidate_head is not None and self.relation_parser is not None and self.fuse is not None:
+        if self.candidate_head is not None and self.relation_parser is not None:
             seen = features if self.relation_parser.gradient_to_features else features.detach()
             candidate_heatmaps = self.candidate_head(seen)
             parsed = self.relation_parser(seen, candidate_heatmaps)
             relation, candidates = parsed.relation, parsed.candidates
-            features = self._joined(features, self.fuse(torch.cat([features, parsed.encoding], dim=1)))
+            if self.fuse is None:
+                features = parsed.encoding
+            else:
+                features = self._joined(features, self.fuse(torch.cat([features, parsed.encoding], dim=1)))
         elif self.fuse is not None:
             features = self._joined(features, self.fuse(features))
         limb_logits = None

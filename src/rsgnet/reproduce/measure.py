@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,13 +20,14 @@ from rsgnet.evaluation.average_precision import evaluate_keypoints
 from rsgnet.evaluation.results import write_submission
 from rsgnet.files import compute_sha256, write_text
 from rsgnet.inference.dataset_inference import detect_dataset, open_dataset_boxes, predict_dataset
+from rsgnet.inference.detectors.box_file import BoxFileDetector
 from rsgnet.inference.detectors.open_detector import open_detector
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import RESULTS_FILE, RUN_FILE, read_run_record, record_run, write_predictions
-from rsgnet.model.cost import Cost, cost_of
+from rsgnet.model.cost import Cost, count_cost
 from rsgnet.presets import preset_named
-from rsgnet.reproduce.tables import Block, DataSetName, Row
-from rsgnet.training.checkpoints import whole_checkpoint
+from rsgnet.reproduce.tables import Block, DataSetName, Row, Table
+from rsgnet.training.checkpoints import find_intact_checkpoint
 from rsgnet.training.run import MODEL_DIRECTORY, train
 
 _TRAINING_SETS: dict[DataSetName, str] = {
@@ -105,7 +106,7 @@ def measure_sizes(preset: str) -> dict[str, float]:
 def compute_cost(config: PoseConfig) -> Cost:
     """Counts the parameters and multiply-adds of a network without allocating its weights."""
     with torch.device("meta"):
-        return cost_of(build(config), config.crop.size_wh)
+        return count_cost(build(config), config.crop.size_wh)
 
 
 def _train_if_missing(preset: str, data: DataSetName, reproduction: Reproduction) -> None:
@@ -146,6 +147,8 @@ def _find_boxes(boxes: str, truth: Annotations, files: DataSetFiles, reproductio
     """Returns "gt" or a file of boxes; a detector's boxes are found once for all rows of a table."""
     if boxes == "gt" and not any(image.people for image in truth.images):
         raise RSGNetError(f"{files.annotations}: has no boxes of its own; name a detector or a file with --boxes")
+    if boxes.endswith(".json"):
+        _require_same_images(Path(boxes), truth)
     if boxes == "gt" or boxes.endswith(".json"):
         return boxes
     path = reproduction.out / f"boxes-{files.annotations.stem}-{Path(boxes).name}.json"
@@ -156,11 +159,52 @@ def _find_boxes(boxes: str, truth: Annotations, files: DataSetFiles, reproductio
     return str(path)
 
 
+def _require_same_images(boxes: Path, truth: Annotations) -> None:
+    """Raises where a file of boxes lists an image that the data set does not have by that id and name."""
+    names = {image.id: image.file_name for image in truth.images}
+    unknown = BoxFileDetector.read(boxes, names).list_unknown_images(names)
+    if unknown:
+        raise RSGNetError(
+            f"{boxes}: lists {len(unknown)} images that {truth.path} does not have by that id and name, the first: "
+            f"{unknown[0]}; give each data set boxes of its own: --boxes DATA_SET=FILE"
+        )
+
+
+def parse_boxes(texts: Sequence[str], table: Table) -> dict[DataSetName, str]:
+    """Returns the boxes of each data set of a table, "gt" where none are given.
+
+    Args:
+        texts: Each `DATA_SET=BOXES`, or `BOXES` for all data sets of the table.
+        table: The table.
+
+    Raises:
+        RSGNetError: The table has no such data set, a data set is given boxes twice, or one file is given to several.
+    """
+    data_sets = [block.data for block in table.blocks]
+    given: dict[DataSetName, str] = {}
+    for text in texts:
+        name, equals, boxes = text.partition("=")
+        chosen = [data for data in data_sets if data == name] if equals else data_sets
+        boxes = boxes if equals else text
+        if not chosen:
+            raise RSGNetError(f"--boxes {text}: {table.name} has no data set {name!r}; it has {', '.join(data_sets)}")
+        if len(chosen) > 1 and boxes.endswith(".json"):
+            raise RSGNetError(
+                f"--boxes {text}: {table.name} has {len(chosen)} data sets; say whose boxes these are: "
+                + ", ".join(f"--boxes {data}=FILE" for data in chosen)
+            )
+        for data in chosen:
+            if data in given:
+                raise RSGNetError(f"--boxes {text}: {data} has boxes already: {given[data]}")
+            given[data] = boxes
+    return {data: given.get(data, "gt") for data in data_sets}
+
+
 def is_trained(run: Path, epochs: int) -> bool:
     """Returns whether a run's folder holds a network, and no checkpoint of a training with fewer finished epochs."""
     if not (run / MODEL_DIRECTORY / WEIGHTS_FILE).is_file():
         return False
-    checkpoint = whole_checkpoint(run)
+    checkpoint = find_intact_checkpoint(run)
     if checkpoint is None:
         return True
     epochs_done: int = torch.load(checkpoint, weights_only=True, mmap=True)["epoch"] + 1

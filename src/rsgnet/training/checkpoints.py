@@ -1,4 +1,4 @@
-"""The checkpoints of a run: the last, and the one before it for the day when the last cannot be read."""
+"""The checkpoints of a run: the last one, and the one before it in case the last one cannot be read."""
 
 from __future__ import annotations
 
@@ -19,65 +19,65 @@ from lightning.pytorch.utilities import rank_zero_only
 from rsgnet.errors import RSGNetError
 
 FOLDER, LAST, BEFORE_LAST = "checkpoints", "last.ckpt", "before-last.ckpt"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, one's share of it, one's limit for a file
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota exceeded, file too large
 _LOG = logging.getLogger(__name__)
 
 
 class TwoCheckpoints(TorchCheckpointIO):
-    """Keeps the checkpoint before the one that is saved.
+    """Writes checkpoints atomically and keeps the one before the last.
 
-    The new one is written beside, and to the disk, before anything is renamed: whenever the process is killed and
-    whatever the disk holds, a whole one has its name. Lightning's own writes to the folder of temporary files, from
-    where a file comes to another disk by copying, over the one that was there.
+    A new checkpoint is written to a temporary file in the same folder and flushed to the disk before any file is
+    renamed, so that an intact checkpoint remains whenever the process is killed. Lightning's own class writes to the
+    system's folder of temporary files and copies over the old checkpoint if that folder is on another disk.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Saves a checkpoint; the one of that name becomes the one before, unless it is broken.
+        """Saves a checkpoint. The present one becomes the one before the last, unless it is broken.
 
         Raises:
-            OSError: It cannot be written, as where the disk is full. Those that were there are as they were.
+            OSError: The file cannot be written, for example because the disk is full. Older checkpoints are unchanged.
         """
         content = io.BytesIO()
         torch.save(checkpoint, content)
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{path.name}.partial")  # one name: what a killed run leaves is written over
+        temporary = path.with_name(f"{path.name}.partial")  # a fixed name, so that killed runs leave one file at most
         try:
-            with beside.open("wb") as file:
+            with temporary.open("wb") as file:
                 file.write(content.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
         except BaseException:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
-        if is_whole(path):
+        if is_intact(path):
             path.replace(path.with_name(BEFORE_LAST))
-        beside.replace(path)
+        temporary.replace(path)
 
 
 def has_checkpoint(run: Path) -> bool:
-    """Whether a run's folder holds a checkpoint, whole or not."""
-    return any(path.exists() for path in _checkpoints(run))
+    """Returns whether a run's folder holds a checkpoint, intact or broken."""
+    return any(path.exists() for path in _checkpoint_paths(run))
 
 
-def whole_checkpoint(run: Path) -> Path | None:
-    """The newest checkpoint of a run that is whole; a warning names those that are not. None where there is none.
+def find_intact_checkpoint(run: Path) -> Path | None:
+    """Returns the newest intact checkpoint of a run and warns of broken ones; returns None if there are none at all.
 
     Raises:
-        RSGNetError: There are checkpoints, and none is whole.
+        RSGNetError: There are checkpoints, but all are broken.
     """
-    found = [path for path in _checkpoints(run) if path.exists()]
-    for path in found:
-        if is_whole(path):
+    paths = [path for path in _checkpoint_paths(run) if path.exists()]
+    for path in paths:
+        if is_intact(path):
             return path
-        _warn(f"{path}: broken, perhaps cut off; the checkpoint before it is tried")
-    if found:
-        raise RSGNetError(f"{run / FOLDER}: no checkpoint in it can be read; begin anew with another --out")
+        _warn(f"{path}: broken, perhaps truncated; trying the checkpoint before it")
+    if paths:
+        raise RSGNetError(f"{run / FOLDER}: none of its checkpoints can be read; start a new run with another --out")
     return None
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a checkpoint is there and everything in it is as it was written, by its checksums."""
+def is_intact(path: Path) -> bool:
+    """Returns whether a checkpoint exists and the checksums of its content are right."""
     try:
         with ZipFile(path) as archive:
             return archive.testzip() is None
@@ -86,23 +86,24 @@ def is_whole(path: Path) -> bool:
 
 
 @contextmanager
-def telling_of_a_full_disk(run: Path) -> Iterator[None]:
-    """Says what is left of a run, and how it goes on, where the block finds the disk full.
+def report_full_disk(run: Path) -> Iterator[None]:
+    """Turns the error of a full disk in the block into one that says how the run continues.
 
     Raises:
-        RSGNetError: It was.
+        RSGNetError: The disk is full, a quota is exceeded, or a file grew larger than is allowed.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in _NO_SPACE:
             raise
-        told = "goes on from its last checkpoint" if has_checkpoint(run) else "had no checkpoint yet"
         reason = os.strerror(error.errno).lower()
-        raise RSGNetError(f"{run}: {reason}: the run {told}; make room and start it with --resume") from error
+        state = "can continue from its last checkpoint" if has_checkpoint(run) else "had no checkpoint yet"
+        raise RSGNetError(f"{run}: {reason}: the run {state}; free some space and start it with --resume") from error
 
 
-def _checkpoints(run: Path) -> tuple[Path, Path]:
+def _checkpoint_paths(run: Path) -> tuple[Path, Path]:
+    """Returns the paths of a run's checkpoints, newest first."""
     return run / FOLDER / LAST, run / FOLDER / BEFORE_LAST
 
 

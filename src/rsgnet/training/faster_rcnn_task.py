@@ -1,4 +1,4 @@
-"""Faster R-CNN's training as a Lightning module."""
+"""The training of Faster R-CNN as a Lightning module."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rsgnet.data.detection import DetectionSample
 from rsgnet.model.faster_rcnn import IGNORED, PERSON
 from rsgnet.training.task import NetworkTask
 
-_SMALLEST_SIDE_PX = 1.0  # boxes under this wide or high teach nothing, and torchvision refuses empty ones
+_SMALLEST_SIDE_PX = 1.0  # smaller boxes are left out; torchvision refuses empty ones
 
 
 class FasterRCNNTask(NetworkTask[FasterRCNNConfig]):
-    """Trains a Faster R-CNN by torchvision's losses and validates it by the average precision of its boxes.
+    """Trains Faster R-CNN with torchvision's losses and validates it by the average precision of its boxes.
 
     Args:
-        config: The network and its recipe.
-        pretrained: Whether its backbone starts from ImageNet weights.
+        config: The network and its training.
+        pretrained: Whether the backbone starts from ImageNet weights.
     """
 
     def __init__(self, config: FasterRCNNConfig, pretrained: bool = False) -> None:
@@ -31,8 +31,8 @@ class FasterRCNNTask(NetworkTask[FasterRCNNConfig]):
         )
 
     def training_step(self, batch: list[DetectionSample], _: int) -> Tensor:
-        """The total loss of a batch."""
-        losses: dict[str, Tensor] = self.model(_images(batch), [targets(each) for each in batch])
+        """Returns the total loss of a batch."""
+        losses: dict[str, Tensor] = self.model(_to_images(batch), [make_targets(sample) for sample in batch])
         total = torch.stack(list(losses.values())).sum()
         for name, value in {**losses, "total": total}.items():
             self.log(
@@ -47,9 +47,12 @@ class FasterRCNNTask(NetworkTask[FasterRCNNConfig]):
         return total
 
     def validation_step(self, batch: list[DetectionSample], _: int) -> None:
-        """Notes the boxes found in a batch, one image at a time as in prediction: padding to others changes them."""
-        found = [self.model([image])[0] for image in _images(batch)]
-        self.average_precision.update(found, [_truth(each) for each in batch])
+        """Adds the boxes of a batch to the average precision.
+
+        Images are run one by one, as in prediction, because padding an image to the size of others changes its boxes.
+        """
+        predictions = [self.model([image])[0] for image in _to_images(batch)]
+        self.average_precision.update(predictions, [_make_truth(sample) for sample in batch])
 
     def on_validation_epoch_end(self) -> None:
         """Logs the average precision over all validation images."""
@@ -59,28 +62,32 @@ class FasterRCNNTask(NetworkTask[FasterRCNNConfig]):
             self.log(f"val/box_{name}", figures[key].to(self.device), prog_bar=name == "AP50")
 
 
-def targets(sample: DetectionSample) -> dict[str, Tensor]:
-    """What PersonRCNN is to learn from one image: `boxes` and `labels`, people first, then what is ignored."""
-    people, ignored = _real(sample.boxes_xyxy), _real(sample.ignored_xyxy)
-    labels = [torch.full((len(each),), label) for each, label in ((people, PERSON), (ignored, IGNORED))]
+def make_targets(sample: DetectionSample) -> dict[str, Tensor]:
+    """Returns the training targets of one image for `PersonRCNN`.
+
+    Returns:
+        `boxes`, (N, 4) xyxy in pixels, and `labels`, (N,), PERSON for people, who come first, or IGNORED.
+    """
+    people, ignored = _select_valid(sample.boxes_xyxy), _select_valid(sample.ignored_xyxy)
+    labels = [torch.full((len(boxes),), label) for boxes, label in ((people, PERSON), (ignored, IGNORED))]
     return {"boxes": torch.cat([people, ignored]), "labels": torch.cat(labels).to(people.device)}
 
 
-def _truth(sample: DetectionSample) -> dict[str, Any]:
-    """The same for the average precision, which takes what is ignored for crowds."""
-    wanted = targets(sample)
+def _make_truth(sample: DetectionSample) -> dict[str, Any]:
+    """Returns the truth of one image for the average precision, with ignored boxes as crowds."""
+    targets = make_targets(sample)
     return {
-        "boxes": wanted["boxes"],
-        "labels": torch.full_like(wanted["labels"], PERSON),
-        "iscrowd": (wanted["labels"] == IGNORED).int(),
+        "boxes": targets["boxes"],
+        "labels": torch.full_like(targets["labels"], PERSON),
+        "iscrowd": (targets["labels"] == IGNORED).int(),
     }
 
 
-def _images(batch: list[DetectionSample]) -> list[Tensor]:
-    """(3, H, W) RGB in 0..1 each."""
-    return [each.image.permute(2, 0, 1) / 255 for each in batch]
+def _to_images(batch: list[DetectionSample]) -> list[Tensor]:
+    """Returns the images of a batch, each (3, H, W) RGB in 0..1."""
+    return [sample.image.permute(2, 0, 1) / 255 for sample in batch]
 
 
-def _real(boxes: Tensor) -> Tensor:
-    """The boxes that pad no list and are no smaller than a pixel."""
+def _select_valid(boxes: Tensor) -> Tensor:
+    """Returns the boxes that are not padding and at least a pixel wide and high."""
     return boxes[(boxes[:, 2:] - boxes[:, :2] >= _SMALLEST_SIDE_PX).all(-1)]  # false for NaN

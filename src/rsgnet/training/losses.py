@@ -1,8 +1,9 @@
-"""The learning objectives: Eq. (5) to (8), one of ours that says where a keypoint is, and distillation."""
+"""The losses of pose networks: Eq. (5) to (8) of the paper, and a location loss and distillation, which it lacks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -12,25 +13,25 @@ from rsgnet.data.dataset import Sample
 from rsgnet.model import DenseRelation, ModelOutput
 from rsgnet.model.layers import full_precision
 from rsgnet.skeletons import Skeleton
-from rsgnet.training.labels import Labels, dense_relation_labels, make_labels, relation_labels
+from rsgnet.training.labels import dense_relation_labels, make_labels, relation_labels
 from rsgnet.training_config import LossConfig
 
-_NOWHERE = 1e4  # a logit so far below all others that its place has no probability
-_SURE = 1e-6  # probabilities nearer to 0 or 1 than this are held off, so that their logarithms stay finite
+_MASKED_LOGIT = -1e4  # low enough for a probability of 0 after the softmax
+_MIN_PROBABILITY = 1e-6  # probabilities are clamped to this distance from 0 and 1, so that logarithms stay finite
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The terms of Eq. (8), each unweighted; 0 where the network does not predict it.
+    """The terms of Eq. (8) before weighting, each (); 0 if the network does not predict the output or has no teacher.
 
     Attributes:
-        target: l_t.
-        candidates: l_m.
-        relation: l_r.
-        limbs: l_l.
-        location: How far the heatmaps of both kinds are from saying where keypoints are; not in the paper.
-        distillation: How far the target heatmaps are from a teacher's, by height and by place; not in the paper.
-        total: Their weighted sum.
+        target: l_t, of the target heatmaps.
+        candidates: l_m, of the candidate heatmaps.
+        relation: l_r, of the relation map.
+        limbs: l_l, of the limb heatmaps.
+        location: Divergence of target and candidate heatmaps from the labels as distributions; not in the paper.
+        distillation: Squared error and divergence of the target heatmaps from a teacher's; not in the paper.
+        total: The weighted sum.
     """
 
     target: Tensor
@@ -43,8 +44,15 @@ class Losses:
 
 
 def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights: LossConfig) -> Losses:
-    """All losses of a batch."""
-    labels: Labels = make_labels(sample, skeleton, weights)
+    """Computes all losses of a batch.
+
+    Args:
+        output: The network's predictions.
+        sample: The batch.
+        skeleton: The skeleton that the network predicts.
+        weights: Weights of the losses and settings of the labels.
+    """
+    labels = make_labels(sample, skeleton, weights)
     emphasis = weights.peak_emphasis
     scale = weights.heatmap_scale
     heatmaps = (output.target_heatmaps, labels.target_heatmaps, labels.target_weights[..., None, None])
@@ -85,66 +93,97 @@ def pose_losses(output: ModelOutput, sample: Sample, skeleton: Skeleton, weights
 
 def heatmap_loss(
     predicted: Float[Tensor, "batch keypoints h w"],
-    wanted: Float[Tensor, "batch keypoints h w"],
+    labels: Float[Tensor, "batch keypoints h w"],
     weights: Tensor,
     peak_emphasis: float = 0.0,
 ) -> Tensor:
-    """Eq. (5): the mean over keypoints and pixels of the squared error, masked places counting as right.
+    """Computes the mean squared error over keypoints and pixels (Eq. 5).
 
-    With an emphasis each error counts `1 + peak_emphasis * wanted` times: few pixels hold a keypoint, and an untrained
-    network does well by Eq. (5) if it predicts none.
+    With `peak_emphasis` each error counts `1 + peak_emphasis * labels` times. Few pixels show a keypoint, so that by
+    Eq. (5) alone a network without any peaks has a low loss.
+
+    Args:
+        predicted: (B, K, h, w) heatmaps.
+        labels: (B, K, h, w) heatmaps in 0..1.
+        weights: Weight of each pixel in 0..1, which broadcasts to (B, K, h, w); 0 counts as an error of 0.
+        peak_emphasis: Additional weight of an error at a label of 1.
     """
-    return (weights * (1 + peak_emphasis * wanted) * (predicted.float() - wanted).square()).mean()
+    return (weights * (1 + peak_emphasis * labels) * (predicted.float() - labels).square()).mean()
 
 
 def location_loss(
     predicted: Float[Tensor, "batch keypoints h w"],
-    wanted: Float[Tensor, "batch keypoints h w"],
+    labels: Float[Tensor, "batch keypoints h w"],
     weights: Tensor,
     sharpness: float,
 ) -> Tensor:
-    """The mean over keypoints of the Kullback-Leibler divergence between softmax(sharpness * heatmap) of both.
+    """Computes the mean Kullback-Leibler divergence over keypoints between softmax(sharpness * heatmap) of both.
 
-    A squared error hardly tells a peak that is a pixel off from one that is right; this does. Both have their optimum
-    where the heatmaps are equal. Masked places take no part, keypoints masked everywhere count as right.
+    The squared error hardly differs between a peak at the right pixel and one beside it; this divergence does. Both
+    losses are lowest where the heatmaps are equal.
+
+    Args:
+        predicted: (B, K, h, w) heatmaps.
+        labels: (B, K, h, w) heatmaps in 0..1.
+        weights: Broadcasts to (B, K, h, w); pixels of weight 0 are left out. A keypoint whose pixels are all left out
+            has a divergence of 0.
+        sharpness: Factor of the heatmaps before the softmax.
     """
-    masked = weights <= 0
-    given, meant = (
-        (sharpness * heatmaps).masked_fill(masked, -_NOWHERE).flatten(2).log_softmax(-1)
-        for heatmaps in (predicted.float(), wanted)
+    is_masked = weights <= 0
+    predicted_log, labels_log = (
+        (sharpness * heatmaps).masked_fill(is_masked, _MASKED_LOGIT).flatten(2).log_softmax(-1)
+        for heatmaps in (predicted.float(), labels)
     )
-    return F.kl_div(given, meant, log_target=True, reduction="none").sum(-1).mean()
+    return F.kl_div(predicted_log, labels_log, log_target=True, reduction="none").sum(-1).mean()
 
 
 def relation_loss(
     relation: Float[Tensor, "batch n n"],
-    wanted: Float[Tensor, "batch n n"],
+    labels: Float[Tensor, "batch n n"],
     weights: Float[Tensor, "batch n n"],
-    error: str = "squared",
+    error: Literal["squared", "cross_entropy"] = "squared",
 ) -> Tensor:
-    """Eq. (6): the mean error over the pairs that count; Np differs from crop to crop, so each counts alike.
+    """Computes the mean error of the relation map (Eq. 6), first over the pairs of a crop, then over crops.
 
-    Where the error is "cross_entropy" it stands for Eq. (6)'s square.
+    Args:
+        relation: (B, Np, Np) predicted probabilities.
+        labels: (B, Np, Np) 0 or 1.
+        weights: (B, Np, Np) 1 for pairs that count, 0 for the others. Crops without pairs are left out.
+        error: "squared" as in Eq. (6), or "cross_entropy".
     """
     pairs = weights.sum((1, 2))
     if error == "cross_entropy":
-        each = F.binary_cross_entropy(relation.clamp(_SURE, 1 - _SURE), wanted, reduction="none")
+        probabilities = relation.clamp(_MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
+        errors = F.binary_cross_entropy(probabilities, labels, reduction="none")
     else:
-        each = (relation - wanted).square()
-    errors = (weights * each).sum((1, 2)) / pairs.clamp(min=1)
-    return errors.sum() / (pairs > 0).sum().clamp(min=1)
+        errors = (relation - labels).square()
+    crop_errors = (weights * errors).sum((1, 2)) / pairs.clamp(min=1)
+    return crop_errors.sum() / (pairs > 0).sum().clamp(min=1)
 
 
 def dense_relation_loss(relation: DenseRelation, target_heatmaps: Float[Tensor, "batch keypoints h w"]) -> Tensor:
-    """Eq. (6) between all pixels, as released: the mean squared error to the product of how much each is the target."""
+    """Computes Eq. (6) between all pixels, as in the released code.
+
+    The label of a pair of pixels is the product of their values in the maximum of the target heatmaps.
+
+    Args:
+        relation: The predicted relation.
+        target_heatmaps: (B, K, h, w) labels of the target heatmaps.
+    """
     height, width = relation.clues.shape[2:]
     with full_precision(relation.clues.device):
         return relation.squared_error(dense_relation_labels(target_heatmaps, (height, width))).mean()
 
 
 def limb_loss(
-    logits: Float[Tensor, "batch limbs h w"], wanted: Float[Tensor, "batch limbs h w"], weights: Tensor
+    logits: Float[Tensor, "batch limbs h w"], labels: Float[Tensor, "batch limbs h w"], weights: Tensor
 ) -> Tensor:
-    """Eq. (7): the mean over limbs and pixels of the binary cross entropy, limbs with an unlabelled end left out."""
-    errors = F.binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none")
+    """Computes the mean binary cross entropy over limbs and pixels (Eq. 7).
+
+    Args:
+        logits: (B, L, h, w) predicted limbs before the sigmoid.
+        labels: (B, L, h, w) 1 on limbs, 0 elsewhere.
+        weights: (B, L) 0 counts the limb as an error of 0.
+    """
+    errors = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")
     return (weights[..., None, None] * errors).mean()

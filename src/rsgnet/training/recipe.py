@@ -1,4 +1,4 @@
-"""Recipes: TOML files that hold everything a network is made from, so that one command makes it again."""
+"""Recipes: TOML files that name everything a trained network depends on, so that one command trains it again."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ else:
 
 @dataclass(frozen=True)
 class DistillationRecipe(Strict):
-    """The network whose heatmaps are learnt beside the labels.
+    """Distillation from a teacher: a network whose heatmaps are learnt in addition to the labels.
 
     Attributes:
-        teacher: Its file.
-        paddings: By how much its crops grow beyond the box; the heatmaps of all are averaged.
+        teacher: The teacher's file, relative to the data root.
+        paddings: Sizes of the teacher's crops as factors of the box; the heatmaps of all crops are averaged.
     """
 
     teacher: str
@@ -35,14 +35,15 @@ class DistillationRecipe(Strict):
 
 @dataclass(frozen=True)
 class Recipe(Strict):
-    """Everything a network is made from. Files are named relative to a data root.
+    """A network, its training and its files. Paths of files are relative to a data root.
 
     Attributes:
-        network: The network and its training, as the `config.json` of the trained model.
-        train: Labels and image folders to train on, each as `rsgnet train --data` reads it.
-        start: The file of the published network that training begins from; None for ImageNet weights or none.
-        distillation: The teacher; None without one.
-        sources: Where to get each file or folder, for the message about a missing one.
+        network: The network and its training, as in the `config.json` of the trained model.
+        train: The data sets to train on, each as `rsgnet train --data` takes it.
+        start: The file of the published network whose weights training starts from. If None, `network` says whether
+            training starts from ImageNet weights.
+        distillation: The teacher, or None.
+        sources: Where each file or folder comes from, for the message about a missing one.
     """
 
     network: PoseConfig | DetectorConfig
@@ -52,10 +53,10 @@ class Recipe(Strict):
     sources: dict[str, str] = field(default_factory=dict)
 
     def find(self, name: str, data_root: Path) -> Path:
-        """Returns the path of a file or folder of the recipe.
+        """Returns the path of a file or folder of the recipe below the data root.
 
         Raises:
-            RSGNetError: It is missing; the message says where to get it.
+            RSGNetError: It is missing. The message says where to get it.
         """
         path = data_root / name
         if not path.exists():
@@ -64,25 +65,27 @@ class Recipe(Strict):
         return path
 
     def find_data(self, data_root: Path) -> list[str]:
-        """Returns `train` with paths below the data root.
+        """Returns the data sets of `train` with their paths below the data root, as `--data` takes them.
 
         Raises:
-            RSGNetError: Labels or images are missing; the message says where to get them.
+            RSGNetError: Labels or images are missing. The message says where to get them.
         """
-        found = []
+        data = []
         for entry in self.train:
-            places, comma, options = entry.partition(",")
-            paths = [str(self.find(place, data_root)) for place in places.split(":")]
-            found.append(":".join(paths) + comma + options)
-        return found
+            names, comma, options = entry.partition(",")
+            paths = [str(self.find(name, data_root)) for name in names.split(":")]
+            data.append(":".join(paths) + comma + options)
+        return data
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: str | Path) -> Recipe:
     """Reads a recipe.
 
     Raises:
-        RSGNetError: The file cannot be read, is not TOML, or has unknown keys or unfit values, which the message names.
+        RSGNetError: The file cannot be read, is not TOML, or has unknown keys or invalid values. The message names
+            them.
     """
+    path = Path(path)
     try:
         content = tomllib.loads(read_bounded(path).decode())
     except OSError as error:
@@ -95,6 +98,9 @@ def read_recipe(path: Path) -> Recipe:
     kind = PoseConfig if "crop" in network else DetectorConfig
     try:
         content["network"] = TypeAdapter(kind).validate_python(network)
+    except ValidationError as error:
+        raise RSGNetError(f"{path}: invalid table [network]: {validation_reasons(error)}") from error
+    try:
         return TypeAdapter(Recipe).validate_python(content)
     except ValidationError as error:
         raise RSGNetError(f"{path}: not a recipe: {validation_reasons(error)}") from error

@@ -1,4 +1,4 @@
-"""One training run: data, Trainer, checkpoints, curves, and the model directory it leaves."""
+"""A training run: data, Trainer, checkpoints, curves, and the trained model directory."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from rsgnet.training.checkpoints import (
     FOLDER,
     LAST,
     TwoCheckpoints,
+    find_intact_checkpoint,
     has_checkpoint,
-    telling_of_a_full_disk,
-    whole_checkpoint,
+    report_full_disk,
 )
 from rsgnet.training.detector_task import DetectorTask
 from rsgnet.training.faster_rcnn_task import FasterRCNNTask
@@ -46,55 +46,60 @@ from rsgnet.training.task import PoseTask
 from rsgnet.training_config import TrainingConfig
 
 MODEL_DIRECTORY = "model"
-_STATISTICS_IMAGES = 64  # that the batch normalisations of a folded network are restored from
+_STATISTICS_IMAGES = 64  # from which the batch normalisations of a folded network are restored
 
 
 def train(
     config: NetworkConfig,
     data: Sequence[str],
-    out: Path,
+    out: str | Path,
     *,
     validation: str | None = None,
     resume: bool = False,
-    start_from: Path | None = None,
-    backbone_from: Path | None = None,
-    fitting_from: Path | None = None,
+    start_from: str | Path | None = None,
+    backbone_from: str | Path | None = None,
+    fitting_from: str | Path | None = None,
     workers: int = 1,
     devices: int | None = None,
     validate_every: int = 1,
     teacher: Teacher | None = None,
     progress: bool = True,
 ) -> Path:
-    """Trains a network and leaves its model directory.
+    """Trains a network and writes its model directory.
 
     Args:
         config: The network and its training.
-        data: What to train on, each as `training.sources.parse_source` reads it.
-        out: Where checkpoints, curves and the model go.
-        validation: What to validate on, as `data`.
-        resume: Whether to go on from the last checkpoint in `out`, or, where it is broken, from the one before, or to
-            begin where there is none; without it `out` must not hold one. What torchrun starts again goes on, too.
-        start_from: A model directory whose weights to start from.
-        backbone_from: A model directory whose backbone to start from, whatever its heads; or the file of a published
-            network, as `rsgnet.pretrained` reads it.
-        fitting_from: A model directory to start from whatever fits of it.
-        workers: Processes that cut crops, for each that trains.
-        devices: GPUs of this machine to train on, or processes where it has none; None takes all GPUs. Under
-            `torchrun` its own numbers of processes and machines hold.
+        data: The data sets to train on, each as `training.sources.parse_source` reads it.
+        out: The folder of checkpoints, curves and the model directory.
+        validation: The data set to validate on, as in `data`; None validates on none.
+        resume: Whether to continue from the last checkpoint in `out`, or from the one before if the last is broken. A
+            run without checkpoints starts from the beginning. If False, `out` must hold no checkpoint, except in
+            processes that torchrun restarted, which always continue.
+        start_from: A model directory; training starts from all its weights.
+        backbone_from: A model directory, whose backbone training starts from; or the file of a published network, as
+            `rsgnet.pretrained` reads it.
+        fitting_from: A model directory; training starts from its weights of the same names and shapes.
+        workers: Processes that prepare samples, for each process that trains.
+        devices: Number of GPUs to train on, or of processes on a machine without one. None uses all GPUs. Under
+            `torchrun`, its numbers of processes and machines are used instead.
         validate_every: Epochs between validations.
-        teacher: A pose network; its heatmaps are learnt beside the labels.
+        teacher: A pose network whose heatmaps are learnt in addition to the labels.
         progress: Whether to show a progress bar.
 
     Returns:
-        The model directory.
+        The model directory, `out`/model.
 
     Raises:
-        RSGNetError: The data do not exist or fit, `out` holds another run, nothing sets the running statistics that
-            training would keep, or the disk is full.
+        RSGNetError: The data do not exist or do not suit the config, `out` holds another run, nothing provides the
+            running statistics that training would keep, or the disk is full.
     """
-    if has_checkpoint(out) and not (resume or _started_again()):
-        raise RSGNetError(f"{out} holds a run already; go on with --resume or choose another --out")
-    checkpoint = whole_checkpoint(out)
+    out = Path(out)
+    start_from = Path(start_from) if start_from is not None else None
+    backbone_from = Path(backbone_from) if backbone_from is not None else None
+    fitting_from = Path(fitting_from) if fitting_from is not None else None
+    if has_checkpoint(out) and not (resume or _is_restarted()):
+        raise RSGNetError(f"{out} holds a run already; continue it with --resume or choose another --out")
+    checkpoint = find_intact_checkpoint(out)
     held_out = parse_source(validation) if validation else None
     if teacher is not None:
         _check_teacher(config)
@@ -104,72 +109,72 @@ def train(
             f"{config.name} keeps the running statistics of its normalisations, and nothing sets them: start from "
             "weights, or train with --set training.norm_statistics=batch"
         )
-    sources = TrainingData(config, [parse_source(each) for each in data], held_out, workers, teacher, out)
+    sources = TrainingData(config, [parse_source(text) for text in data], held_out, workers, teacher, out)
     write_text(out / "config.json", to_json(config))
-    _quieten()
+    _hide_expected_warnings()
     L.seed_everything(config.training.seed, workers=True, verbose=False)
-    fresh = checkpoint is None
-    # Weights that are read below replace ImageNet's: then these are not fetched.
-    replaced = start_from is not None or fitting_from is not None
-    task = _task(config, config.training.pretrained and fresh and not replaced)
+    is_new = checkpoint is None
+    # ImageNet weights are not downloaded if other weights would replace them.
+    is_replaced = start_from is not None or fitting_from is not None
+    task = _make_task(config, config.training.pretrained and is_new and not is_replaced)
     if config.training.frozen:
         if isinstance(task, DetectorTask):
-            raise RSGNetError(f"{config.name}: RTMDet trains whole; leave training.frozen empty")
+            raise RSGNetError(f"{config.name}: parts of RTMDet cannot be frozen; leave training.frozen empty")
         task.model.backbone.freeze(config.training.frozen)
-    if start_from is not None and fresh:
+    if start_from is not None and is_new:
         load_weights(task.model, start_from)
-    if backbone_from is not None and fresh:
+    if backbone_from is not None and is_new:
         _start_backbone(task, backbone_from, sources)
-    if fitting_from is not None and fresh:
+    if fitting_from is not None and is_new:
         load_fitting(task.model, fitting_from)
     trainer = L.Trainer(
         default_root_dir=out,
         max_epochs=config.training.epochs,
         precision=config.training.precision,
         logger=[CSVLogger(out, name="curves"), TensorBoardLogger(out, name="tensorboard")],
-        callbacks=_callbacks(config.training, out, sources.held_out, progress),
+        callbacks=_make_callbacks(config.training, out, sources.held_out, progress),
         plugins=[TwoCheckpoints()],
         check_val_every_n_epoch=validate_every,
         num_sanity_val_steps=0,
         enable_progress_bar=progress,
         enable_model_summary=False,
         log_every_n_steps=20,
-        use_distributed_sampler=False,  # the draws are split between processes already
-        **_processes(devices),
+        use_distributed_sampler=False,  # SeededDraws splits the samples between processes
+        **_device_options(devices),
     )
-    with telling_of_a_full_disk(out):
+    with report_full_disk(out):
         trainer.fit(task, sources, ckpt_path=checkpoint, weights_only=True)
     return out / MODEL_DIRECTORY
 
 
 def _start_backbone(task: PoseTask | DetectorTask | FasterRCNNTask, path: Path, data: TrainingData) -> None:
-    """Starts the backbone from a model directory, or from a file of a network that was published folded."""
+    """Loads the backbone of a model directory, or the file of a published network with folded normalisations."""
     if path.is_dir():
         load_backbone(task.model, path)
         return
-    images = data.some_images(_STATISTICS_IMAGES)
+    images = data.select_images(_STATISTICS_IMAGES)
     if isinstance(task, PoseTask):
         start_pose_network(task.model, path, normalise(images, task.config.crop.mean, task.config.crop.std))
     elif isinstance(task, DetectorTask):
         start_detector(task.model, path, normalise(images, task.config.mean, task.config.std))
     else:
-        raise RSGNetError(f"{path}: Faster R-CNN starts from no such file; name a model directory")
+        raise RSGNetError(f"{path}: Faster R-CNN cannot start from such a file; name a model directory")
 
 
-def _quieten() -> None:
-    """Keeps Lightning from saying what is meant, or what it wants to sell."""
+def _hide_expected_warnings() -> None:
+    """Hides Lightning's hints and advertisements, and its warnings about settings that are intended here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for meant in (
+    for message in (
         "You have overridden `transfer_batch_to_device`",
         "Found .* in eval mode",  # frozen modules
-        "The number of training batches",  # fewer than between two points of a curve
+        "The number of training batches",  # is lower than log_every_n_steps
         "Total length of `list` across ranks is zero",  # no validation
         "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
     ):
-        warnings.filterwarnings("ignore", meant, module="lightning")
+        warnings.filterwarnings("ignore", message, module="lightning")
 
 
-def _task(config: NetworkConfig, pretrained: bool) -> PoseTask | DetectorTask | FasterRCNNTask:
+def _make_task(config: NetworkConfig, pretrained: bool) -> PoseTask | DetectorTask | FasterRCNNTask:
     if isinstance(config, PoseConfig):
         return PoseTask(config, pretrained)
     if isinstance(config, FasterRCNNConfig):
@@ -179,34 +184,37 @@ def _task(config: NetworkConfig, pretrained: bool) -> PoseTask | DetectorTask | 
 
 def _check_teacher(config: NetworkConfig) -> None:
     if not isinstance(config, PoseConfig):
-        raise RSGNetError(f"{config.name}: detectors do not learn from a teacher of poses")
+        raise RSGNetError(f"{config.name}: only pose networks learn from a teacher; detectors do not learn from one")
     if not config.training.loss.distillation:
-        raise RSGNetError("nothing is learnt from the teacher while training.loss.distillation is 0")
+        raise RSGNetError(
+            "nothing is learnt from the teacher while training.loss.distillation is 0: "
+            "add --set training.loss.distillation=1"
+        )
 
 
-def _processes(devices: int | None) -> dict[str, Any]:
-    """The Trainer's devices and machines; more than one process are joined by DDP."""
+def _device_options(devices: int | None) -> dict[str, Any]:
+    """Returns the Trainer's options of devices and machines; several processes train with DDP."""
     if TorchElasticEnvironment.detect():
         return {"devices": int(os.environ["LOCAL_WORLD_SIZE"]), "num_nodes": int(os.environ["GROUP_WORLD_SIZE"])}
     return {"devices": devices or "auto"}
 
 
-def _started_again() -> bool:
-    """Whether torchrun started this process anew, after one of its processes died."""
+def _is_restarted() -> bool:
+    """Returns whether torchrun restarted this process after one of its processes had died."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
-def _callbacks(config: TrainingConfig, out: Path, held_out: object, progress: bool) -> list[Callback]:
+def _make_callbacks(config: TrainingConfig, out: Path, held_out: object, progress: bool) -> list[Callback]:
     average: list[WeightAveraging] = []
     if config.ema_decay:
-        decaying = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
-        average.append(WeightAveraging(multi_avg_fn=decaying))
+        average_weights = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
+        average.append(WeightAveraging(multi_avg_fn=average_weights))
     return [
         StepSeeds(config.seed),
         SaveModel(out / MODEL_DIRECTORY, *average),
         *([DrawSamples(held_out, out)] if isinstance(held_out, PoseDataset) else []),
         *average,
-        # Written anew at the end of every epoch.
+        # One file, replaced at the end of every epoch.
         ModelCheckpoint(
             out / FOLDER, filename=Path(LAST).stem, enable_version_counter=False, save_on_train_epoch_end=True
         ),

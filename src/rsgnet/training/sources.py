@@ -1,4 +1,4 @@
-"""Where training crops come from: `--data` on the command line, loaders for the Trainer."""
+"""The data of a run: the data sets that `--data` names, and the Trainer's data loaders."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from rsgnet.errors import RSGNetError
 
 
 def parse_source(text: str) -> DataSource:
-    """Reads `LABELS[:IMAGES_DIR][,OPTIONS]`, or `DIR:NAME` of a published data set with the same options.
+    """Parses a data set: `LABELS[:IMAGES_DIR][,OPTIONS]`, or `DIR:NAME[,OPTIONS]` for a published data set.
 
-    Options are `weight=2`, and `partial`, which says that not everyone in the images is labelled. Where no folder is
-    named images lie where the labels say, else in `images` beside them.
+    Options are `weight=2`, and `partial`, which says that not everyone in the images is labelled. Without IMAGES_DIR
+    images lie in the folder that the labels name, or else in the folder `images` beside the labels.
 
     Raises:
-        RSGNetError: The text is none, or what it names does not exist.
+        RSGNetError: The text has another form, or a file or folder does not exist.
     """
-    places, *options = text.split(",")
+    paths, *options = text.split(",")
     try:
-        files = resolve_labels_and_images(places)
+        files = resolve_labels_and_images(paths)
     except RSGNetError as error:
         raise RSGNetError(f"--data {text}: {error}") from error
     if not files.images.is_dir():
@@ -51,18 +51,18 @@ def parse_source(text: str) -> DataSource:
 
 
 class TrainingData(L.LightningDataModule):
-    """The loaders of one run.
+    """The data loaders of a run.
 
     Args:
-        config: The recipe.
-        sources: What is trained on.
-        validation: What is validated on; None validates nothing.
-        workers: Processes that cut crops.
-        teacher: A network to learn from; for a pose network alone.
-        folder: Where what the teacher sees is kept.
+        config: The network and its training.
+        sources: The data sets to train on.
+        validation: The data set to validate on, or None.
+        workers: Processes that prepare samples.
+        teacher: A network whose heatmaps a pose network learns, or None.
+        folder: The folder in which the teacher's heatmaps are stored.
 
     Raises:
-        RSGNetError: The data do not exist, or an epoch fills no batch.
+        RSGNetError: The data do not exist, or an epoch has fewer samples than a batch.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class TrainingData(L.LightningDataModule):
         super().__init__()
         self.training = config.training
         self.workers = workers
-        # Images of Faster R-CNN differ in size: they travel as a list.
+        # Images of Faster R-CNN differ in size, so that they cannot be stacked.
         self._collate = list if isinstance(config, FasterRCNNConfig) else _stack
-        self.dataset = _dataset(sources, config, augmented=True)
+        self.dataset = _open_dataset(sources, config, augmented=True)
         self._teacher, self._folder = teacher, folder
-        self.held_out = _dataset([validation], config, augmented=False) if validation else None
+        self.held_out = _open_dataset([validation], config, augmented=False) if validation else None
         self.epoch_samples = self.training.epoch_samples or len(self.dataset)
         if self.epoch_samples < self.training.batch_size:
             raise RSGNetError(
@@ -90,32 +90,32 @@ class TrainingData(L.LightningDataModule):
             )
 
     def prepare_data(self) -> None:
-        """Has the teacher look at everyone, in the first process alone."""
-        self._learn_from_teacher()
+        """Computes the teacher's heatmaps, in the first process only."""
+        self._add_teacher_heatmaps()
 
     def setup(self, stage: str) -> None:
-        """Reads what the teacher saw."""
-        self._learn_from_teacher()
+        """Opens the teacher's heatmaps in every process."""
+        self._add_teacher_heatmaps()
 
-    def _learn_from_teacher(self) -> None:
+    def _add_teacher_heatmaps(self) -> None:
         if self._teacher is not None and isinstance(self.dataset, PoseDataset):
-            self.dataset.learn_from(self._teacher, self._folder)
+            self.dataset.add_teacher_heatmaps(self._teacher, self._folder)
 
-    def some_images(self, count: int) -> UInt8[Tensor, "images height width 3"]:
-        """Returns (N, H, W, 3) RGB training crops, or a detector's images, chosen evenly; N is `count` at the most."""
-        chosen = np.unique(np.linspace(0, len(self.dataset) - 1, count).round().astype(int))
-        samples = [self.dataset[Draw(int(index), 0)] for index in chosen]
+    def select_images(self, count: int) -> UInt8[Tensor, "images height width 3"]:
+        """Returns (N, H, W, 3) RGB training crops, or a detector's images, at even distances; N is at most `count`."""
+        indices = np.unique(np.linspace(0, len(self.dataset) - 1, count).round().astype(int))
+        samples = [self.dataset[Draw(int(index), 0)] for index in indices]
         return torch.stack([sample.crop if isinstance(sample, Sample) else sample.image for sample in samples])
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """The training crops of this process."""
+        """Returns the loader of the training samples of this process."""
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         draws = SeededDraws(self.dataset.weights, self.epoch_samples, self.training.seed, rank, world)
         return self._loader(self.dataset, sampler=draws, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """The validation crops."""
+        """Returns the loader of the validation samples, or an empty list without validation."""
         return self._loader(self.held_out, shuffle=False) if self.held_out else []
 
     def _loader(self, dataset: PoseDataset | DetectionDataset, **options: Any) -> DataLoader[Any]:
@@ -129,7 +129,9 @@ class TrainingData(L.LightningDataModule):
         )
 
 
-def _dataset(sources: Sequence[DataSource], config: NetworkConfig, augmented: bool) -> PoseDataset | DetectionDataset:
+def _open_dataset(
+    sources: Sequence[DataSource], config: NetworkConfig, augmented: bool
+) -> PoseDataset | DetectionDataset:
     if isinstance(config, PoseConfig):
         return PoseDataset(sources, config, augmented)
     return DetectionDataset(sources, config, augmented)

@@ -1,11 +1,9 @@
-"""What each kind of detector is fed, and how its outputs are read."""
+"""How images are laid on the canvas of a detector."""
 
 import numpy as np
 import pytest
 
-from rsgnet.inference.detectors.onnx import RsgnetFormat, RtmdetFormat, YoloxFormat, letterbox
-
-CANVASES = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
+from rsgnet.inference.detectors.onnx import letterbox, stretch
 
 
 class TestLetterbox:
@@ -16,7 +14,7 @@ class TestLetterbox:
     def test_the_image_lies_at_the_top_left(self, size_wh, inside_wh, scale):
         image = np.full((size_wh[1], size_wh[0], 3), (10, 20, 30), np.uint8)
         canvas, found = letterbox(image, (64, 64))
-        assert found == scale and canvas.shape == (64, 64, 3)
+        assert found.tolist() == [scale, scale] and canvas.shape == (64, 64, 3)
         width, height = inside_wh
         assert (canvas[:height, :width] == (10, 20, 30)).all()
         assert (canvas[height:] == 114).all() and (canvas[:, width:] == 114).all()
@@ -26,68 +24,20 @@ class TestLetterbox:
         image[120:160, 200:240] = 255
         canvas, scale = letterbox(image, (64, 64))
         y, x = np.nonzero(canvas[..., 0] > 127)
-        found = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1]) / scale
+        found = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1]) / scale[0]
         np.testing.assert_allclose(found, [200, 120, 240, 160])
 
     @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (5000, 3)])
     def test_images_of_extreme_shape(self, shape):
         canvas, scale = letterbox(np.full((*shape, 3), 50, np.uint8), (64, 48))
-        assert canvas.shape == (48, 64, 3) and scale == min(64 / shape[1], 48 / shape[0])
+        assert canvas.shape == (48, 64, 3) and scale[0] == min(64 / shape[1], 48 / shape[0])
 
 
-class TestRsgnetFormat:
-    def test_input_is_pixels_and_hopeless_boxes_are_dropped(self):
-        format = RsgnetFormat((96, 64), nms_threshold=0.6)
-        assert np.array_equal(format.prepare_input(CANVASES), CANVASES)
-        boxes = np.arange(16, dtype=np.float32).reshape(2, 2, 4)
-        people = format.read_people([boxes, np.float32([[0.9, 0.2], [0.4, 0.0]])])
-        assert [len(scores) for _, scores in people] == [2, 1]
-        assert people[1][0].tolist() == [[8, 9, 10, 11]]
-
-    def test_duplicates_are_dropped_and_two_people_stay(self):
-        boxes = np.array([[[0, 0, 20, 40], [1, 0, 20, 40], [6, 0, 26, 40], [0, 0, 0, 0]]], np.float32)
-        scores = np.array([[0.9, 0.8, 0.7, 0.0]], np.float32)
-        ((found_boxes, found_scores),) = RsgnetFormat((96, 64), nms_threshold=0.6).read_people([boxes, scores])
-        assert found_boxes.tolist() == [[0, 0, 20, 40], [6, 0, 26, 40]]
-        assert found_scores.tolist() == pytest.approx([0.9, 0.7])
-
-
-class TestYoloxFormat:
-    def test_input_is_bgr(self):
-        tensor = YoloxFormat((96, 64)).prepare_input(CANVASES)
-        assert tensor.shape == (2, 3, 64, 96) and tensor.dtype == np.float32
-        assert tensor[1, 0, 5, 7] == CANVASES[1, 5, 7, 2] and tensor[1, 2, 5, 7] == CANVASES[1, 5, 7, 0]
-
-    def test_cells_become_boxes(self):
-        # 96x64 has 12x8 cells of 8 pixels, then 6x4 of 16, then 3x2 of 32
-        rows = np.zeros((1, 96 + 24 + 6, 85), np.float32)
-        rows[0, 12 * 3 + 5, :6] = 0.5, 0.25, np.log(2), np.log(4), 0.9, 0.8  # cell x 5, y 3 of stride 8
-        rows[0, 96 + 24 + 3 * 1 + 2, :6] = 0, 0, np.log(1), np.log(0.5), 0.5, 0.5  # cell x 2, y 1 of stride 32
-        rows[0, 3, [4, 6]] = 1.0  # an object of class 1
-        boxes, scores = YoloxFormat((96, 64)).read_people([rows])[0]
-        np.testing.assert_allclose(scores, [0.72, 0.25], rtol=1e-5)
-        expected = [[44 - 8, 26 - 16, 44 + 8, 26 + 16], [64 - 16, 32 - 8, 64 + 16, 32 + 8]]
-        np.testing.assert_allclose(boxes, expected, rtol=1e-5)
-
-    def test_overlapping_boxes_are_suppressed(self):
-        rows = np.zeros((1, 126, 85), np.float32)
-        rows[0, :2, 2:4] = np.log(10)  # two neighbouring cells, boxes of 80 pixels: they overlap by 72 / 88
-        rows[0, :2, 4:6] = [[0.9, 0.9], [0.8, 0.8]]
-        assert len(YoloxFormat((96, 64)).read_people([rows])[0][1]) == 1
-
-    def test_huge_sizes_stay_finite(self):
-        rows = np.full((1, 126, 85), 1e9, np.float32)
-        boxes, _ = YoloxFormat((96, 64)).read_people([rows])[0]
-        assert np.isfinite(boxes).all()
-
-
-class TestRtmdetFormat:
-    def test_input_is_normalised_bgr(self):
-        tensor = RtmdetFormat((96, 64)).prepare_input(CANVASES)
-        assert tensor[0, 0, 5, 7] == pytest.approx((CANVASES[0, 5, 7, 2] - 103.53) / 57.375, abs=1e-5)
-        assert tensor[0, 2, 5, 7] == pytest.approx((CANVASES[0, 5, 7, 0] - 123.675) / 58.395, abs=1e-5)
-
-    def test_only_people_are_read(self):
-        detections = np.float32([[[1, 2, 3, 4, 0.9], [5, 6, 7, 8, 0.8]]])
-        boxes, scores = RtmdetFormat((96, 64)).read_people([detections, np.array([[1, 0]])])[0]
-        assert boxes.tolist() == [[5, 6, 7, 8]] and scores.tolist() == pytest.approx([0.8])
+def test_a_stretched_image_fills_the_canvas_and_its_places_scale_by_side():
+    image = np.zeros((240, 320, 3), np.uint8)
+    image[120:160, 200:240] = 255
+    canvas, scale_wh = stretch(image, (96, 64))
+    y, x = np.nonzero(canvas[..., 0] > 127)
+    found = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1]) / np.tile(scale_wh, 2)
+    np.testing.assert_allclose(found, [200, 120, 240, 160], atol=2)
+    assert canvas.shape == (64, 96, 3) and scale_wh.tolist() == [96 / 320, 64 / 240]

@@ -13,7 +13,7 @@ from rsgnet.images import read_image
 from rsgnet.inference import weights
 from rsgnet.inference.detectors.box_file import BoxFileDetector
 from rsgnet.inference.detectors.detector import LoadedImage, WholeImageDetector
-from rsgnet.inference.detectors.onnx import RsgnetFormat, RtmdetFormat, YoloxFormat
+from rsgnet.inference.detectors.formats import RsgnetFormat, RtmdetFormat, YoloxFormat
 from rsgnet.inference.detectors.open_detector import open_detector
 
 BOXES, SCORES = [[8, 8, 40, 56], [0, 0, 16, 16], [1, 1, 2, 2]], [0.9, 0.6, 0.1]

@@ -1,6 +1,7 @@
 """Network files give the same results in every back end."""
 
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,11 +10,12 @@ from tests.conftest import colour_config
 
 from rsgnet.config_files import to_json
 from rsgnet.crowds.simulator.crowd import simulate_crowd
-from rsgnet.errors import RSGNetError, WeightsError
+from rsgnet.errors import RSGNetError, RSGNetWarning, WeightsError
 from rsgnet.geometry import xywh_to_xyxy
 from rsgnet.inference.crops import cut_crop, predict_crops
 from rsgnet.inference.detectors.detector import LoadedImage
 from rsgnet.inference.detectors.open_detector import open_detector
+from rsgnet.inference.runtime import backends
 from rsgnet.inference.runtime.backends import PRECISIONS, check_backend, open_backend
 from rsgnet.inference.runtime.open_network import open_network
 
@@ -179,3 +181,26 @@ def test_shipped_network_is_equal_in_all_back_ends(openvino, flip_test):
         np.testing.assert_allclose(found.keypoints_xy[is_found], predictions[0].keypoints_xy[is_found], atol=0.1)
         np.testing.assert_allclose(found.scores, predictions[0].scores, atol=1e-4)
         np.testing.assert_allclose(found.features[is_found], predictions[0].features[is_found], atol=0.01)
+
+
+class TestFallbackToTheProcessor:
+    @pytest.mark.parametrize(
+        ("device", "gpu", "warned"), [("auto", True, True), ("auto", False, False), ("cpu", True, False)]
+    )
+    def test_a_gpu_that_is_not_used_is_said(self, pose_network, monkeypatch, device, gpu, warned):
+        if "CUDAExecutionProvider" in backends.onnxruntime.get_available_providers():
+            pytest.skip("this ONNX Runtime uses the GPU")
+        monkeypatch.setattr(backends, "gpu_is_visible", lambda: gpu)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            open_backend(pose_network(lone=True), device)
+        assert [each.category for each in caught] == [RSGNetWarning] * warned
+        assert not warned or "pip install onnxruntime-gpu" in str(caught[0].message)
+
+    @pytest.mark.parametrize("hidden", ["", "-1"])
+    def test_a_hidden_gpu_is_not_visible(self, monkeypatch, hidden):
+        monkeypatch.setattr(backends.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        assert backends.gpu_is_visible()
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+        assert not backends.gpu_is_visible()

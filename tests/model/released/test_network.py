@@ -11,7 +11,8 @@ from torch.utils._pytree import tree_leaves
 
 from rsgnet.config import CropConfig, DenseRelationConfig, ModelConfig
 from rsgnet.errors import RSGNetError
-from rsgnet.model import DenseRelation, DenseRSGNet, ModelOutput
+from rsgnet.model import DenseRSGNet, ModelOutput
+from rsgnet.model.released.dense_relation import DenseRelationHead
 from rsgnet.training.losses import dense_relation_loss
 
 MODEL = ModelConfig(
@@ -35,7 +36,8 @@ def test_shapes(stride, subsample):
     height, width = 96 // stride, 64 // stride
     assert output.target_heatmaps.shape == output.candidate_heatmaps.shape == (2, 14, height, width)
     assert output.limb_heatmaps.shape == (2, 14, height, width)
-    assert output.dense_relation.matrix().shape == (2, 24 * 16, 24 * 16 // (4 if subsample else 1))
+    related = 24 * 16 // (4 if subsample else 1)
+    assert output.dense_relation.matrix().shape == (2, related, related)
     assert output.relation is None
     jaxtyped(typechecker=beartype)(ModelOutput)(**vars(output))
 
@@ -53,11 +55,13 @@ def test_what_cannot_be_is_refused(changes, message):
         network(**changes)
 
 
-def test_pixels_are_related_to_the_highest_of_windows():
-    clues = torch.rand(1, 3, 4, 6)
-    relation = DenseRelation(clues, subsample=True).matrix()[0]
-    window = clues[0, :, 2:4, 4:6].amax((1, 2))
-    assert relation[1 * 6 + 2, 1 * 3 + 2].item() == pytest.approx(torch.sigmoid(clues[0, :, 1, 2] @ window).item())
+def test_windows_are_related_by_their_highest_values():
+    torch.manual_seed(0)
+    clues = torch.rand(1, 8, 4, 6)
+    gathered, relation = DenseRelationHead(8, subsample=True)(clues)
+    one, other = clues[0, :, 0:2, 4:6].amax((1, 2)), clues[0, :, 2:4, 0:2].amax((1, 2))
+    assert relation.matrix()[0, 2, 3].item() == pytest.approx(torch.sigmoid(one @ other).item())
+    assert gathered.shape == clues.shape
 
 
 def test_a_batch_is_its_crops_one_by_one():

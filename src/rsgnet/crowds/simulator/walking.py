@@ -139,7 +139,7 @@ def simulate_moving_crowd(
 
 
 def write_moving_crowds(
-    out: Path,
+    out: str | Path,
     clips: int,
     frames: int,
     seed: int,
@@ -167,6 +167,7 @@ def write_moving_crowds(
     Raises:
         RSGNetError: An argument is out of range.
     """
+    out = Path(out)
     if clips < 1 or frames < 1 or seed < 0:
         raise RSGNetError(
             f"moving crowds need 1 clip, 1 frame and a seed of 0 or more, not {clips}, {frames} and {seed}"

@@ -38,7 +38,7 @@ class BoxFileDetector(Detector):
         self._by_name, self._by_id, self._lists_all_images = by_name, by_id, lists_all_images
 
     @classmethod
-    def read(cls, path: Path, file_names: Mapping[int, str] | None = None) -> BoxFileDetector:
+    def read(cls, path: str | Path, file_names: Mapping[int, str] | None = None) -> BoxFileDetector:
         """Reads a file.
 
         Of annotations, people without labelled keypoints and boxes about groups are left out. Of results, `box_score`
@@ -51,6 +51,7 @@ class BoxFileDetector(Detector):
         Raises:
             AnnotationError: The file is neither, or an entry of it is broken.
         """
+        path = Path(path)
         content = load_json(path)
         try:
             if isinstance(content, list):
@@ -64,6 +65,21 @@ class BoxFileDetector(Detector):
         raise AnnotationError(
             f"{path}: holds no boxes: expected COCO annotations (`images`, `annotations`) or a results list"
         )
+
+    def list_unknown_images(self, file_names: Mapping[int, str]) -> list[str]:
+        """Returns the images of the file that a data set does not have, or has by another id: `id` or `name (id)`.
+
+        Args:
+            file_names: The file name of each image id of the data set; only its last part is compared.
+        """
+        names = {image_id: PurePosixPath(name).name for image_id, name in file_names.items()}
+        known = set(names.values())
+        unknown = [str(image_id) for image_id in self._by_id if image_id not in names]
+        for path, boxes in self._by_name.items():
+            name, image_id = PurePosixPath(path).name, boxes.image_id
+            if name not in known or (image_id is not None and names.get(image_id) != name):
+                unknown.append(path if image_id is None else f"{path} ({image_id})")
+        return unknown
 
     def detect(self, images: Sequence[LoadedImage]) -> list[Boxes]:
         """Returns the boxes of each image, clipped to it.

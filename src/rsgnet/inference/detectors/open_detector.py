@@ -25,7 +25,8 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
 
     Args:
         spec: The name of a shipped one ("nano" or "detector-nano"), the model directory of a trained one, "onnx:PATH"
-            (YOLOX, RTMDet or a detector of this package), "torchvision" or "torchvision:MODEL" (Faster R-CNN),
+            (YOLOX, RTMDet, PicoDet, D-FINE, RT-DETR, RF-DETR or a detector of this package; "onnx:PATH@LAYOUT" where
+            the file does not say which, see `layouts.LAYOUTS`), "torchvision" or "torchvision:MODEL" (Faster R-CNN),
             "boxes:PATH" (COCO JSON) or "full" (the whole image is one person).
         device: "auto", "cpu" or "cuda", for detectors that are networks.
         threshold: A network drops boxes that score less than this; None for the threshold that its config names. Boxes
@@ -42,7 +43,8 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
     if kind == "boxes" and rest:
         return BoxFileDetector.read(Path(rest))
     if kind == "onnx" and rest:
-        return open_onnx_detector(find_weights(rest, DETECTOR_PREFIX), device, threshold, backend)
+        path, layout = _split_layout(rest)
+        return open_onnx_detector(find_weights(path, DETECTOR_PREFIX), device, threshold, backend, layout)
     if kind == "torchvision" and (rest or not colon):
         return open_torchvision_detector(rest or "fasterrcnn_mobilenet_v3_large_fpn", device, threshold)
     name = spec if Path(spec).is_dir() else spec.removeprefix(DETECTOR_PREFIX)
@@ -52,6 +54,12 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
     raise RSGNetError(
         f"no detector {spec!r}; expected {names}, a model directory, onnx:PATH, torchvision, boxes:PATH or full"
     )
+
+
+def _split_layout(rest: str) -> tuple[str, str | None]:
+    """Splits "PATH@LAYOUT"; a path that exists as a whole has no layout."""
+    path, at, layout = rest.rpartition("@")
+    return (path, layout) if at and not Path(rest).exists() else (rest, None)
 
 
 def _open_directory(files: WeightFiles, device: str, threshold: float | None, backend: str) -> Detector:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from rsgnet.config_files import METADATA_PROPERTIES
-from rsgnet.errors import RSGNetError, WeightsError, requires_extra
+from rsgnet.errors import RSGNetError, RSGNetWarning, WeightsError, requires_extra
 from rsgnet.files import get_regular_size
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -24,7 +26,13 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
     "openvino": ("float32", "bf16", "int8"),
 }
 _MAX_THREADS = 16
-_ONNX_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+_NO_TENSORS: Mapping[str, NDArray[Any]] = {}
+_ONNX_DTYPES = {
+    "tensor(uint8)": "uint8",
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(int64)": "int64",
+}
 # OpenVINO's names. The layers of an int8 network that are not quantised run in float32.
 _OPENVINO_PRECISIONS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
 
@@ -35,7 +43,7 @@ class TensorSpec:
 
     Attributes:
         name: Its name in the file.
-        dtype: The numpy name of its type: "uint8", "float32".
+        dtype: The numpy name of its type: "uint8", "float32"; ONNX's own name for rare types.
         shape: Its dimensions; None for a dimension that is free.
     """
 
@@ -48,17 +56,27 @@ class Backend(Protocol):
     """A network file, ready to run. Several threads may share it.
 
     Attributes:
-        input: Its first input.
+        input: Its first input of four dimensions, the images; the first of all where there is none.
+        inputs: All of its inputs.
         outputs: All of its outputs.
         metadata: The texts that the file carries beside the network, by the property names of `rsgnet.config_files`.
     """
 
     input: TensorSpec
+    inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     metadata: Mapping[str, str]
 
-    def run(self, names: Sequence[str], tensor: NDArray[Any]) -> list[NDArray[Any]]:
-        """Returns the outputs of those names for an input tensor."""
+    def run(
+        self, names: Sequence[str], tensor: NDArray[Any], others: Mapping[str, NDArray[Any]] = _NO_TENSORS
+    ) -> list[NDArray[Any]]:
+        """Returns the outputs of those names.
+
+        Args:
+            names: Names of outputs.
+            tensor: Its `input`.
+            others: The other inputs by name, where the network has any.
+        """
         ...
 
 
@@ -145,14 +163,31 @@ class OnnxBackend:
             raise WeightsError(f"{path}: not an ONNX network that can be read ({reason}); is it truncated?") from error
         if device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
             raise RSGNetError("device cuda: ONNX Runtime could not start it; use --device cpu")
-        self.input = _onnx_spec(self._session.get_inputs()[0])
+        if device == "auto" and self._session.get_providers() == ["CPUExecutionProvider"] and gpu_is_visible():
+            warnings.warn(_CPU_FALLBACK, RSGNetWarning, stacklevel=2)
+        self.inputs = tuple(_onnx_spec(each) for each in self._session.get_inputs())
+        self.input = _main_input(self.inputs)
         self.outputs = tuple(_onnx_spec(output) for output in self._session.get_outputs())
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
 
-    def run(self, names: Sequence[str], tensor: NDArray[Any]) -> list[NDArray[Any]]:
-        """Returns the outputs of those names for an input tensor."""
-        outputs: list[NDArray[Any]] = self._session.run(list(names), {self.input.name: tensor})
+    def run(
+        self, names: Sequence[str], tensor: NDArray[Any], others: Mapping[str, NDArray[Any]] = _NO_TENSORS
+    ) -> list[NDArray[Any]]:
+        """Returns the outputs of those names for an input tensor, and for other inputs by name."""
+        outputs: list[NDArray[Any]] = self._session.run(list(names), {self.input.name: tensor, **others})
         return outputs
+
+
+_CPU_FALLBACK = (
+    "device auto: this machine has a GPU, but ONNX Runtime cannot use it and runs on the processor; "
+    "pip install onnxruntime-gpu, or choose --device cpu to say so"
+)
+
+
+def gpu_is_visible() -> bool:
+    """Returns whether this machine has an NVIDIA GPU that CUDA_VISIBLE_DEVICES does not hide."""
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+    return not is_hidden and (Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None)
 
 
 def _onnx_providers(device: str) -> list[str]:
@@ -161,6 +196,10 @@ def _onnx_providers(device: str) -> list[str]:
         raise RSGNetError("device cuda: this ONNX Runtime does not support it: pip install onnxruntime-gpu")
     use_cuda = has_cuda and device != "cpu"
     return ["CUDAExecutionProvider", "CPUExecutionProvider"] if use_cuda else ["CPUExecutionProvider"]
+
+
+def _main_input(inputs: Sequence[TensorSpec]) -> TensorSpec:
+    return next((spec for spec in inputs if len(spec.shape) == 4), inputs[0])
 
 
 def _onnx_spec(node: Any) -> TensorSpec:
@@ -200,7 +239,8 @@ class OpenVinoBackend:
         except RuntimeError as error:
             reason = [line for line in str(error).splitlines() if line.strip()][-1]
             raise WeightsError(f"{path}: not a network that OpenVINO can read ({reason}); is it truncated?") from error
-        self.input = _openvino_spec(network.inputs[0])
+        self.inputs = tuple(_openvino_spec(each) for each in network.inputs)
+        self.input = _main_input(self.inputs)
         self.outputs = tuple(_openvino_spec(output) for output in network.outputs)
         self.metadata: Mapping[str, str] = {
             name: network.get_rt_info(["framework", name]).astype(str)
@@ -210,12 +250,14 @@ class OpenVinoBackend:
         self._indices = {name: index for index, output in enumerate(network.outputs) for name in output.get_names()}
         self._lock = Lock()  # a compiled network runs one request at a time
 
-    def run(self, names: Sequence[str], tensor: NDArray[Any]) -> list[NDArray[Any]]:
-        """Returns the outputs of those names for an input tensor."""
+    def run(
+        self, names: Sequence[str], tensor: NDArray[Any], others: Mapping[str, NDArray[Any]] = _NO_TENSORS
+    ) -> list[NDArray[Any]]:
+        """Returns the outputs of those names for an input tensor, and for other inputs by name."""
         if len(tensor) == 0:  # for an empty batch OpenVINO returns the outputs of the previous one
             return [output[:0] for output in self.run(names, np.zeros((1, *tensor.shape[1:]), tensor.dtype))]
         with self._lock:
-            outputs = self._network(np.ascontiguousarray(tensor))
+            outputs = self._network({self.input.name: np.ascontiguousarray(tensor), **others})
         return [outputs[self._indices[name]] for name in names]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rsgnet.config import ExportOptions, PoseConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.ownership import Ownership
-from rsgnet.inference.runtime.outputs import DecodedOutput, HeatmapOutput, InnerMaps
+from rsgnet.inference.runtime.outputs import DecodedOutput, HeatmapOutput, InnerMaps, SimccOutput
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class PoseNetwork(ABC):
     path: Path | None = None
 
     @abstractmethod
-    def run(self, crops: NDArray[np.uint8]) -> HeatmapOutput | DecodedOutput:
+    def run(self, crops: NDArray[np.uint8]) -> HeatmapOutput | SimccOutput | DecodedOutput:
         """Runs the network on crops.
 
         Args:
@@ -61,7 +61,7 @@ class PoseNetwork(ABC):
 
         Returns:
             A `DecodedOutput` with `second_scores` where `capabilities.export_options.decoding` is True, else a
-            `HeatmapOutput`.
+            `HeatmapOutput` or a `SimccOutput`.
 
         Raises:
             WeightsError: The network gives other shapes than its config promises, or numbers that are not finite.

@@ -13,12 +13,22 @@ from rsgnet.config_files import (
     from_json,
 )
 from rsgnet.errors import RSGNetError, WeightsError
+from rsgnet.files import read_bounded
 from rsgnet.inference.ownership import find_ownership, parse_ownership
 from rsgnet.inference.runtime.backends import Backend, check_backend, open_backend
 from rsgnet.inference.runtime.graph_network import GraphNetwork
 from rsgnet.inference.runtime.network import PoseNetwork
+from rsgnet.inference.runtime.network_descriptions import find_description
+from rsgnet.inference.runtime.published_network import PublishedNetwork, check_network_size
 from rsgnet.inference.runtime.torch_network import TorchNetwork
-from rsgnet.inference.weights import WeightFiles, find_weights, parse_config, read_config_text
+from rsgnet.inference.weights import (
+    NamedFile,
+    WeightFiles,
+    find_weights,
+    parse_config,
+    parse_named_file,
+    read_config_text,
+)
 
 
 def open_network(
@@ -31,7 +41,9 @@ def open_network(
     """Opens a pose network.
 
     Args:
-        weights: A shipped name, a model directory, or an .onnx file; for OpenVINO also an .xml file.
+        weights: A shipped name, a model directory, or an .onnx file (for OpenVINO also an .xml file); or a file of any
+            project as "onnx:FILE[@NETWORK]" or "openvino:FILE[@NETWORK]", where NETWORK describes it (see
+            `network_descriptions.find_description`).
         backend: "onnx" (ONNX Runtime), "torch" (PyTorch, from safetensors) or "openvino".
         device: "auto", "cpu" or "cuda".
         ownership: Whether to read the ownership fit that came with the weights, if one did.
@@ -41,7 +53,11 @@ def open_network(
         WeightsError: The weights are missing, broken or of another kind, or their ownership fit is.
         RSGNetError: There is no such back end, precision or device here.
     """
+    backend = choose_backend(weights, backend)
     check_backend(backend, device, precision)
+    named = parse_named_file(weights)
+    if named is not None and not named.path.is_dir():
+        return _open_named(named, device, ownership, precision)
     files = find_weights(weights)
     config_text = read_config_text(files)
     if backend == "torch":
@@ -61,6 +77,51 @@ def open_network(
     return network
 
 
+def choose_backend(weights: str | Path, backend: str) -> str:
+    """Returns the back end that runs some weights: the one that "onnx:FILE" or "openvino:FILE" names, else the given.
+
+    Raises:
+        RSGNetError: The weights name a back end, and the given one is neither that nor the default.
+    """
+    named = parse_named_file(weights)
+    if named is None:
+        return backend
+    if backend not in ("onnx", named.backend):
+        raise RSGNetError(f"{weights} runs in {named.backend}, not in {backend}: leave out --backend")
+    return named.backend
+
+
+def carries_config(named: NamedFile) -> bool:
+    """Returns whether a network file is one of this package, which carries its config.
+
+    Raises:
+        WeightsError: The file cannot be read.
+    """
+    return ONNX_CONFIG_PROPERTY in open_backend(named.path, "cpu", named.backend).metadata
+
+
+def _open_named(named: NamedFile, device: str, ownership: bool, precision: str) -> PoseNetwork:
+    """Opens a lone file, of this package or of another project."""
+    files = find_weights(named.path)
+    check_network_size(named.path)
+    session = open_backend(named.path, device, named.backend, precision)
+    text = session.metadata.get(ONNX_OWNERSHIP_PROPERTY)
+    network: PoseNetwork
+    if ONNX_CONFIG_PROPERTY in session.metadata:
+        if named.network is not None:
+            raise WeightsError(f"{named.path}: carries its config inside; leave out --network {named.network}")
+        network = _open_graph(session, named.path, files, None, precision)
+    else:
+        if precision == "int8":
+            raise WeightsError(f"{named.path}: runs in the precision of its file: leave out --precision int8")
+        network = PublishedNetwork(session, find_description(named.path, named.network), named.path)
+        text = read_bounded(named.ownership).decode() if ownership and named.ownership.is_file() else None
+    if ownership and text is not None:
+        origin = named.ownership if named.ownership.is_file() else named.path
+        network.ownership = parse_ownership(text, network.config, network.capabilities.gives_candidates, str(origin))
+    return network
+
+
 def _open_torch(files: WeightFiles, config_text: str | None, device: str, precision: str) -> PoseNetwork:
     if files.directory is None or config_text is None:
         raise WeightsError(f"{files.onnx}: backend torch needs a model directory, not a lone file")
@@ -74,7 +135,9 @@ def _open_graph(
     if config_text is None:
         config_text = session.metadata.get(ONNX_CONFIG_PROPERTY)
     if config_text is None:
-        raise WeightsError(f"{path}: carries no rsgnet config; use one written by `rsgnet` or its model directory")
+        raise WeightsError(
+            f"{path}: carries no rsgnet config; a network of another project is named onnx:FILE or openvino:FILE"
+        )
     config = parse_config(PoseConfig, config_text, files.origin)
     options = _read_export_options(session, path)
     if precision == "int8" and not options.int8:

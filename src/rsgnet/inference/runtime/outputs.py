@@ -36,6 +36,29 @@ class HeatmapOutput:
 
 
 @dataclass(frozen=True, eq=False)
+class SimccOutput:
+    """The output of a network that scores columns and rows of the crop apart (SimCC), finer than pixels.
+
+    Attributes:
+        across: (B, K, X) scores of X positions from the left edge of the crop to the right.
+        down: (B, K, Y) scores of Y positions from the top to the bottom.
+        bins: Positions per heatmap pixel of the network's config.
+    """
+
+    across: NDArray[np.float32]
+    down: NDArray[np.float32]
+    bins: int
+
+    def to_heatmaps(self) -> Heatmaps:
+        """Returns (B, K, h, w) heatmaps: in each pixel the lesser of its column's and its row's highest score."""
+        across, down = (
+            axis.reshape(*axis.shape[:2], -1, self.bins).max(-1).clip(0) for axis in (self.across, self.down)
+        )
+        heatmaps: Heatmaps = np.minimum(down[..., :, None], across[..., None, :])
+        return heatmaps
+
+
+@dataclass(frozen=True, eq=False)
 class DecodedOutput:
     """Decoded keypoints, whether the network's file decoded them or `rsgnet.inference.decode` did.
 
@@ -45,12 +68,15 @@ class DecodedOutput:
         second_scores: (B, K) the second peaks, as `heatmaps.second_peak_heights` computes them; None where they were
             not asked for.
         candidate_tables: The tables of the `HeatmapOutput`.
+        covariances: (B, K, 2, 2) how heatmaps spread around the keypoints, in squared heatmap pixels, as
+            `heatmaps.peak_covariances` computes it; None where they were not asked for, or a file decoded inside.
     """
 
     keypoints_xy: Floats
     scores: NDArray[np.float32]
     second_scores: NDArray[np.float32] | None
     candidate_tables: tuple[CandidateTable, ...] = ()
+    covariances: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)

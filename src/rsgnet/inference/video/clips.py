@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from PIL import Image
 
 from rsgnet.config_files import to_json
-from rsgnet.errors import RSGNetError
+from rsgnet.errors import RSGNetError, VideoError
 from rsgnet.files import replace_atomically, write_text
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import RUN_FILE, RunRecord
 from rsgnet.inference.sources import ImageFile
-from rsgnet.inference.video.reader import Frame, open_clip
+from rsgnet.inference.video.people import PeopleChoice, choose_people, find_longest_track
+from rsgnet.inference.video.reader import CAMERA_PREFIX, Frame, open_clip
 from rsgnet.inference.video.smoothing import smooth_poses
 from rsgnet.inference.video.tracking import Tracker, TrackingConfig, track_poses
 from rsgnet.inference.video.writer import ClipWriter, open_clip_writer
@@ -34,11 +35,13 @@ class ClipOptions:
         tracking: How people are tracked.
         smooth: Frames before and after over which keypoints are smoothed; results come that many frames later.
         rivals: Whether overlays show who else may own contested keypoints.
+        people: Whom results and overlays show; everyone where None.
     """
 
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     smooth: int = 0
     rivals: bool = False
+    people: PeopleChoice | None = None
 
 
 @dataclass
@@ -111,13 +114,17 @@ def _write_clip(
 ) -> None:
     """Writes one clip to its end, then raises the error of the clip or of its first frame that has one."""
     tracker, frame_error, writer = Tracker(options.tracking), None, None
+    people, shown = _resolve_people(estimator, file, options), set[int]()
     with open_clip(file.path, file.file_name, estimator.max_pixels) as clip, ExitStack() as opened:
-        for frame, poses in smooth_poses(track_poses(estimator.stream(clip), tracker), options.smooth):
+        outcomes = track_poses(estimator.stream(clip), tracker)
+        chosen = outcomes if people is None else choose_people(outcomes, people)
+        for frame, poses in smooth_poses(chosen, options.smooth):
             lines.write(json.dumps(_frame_record(file, frame, poses)) + "\n")
             if isinstance(poses, RSGNetError):
                 frame_error = frame_error or poses
             else:
                 done.people += len(poses)
+                shown.update([] if poses.track_ids is None else poses.track_ids.tolist())
             if overlay is not None:
                 if writer is None:
                     writer = opened.enter_context(
@@ -127,10 +134,28 @@ def _write_clip(
                 _draw_frame(writer, frame, poses, options.rivals)
             done.frames += 1
             report(file, frame)
-    done.tracks += tracker.people_count
+    done.tracks += tracker.people_count if people is None else len(shown)
     error = clip.error or frame_error
+    if error is None and people is not None and not shown:
+        error = VideoError(f"{file.file_name}: shows nobody of those that --people asks for")
     if error is not None:
         raise error
+
+
+def _resolve_people(estimator: PoseEstimator, file: ImageFile, options: ClipOptions) -> PeopleChoice | None:
+    """Returns the choice of people; for "longest" by going through the whole clip once before.
+
+    Raises:
+        VideoError: The longest track of a camera is asked for.
+    """
+    people = options.people
+    if people is None or people.kind != "longest":
+        return people
+    if str(file.path).startswith(CAMERA_PREFIX):
+        raise VideoError(f"{file.file_name}: --people longest needs a clip that ends")
+    with open_clip(file.path, file.file_name, estimator.max_pixels) as clip:
+        longest = find_longest_track(track_poses(estimator.stream(clip), Tracker(options.tracking)))
+    return replace(people, kind="ids", ids=(-1 if longest is None else longest,))
 
 
 def _frame_record(file: ImageFile, frame: Frame, poses: Poses | RSGNetError) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rsgnet.errors import RSGNetError
-from rsgnet.model.layers import convolution, full_precision, with_relu
+from rsgnet.model.layers import convolution, deconv_block, full_precision, with_relu
 from rsgnet.model.relation_parser import Candidates, bilinear_weights
 
 _NORM_GROUPS = 8
@@ -30,26 +30,23 @@ class DenseRelation:
 
     Attributes:
         clues: (B, C, H, W) X, one row for each of the S = H W pixels.
-        subsample: Whether the second X holds the highest values in 2x2 windows, T = S / 4 rows, instead of all T = S.
     """
 
     clues: Float[Tensor, "batch channels height width"]
-    subsample: bool = False
 
-    def matrix(self) -> Float[Tensor, "batch pixels keys"]:
-        """(B, S, T) A, whole, in 0.5..1."""
-        return relate(_pixels(self.clues), self._keys(self.clues))
+    def matrix(self) -> Float[Tensor, "batch pixels pixels"]:
+        """(B, S, S) A, whole, in 0.5..1."""
+        return relate(_pixels(self.clues), _pixels(self.clues))
 
     def mix(self, values: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
         """A times the pixels of a map, as a map; some rows of A at a time, which the backward pass computes anew."""
-        mixed = rows_mixed(_pixels(self.clues), self._keys(self.clues), self._keys(values))
+        mixed = rows_mixed(_pixels(self.clues), _pixels(self.clues), _pixels(values))
         return mixed.transpose(1, 2).reshape(values.shape)
 
     def squared_error(self, wanted: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, " batch"]:
         """(B,) the mean squared difference between A and the product of each two pixels' values; as lean as `mix`."""
-        queries, keys = _pixels(self.clues), self._keys(self.clues)
-        total = rows_squared_error(queries, keys, _pixels(wanted), self._keys(wanted))
-        return total / (queries.shape[1] * keys.shape[1])
+        clues, labels = _pixels(self.clues), _pixels(wanted)
+        return rows_squared_error(clues, clues, labels, labels) / clues.shape[1] ** 2
 
     def between(
         self, candidates: Candidates, shape_hw: tuple[int, int]
@@ -67,9 +64,6 @@ class DenseRelation:
         kept = candidates.mask[:, :, None] & candidates.mask[:, None, :]
         related: Tensor = torch.sigmoid(clues @ clues.transpose(1, 2)) * kept
         return related
-
-    def _keys(self, maps: Tensor) -> Tensor:
-        return _pixels(F.max_pool2d(maps, kernel_size=2) if self.subsample else maps)
 
 
 class DenseClues(nn.Module):
@@ -127,7 +121,8 @@ class DenseRelationHead(nn.Module):
 
     Args:
         width: Channels of the clues.
-        subsample: Whether each pixel is related to the highest values in 2x2 windows instead of all pixels.
+        subsample: Whether 2x2 windows, by their highest values, are related instead of pixels; a transposed convolution
+            brings what they gather back to the pixels.
 
     Raises:
         RSGNetError: The channels do not make 8 groups to normalise.
@@ -137,7 +132,8 @@ class DenseRelationHead(nn.Module):
         super().__init__()
         if width % _NORM_GROUPS:
             raise RSGNetError(f"relation 'dense' needs features of a multiple of {_NORM_GROUPS} channels, not {width}")
-        self.subsample = subsample
+        self.pool = nn.MaxPool2d(2) if subsample else nn.Identity()
+        self.enlarge = deconv_block(width, width) if subsample else nn.Identity()
         self.value = nn.Conv2d(width, width, kernel_size=1)
         self.output = nn.Conv2d(width, width, kernel_size=1)
         self.norm = nn.GroupNorm(_NORM_GROUPS, width)
@@ -148,9 +144,9 @@ class DenseRelationHead(nn.Module):
         """(B, C, H, W) clues to as many features that gather everyone related, and the relation."""
         # The sums run over thousands of pixels and differ little: half precision would lose the difference.
         with full_precision(clues.device):
-            clues = clues.to(torch.promote_types(clues.dtype, torch.float32))
-            relation = DenseRelation(clues, self.subsample)
-            output = self.output(relation.mix(self.value(clues)))
+            clues = self.pool(clues.to(torch.promote_types(clues.dtype, torch.float32)))
+            relation = DenseRelation(clues)
+            output = self.output(self.enlarge(relation.mix(self.value(clues))))
             # The norm takes each group's mean away; taken away beforehand, its variance loses no digits to it.
             groups = output.unflatten(1, (_NORM_GROUPS, -1))
             normed: Tensor = self.norm((groups - groups.mean((2, 3, 4), keepdim=True)).flatten(1, 2))

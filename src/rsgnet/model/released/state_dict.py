@@ -37,10 +37,16 @@ _THEIR_NAMES = {
     "skeleton_graph.edge_weights": "kt_machine.matrix_limb",
     "skeleton_graph.limb_matrix": "kt_machine.real_matrix_limb",
 }
+# The head of the sub-sampled form, where they differ.
+_THEIR_SUBSAMPLED_NAMES = {
+    "relation_head.enlarge.": "relation_head.W.0.",
+    "relation_head.output.": "relation_head.W.1.0.",
+    "relation_head.norm.": "relation_head.W.1.1.",
+}
 TRANSPOSED = ("skeleton_graph.edge_weights", "skeleton_graph.limb_matrix")  # theirs are limbs by keypoints
 _SKELETONS = {17: "coco17", 14: "crowdpose14"}
 _RESNETS = {6: "resnet50", 23: "resnet101", 36: "resnet152"}  # by the blocks of the third stage
-_SUBSAMPLED_VALUE = "relation_head.g.0.weight"
+_ENLARGING = "relation_head.W.0.0.weight"
 
 
 def their_name(name: str, config: PoseConfig) -> str:
@@ -50,9 +56,9 @@ def their_name(name: str, config: PoseConfig) -> str:
         name: The weight, as our network's state dict calls it.
         config: What the network was built from.
     """
-    if isinstance(config.model.relation, DenseRelationConfig) and config.model.relation.subsample:
-        name = name.replace("relation_head.value.", "relation_head.value.0.")
-    for ours, theirs in _THEIR_NAMES.items():
+    relation = config.model.relation
+    is_subsampled = isinstance(relation, DenseRelationConfig) and relation.subsample
+    for ours, theirs in (_THEIR_NAMES | (_THEIR_SUBSAMPLED_NAMES if is_subsampled else {})).items():
         if name.startswith(ours):
             return theirs + name[len(ours) :]
     raise AssertionError(f"{name} has no name in published checkpoints")
@@ -93,7 +99,7 @@ def _rsgnet(shapes: Shapes, name: str, skeleton: str, size_wh: tuple[int, int] |
         backbone=_hrnet(shapes),
         skeleton=skeleton,
         relation=DenseRelationConfig(
-            embedding_dim=_shape(shapes, "type_features", rank=2)[1], subsample=_SUBSAMPLED_VALUE in shapes
+            embedding_dim=_shape(shapes, "type_features", rank=2)[1], subsample=_ENLARGING in shapes
         ),
         skeleton_graph="kt_machine.matrix_limb" in shapes,
     )
