@@ -4,15 +4,10 @@
 script converts that file to a model directory for `rsgnet train --backbone-from`:
 
     python examples/imagenet_backbone.py efficientnet-lite0-57934424.pth runs/imagenet
-    rsgnet train nano --backbone-from runs/imagenet --data coco.json:images --out runs/nano
+    rsgnet train rsgnet-light --backbone-from runs/imagenet --data coco.json:images --out runs/light
 
 The weights come from TensorFlow. They were trained on (pixel - 127) / 128, and their batch norms add 1e-3 to the
-variance. nano normalises differently, so the first convolution and the statistics of the norms are adapted.
-
-The detector and `small` use two stages more:
-
-    python examples/imagenet_backbone.py efficientnet-lite0-57934424.pth runs/deeper model.neck.deepest_stride=32
-    rsgnet train detector-nano --fitting-from runs/deeper --data coco.json:images --out runs/detector
+variance. rsgnet-light normalises differently, so the first convolution and the statistics of the norms are adapted.
 """
 
 import sys
@@ -25,14 +20,14 @@ from rsgnet.checkpoint import build, save_model
 from rsgnet.config import CropConfig
 from rsgnet.config_files import with_settings
 from rsgnet.model import RSGNet
-from rsgnet.presets import nano
+from rsgnet.presets import rsgnet_light
 
 TENSORFLOW_MEAN, TENSORFLOW_STD, TENSORFLOW_EPSILON = 127.0, 128.0, 1e-3
 
 
 def main(weights: Path, out: Path, settings: list[str]) -> None:
-    """Writes nano, changed by settings, with the backbone of a file; its heads are untrained."""
-    config = with_settings(nano(), settings)
+    """Writes rsgnet-light, changed by settings, with the backbone of a file; its heads are untrained."""
+    config = with_settings(rsgnet_light(), settings)
     model = build(config)
     assert isinstance(model, RSGNet)
     encoder = model.backbone.encoder

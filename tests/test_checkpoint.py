@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from rsgnet.checkpoint import build, load_backbone, load_fitting, load_pose_model, load_weights, read_config, save_model
 from rsgnet.config import CandidateRelationConfig, DenseRelationConfig, DetectorConfig, ModelConfig, PoseConfig
 from rsgnet.errors import RSGNetError, WeightsError
-from rsgnet.presets import PRESETS, nano, preset_named
+from rsgnet.presets import PRESETS, preset_named, rsgnet_light
 from rsgnet.skeletons import get_skeleton
 
 POSE = PoseConfig(
@@ -74,7 +74,7 @@ def test_whatever_fits_can_be_the_start(saved):
 
 
 def test_a_network_grows_out_of_a_smaller_one(tmp_path):
-    plain = nano()
+    plain = rsgnet_light()
     small = replace(plain, model=replace(plain.model, neck=replace(plain.model.neck, residuals=0), relation=None))
     given = build(small)
     save_model(given, small, tmp_path)
@@ -88,7 +88,7 @@ def test_a_network_grows_out_of_a_smaller_one(tmp_path):
 def test_a_network_of_another_kind_starts_nothing(saved):
     _, directory = saved
     with pytest.raises(WeightsError, match="nothing of its backbone fits"):
-        load_fitting(build(nano()), directory)
+        load_fitting(build(rsgnet_light()), directory)
 
 
 def broken(directory, change):
@@ -157,7 +157,7 @@ def test_a_config_that_is_none_is_named(saved):
 def test_crops_that_the_backbone_cannot_halve_are_refused():
     from dataclasses import replace
 
-    for config, multiple in ((nano(), 16), (preset_named("hrnet-w32-256x192-coco"), 32)):
+    for config, multiple in ((rsgnet_light(), 16), (preset_named("hrnet-w32-256x192-coco"), 32)):
         with pytest.raises(RSGNetError, match=f"multiple of {multiple}"):
             build(replace(config, crop=replace(config.crop, size_wh=(100, 132))))
 

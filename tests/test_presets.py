@@ -1,13 +1,11 @@
 """Every row of the paper's tables has a preset that says what the row says."""
 
-from dataclasses import replace
-
 import pytest
 
-from rsgnet.config import CandidateRelationConfig, DenseRelationConfig, DetectorConfig
+from rsgnet.config import CandidateRelationConfig, DenseRelationConfig
 from rsgnet.config_files import from_json, to_json
 from rsgnet.errors import RSGNetError
-from rsgnet.presets import PRESETS, nano, paper, preset_named, simple_baseline, small
+from rsgnet.presets import PRESETS, nano, paper, preset_named, rsgnet_light, simple_baseline
 
 
 @pytest.mark.parametrize("system", ["hrnet", "trp", "rsgnet", "paper"])
@@ -56,19 +54,10 @@ def test_presets_survive_json(name):
     assert from_json(type(config), to_json(config), name) == config
 
 
-def test_nano_predicts_both_coco_and_crowdpose():
-    assert nano().model.skeleton == "people19"
-    assert isinstance(preset_named("detector-nano"), DetectorConfig)
-
-
-def test_small_differs_from_nano_by_its_depth_alone():
-    assert replace(small().model, neck=nano().model.neck) == nano().model
-    assert small().model.neck.deepest_stride == 2 * nano().model.neck.deepest_stride
-    assert small().crop.size_wh == (192, 256)
-    assert (
-        small().training.loss.sigma / small().crop.heatmap_shape_hw[0]
-        < nano().training.loss.sigma / nano().crop.heatmap_shape_hw[0]
-    )
+def test_the_light_network_has_both_modules():
+    config = rsgnet_light()
+    assert config.model.relation_kind == "candidates" and config.model.skeleton_graph
+    assert config.crop.size_wh == nano().crop.size_wh
 
 
 def test_unknown_presets_are_answered_with_the_known():

@@ -13,6 +13,7 @@ from typing import Literal
 from rsgnet.config import (
     CandidateRelationConfig,
     CropConfig,
+    DecodeConfig,
     DenseRelationConfig,
     DetectorConfig,
     FasterRCNNConfig,
@@ -125,6 +126,51 @@ def small() -> PoseConfig:
     return config
 
 
+def rsgnet_light() -> PoseConfig:
+    """A light network with both modules of the paper, for experiments on CPUs: crops of 128x96, 1.1 M parameters.
+
+    Its backbone starts from ImageNet weights: `--set training.pretrained=true` where there is a network, else
+    `--backbone-from` a directory that `examples/imagenet_backbone.py` writes.
+    """
+    return PoseConfig(
+        name="rsgnet-light",
+        crop=CropConfig(size_wh=(96, 128), pixel_centre=0.5, padding=1.05),
+        model=ModelConfig(
+            backbone="efficientnet_lite0",
+            neck=NeckConfig("pyramid", width=64, residuals=1, deepest_stride=16),
+            skeleton="people19",
+            # The modules read the features of the target heatmaps without changing them, so that they cost no accuracy.
+            relation=CandidateRelationConfig(clue_dim=32, gradient_to_features=False),
+            fusion="residual",
+        ),
+        decode=DecodeConfig(refinement="expected_oks"),
+        training=TrainingConfig(
+            epochs=40,
+            epoch_samples=9600,
+            batch_size=32,
+            optimizer="adamw",
+            learning_rate=1.2e-2,
+            weight_decay=0.01,
+            schedule="cosine",
+            warmup_steps=300,
+            ema_decay=0.999,
+            max_people=6,
+            min_keypoints=3,
+            pretrained=False,
+            # The errors of relation and limbs are some hundred times those of heatmaps; these weights balance them.
+            loss=LossConfig(
+                sigma=1.5,
+                relation=0.05,
+                relation_error="cross_entropy",  # the squared error hardly trains it (docs/log.md)
+                limbs=0.01,
+                peak_emphasis=5.0,
+                location=0.03,
+            ),
+            augment=AugmentConfig(rotation_deg=10.0, scale=0.15, shift=0.02, half_body=0.05, colour=0.2),
+        ),
+    )
+
+
 def detector_nano() -> DetectorConfig:
     """The shipped person detector."""
     config = _shipped("detector-nano")
@@ -180,6 +226,7 @@ PRESETS: dict[str, Callable[[], NetworkConfig]] = {
     "small": small,
     "detector-nano": detector_nano,
     "faster-rcnn-r101": faster_rcnn_r101,
+    "rsgnet-light": rsgnet_light,
     **{row().name: row for row in _ROWS},
 }
 

@@ -13,7 +13,7 @@ from rsgnet.data.batches import Draw
 from rsgnet.data.dataset import DataSource
 from rsgnet.data.detection import DetectionDataset
 from rsgnet.data.mosaic import BoxedImage, to_box_array, make_mosaic, paste_into_image
-from rsgnet.errors import AnnotationError
+from rsgnet.errors import RSGNetWarning
 from rsgnet.skeletons import COCO17
 from rsgnet.training_config import AugmentConfig, TrainingConfig
 
@@ -140,9 +140,10 @@ def test_faster_rcnns_images_are_pasted_into_but_keep_their_size(people_set):
     assert len(boxes_of(sample)) > 1
 
 
-def test_pasting_without_masks_is_refused(marked):
-    with pytest.raises(AnnotationError, match="nobody to cut out"):
-        dataset((marked.annotations, marked.images), paste=0.5)
+def test_without_masks_nobody_is_pasted(marked):
+    with pytest.warns(RSGNetWarning, match="nobody to cut out"):
+        images = dataset((marked.annotations, marked.images), paste=1.0)
+    assert len(boxes_of(images[0])) == 3
 
 
 def test_a_person_cut_off_by_the_photo_is_cut_off_by_the_image(people_set):

@@ -9,7 +9,7 @@ import torch
 
 from rsgnet.checkpoint import build, load_pose_model
 from rsgnet.config_files import with_settings
-from rsgnet.presets import nano
+from rsgnet.presets import rsgnet_light
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "imagenet_backbone.py"
 
@@ -29,7 +29,7 @@ def setting(request):
 @pytest.fixture
 def original(setting):
     """nano's encoder with random statistics in its norms."""
-    encoder = build(with_settings(nano(), [setting])).backbone.encoder
+    encoder = build(with_settings(rsgnet_light(), [setting])).backbone.encoder
     for name, value in encoder.state_dict().items():
         if name.endswith(("running_mean", "running_var")):
             value.copy_(torch.rand(len(value)) + 0.5)
@@ -52,7 +52,7 @@ def test_the_backbone_gives_the_same_features_of_the_same_pixels(original, publi
     for module in original.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eps = 1e-3
-    pixels, crop = 255 * torch.rand(1, 3, 128, 96), nano().crop
+    pixels, crop = 255 * torch.rand(1, 3, 128, 96), rsgnet_light().crop
     mean, std = (torch.tensor(each)[:, None, None] for each in (crop.mean, crop.std))
     with torch.no_grad():
         expected, found = original((pixels - 127) / 128)[0], converted((pixels / 255 - mean) / std)[0]

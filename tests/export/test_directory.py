@@ -20,7 +20,7 @@ from rsgnet.inference.crops import Crop, predict_crops
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.runtime.open_network import open_network
 from rsgnet.inference.weights import SHIPPED
-from rsgnet.presets import detector_nano, nano, paper
+from rsgnet.presets import detector_nano, paper, rsgnet_light
 
 
 def compare(directory, batches=(1, 3)):
@@ -86,7 +86,7 @@ def test_detector_graph_outputs():
 
 
 def test_command_writes_a_directory_of_half_the_size_with_the_fit(rsgnet, tmp_path):
-    config = with_settings(nano(), ["crop.size_wh=64,64", "model.relation.clue_dim=8"])
+    config = with_settings(rsgnet_light(), ["crop.size_wh=64,64", "model.relation.clue_dim=8"])
     torch.manual_seed(0)
     save_model(build(config), config, tmp_path / "model")
     text = (SHIPPED / "nano" / "ownership.json").read_text()
@@ -120,7 +120,7 @@ def model(tmp_path_factory):
     """Returns a small model directory with random weights and an ownership fit."""
     directory = tmp_path_factory.mktemp("small") / "model"
     torch.manual_seed(0)
-    config = with_settings(nano(), [*TINY, "decode.flip_test=true"])
+    config = with_settings(rsgnet_light(), [*TINY, "decode.flip_test=true"])
     network = build(config)
     for head in (network.candidate_head, network.target_head):
         torch.nn.init.normal_(head.weight, std=0.3)

@@ -11,10 +11,10 @@ from rsgnet.errors import AnnotationError, RSGNetError
 from rsgnet.export import quantise
 from rsgnet.export.quantise import read_calibration_crops
 from rsgnet.inference.runtime.open_network import open_network
-from rsgnet.presets import nano
+from rsgnet.presets import rsgnet_light
 
 TINY = ["crop.size_wh=64,64", "model.relation.clue_dim=8", "model.backbone=test_efficientnet", "model.neck.width=8"]
-CONFIG = with_settings(nano(), TINY)
+CONFIG = with_settings(rsgnet_light(), TINY)
 
 
 def test_crops_show_the_labelled_people(people_set, monkeypatch):

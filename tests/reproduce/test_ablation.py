@@ -20,14 +20,14 @@ from rsgnet.training.run import train
 
 quiet_train = partial(train, workers=0, progress=False)
 
-SETTINGS = tuple(synthetic_data.tiny_settings("nano"))
+SETTINGS = tuple(synthetic_data.tiny_settings("rsgnet-light"))
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
     """Returns a model directory of the plain variant."""
     directory = tmp_path_factory.mktemp("start")
-    config = variant_config("nano", [*SETTINGS, *PLAIN.settings])
+    config = variant_config("rsgnet-light", [*SETTINGS, *PLAIN.settings])
     save_model(build(config), config, directory)
     return directory
 
@@ -39,7 +39,7 @@ def trained(tmp_path_factory, start):
     sets = synthetic_data.write_crowd_sets(root / "data")
     lines = []
     ablation = Ablation(
-        "nano", SETTINGS, variants_named("plain,trp"), 1, (sets["train"],), root / "out", start,
+        "rsgnet-light", SETTINGS, variants_named("plain,trp"), 1, (sets["train"],), root / "out", start,
         workers=0, log=lines.append,
     )  # fmt: skip
     train_runs(ablation)
@@ -48,7 +48,7 @@ def trained(tmp_path_factory, start):
 
 
 def test_all_fitting_tensors_are_loaded(tmp_path, start):
-    ablation = Ablation("nano", SETTINGS, tuple(VARIANTS.values()), 1, (), tmp_path, start)
+    ablation = Ablation("rsgnet-light", SETTINGS, tuple(VARIANTS.values()), 1, (), tmp_path, start)
     network = build(ablation.run_config(PLAIN))
     names = set(network.state_dict())
     assert count_loaded_tensors(ablation, PLAIN) == (len(names), len(names))
@@ -62,18 +62,18 @@ def test_all_fitting_tensors_are_loaded(tmp_path, start):
 
 
 def test_another_backbone_raises(tmp_path, start):
-    other = Ablation("nano", (*SETTINGS, "model.neck.width=32"), (PLAIN,), 1, (), tmp_path, start)
+    other = Ablation("rsgnet-light", (*SETTINGS, "model.neck.width=32"), (PLAIN,), 1, (), tmp_path, start)
     with pytest.raises(WeightsError, match="backbone does not fit"):
         count_loaded_tensors(other, PLAIN)
 
 
 def test_start_options_are_exclusive(tmp_path):
     with pytest.raises(RSGNetError, match="exclude each other"):
-        Ablation("nano", (), (PLAIN,), 1, (), tmp_path, tmp_path, tmp_path)
+        Ablation("rsgnet-light", (), (PLAIN,), 1, (), tmp_path, tmp_path, tmp_path)
 
 
 def test_seeds_count_from_the_preset_seed(tmp_path):
-    ablation = Ablation("nano", ("training.seed=5",), (PLAIN,), 2, (), tmp_path)
+    ablation = Ablation("rsgnet-light", ("training.seed=5",), (PLAIN,), 2, (), tmp_path)
     assert [ablation.run_config(PLAIN, seed).training.seed for seed in (0, 1)] == [5, 6]
 
 
@@ -124,9 +124,9 @@ def test_markdown_and_json(trained):
     ablation, benchmark, _ = trained
     result = measure_runs(ablation, benchmark, resamples=5)
     summaries = [summarise_variant(ablation, variant) for variant in ablation.variants]
-    text = ablation_markdown("nano", summaries, [result])
+    text = ablation_markdown("rsgnet-light", summaries, [result])
     assert "## crowds: 4 images" in text and "| less plain | trp |" in text and "- trp: clear of zero in" in text
-    document = ablation_json("nano", summaries, [result])
+    document = ablation_json("rsgnet-light", summaries, [result])
     assert [variant["name"] for variant in document["variants"]] == ["plain", "trp"]
     assert document["variants"][0]["parameters"] < document["variants"][1]["parameters"]
     (measured,) = document["benchmarks"]
@@ -142,7 +142,7 @@ def test_an_interrupted_run_is_resumed(tmp_path, trained):
     )
     run = longer.run_folder(PLAIN, 0)
     settings = [*longer.run_settings(PLAIN, 0), "training.epochs=1"]
-    quiet_train(variant_config("nano", settings), longer.data, run, fitting_from=longer.start_from)
+    quiet_train(variant_config("rsgnet-light", settings), longer.data, run, fitting_from=longer.start_from)
     assert longer.trained_seeds(PLAIN) == []
     train_runs(longer)
     assert lines == [f"training plain-seed0 -> {run}"]

@@ -20,7 +20,7 @@ RESULT = BenchmarkResult(
 
 
 def test_percent_with_intervals_and_marks():
-    lines = ablation_markdown("nano", [], [RESULT]).splitlines()
+    lines = ablation_markdown("rsgnet-light", [], [RESULT]).splitlines()
     assert "## crowds: 300 images, 1935 people" in lines
     assert "|  | plain | trp |" in lines
     assert "| AP | 50.0 (45.0 to 55.0) | 52.0 (47.0 to 57.0) |" in lines

@@ -27,7 +27,7 @@ from rsgnet.reproduce.variants import PLAIN, variant_config
 
 @pytest.fixture
 def folder(tmp_path):
-    config = variant_config("nano", [*synthetic_data.tiny_settings("nano"), *PLAIN.settings])
+    config = variant_config("rsgnet-light", [*synthetic_data.tiny_settings("rsgnet-light"), *PLAIN.settings])
     save_model(build(config), config, tmp_path / "model")
     return tmp_path, write_crowds(tmp_path / "crowds", 2, seed=0, size_wh=(160, 120))
 

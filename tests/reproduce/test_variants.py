@@ -8,7 +8,7 @@ from rsgnet.reproduce.variants import PLAIN, VARIANTS, variant_config, variants_
 
 
 def cost(name):
-    return compute_cost(variant_config("nano", VARIANTS[name].settings))
+    return compute_cost(variant_config("rsgnet-light", VARIANTS[name].settings))
 
 
 def test_variants_named_is_in_order_and_includes_plain():
@@ -26,7 +26,7 @@ def test_variants_named_is_in_order_and_includes_plain():
     ],
 )  # fmt: skip
 def test_modules_of_variants(name, relation, graph):
-    model = variant_config("nano", VARIANTS[name].settings).model
+    model = variant_config("rsgnet-light", VARIANTS[name].settings).model
     assert (model.relation_kind, model.skeleton_graph) == (relation, graph)
 
 

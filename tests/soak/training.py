@@ -108,7 +108,20 @@ def train_arguments(folder: Path, run: Path) -> list[object]:
     if not crowd.exists():
         write_crowds(crowd.parent, scenes=2, seed=0, crowd_index=(0.8, 1.0))
     settings = [argument for setting in SETTINGS for argument in ("--set", setting)]
-    return ["train", "nano", "--data", crowd, "--validate", crowd, "--out", run, "--workers", 0, "--resume", *settings]
+    return [
+        "train",
+        "rsgnet-light",
+        "--data",
+        crowd,
+        "--validate",
+        crowd,
+        "--out",
+        run,
+        "--workers",
+        0,
+        "--resume",
+        *settings,
+    ]
 
 
 def read_weights(run: Path) -> dict[str, torch.Tensor]:

@@ -5,11 +5,11 @@ import torch
 
 from rsgnet.data.dataset import Sample
 from rsgnet.model import ModelOutput
-from rsgnet.presets import nano
+from rsgnet.presets import rsgnet_light
 from rsgnet.skeletons import get_skeleton
 from rsgnet.training.callbacks import draw_samples
 
-CONFIG = nano()
+CONFIG = rsgnet_light()
 COUNT = len(get_skeleton(CONFIG.model.skeleton))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rsgnet.presets import nano
+from rsgnet.presets import rsgnet_light
 from rsgnet.training.depthwise import DepthwiseConvolution, use_fast_depthwise
 from rsgnet.training.task import PoseTask
 
@@ -82,7 +82,7 @@ def test_only_slow_depthwise_convolutions_are_replaced_and_weights_are_shared():
 
 
 def test_nano_trains_with_them_under_unchanged_names():
-    task = PoseTask(nano())
+    task = PoseTask(rsgnet_light())
     kinds = [type(module) for module in task.model.modules()]
     assert kinds.count(DepthwiseConvolution) > 5
     assert not any(

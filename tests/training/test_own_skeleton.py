@@ -15,7 +15,7 @@ from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.average_precision import evaluate_keypoints
 from rsgnet.export.directory import export_onnx
 from rsgnet.inference.estimator import PoseEstimator
-from rsgnet.presets import nano
+from rsgnet.presets import rsgnet_light
 from rsgnet.skeletons import read_skeleton
 from rsgnet.training.run import train
 
@@ -53,12 +53,12 @@ def toy(tmp_path):
 
 
 def test_a_config_keeps_it_whole(toy):
-    config = with_settings(nano(), [f"model.skeleton={toy / 'skeleton.toml'}"])
+    config = with_settings(rsgnet_light(), [f"model.skeleton={toy / 'skeleton.toml'}"])
     assert config.model.skeleton == read_skeleton(toy / "skeleton.toml")
     assert from_json(PoseConfig, to_json(config), "here") == config
     assert with_settings(config, ["training.epochs=3"]).model == config.model
     with pytest.raises(RSGNetError, match=r"none\.toml: cannot be read"):
-        with_settings(nano(), ["model.skeleton=none.toml"])
+        with_settings(rsgnet_light(), ["model.skeleton=none.toml"])
     broken = to_json(config).replace('"left_foot"', '"top"')
     with pytest.raises(RSGNetError, match="must be unique"):
         from_json(PoseConfig, broken, "here")
@@ -66,7 +66,7 @@ def test_a_config_keeps_it_whole(toy):
 
 def test_it_is_trained_predicted_and_evaluated(toy):
     settings = [*TINY, f"model.skeleton={toy / 'skeleton.toml'}"]
-    model = quiet_train(with_settings(nano(), settings), [str(toy / "labels.json")], toy / "run")
+    model = quiet_train(with_settings(rsgnet_light(), settings), [str(toy / "labels.json")], toy / "run")
     (toy / "skeleton.toml").rename(toy / "moved.toml")  # the model directory needs it no more
     assert read_config(model).model.skeleton == read_skeleton(toy / "moved.toml")
     export_onnx(model)

@@ -9,7 +9,7 @@ from rsgnet.checkpoint import read_config
 from rsgnet.config import PoseConfig
 from rsgnet.config_files import with_settings
 from rsgnet.errors import RSGNetError
-from rsgnet.presets import detector_nano
+from rsgnet.presets import preset_named
 from rsgnet.training.recipe import read_recipe
 
 DETECTOR_RECIPE = Path(__file__).parents[2] / "recipes" / "detector.toml"
@@ -27,11 +27,13 @@ def write_recipe(tmp_path):
     return write
 
 
-def test_the_recipe_of_the_detector_is_the_config_of_its_shipped_weights():
-    recipe = read_recipe(DETECTOR_RECIPE)
-    assert recipe.network == detector_nano()
+@pytest.mark.parametrize(("name", "preset"), [("nano", "nano"), ("small", "small"), ("detector", "detector-nano")])
+def test_a_recipe_holds_the_config_of_its_shipped_weights(name, preset):
+    recipe = read_recipe(DETECTOR_RECIPE.with_name(f"{name}.toml"))
+    assert recipe.network == preset_named(preset)
     files = {recipe.start, *(name for entry in recipe.train for name in entry.split(",")[0].split(":"))}
-    assert files == set(recipe.sources)
+    teacher = {recipe.distillation.teacher} if recipe.distillation else set()
+    assert files | teacher == set(recipe.sources)
 
 
 def test_a_network_with_a_crop_is_a_pose_network(write_recipe):
@@ -108,6 +110,31 @@ def test_the_recipe_of_the_detector_runs(shared, rsgnet, people_set, tmp_path):
     )
     assert code == 0, errors
     assert f"rsgnet export {out / 'model'}" in printed
-    assert read_config(out / "model") == with_settings(detector_nano(), settings)
+    assert read_config(out / "model") == with_settings(preset_named("detector-nano"), settings)
     curves = next(out.glob("curves/*/metrics.csv")).read_text()
     assert "train/box" in curves
+
+
+@pytest.mark.parametrize("name", ["nano", "small"])
+def test_the_recipe_of_a_pose_network_runs(shared, rsgnet, people_set, tmp_path, name):
+    """Two steps on people of six images, from the published network and taught by another."""
+    pytest.importorskip("openvino")
+    recipe = read_recipe(DETECTOR_RECIPE.with_name(f"{name}.toml"))
+    labels, images = people_set
+    root = tmp_path / "root"
+    for folder in ("pretrained", "teachers"):
+        root.mkdir(exist_ok=True)
+        (root / folder).symlink_to(shared(folder))
+    shutil.copytree(images, root / "images")
+    for file in ("coco_train.json", "coco_train_partial.json"):
+        shutil.copy(labels, root / file)
+    settings = ["training.batch_size=2", "training.epoch_samples=4", "training.precision=32-true"]
+    options = [word for setting in settings for word in ("--set", setting)]
+    out = tmp_path / "run"
+    code, _, errors = rsgnet(
+        "train", DETECTOR_RECIPE.with_name(f"{name}.toml"), "--data-root", root, "--out", out, "--workers", 0, *options
+    )
+    assert code == 0, errors
+    assert read_config(out / "model") == with_settings(recipe.network, settings)
+    header, *_, last = next(out.glob("curves/*/metrics.csv")).read_text().splitlines()
+    assert float(dict(zip(header.split(","), last.split(","), strict=True))["train/distillation"]) > 0

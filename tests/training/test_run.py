@@ -18,7 +18,7 @@ from rsgnet.errors import RSGNetError
 from rsgnet.heatmaps import decode
 from rsgnet.model import RSGNet
 from rsgnet.model.layers import normalise
-from rsgnet.presets import detector_nano, nano, preset_named
+from rsgnet.presets import detector_nano, preset_named, rsgnet_light
 from rsgnet.training.losses import pose_losses
 from rsgnet.training.run import train
 from rsgnet.training.sources import parse_source
@@ -36,7 +36,7 @@ TINY = [
 @pytest.mark.slow
 def test_a_network_overfits_eight_people(crowd):
     """Loss near zero, every keypoint within 2 px of the crop."""
-    config = with_settings(nano(), ["training.augment.half_body=0"])
+    config = with_settings(rsgnet_light(), ["training.augment.half_body=0"])
     dataset = PoseDataset([parse_source(str(crowd))], config, augmented=False)
     batch = Sample.stack([dataset[index] for index in range(8)])
     torch.manual_seed(0)
@@ -64,9 +64,9 @@ def test_a_network_overfits_eight_people(crowd):
 
 
 def test_a_run_leaves_a_model_curves_and_its_config(crowd, tmp_path):
-    directory = quiet_train(with_settings(nano(), TINY), [str(crowd)], tmp_path, validation=str(crowd))
+    directory = quiet_train(with_settings(rsgnet_light(), TINY), [str(crowd)], tmp_path, validation=str(crowd))
     config = read_config(directory)
-    assert config == with_settings(nano(), TINY)
+    assert config == with_settings(rsgnet_light(), TINY)
     with torch.no_grad():
         assert load_pose_model(directory)(torch.zeros(1, 3, 64, 64)).target_heatmaps.isfinite().all()
     curves = next(tmp_path.glob("curves/*/metrics.csv")).read_text()
@@ -77,7 +77,7 @@ def test_a_run_leaves_a_model_curves_and_its_config(crowd, tmp_path):
     last = Image.open(io.BytesIO(shown.Images("val/people")[-1].encoded_image_string))
     assert np.array_equal(np.asarray(last), np.asarray(Image.open(tmp_path / "samples.png")))
     with pytest.raises(RSGNetError, match="--resume"):
-        quiet_train(with_settings(nano(), TINY), [str(crowd)], tmp_path)
+        quiet_train(with_settings(rsgnet_light(), TINY), [str(crowd)], tmp_path)
 
 
 def test_a_detector_trains_by_the_same_command(crowd, tmp_path):
@@ -134,7 +134,7 @@ class Nowhere:
 def test_what_a_teacher_sees_is_learnt(crowd, tmp_path):
     settings = [*TINY, "training.loss.distillation=1", "training.loss.location=0.1"]
     quiet_train(
-        with_settings(nano(), settings),
+        with_settings(rsgnet_light(), settings),
         [str(crowd)],
         tmp_path,
         teacher=Teacher("nowhere", Nowhere),
@@ -149,13 +149,13 @@ def test_weights_of_this_package_teach_from_the_command_line(rsgnet, crowd, tmp_
         word for setting in [*TINY, "training.epochs=1", "training.loss.distillation=1"] for word in ("--set", setting)
     ]
     options = ["--data", crowd, "--out", tmp_path / "run", "--workers", 0, "--teacher", "nano"]
-    assert rsgnet("train", "nano", *options, *settings)[0] == 0
+    assert rsgnet("train", "rsgnet-light", *options, *settings)[0] == 0
 
 
 def test_a_teacher_without_weight_or_for_a_detector_is_an_error(crowd, tmp_path):
     with pytest.raises(RSGNetError, match=r"training\.loss\.distillation is 0"):
         quiet_train(
-            with_settings(nano(), TINY),
+            with_settings(rsgnet_light(), TINY),
             [str(crowd)],
             tmp_path,
             teacher=Teacher("nowhere", Nowhere),
@@ -180,7 +180,7 @@ def test_sources_that_do_not_exist_are_named(crowd, text, message):
 
 def test_an_epoch_too_small_for_a_batch_is_an_error(crowd, tmp_path):
     with pytest.raises(RSGNetError, match="fills no batch"):
-        quiet_train(with_settings(nano(), [*TINY, "training.batch_size=64"]), [str(crowd)], tmp_path)
+        quiet_train(with_settings(rsgnet_light(), [*TINY, "training.batch_size=64"]), [str(crowd)], tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from rsgnet.checkpoint import build, load_pose_model, save_model
 from rsgnet.config_files import with_settings
 from rsgnet.data.dataset import PoseDataset, Sample
 from rsgnet.model.layers import normalise
-from rsgnet.presets import nano
+from rsgnet.presets import rsgnet_light
 from rsgnet.training.run import train
 from rsgnet.training.sources import parse_source
 from rsgnet.training.task import PoseTask
@@ -31,7 +31,7 @@ STILL_NORMS = Path(__file__).with_name("still_norms.py")
 def go_on(crowd, run, epochs):
     settings = [*TINY, f"training.epochs={epochs}"]
     model = quiet_train(
-        with_settings(nano(), settings),
+        with_settings(rsgnet_light(), settings),
         [str(crowd)],
         run,
         validation=str(crowd),
@@ -75,7 +75,7 @@ def test_a_run_at_its_end_that_is_started_again_keeps_its_averaged_weights(crowd
 @pytest.fixture(scope="module")
 def start(crowd, tmp_path_factory):
     """A model directory: random weights, with batch norms that know the crops."""
-    config = with_settings(nano(), TINY)
+    config = with_settings(rsgnet_light(), TINY)
     torch.manual_seed(0)
     model = build(config)
     crops = PoseDataset([parse_source(str(crowd))], config, augmented=False)
@@ -96,7 +96,8 @@ def run_of(crowd, start, out, batch_size):
     ]  # fmt: skip
     words = [word for setting in settings for word in ("--set", setting)]
     return [
-        STILL_NORMS, "train", "nano", "--data", crowd, "--out", out, "--workers", "0", "--start-from", start, *words
+        STILL_NORMS, "train", "rsgnet-light", "--data", crowd, "--out", out, "--workers", "0",
+        "--start-from", start, *words,
     ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from rsgnet.annotations.readers import read_annotations
 from rsgnet.config import PoseConfig
 from rsgnet.data.augment import fast_warp, jitter_colour, training_affine
 from rsgnet.data.batches import Draw, ImageCache, TensorRecord
-from rsgnet.data.paste import CropCrowds, CropPeople, map_boxes
+from rsgnet.data.paste import CropCrowds, CropPeople, map_boxes, pasting_as_far_as_possible
 from rsgnet.data.teacher import Teacher, TeacherHeatmaps, compute_teacher_heatmaps
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, crop_region, xywh_to_xyxy
@@ -109,10 +109,11 @@ class PoseDataset(Dataset[Sample]):
             raise AnnotationError(f"{names}: nobody has {config.training.min_keypoints} labelled keypoints or more")
         self._images = ImageCache()
         self._teacher: TeacherHeatmaps | None = None
-        self._crowds = None
+        self._crowds: CropCrowds | None = None
         if augmented and config.training.augment.paste > 0:
             files = [(source.annotations, source.images) for source in self.sources]
-            self._crowds = CropCrowds(files, self.skeleton, config.training)
+            with pasting_as_far_as_possible():
+                self._crowds = CropCrowds(files, self.skeleton, config.training)
 
     def add_teacher_heatmaps(self, teacher: Teacher, folder: Path) -> None:
         """Adds a teacher's heatmaps to every crop.

@@ -19,6 +19,7 @@ from rsgnet.data.augment import jitter_colour
 from rsgnet.data.batches import Draw, ImageCache, TensorRecord
 from rsgnet.data.dataset import DataSource
 from rsgnet.data.mosaic import MIN_VISIBLE_SHARE, BoxedImage, make_mosaic, paste_into_image, to_box_array
+from rsgnet.data.paste import pasting_as_far_as_possible
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, apply_affine, compose_affine, crop_affine, flip_affine, xywh_to_xyxy
 from rsgnet.images import CANVAS_GREY, warp
@@ -71,10 +72,11 @@ class DetectionDataset(Dataset[DetectionSample]):
             raise AnnotationError("no images to train a detector on")
         self._shares = self.weights / self.weights.sum()
         self._images = ImageCache()
-        self._library = None
+        self._library: PeopleLibrary | None = None
         if augmented and config.training.augment.paste > 0:
             files = [(source.annotations, source.images) for source in sources]
-            self._library = PeopleLibrary(files, COCO17)
+            with pasting_as_far_as_possible():
+                self._library = PeopleLibrary(files, COCO17)
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -5,7 +5,9 @@ Pasting into the crop instead of the whole image takes only milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +27,14 @@ from rsgnet.crowds.real_people.blending import (
     measure_lighting,
     relight,
 )
-from rsgnet.crowds.real_people.cutouts import CutOut, PeopleLibrary, estimate_shoulder_xy, estimate_stature
+from rsgnet.crowds.real_people.cutouts import (
+    CutOut,
+    NobodyToCutOutError,
+    PeopleLibrary,
+    estimate_shoulder_xy,
+    estimate_stature,
+)
+from rsgnet.errors import RSGNetWarning
 from rsgnet.geometry import Floats, apply_affine, compose_affine
 from rsgnet.images import RGBImage, warp
 from rsgnet.skeletons import Skeleton
@@ -107,6 +116,15 @@ class CrowdedCrop:
     crop: RGBImage
     pasted: CropPeople
     uncovered: Opacity
+
+
+@contextmanager
+def pasting_as_far_as_possible() -> Iterator[None]:
+    """Warns where nobody can be cut out: training then goes on without pasted people."""
+    try:
+        yield
+    except NobodyToCutOutError as error:
+        warnings.warn(f"{error}; training goes on without pasted people", RSGNetWarning, stacklevel=3)
 
 
 class CropCrowds:

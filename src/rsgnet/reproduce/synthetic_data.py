@@ -57,7 +57,7 @@ def tiny_settings(preset: str) -> list[str]:
     """Returns settings with which a preset trains in seconds; its modules are kept."""
     backbone = "resnet18" if preset.startswith("simplebaseline") else "hrnet_w18_small"
     return [
-        *([] if preset == "nano" else [f"model.backbone={backbone}"]),  # nano's backbone is small
+        *([] if preset == "rsgnet-light" else [f"model.backbone={backbone}"]),  # its backbone is small
         "crop.size_wh=64,64", "training.pretrained=false", "training.epochs=1",
         "training.batch_size=2", "training.epoch_samples=4",
     ]  # fmt: skip

@@ -80,6 +80,10 @@ class CutOutSource(NamedTuple):
     is_whole: bool
 
 
+class NobodyToCutOutError(AnnotationError):
+    """None of the annotated people has a mask that covers them completely."""
+
+
 class PeopleLibrary:
     """People who can be cut out. Each is cut out on first use and kept in memory while there is room.
 
@@ -89,7 +93,8 @@ class PeopleLibrary:
         side_px: The longest side of a cut-out.
 
     Raises:
-        AnnotationError: A file is broken, or nobody has a mask that covers them completely.
+        AnnotationError: A file is broken.
+        NobodyToCutOutError: Nobody has a mask that covers them completely.
     """
 
     def __init__(self, data_sets: Sequence[tuple[Path, Path]], skeleton: Skeleton, side_px: int = 256) -> None:
@@ -100,7 +105,7 @@ class PeopleLibrary:
         self._bytes_left = _CACHE_BYTES
         if not self._sources:
             names = ", ".join(str(annotations) for annotations, _ in data_sets)
-            raise AnnotationError(
+            raise NobodyToCutOutError(
                 f"{names}: nobody to cut out; a person needs `segmentation` and {_MIN_KEYPOINTS} labelled keypoints"
             )
 
