@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,6 +25,28 @@ from rsgnet.skeletons import get_skeleton
 SHARED = Path(__file__).parents[2] / "shared"
 PEOPLE_COLOURS = [(220, 60, 60), (60, 200, 60), (60, 80, 230), (210, 200, 40), (200, 50, 200), (40, 200, 200)]
 MILLISECOND = Fraction(1, 1000)
+
+
+PEOPLE19_OWNERSHIP = Path(__file__).with_name("people19_ownership.json")  # a fit for a network with candidates
+
+
+@pytest.fixture(scope="session")
+def light_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a model directory of rsgnet-light with random weights, both back ends' files and an ownership fit."""
+    torch = pytest.importorskip("torch")
+    from rsgnet.checkpoint import build, save_model
+    from rsgnet.export.directory import export_onnx
+    from rsgnet.presets import rsgnet_light
+
+    directory = tmp_path_factory.mktemp("light") / "model"
+    torch.manual_seed(0)
+    network: Any = build(rsgnet_light())
+    for head in (network.candidate_head, network.target_head):
+        torch.nn.init.normal_(head.weight, std=0.3)
+    save_model(network, rsgnet_light(), directory)
+    shutil.copy(PEOPLE19_OWNERSHIP, directory / "ownership.json")
+    export_onnx(directory)
+    return directory
 
 
 @pytest.fixture

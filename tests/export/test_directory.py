@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from tests.conftest import PEOPLE19_OWNERSHIP
 
 from rsgnet.checkpoint import build, load_model, save_model
 from rsgnet.config import ExportOptions
@@ -89,7 +90,7 @@ def test_command_writes_a_directory_of_half_the_size_with_the_fit(rsgnet, tmp_pa
     config = with_settings(rsgnet_light(), ["crop.size_wh=64,64", "model.relation.clue_dim=8"])
     torch.manual_seed(0)
     save_model(build(config), config, tmp_path / "model")
-    text = (SHIPPED / "nano" / "ownership.json").read_text()
+    text = PEOPLE19_OWNERSHIP.read_text()
     (tmp_path / "model" / "ownership.json").write_text(text)
     assert rsgnet("export", tmp_path / "model", "--out", tmp_path / "small")[0] == 0
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("model", "small")]
@@ -125,7 +126,7 @@ def model(tmp_path_factory):
     for head in (network.candidate_head, network.target_head):
         torch.nn.init.normal_(head.weight, std=0.3)
     save_model(network, config, directory)
-    (directory / "ownership.json").write_text((SHIPPED / "nano" / "ownership.json").read_text())
+    (directory / "ownership.json").write_text(PEOPLE19_OWNERSHIP.read_text())
     return directory
 
 

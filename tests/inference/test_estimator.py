@@ -264,9 +264,9 @@ class TestSkeletons:
         flipped = pipeline(config=colour_config("people19"), skeleton="crowdpose14", flip_test=True)(white)
         np.testing.assert_allclose(plain.keypoints_xy, flipped.keypoints_xy, atol=4)
 
-    def test_candidates_have_the_order_of_the_keypoints(self, image):
+    def test_candidates_have_the_order_of_the_keypoints(self, light_directory, image):
         whole, crowd = (
-            PoseEstimator("nano", "full", device="cpu", skeleton=skeleton)(image)
+            PoseEstimator(light_directory, "full", device="cpu", skeleton=skeleton)(image)
             for skeleton in (PEOPLE19, CROWDPOSE14)
         )
         assert crowd.candidates.shape == (1, 14, whole.candidates.shape[2], 4)

@@ -31,18 +31,17 @@ def test_maps_are_those_of_the_crop(pose_network, path):
     assert set(draw_inspection(inspection)) == {"sheet", "crop", "everyone", "own", "result"}
 
 
-def test_pytorch_shows_the_relation_and_limbs(path):
+def test_pytorch_shows_the_relation_and_limbs(light_directory, path):
     torch = pytest.importorskip("torch")
     from rsgnet.checkpoint import load_pose_model
-    from rsgnet.inference.weights import SHIPPED
 
-    assert choose_inspection_backend("nano") == "torch"
-    inspection = inspect_person(PoseEstimator("nano", "full", backend="torch"), path, box_xywh=BOX)
+    assert choose_inspection_backend(light_directory) == "torch"
+    inspection = inspect_person(PoseEstimator(light_directory, "full", backend="torch"), path, box_xywh=BOX)
     config, maps = inspection.config, inspection.maps
     pixels = torch.from_numpy(inspection.crop.pixels.copy()).permute(2, 0, 1)[None] / 255
     mean, std = (torch.tensor(each).reshape(3, 1, 1) for each in (config.crop.mean, config.crop.std))
     with torch.inference_mode():
-        output = load_pose_model(SHIPPED / "nano")((pixels - mean) / std)
+        output = load_pose_model(light_directory)((pixels - mean) / std)
     for found, expected in (
         (maps.relation, output.relation),
         (maps.limb_heatmaps, output.limb_heatmaps),

@@ -267,10 +267,9 @@ class TestPipeline:
         assert PoseEstimator(path, TwoBoxesDetector(), device="cpu")(image).owned is not None
 
 
-def test_onnx_and_pytorch_give_the_same_candidates_of_the_shipped_network():
-    pytest.importorskip("torch")
+def test_onnx_and_pytorch_give_the_same_candidates(light_directory):
     crops = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), np.uint8).repeat(16, 1).repeat(16, 2)
-    one, other = (open_network("nano", backend, "cpu") for backend in ("onnx", "torch"))
+    one, other = (open_network(light_directory, backend, "cpu") for backend in ("onnx", "torch"))
     assert one.ownership == other.ownership and one.ownership.candidates and one.capabilities.gives_candidates
     first, second = one.run(crops), other.run(crops)
     table = first.candidate_tables[0]

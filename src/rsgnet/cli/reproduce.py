@@ -105,7 +105,7 @@ def ablate(
     ] = None,
     preset: Annotated[
         str, Option(help="The network whose modules are switched on and off.", metavar="PRESET")
-    ] = "nano",
+    ] = "rsgnet-light",
     variants: Annotated[
         str, Option(help="Any of plain, plain+conv, sgm, trp, trp+sgm, dense.", metavar="VARIANT,VARIANT")
     ] = "plain,trp,trp+sgm,dense",
