@@ -73,12 +73,19 @@ def _speed_row(measurement: dict[str, Any]) -> list[str]:
 
 
 def pose_table(accuracy: dict[str, Any]) -> str:
-    """Returns the table of pose accuracy by weights, boxes and flip test."""
-    measures = ("AP", "AP50", "AP75", "easy", "medium", "hard")
+    """Returns the table of pose accuracy by weights, images, boxes and flip test."""
+    measures = ("AP50", "AP75", "easy", "medium", "hard", "medium_and_hard")
     return format_table(
-        ("weights", "boxes", "flip test", *measures),
+        ("weights", "images", "boxes", "flip test", "AP (95 % interval)", *measures[:-1], "medium and hard"),
         (
-            [f"`{row['weights']}`", row["boxes"], "yes" if row["flip_test"] else "no", *_three_digits(row, measures)]
+            [
+                f"`{row['weights']}`",
+                row["images"],
+                row["boxes"],
+                "yes" if row["flip_test"] else "no",
+                f"{row['AP']:.3f} ({row['low']:.3f} to {row['high']:.3f})",
+                *_three_digits(row, measures),
+            ]
             for row in accuracy["poses"]
         ),
     )
@@ -92,8 +99,12 @@ def box_table(accuracy: dict[str, Any]) -> str:
 
 
 def model_table(accuracy: dict[str, Any]) -> str:
-    """Returns the README's table of the weights that ship: size, work and accuracy with flip test."""
-    poses = {(row["weights"], row["boxes"]): f"{row['AP']:.3f}" for row in accuracy["poses"] if row["flip_test"]}
+    """Returns the README's table of the weights that ship: size, work and accuracy on coco_test with flip test."""
+    poses = {
+        (row["weights"], row["boxes"]): f"{row['AP']:.3f}"
+        for row in accuracy["poses"]
+        if row["flip_test"] and row["images"] == "coco_test"
+    }
     boxes = {row["detector"]: f"{row['AP50']:.3f}" for row in accuracy["boxes"]}
     return format_table(
         ("weights", "input", "parameters", "multiply-adds", "AP, ground-truth boxes", "AP, own boxes", "box AP50"),
