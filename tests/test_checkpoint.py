@@ -1,4 +1,4 @@
-"""Model directories: out, in again, and refused when they are wrong."""
+"""Model directories are written, read, and refused if they are invalid."""
 
 import json
 import pickle
@@ -9,7 +9,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rsgnet.checkpoint import build, load_backbone, load_fitting, load_pose_model, load_weights, read_config, save_model
-from rsgnet.config import CandidateRelationConfig, DenseRelationConfig, DetectorConfig, ModelConfig, PoseConfig
+from rsgnet.config import (
+    CandidateRelationConfig,
+    CropConfig,
+    DenseRelationConfig,
+    DetectorConfig,
+    ModelConfig,
+    NeckConfig,
+    PoseConfig,
+)
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.presets import PRESETS, preset_named, rsgnet_light
 from rsgnet.skeletons import get_skeleton
@@ -27,7 +35,7 @@ def saved(tmp_path):
     return model, tmp_path / "model"
 
 
-def test_a_model_comes_back_as_it_was(saved):
+def test_a_saved_model_is_loaded_unchanged(saved):
     model, directory = saved
     again = load_pose_model(directory)
     assert read_config(directory) == POSE
@@ -47,7 +55,7 @@ def test_half_precision_halves_the_file_and_keeps_norms_exact(saved, tmp_path):
         assert torch.equal(again.state_dict()[name], wanted)
 
 
-def test_another_networks_backbone_can_be_the_start(saved):
+def test_load_backbone_loads_the_backbone_of_another_network(saved):
     _, directory = saved
     plain = build(replace(POSE, model=replace(POSE.model, relation=None, skeleton="coco17")))
     load_backbone(plain, directory)
@@ -56,11 +64,11 @@ def test_another_networks_backbone_can_be_the_start(saved):
 
 
 def test_a_detector_shares_no_backbone_with_pose_networks(saved):
-    with pytest.raises(WeightsError, match="RTMDet starts whole"):
+    with pytest.raises(WeightsError, match="RTMDet has no separate backbone"):
         load_backbone(build(DetectorConfig(name="d")), saved[1])
 
 
-def test_whatever_fits_can_be_the_start(saved):
+def test_load_fitting_loads_the_weights_whose_shapes_fit(saved):
     """Of a dense network all but its relation's own tensors; heads of the same name and shape are taken too."""
     _, directory = saved
     given = load_file(directory / "model.safetensors")
@@ -85,9 +93,9 @@ def test_a_network_grows_out_of_a_smaller_one(tmp_path):
     assert not any(name.startswith(("backbone.encoder.", "backbone.neck.lateral.", "target_head.")) for name in fresh)
 
 
-def test_a_network_of_another_kind_starts_nothing(saved):
+def test_load_fitting_refuses_networks_of_another_kind(saved):
     _, directory = saved
-    with pytest.raises(WeightsError, match="nothing of its backbone fits"):
+    with pytest.raises(WeightsError, match="no weight of its backbone fits"):
         load_fitting(build(rsgnet_light()), directory)
 
 
@@ -147,23 +155,28 @@ def test_a_folder_without_config_is_no_model_directory(tmp_path):
         load_pose_model(tmp_path)
 
 
-def test_a_config_that_is_none_is_named(saved):
+def test_the_error_for_an_invalid_config_names_the_file(saved):
     _, directory = saved
     (directory / "config.json").write_text(json.dumps({"name": "x", "crop": {"size_wh": "wide"}}))
     with pytest.raises(RSGNetError, match=r"config\.json.*size_wh"):
         load_pose_model(directory)
 
 
-def test_crops_that_the_backbone_cannot_halve_are_refused():
-    from dataclasses import replace
-
-    for config, multiple in ((rsgnet_light(), 16), (preset_named("hrnet-w32-256x192-coco"), 32)):
-        with pytest.raises(RSGNetError, match=f"multiple of {multiple}"):
-            build(replace(config, crop=replace(config.crop, size_wh=(100, 132))))
+@pytest.mark.parametrize(
+    ("model", "multiple"),
+    [
+        (ModelConfig(backbone="hrnet_w32"), 32),
+        (ModelConfig(backbone="lite_hrnet_w40"), 32),
+        (ModelConfig(backbone="resnet18", neck=NeckConfig(kind="pyramid", deepest_stride=16)), 16),
+    ],
+)
+def test_crops_whose_size_is_no_multiple_of_the_coarsest_stride_are_refused(model, multiple):
+    with pytest.raises(RSGNetError, match=f"multiples of {multiple}"):
+        build(PoseConfig("test", crop=CropConfig(size_wh=(100, 132)), model=model))
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if "384x288" not in name])
-def test_every_preset_builds_and_gives_the_maps_that_it_promises(name):
+def test_every_preset_builds_and_returns_its_maps(name):
     config = preset_named(name)
     with torch.device("meta"):
         network = build(config)

@@ -12,7 +12,7 @@ from rsgnet.config import (
     ModelConfig,
     PoseConfig,
 )
-from rsgnet.config_files import from_json, network_config, to_json, with_settings
+from rsgnet.config_files import from_json, parse_network_config, to_json, with_settings
 from rsgnet.errors import RSGNetError
 from rsgnet.training_config import TrainingConfig
 
@@ -30,7 +30,7 @@ NANO = PoseConfig(name="nano")
         ({"pixel_centre": 0.25}, "must be 0.0 or 0.5, not 0.25"),
     ],
 )
-def test_a_crop_that_cannot_be_is_refused(fields, message):
+def test_invalid_crops_are_refused(fields, message):
     with pytest.raises(RSGNetError, match=message):
         CropConfig(**fields)
 
@@ -45,7 +45,7 @@ def test_heatmap_shape(size_wh, stride, shape_hw):
 
 @pytest.mark.parametrize("config", [NANO, DetectorConfig("d"), FasterRCNNConfig("f")])
 def test_the_kind_of_a_network_shows_in_its_config(config):
-    assert network_config(to_json(config), "here") == config
+    assert parse_network_config(to_json(config), "here") == config
 
 
 def test_configs_are_frozen():
@@ -72,10 +72,10 @@ class TestJson:
     def test_comes_back_equal(self, config):
         assert from_json(type(config), to_json(config), "here") == config
 
-    def test_what_is_left_out_is_the_default(self):
+    def test_missing_settings_have_their_defaults(self):
         assert from_json(PoseConfig, '{"name": "nano"}', "here") == NANO
 
-    def test_bytes_will_do(self):
+    def test_bytes_are_accepted(self):
         assert from_json(PoseConfig, b'{"name": "nano", "crop": {"stride": 2}}', "here").crop.stride == 2
 
     @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ class TestWithSettings:
             (" training.seed =5", lambda c: c.training.seed, 5),
         ],
     )
-    def test_changes_that_and_nothing_else(self, setting, read, expected):
+    def test_only_the_given_setting_changes(self, setting, read, expected):
         changed = with_settings(NANO, [setting])
         assert read(changed) == expected
         before, after = json.loads(to_json(NANO)), json.loads(to_json(changed))
@@ -122,15 +122,15 @@ class TestWithSettings:
     def test_later_settings_win(self):
         assert with_settings(NANO, ["training.seed=1", "training.seed=2"]).training.seed == 2
 
-    def test_none_change_nothing(self):
+    def test_without_settings_nothing_changes(self):
         assert with_settings(NANO, []) == NANO
 
     @pytest.mark.parametrize(
         ("setting", "message"),
         [
             ("training.batch_size", "expected key=value"),
-            ("training.batchsize=3", "--set training.batchsize=3: expected key=value with a key out of epochs, "),
-            ("nothing.batch_size=3", "key out of name, crop, "),
+            ("training.batchsize=3", "--set training.batchsize=3: expected key=value with one of the keys epochs, "),
+            ("nothing.batch_size=3", "one of the keys name, crop, "),
             ("training.batch_size.more=3", "key=value"),
             ("=3", "key=value"),
             ("training.batch_size=many", "training.batch_size: "),
@@ -139,7 +139,7 @@ class TestWithSettings:
             ("crop.size_wh=97,128", "multiple of the stride"),
         ],
     )
-    def test_what_does_not_fit_is_named(self, setting, message):
+    def test_the_error_names_an_invalid_setting(self, setting, message):
         with pytest.raises(RSGNetError, match="--set") as caught:
             with_settings(NANO, [setting])
         assert message in str(caught.value)
@@ -151,6 +151,22 @@ def leaves(tree):
     return [tree]
 
 
-def test_settings_that_nobody_knows_are_errors():
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"shorter_side_px": ()}, "32 pixels or more"),
+        ({"longer_side_px": 8}, "32 pixels or more"),
+        ({"proposals": 0}, "must be positive"),
+        ({"trained_stages": 6}, "trained_stages in 0..5"),
+        ({"nms_threshold": 0.0}, "in 0..1"),
+        ({"training": TrainingConfig(frozen=("layer1",))}, "set trained_stages instead of training.frozen"),
+    ],
+)
+def test_invalid_configs_of_faster_rcnn_are_refused(fields, message):
+    with pytest.raises(RSGNetError, match=message):
+        FasterRCNNConfig("person", **fields)
+
+
+def test_unknown_settings_are_errors():
     with pytest.raises(RSGNetError, match=r"x\.json.*epoch_count"):
         from_json(PoseConfig, '{"name": "x", "training": {"epoch_count": 3}}', "x.json")

@@ -60,12 +60,12 @@ def test_the_light_network_has_both_modules():
     assert config.crop.size_wh == nano().crop.size_wh
 
 
-def test_unknown_presets_are_answered_with_the_known():
+def test_the_error_for_an_unknown_preset_lists_the_known():
     with pytest.raises(RSGNetError, match=r"'w32'.*rsgnet-w32-256x192-coco"):
         preset_named("w32")
 
 
-def test_the_papers_detector_keeps_to_the_usual_recipe():
+def test_the_papers_detector_is_trained_as_usual():
     config = preset_named("faster-rcnn-r101")
     training = config.training
     assert (config.backbone, config.shorter_side_px, config.longer_side_px) == ("resnet101", (800,), 1333)

@@ -1,6 +1,6 @@
-"""Networks in and out of model directories: `config.json` and `model.safetensors`; and in from published checkpoints.
+"""Saves and loads model directories (`config.json` and `model.safetensors`), and loads published checkpoints.
 
-No file's code is ever run: a pickle may hold tensors, or it is refused.
+No code of a file is run: pickles that hold anything but tensors are refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from rsgnet.config import DenseRelationConfig, FasterRCNNConfig, NetworkConfig, PoseConfig
-from rsgnet.config_files import CONFIG_FILE, DERIVED_FILES, WEIGHTS_FILE, network_config, to_json
+from rsgnet.config_files import CONFIG_FILE, DERIVED_FILES, WEIGHTS_FILE, parse_network_config, to_json
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.files import get_regular_size, read_bounded, replace_atomically, write_text
 from rsgnet.model import DenseRSGNet, PersonDetector, PersonRCNN, RSGNet
@@ -24,15 +24,19 @@ from rsgnet.model.released.state_dict import TRANSPOSED, released_config, their_
 
 PoseNetwork = RSGNet | DenseRSGNet
 Network = PoseNetwork | PersonDetector | PersonRCNN
-_TARGETS = "target_head."
-_NAMED = 6  # of the weights that do not fit
+_TARGET_HEAD = "target_head."
+_MAX_NAMED = 6  # tensors that an error message names
 
 
 def build(config: NetworkConfig, pretrained: bool = False) -> Network:
-    """A fresh network of that config.
+    """Builds an untrained network.
+
+    Args:
+        config: The network.
+        pretrained: Whether the backbone starts from ImageNet weights, which are downloaded on first use.
 
     Raises:
-        RSGNetError: The backbone does not exist or cannot read inputs of that size.
+        RSGNetError: The backbone does not exist, or the size of the input is no multiple of its coarsest stride.
     """
     if isinstance(config, FasterRCNNConfig):
         return PersonRCNN(config, pretrained)
@@ -45,25 +49,29 @@ def build(config: NetworkConfig, pretrained: bool = False) -> Network:
 
 
 def _check_size(config: PoseConfig) -> None:
-    """Refuses inputs that the backbone cannot halve as often as it does."""
+    """Checks that the size of the crop is a multiple of the backbone's coarsest stride."""
     network, size_wh = config.model, config.crop.size_wh
     coarsest = 1 if network.neck.kind == "none" else network.neck.deepest_stride
     if network.backbone.startswith(("hrnet", "lite_hrnet")):
         coarsest = 32
     if size_wh[0] % coarsest or size_wh[1] % coarsest:
         raise RSGNetError(
-            f"{network.backbone} reads down to stride {coarsest}: {size_wh} must be a multiple of {coarsest}"
+            f"{network.backbone} has features down to stride {coarsest}: "
+            f"width and height of crop.size_wh {size_wh} must be multiples of {coarsest}"
         )
 
 
 def save_model(model: nn.Module, config: NetworkConfig, directory: str | Path, half: bool = False) -> None:
-    """Writes a model directory; each file whole or not at all. What followed from earlier weights there is removed.
+    """Writes a model directory, each file completely or not at all.
+
+    Files of an earlier model that were derived from its weights, such as `model.onnx`, are removed.
 
     Args:
         model: The network.
-        config: What it was built from.
-        directory: Where it goes.
-        half: Whether to store weights of two or more dimensions in half precision; norms and biases stay exact.
+        config: The config that it was built from.
+        directory: The model directory.
+        half: Whether weights of two or more dimensions are stored in half precision. Biases and normalisations never
+            are.
     """
     directory = Path(directory)
     for name in DERIVED_FILES:
@@ -73,39 +81,39 @@ def save_model(model: nn.Module, config: NetworkConfig, directory: str | Path, h
         name: (value.half() if half and value.ndim > 1 else value).detach().cpu().contiguous()
         for name, value in model.state_dict().items()
     }
-    with replace_atomically(directory / WEIGHTS_FILE) as beside:
-        beside.write_bytes(save(weights))  # by Python, whose errors say when the disk is full
+    with replace_atomically(directory / WEIGHTS_FILE) as temporary:
+        temporary.write_bytes(save(weights))  # not by safetensors, whose errors do not tell a full disk from others
 
 
 def load_model(directory: str | Path) -> tuple[Network, NetworkConfig]:
-    """The network of a model directory, whichever it is, ready to predict; and its config.
+    """Loads the network of a model directory, in evaluation mode, and its config.
 
     Raises:
-        WeightsError: The directory holds none, or its weights do not fit its config.
+        WeightsError: It is no model directory, or the weights do not fit the config.
     """
     directory = Path(directory)
     config = read_config(directory)
     weights = _read_weights(directory / WEIGHTS_FILE)
-    _check(_planned(config, directory / CONFIG_FILE), weights, directory / WEIGHTS_FILE)
+    _check_names_and_shapes(_read_shapes(config, directory / CONFIG_FILE), weights, directory / WEIGHTS_FILE)
     model = build(config)
     model.load_state_dict(weights)
     return model.eval(), config
 
 
-def _planned(config: NetworkConfig, path: Path) -> Mapping[str, Tensor]:
-    """The names and shapes of a network's weights, without their memory: a config may ask for any amount of it."""
+def _read_shapes(config: NetworkConfig, path: Path) -> Mapping[str, Tensor]:
+    """Returns the weights of a network on the meta device, which has names and shapes but takes no memory."""
     try:
         with torch.device("meta"):
             return build(config).state_dict()
-    except Exception as error:  # networks of sizes that nobody thought of fail in any way
-        raise WeightsError(f"{path}: no such network can be built: {error}") from error
+    except Exception as error:  # a config from elsewhere can fail in any way
+        raise WeightsError(f"{path}: its network cannot be built: {error}") from error
 
 
 def load_pose_model(directory: str | Path) -> PoseNetwork:
-    """The pose network of a model directory, ready to predict.
+    """Loads the pose network of a model directory, in evaluation mode.
 
     Raises:
-        WeightsError: The directory holds none, or its weights do not fit its config.
+        WeightsError: It is no model directory or that of a detector, or the weights do not fit the config.
     """
     directory = Path(directory)
     model, _ = load_model(directory)
@@ -115,10 +123,10 @@ def load_pose_model(directory: str | Path) -> PoseNetwork:
 
 
 def read_config(directory: str | Path) -> NetworkConfig:
-    """The config of a model directory.
+    """Reads the config of a model directory.
 
     Raises:
-        WeightsError: There is none.
+        WeightsError: There is no config, or it cannot be read.
         RSGNetError: It is neither a pose network's nor a detector's.
     """
     directory = Path(directory)
@@ -129,19 +137,19 @@ def read_config(directory: str | Path) -> NetworkConfig:
         content = read_bounded(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
-    return network_config(content, str(path))
+    return parse_network_config(content, str(path))
 
 
 def load_weights(model: nn.Module, directory: str | Path) -> None:
-    """Fills a network with a directory's weights: all of them, or none.
+    """Loads all weights of a model directory into a network.
 
     Raises:
-        WeightsError: The file is missing or broken, or names and shapes differ.
+        WeightsError: The file is missing or broken, or names or shapes differ. The network is unchanged then.
     """
     directory = Path(directory)
     path = directory / WEIGHTS_FILE
     weights = _read_weights(path)
-    _check(model.state_dict(), weights, path)
+    _check_names_and_shapes(model.state_dict(), weights, path)
     model.load_state_dict(weights)
 
 
@@ -154,55 +162,59 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_released(path: str | Path, size_wh: tuple[int, int] | None = None) -> PoseNetwork:
-    """The network of a published checkpoint, ready to predict: RSGNet as released, HRNet or SimpleBaseline for pose.
+    """Loads a published checkpoint: the released RSGNet, or HRNet or SimpleBaseline for poses.
 
     Args:
-        path: A .pth file, which may hold nothing but tensors, or a .safetensors file.
-        size_wh: Width and height of its crops. Only RSGNet's weights tell; others are taken for 192 by 256.
+        path: A .pth file that holds only tensors, or a .safetensors file.
+        size_wh: Width and height of the network's crops. None takes the size from RSGNet's weights, and 192x256 for
+            other networks, whose weights do not depend on it.
+
+    Returns:
+        The network in evaluation mode.
 
     Raises:
-        WeightsError: The file cannot be read, carries code, or holds other weights than such a network has.
+        WeightsError: The file cannot be read, contains code, or holds the weights of another network.
     """
     path = Path(path)
     return read_released(path, size_wh)[0]
 
 
 def read_released(path: str | Path, size_wh: tuple[int, int] | None = None) -> tuple[PoseNetwork, PoseConfig]:
-    """The network of a published checkpoint as `load_released` gives it; and its config, read off the shapes."""
+    """Loads a published checkpoint as `load_released` does, and returns also the config, inferred from the shapes."""
     path = Path(path)
     theirs = read_state_dict(path)
     try:
         config = released_config({name: tuple(value.shape) for name, value in theirs.items()}, path.stem, size_wh)
-        ours = _planned(config, path)
+        ours = _read_shapes(config, path)
     except RSGNetError as error:
         raise WeightsError(f"{path}: not a checkpoint that can be converted: {error}") from error
     names = {name: their_name(name, config) for name in ours}
-    wanted = {names[name]: value.T if name in TRANSPOSED else value for name, value in ours.items()}
-    counted = (name for name in wanted if name.endswith("num_batches_tracked"))
-    counters = {name: torch.zeros_like(wanted[name], device="cpu") for name in counted}
-    theirs = counters | theirs  # PyTorch did not count them before 0.4.1
-    _check(wanted, theirs, path)
-    found = {name: theirs[other].T if name in TRANSPOSED else theirs[other] for name, other in names.items()}
+    expected = {names[name]: value.T if name in TRANSPOSED else value for name, value in ours.items()}
+    counter_names = (name for name in expected if name.endswith("num_batches_tracked"))
+    counters = {name: torch.zeros_like(expected[name], device="cpu") for name in counter_names}
+    theirs = counters | theirs  # checkpoints of PyTorch before 0.4.1 have no counters
+    _check_names_and_shapes(expected, theirs, path)
+    weights = {name: theirs[other].T if name in TRANSPOSED else theirs[other] for name, other in names.items()}
     model = build(config)
     assert isinstance(model, RSGNet | DenseRSGNet)
-    model.load_state_dict(found)
+    model.load_state_dict(weights)
     return model.eval(), config
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The weights in a published file, out of the wrappings that training code puts about them.
+    """Reads the weights of a published file, without the dicts and prefixes that training code adds.
 
     Args:
-        path: A .safetensors file, or else a .pth file, of which nothing but tensors is read.
+        path: A .safetensors file, or a PyTorch file that holds only tensors.
 
     Raises:
-        WeightsError: The file cannot be read, carries code, or holds no weights.
+        WeightsError: The file cannot be read, contains code, or holds no weights.
     """
     path = Path(path)
     try:
         get_regular_size(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the file's age and kind; what cannot be read is an error
+            warnings.simplefilter("ignore")  # PyTorch warns of old formats
             content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file") from error
@@ -210,44 +222,51 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path}: refused: it carries code or is no PyTorch file; weights must be a state dict of plain tensors"
+            f"{path}: refused: it contains code or is no PyTorch file; weights must be a state dict of plain tensors"
         ) from error
     except Exception as error:  # a broken file can fail its reader in any way
         raise WeightsError(f"{path}: cannot be read as weights ({type(error).__name__}); is it truncated?") from error
-    for wrapping in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapping), Mapping):
-            content = content[wrapping]
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(f"{path}: holds no state dict: expected tensors by name")
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
-def _check(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -> None:
-    """Refuses weights of other names or shapes than the network's."""
-    missing, extra = wanted.keys() - given.keys(), given.keys() - wanted.keys()
-    misshapen = {name for name in wanted.keys() & given.keys() if wanted[name].shape != given[name].shape}
+def _check_names_and_shapes(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -> None:
+    """Checks that the weights of a file have the names and shapes of a network's.
+
+    Raises:
+        WeightsError: They have not. The message names the tensors.
+    """
+    missing, extra = expected.keys() - given.keys(), given.keys() - expected.keys()
+    misshapen = {name for name in expected.keys() & given.keys() if expected[name].shape != given[name].shape}
     if missing or extra or misshapen:
         raise WeightsError(
-            f"{path}: weights do not fit the network: "
-            f"missing {_some(missing)}, extra {_some(extra)}, misshapen {_some(misshapen)}"
+            f"{path}: weights do not fit the network: missing {_list_names(missing)}, extra {_list_names(extra)}, "
+            f"misshapen {_list_names(misshapen)}"
         )
 
 
-def _some(names: set[str]) -> str:
-    rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{sorted(names)[:_NAMED]}{rest}"
+def _list_names(names: set[str]) -> str:
+    rest = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return f"{sorted(names)[:_MAX_NAMED]}{rest}"
 
 
 def load_backbone(model: Network, directory: str | Path) -> None:
-    """Starts a network's backbone from that of a model directory, whatever the rest of either is.
+    """Loads the backbone of a model directory into a network; the heads of both may differ.
 
     Raises:
-        WeightsError: The directory holds no network, or its backbone has other names or shapes.
+        WeightsError: It is no model directory, or its backbone has other names or shapes.
     """
     directory = Path(directory)
     other, _ = load_model(directory)
     if isinstance(model, PersonDetector) or isinstance(other, PersonDetector):
-        raise WeightsError(f"{directory}: RTMDet starts whole: give --start-from, or --backbone-from with its file")
+        raise WeightsError(
+            f"{directory}: RTMDet has no separate backbone: name a model directory with --start-from, "
+            "or the published file with --backbone-from"
+        )
     try:
         model.backbone.load_state_dict(other.backbone.state_dict())
     except RuntimeError as error:
@@ -255,22 +274,25 @@ def load_backbone(model: Network, directory: str | Path) -> None:
 
 
 def load_fitting(model: Network, directory: str | Path) -> set[str]:
-    """Starts a network from whatever in a model directory has the same name and shape: to grow one out of another.
+    """Loads those weights of a model directory whose names and shapes fit a network, for example a larger one.
 
-    Out of a plain network everyone's heatmaps start as the target's: they look for the same keypoints.
+    If the directory's network has no candidate head, the candidate head starts from its target head, because both
+    detect the same keypoints.
 
     Returns:
-        The names of the tensors that stay as they were.
+        The names of the network's tensors that were not loaded.
 
     Raises:
-        WeightsError: The directory holds no network, or nothing of its backbone fits.
+        WeightsError: It is no model directory, or no weight of its backbone fits.
     """
     directory = Path(directory)
-    given, wanted = load_model(directory)[0].state_dict(), model.state_dict()
-    heads = {name.replace("target", "candidate"): value for name, value in given.items() if name.startswith(_TARGETS)}
+    given, expected = load_model(directory)[0].state_dict(), model.state_dict()
+    heads = {
+        name.replace("target", "candidate"): value for name, value in given.items() if name.startswith(_TARGET_HEAD)
+    }
     given = {**heads, **given}
-    fitting = {name for name, value in wanted.items() if name in given and given[name].shape == value.shape}
-    if not any("backbone." in name and wanted[name].ndim > 1 for name in fitting):
-        raise WeightsError(f"{directory}: nothing of its backbone fits")
+    fitting = {name for name, value in expected.items() if name in given and given[name].shape == value.shape}
+    if not any("backbone." in name and expected[name].ndim > 1 for name in fitting):
+        raise WeightsError(f"{directory}: no weight of its backbone fits the network")
     model.load_state_dict({name: given[name] for name in fitting}, strict=False)
-    return wanted.keys() - fitting
+    return expected.keys() - fitting

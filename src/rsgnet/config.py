@@ -1,4 +1,4 @@
-"""What can be configured, as frozen dataclasses; `rsgnet.config_files` reads and writes them."""
+"""The configuration of networks, as frozen dataclasses; `rsgnet.config_files` reads and writes them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from rsgnet.errors import RSGNetError
 from rsgnet.skeletons import Skeleton
 from rsgnet.training_config import Strict, TrainingConfig
 
-# Mean and standard deviation of ImageNet's RGB channels, values in 0..1: what torchvision's and timm's networks want.
+# Mean and standard deviation of ImageNet's RGB channels, values in 0..1, for torchvision's and timm's networks.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# More than any network here has; a config from elsewhere may ask for anything.
-_WIDEST, _DEEPEST, _LARGEST_SIDE = 4096, 64, 8192
+# Bounds against configs from elsewhere that ask for huge networks; every network of this package is far below them.
+_MAX_WIDTH, _MAX_DEPTH, _MAX_SIDE_PX = 4096, 64, 8192
+_DETECTOR_STRIDE = 32  # of RTMDet's coarsest grid
 
 
 Alignment = Literal["pixels", "corners", "crop_corners"]
@@ -22,20 +23,23 @@ Alignment = Literal["pixels", "corners", "crop_corners"]
 
 @dataclass(frozen=True)
 class CropConfig(Strict):
-    """How a box becomes the network's input, and how its heatmaps lie over that input.
+    """The crop of a person, which is the network's input, and the position of heatmap pixels in it.
 
     Attributes:
         size_wh: Width and height of the crop in pixels.
         stride: Crop pixels per heatmap pixel.
-        padding: By how much the box, widened to the crop's shape, grows.
-        pixel_centre: Where in a pixel its centre lies: 0.0 as in the released code, whose mirrored heatmaps are off by
-            (stride - 1) / stride; 0.5 exact under scaling and mirroring.
+        padding: Factor by which the box, extended to the crop's aspect ratio, is enlarged.
+        pixel_centre: Position of a pixel's centre in the pixel: 0.0 as in the released code, where mirrored heatmaps
+            are shifted by (stride - 1) / stride pixels; or 0.5, which is exact under scaling and mirroring.
         mean: Mean of each RGB channel, values in 0..1.
-        std: Standard deviation of each RGB channel.
-        alignment: What is laid on the region of the image and on the crop. "pixels": as many pixels as the crop has
-            cover the region, and a heatmap pixel is `stride` crop pixels. "corners": the centres of the crop's corner
-            pixels lie in the corners of the region, those of the heatmap's in those of the crop (MMPose's UDP).
-            "crop_corners": the first of both, with heatmap pixels of `stride` crop pixels (PP-TinyPose).
+        std: Standard deviation of each RGB channel, values in 0..1.
+        alignment: How the region of the image, the crop and the heatmap are aligned. "pixels": the crop's pixels cover
+            the region, and a heatmap pixel is `stride` crop pixels. "corners": the centres of the crop's corner pixels
+            lie in the corners of the region, and those of the heatmap in those of the crop (MMPose's UDP).
+            "crop_corners": the crop as in "corners", with heatmap pixels of `stride` crop pixels (PP-TinyPose).
+
+    Raises:
+        RSGNetError: A value is out of range.
     """
 
     size_wh: tuple[int, int] = (192, 256)
@@ -47,8 +51,10 @@ class CropConfig(Strict):
     alignment: Alignment = "pixels"
 
     def __post_init__(self) -> None:
-        if self.stride < 1 or max(self.size_wh) > _LARGEST_SIDE:
-            raise RSGNetError(f"crops are {_LARGEST_SIDE} pixels wide and high at most, their stride positive")
+        if self.stride < 1 or max(self.size_wh) > _MAX_SIDE_PX:
+            raise RSGNetError(
+                f"crop size {self.size_wh} must be at most {_MAX_SIDE_PX}, and the stride {self.stride} positive"
+            )
         if min(self.size_wh) < 1 or self.size_wh[0] % self.stride or self.size_wh[1] % self.stride:
             raise RSGNetError(f"crop size {self.size_wh} must be a positive multiple of the stride {self.stride}")
         if self.pixel_centre not in (0.0, 0.5):
@@ -64,14 +70,17 @@ class CropConfig(Strict):
 
 @dataclass(frozen=True)
 class NeckConfig(Strict):
-    """How a backbone's coarser maps come to the heatmaps' stride.
+    """The neck, which brings a backbone's feature maps to the stride of the heatmaps.
 
     Attributes:
-        kind: "none" (the backbone yields that stride itself), "deconvolutions" (SimpleBaseline's transposed
-            convolutions on the deepest map) or "pyramid" (all maps merged, from the deepest to the wanted).
+        kind: "none" (the backbone has a map of that stride), "deconvolutions" (SimpleBaseline's transposed convolutions
+            on the coarsest map) or "pyramid" (all maps merged, from the coarsest to that of the heatmaps' stride).
         width: Channels of the pyramid.
         residuals: ResNet blocks at each stride of the pyramid.
-        deepest_stride: Image pixels per pixel of the coarsest map that is read.
+        deepest_stride: Crop pixels per pixel of the coarsest map that is used.
+
+    Raises:
+        RSGNetError: A value is out of range.
     """
 
     kind: Literal["none", "deconvolutions", "pyramid"] = "none"
@@ -80,25 +89,26 @@ class NeckConfig(Strict):
     deepest_stride: int = 32
 
     def __post_init__(self) -> None:
-        if not (1 <= self.width <= _WIDEST and 0 <= self.residuals <= _DEEPEST and self.deepest_stride >= 1):
+        if not (1 <= self.width <= _MAX_WIDTH and 0 <= self.residuals <= _MAX_DEPTH and self.deepest_stride >= 1):
             raise RSGNetError(
-                f"a neck is 1 to {_WIDEST} wide with 0 to {_DEEPEST} residuals, not {self.width} and {self.residuals}"
+                f"a neck needs a width in 1..{_MAX_WIDTH}, residuals in 0..{_MAX_DEPTH} and a positive deepest_stride, "
+                f"not {self.width}, {self.residuals} and {self.deepest_stride}"
             )
 
 
 @dataclass(frozen=True)
 class CandidateRelationConfig(Strict):
-    """The paper's relation: everyone's keypoints, found in their heatmaps, related to each other (Eq. 1 and 2).
+    """The paper's relation, between candidates from everyone's heatmaps (Eq. 1 and 2).
 
     Attributes:
-        kind: Names this kind of relation.
-        clue_dim: d, the width of each of the three clue encodings.
-        selection: Which places of a candidate heatmap become candidates: its "peaks", or, as the paper prints it, all
-            "places" above the threshold, the highest first.
-        peaks_per_keypoint: How many places of each candidate heatmap become candidates at the most; Np is this times K.
-        candidate_threshold: Places lower than this are masked out.
-        gradient_to_features: Whether the losses of everyone's heatmaps and of the relation change the features, as in
-            the paper; where not, both read the features that the target heatmaps alone ask for.
+        kind: "candidates", which tells this relation from others in files.
+        clue_dim: d, the dimension of each of the three clue encodings.
+        selection: Which pixels of a candidate heatmap become candidates: its "peaks", or, as in the paper, all "places"
+            above the threshold, the highest first.
+        peaks_per_keypoint: The most candidates from each candidate heatmap; Np is this times K.
+        candidate_threshold: Lower candidates are masked out.
+        gradient_to_features: Whether gradients of the candidate heatmaps' and the relation's loss reach the features,
+            as in the paper. If not, the features are trained only by the losses of target heatmaps and limbs.
 
     Raises:
         RSGNetError: A size is out of range.
@@ -117,14 +127,14 @@ class CandidateRelationConfig(Strict):
 
 @dataclass(frozen=True)
 class DenseRelationConfig(Strict):
-    """The relation of the authors' released code: between all pixels, with the heads that their weights have.
+    """The relation of the authors' released code, between all pixels, with the heads of the released weights.
 
     Attributes:
-        kind: Names this kind of relation.
-        embedding_dim: Width of the embedding of a keypoint's name.
-        subsample: Whether 2x2 windows, by their highest values, are related instead of pixels.
-        peaks_per_keypoint: How many peaks of each candidate heatmap are given out as candidates.
-        candidate_threshold: Peaks lower than this are masked out.
+        kind: "dense", which tells this relation from others in files.
+        embedding_dim: Dimension of the embedding of a keypoint's name.
+        subsample: Whether pixels are related to the maxima of 2x2 windows instead of to all pixels.
+        peaks_per_keypoint: Peaks of each candidate heatmap that are returned as candidates.
+        candidate_threshold: Lower peaks are masked out.
 
     Raises:
         RSGNetError: A size is out of range.
@@ -142,11 +152,11 @@ class DenseRelationConfig(Strict):
 
 @dataclass(frozen=True)
 class ConvolutionsConfig(Strict):
-    """No relation, but 3x3 convolutions of the backbone's width in its place: the control of an ablation.
+    """3x3 convolutions of the backbone's width instead of a relation: the control of an ablation.
 
     Attributes:
-        kind: Names this control.
-        count: How many; two cost what fusing a relation with the features costs.
+        kind: "convolutions", which tells this control from relations in files.
+        count: Number of convolutions; two cost as much as the fusion of a relation with the features.
 
     Raises:
         RSGNetError: The count is out of range.
@@ -156,21 +166,21 @@ class ConvolutionsConfig(Strict):
     count: int = 2
 
     def __post_init__(self) -> None:
-        if not 1 <= self.count <= _DEEPEST:
-            raise RSGNetError(f"count of convolutions is 1 to {_DEEPEST}, not {self.count}")
+        if not 1 <= self.count <= _MAX_DEPTH:
+            raise RSGNetError(f"the count of convolutions must be in 1..{_MAX_DEPTH}, not {self.count}")
 
 
 def _check_widths(**widths: int) -> None:
     for name, width in widths.items():
-        if not 1 <= width <= _WIDEST:
-            raise RSGNetError(f"{name} is 1 to {_WIDEST}, not {width}")
+        if not 1 <= width <= _MAX_WIDTH:
+            raise RSGNetError(f"{name} must be in 1..{_MAX_WIDTH}, not {width}")
 
 
 RelationConfig = CandidateRelationConfig | DenseRelationConfig | ConvolutionsConfig
 
 
 def _relation_by_kind(value: Any) -> Any:
-    """Takes the bare name of a kind for that kind with its defaults, and "none" for None."""
+    """Returns a relation's defaults for the name of its kind, and None for "none"; leaves other values as they are."""
     if isinstance(value, str):
         return None if value == "none" else {"kind": value}
     return value
@@ -178,19 +188,21 @@ def _relation_by_kind(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class ModelConfig(Strict):
-    """The network.
+    """The parts of a pose network.
 
     Attributes:
-        backbone: Name of a timm model; or `lite_hrnet_w40`, or of another width; or an HRNet that timm has no name for,
-            such as `hrnet_w8_modules122_blocks2`: 8 channels at the finest resolution, 1, 2 and 2 modules in stages 2
-            to 4, 2 blocks a branch.
-        skeleton: The skeleton it predicts: the name of a built-in one, or one of your own, which is kept whole.
-        relation: What stands between the features and the target heatmaps; None for a plain heatmap network.
-        skeleton_graph: Whether the Skeleton Graph Machine (Eq. 3-4) predicts limbs.
-        neck: What brings the backbone's maps to the crop's stride.
-        fusion: How E_t, or the control's convolutions, join the features: a "convolution" of both replaces them; a
-            "residual" is added to them and starts at 0, so that a plain network that grows loses nothing; "none" has
-            target heatmaps and limbs predicted from E_t alone, as the paper prints it.
+        backbone: Name of a timm model; `lite_hrnet_w40`, or the same with another width; or an HRNet that timm does not
+            have, such as `hrnet_w8_modules122_blocks2`: 8 channels at the finest resolution, 1, 2 and 2 modules in
+            stages 2 to 4, 2 blocks in each branch.
+        skeleton: The skeleton that the network predicts: the name of a built-in one, or a skeleton of your own, which
+            is stored as a whole.
+        relation: The relation between features and target heatmaps; None for a plain heatmap network.
+        skeleton_graph: Whether the Skeleton Graph Machine (Eq. 3 and 4) predicts limbs.
+        neck: The neck between backbone and heads.
+        fusion: How the relation's embedding E_t, or the control's convolutions, change the features: a "convolution" of
+            both replaces them; a "residual" is added to them and is 0 before training, so that a plain network to which
+            modules are added starts with unchanged outputs; with "none" target heatmaps and limbs are predicted from
+            E_t alone, as the paper prints it.
 
     Raises:
         RSGNetError: E_t alone is asked for where there is no E_t.
@@ -211,12 +223,12 @@ class ModelConfig(Strict):
 
     @property
     def candidates(self) -> CandidateRelationConfig | DenseRelationConfig | None:
-        """The relation of a network that also predicts everyone's keypoints; None of another."""
+        """The relation of a network that also predicts candidate heatmaps; None for other networks."""
         return None if isinstance(self.relation, ConvolutionsConfig) else self.relation
 
     @property
     def relation_kind(self) -> str:
-        """The kind of the relation by name, "none" without one."""
+        """The name of the relation's kind; "none" without a relation."""
         return "none" if self.relation is None else self.relation.kind
 
 
@@ -229,13 +241,11 @@ class DecodeConfig(Strict):
 
     Attributes:
         flip_test: Whether heatmaps are averaged with those of the mirrored crop.
-        refinement: "none", "quarter" (a quarter pixel towards the higher neighbour, as the paper), "taylor" (the top
-            of the second-order expansion of the log-heatmap, as DARK) or "expected_oks" (the place of the highest
-            expected similarity).
-        keypoint_threshold: Keypoints that score higher count towards the pose's score.
-        nms_threshold: Of two poses more alike (OKS) than this, the lower-scored goes.
-        flip_shift: By how many heatmap pixels the mirrored heatmaps are moved to the right; None for what the crop's
-            geometry asks for.
+        refinement: How a keypoint is located within its heatmap's highest pixel: "none", "quarter" (a quarter pixel
+            towards the higher neighbour, as in the paper), "taylor" (the maximum of the second-order expansion of the
+            log-heatmap, as in DARK) or "expected_oks" (the position of the highest expected OKS).
+        keypoint_threshold: Keypoints with higher scores count towards the pose's score, 0..1.
+        nms_threshold: Of two poses with a higher OKS than this, the one with the lower score is removed.
     """
 
     flip_test: bool = True
@@ -247,12 +257,12 @@ class DecodeConfig(Strict):
 
 @dataclass(frozen=True)
 class ExportOptions(Strict):
-    """What the file of a pose network does inside, beside running the network on crops.
+    """The options with which a pose network was exported to an ONNX or OpenVINO file.
 
     Attributes:
-        flip_test: Whether it averages with the mirrored crops.
-        decoding: Whether it gives keypoints and scores, not heatmaps.
-        int8: Whether its convolutions are quantised to 8 bits.
+        flip_test: Whether the file averages heatmaps with those of the mirrored crops.
+        decoding: Whether the file returns keypoints and scores instead of heatmaps.
+        int8: Whether convolutions are quantised to 8 bits.
     """
 
     flip_test: bool = False
@@ -262,14 +272,14 @@ class ExportOptions(Strict):
 
 @dataclass(frozen=True)
 class PoseConfig(Strict):
-    """Everything that a pose network is built, trained and run with.
+    """The config of a pose network.
 
     Attributes:
-        name: The preset it came from.
-        crop: How boxes become inputs.
-        model: The network.
+        name: Name of the preset or recipe.
+        crop: The crops that the network takes.
+        model: The parts of the network.
         decode: How heatmaps become poses.
-        training: How it is or was trained.
+        training: How the network is or was trained.
     """
 
     name: str
@@ -281,22 +291,22 @@ class PoseConfig(Strict):
 
 @dataclass(frozen=True)
 class DetectorConfig(Strict):
-    """RTMDet for people.
+    """The config of a person detector, RTMDet.
 
     Attributes:
-        name: The preset it came from.
-        width_multiple: Channels as a share of the published ones; 0.25 is RTMDet-nano.
-        depth_multiple: Blocks as a share of the published ones; a third is RTMDet-nano.
-        size_wh: Width and height of the input; images are scaled to fit and padded at the right and bottom.
-        max_boxes: How many boxes the network yields before those that overlap are suppressed.
-        box_threshold: Boxes that score less are left out where nobody asks for another threshold.
-        nms_threshold: Of two boxes that overlap (IoU) more than this the lower-scored goes.
+        name: Name of the preset or recipe.
+        width_multiple: Channels relative to the largest published network's; 0.25 for RTMDet-nano.
+        depth_multiple: Blocks relative to the largest published network's; 1/3 for RTMDet-nano.
+        size_wh: Width and height of the input in pixels. Images are scaled to fit and padded at the right and bottom.
+        max_boxes: Number of boxes that the network returns, before the suppression of those that overlap.
+        box_threshold: Default of the score below which boxes are left out, 0..1.
+        nms_threshold: Of two boxes with a higher IoU than this, the one with the lower score is removed.
         mean: Mean of each RGB channel, values in 0..1.
-        std: Standard deviation of each RGB channel.
-        training: How it is or was trained; of the augmentation rotation, shift and half-body are not used.
+        std: Standard deviation of each RGB channel, values in 0..1.
+        training: How the network is or was trained. Rotation, shift and half-body augmentation are not used.
 
     Raises:
-        RSGNetError: A number lies outside its range.
+        RSGNetError: A value is out of range.
     """
 
     name: str
@@ -311,16 +321,15 @@ class DetectorConfig(Strict):
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        coarsest = 32
-        if (
-            min(self.size_wh) < coarsest
-            or any(side % coarsest for side in self.size_wh)
-            or max(self.size_wh) > _LARGEST_SIDE
-        ):
-            raise RSGNetError(f"{self.name}: the sides of the input are multiples of {coarsest}, not {self.size_wh}")
-        if not (0 < self.width_multiple <= 2 and 0 < self.depth_multiple <= 2 and 1 <= self.max_boxes <= _WIDEST):
+        if any(side % _DETECTOR_STRIDE or not _DETECTOR_STRIDE <= side <= _MAX_SIDE_PX for side in self.size_wh):
             raise RSGNetError(
-                f"{self.name}: width_multiple and depth_multiple are at most 2, max_boxes at most {_WIDEST}"
+                f"{self.name}: the sides of the input must be multiples of {_DETECTOR_STRIDE} up to {_MAX_SIDE_PX}, "
+                f"not {self.size_wh}"
+            )
+        if not (0 < self.width_multiple <= 2 and 0 < self.depth_multiple <= 2 and 1 <= self.max_boxes <= _MAX_WIDTH):
+            raise RSGNetError(
+                f"{self.name}: width_multiple and depth_multiple must be in 0..2 and not 0, "
+                f"max_boxes in 1..{_MAX_WIDTH}"
             )
         if not 0 < self.nms_threshold <= 1 or not 0 <= self.box_threshold <= 1:
             raise RSGNetError(f"{self.name}: thresholds must lie in 0..1")
@@ -328,29 +337,30 @@ class DetectorConfig(Strict):
 
 @dataclass(frozen=True)
 class FasterRCNNConfig(Strict):
-    """A Faster R-CNN person detector on a ResNet with a feature pyramid, as torchvision builds it. PyTorch only.
+    """The config of a person detector, torchvision's Faster R-CNN on a ResNet with a feature pyramid. PyTorch only.
 
     Attributes:
-        name: The preset it came from.
+        name: Name of the preset.
         backbone: Name of a torchvision ResNet.
-        shorter_side_px: What images' shorter sides are scaled to: in training one of these, drawn for each image,
-            in prediction the last.
-        longer_side_px: Images whose longer side would be longer are scaled to this instead.
-        trained_stages: How many of an ImageNet backbone's five stages are trained, counted from the deepest; its batch
-            norms keep their statistics. Without `training.pretrained` all are trained, and so are the norms.
-        proposals: How many boxes the first stage hands to the second in prediction; twice as many in training.
-        sampled_boxes: Of these, how many of each image the second stage learns from.
-        max_boxes: How many boxes it returns at the most.
-        box_threshold: Boxes that score less are left out where nobody asks for another threshold.
-        nms_threshold: Of two boxes that overlap (IoU) more than this the lower-scored goes; a higher one keeps more
-            people who overlap, and more people found twice.
+        shorter_side_px: Lengths to which the shorter side of an image is scaled: one of these at random in training,
+            the last one in prediction.
+        longer_side_px: Highest length of the longer side; images that would exceed it are scaled to it instead.
+        trained_stages: How many of the backbone's five stages are trained, counted from the deepest, if it starts from
+            ImageNet weights; its batch normalisations keep their statistics then. Without `training.pretrained`
+            everything is trained.
+        proposals: Boxes that the first stage passes to the second in prediction; twice as many in training.
+        sampled_boxes: How many of these boxes the second stage is trained on, per image.
+        max_boxes: Highest number of boxes in an image.
+        box_threshold: Default of the score below which boxes are left out, 0..1.
+        nms_threshold: Of two boxes with a higher IoU than this, the one with the lower score is removed. A higher
+            threshold keeps more people who overlap, and more duplicates.
         mean: Mean of each RGB channel, values in 0..1.
-        std: Standard deviation of each RGB channel.
-        training: How it is or was trained, a batch being whole images; of the augmentation mirroring, colour and
-            pasting are used.
+        std: Standard deviation of each RGB channel, values in 0..1.
+        training: How the network is or was trained. A batch consists of whole images; of the augmentation, mirroring,
+            colour and pasting are used.
 
     Raises:
-        RSGNetError: A number lies outside its range, or the training names modules to freeze.
+        RSGNetError: A value is out of range, or `training.frozen` is not empty.
     """
 
     name: str
@@ -371,11 +381,11 @@ class FasterRCNNConfig(Strict):
         if not self.shorter_side_px or min(*self.shorter_side_px, self.longer_side_px) < 32:
             raise RSGNetError(f"{self.name}: sides of images must be 32 pixels or more")
         if min(self.proposals, self.sampled_boxes, self.max_boxes) < 1 or not 0 <= self.trained_stages <= 5:
-            raise RSGNetError(f"{self.name}: numbers of boxes must be positive, trained_stages 0 to 5")
+            raise RSGNetError(f"{self.name}: numbers of boxes must be positive, and trained_stages in 0..5")
         if not 0 < self.nms_threshold <= 1 or not 0 <= self.box_threshold <= 1:
             raise RSGNetError(f"{self.name}: thresholds must lie in 0..1")
         if self.training.frozen:
-            raise RSGNetError(f"{self.name}: Faster R-CNN is frozen by trained_stages, not by training.frozen")
+            raise RSGNetError(f"{self.name}: set trained_stages instead of training.frozen to freeze Faster R-CNN")
 
 
 AnyDetectorConfig = DetectorConfig | FasterRCNNConfig

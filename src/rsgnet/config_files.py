@@ -1,4 +1,4 @@
-"""Configs in and out of JSON and of `key=value`."""
+"""Reads and writes configs as JSON, changes them by `key=value`, and names the files of model directories."""
 
 from __future__ import annotations
 
@@ -15,34 +15,54 @@ from rsgnet.skeletons import read_skeleton
 
 Config = TypeVar("Config")
 
+# The model directories that are installed with the package, one for each network by name.
+SHIPPED = Path(__file__).parent / "weights"
 
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+# The files of a model directory.
+CONFIG_FILE, WEIGHTS_FILE, ONNX_FILE = "config.json", "model.safetensors", "model.onnx"
+OPENVINO_FILE, INT8_FILE = "model.xml", "model-int8.xml"  # each with a .bin file
+OWNERSHIP_FILE = "ownership.json"  # the fit of `rsgnet calibrate`
+# Files that are derived from the weights; they are removed when the weights are replaced.
+DERIVED_FILES = (OWNERSHIP_FILE, ONNX_FILE, OPENVINO_FILE, "model.bin", INT8_FILE, "model-int8.bin")
+
+# The metadata of ONNX and OpenVINO files: config, the fit of `rsgnet calibrate`, and `ExportOptions`, each as JSON.
+ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, EXPORT_OPTIONS_PROPERTY = "rsgnet", "rsgnet_ownership", "rsgnet_graph"
+METADATA_PROPERTIES = (ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, EXPORT_OPTIONS_PROPERTY)
 
 
 def to_json(config: object) -> str:
-    """A config as indented JSON."""
-    return _adapter(type(config)).dump_json(config, indent=2).decode()
+    """Returns a config as indented JSON."""
+    adapter: TypeAdapter[object] = TypeAdapter(type(config))
+    return adapter.dump_json(config, indent=2).decode()
 
 
 def from_json(kind: type[Config], text: str | bytes, origin: str) -> Config:
-    """Reads a config from JSON.
+    """Parses a config from JSON.
+
+    Args:
+        kind: The class of the config.
+        text: The JSON text.
+        origin: The file or other source of the text, for messages.
 
     Raises:
-        RSGNetError: The text is not that config; `origin` is named as its source.
+        RSGNetError: The text is no such config.
     """
     try:
-        config: Config = _adapter(kind).validate_json(text)
+        config = TypeAdapter(kind).validate_json(text)
     except ValidationError as error:
         raise RSGNetError(f"{origin}: not a {kind.__name__}: {validation_reasons(error)}") from error
     return config
 
 
-def network_config(text: str | bytes, origin: str) -> NetworkConfig:
-    """Reads the config of a pose network or of a detector, whichever it is.
+def parse_network_config(text: str | bytes, origin: str) -> NetworkConfig:
+    """Parses the config of a pose network or of a detector from JSON.
+
+    Args:
+        text: The JSON text.
+        origin: The file or other source of the text, for messages.
 
     Raises:
-        RSGNetError: The text is neither; `origin` is named as its source.
+        RSGNetError: The text is neither.
     """
     content = text.encode() if isinstance(text, str) else text
     if b'"crop"' in content:
@@ -53,10 +73,15 @@ def network_config(text: str | bytes, origin: str) -> NetworkConfig:
 
 
 def with_settings(config: Config, settings: Iterable[str]) -> Config:
-    """A config changed by settings such as `training.batch_size=64`.
+    """Returns a config changed by settings.
+
+    Args:
+        config: The config.
+        settings: `key=value` each, such as `training.batch_size=64`. Items of a tuple are separated by commas; the
+            value of a skeleton may be a .toml file.
 
     Raises:
-        RSGNetError: A setting is not `key=value`, its key does not exist, or its value does not fit.
+        RSGNetError: A setting is not `key=value`, its key does not exist, or its value is invalid.
     """
     values: dict[str, Any] = asdict(config)  # type: ignore[call-overload]
     for setting in settings:
@@ -67,16 +92,22 @@ def with_settings(config: Config, settings: Iterable[str]) -> Config:
             branch = branch.get(step) if isinstance(branch, dict) else None
         if not equals or not isinstance(branch, dict) or leaf not in branch:
             known = ", ".join(branch) if isinstance(branch, dict) else ", ".join(values)
-            raise RSGNetError(f"--set {setting}: expected key=value with a key out of {known}")
-        branch[leaf] = _value(text, branch[leaf])
+            raise RSGNetError(f"--set {setting}: expected key=value with one of the keys {known}")
+        branch[leaf] = _parse_value(text, branch[leaf])
     try:
-        changed: Config = _adapter(type(config)).validate_python(values)
+        changed = TypeAdapter(type(config)).validate_python(values)
     except ValidationError as error:
         raise RSGNetError(f"--set: {validation_reasons(error)}") from error
     return changed
 
 
-def _value(text: str, present: object) -> object:
+def _parse_value(text: str, present: object) -> object:
+    """Returns the value that the text of a setting stands for, before validation.
+
+    Args:
+        text: The text.
+        present: The present value of the setting. A relation of the same kind keeps its other settings.
+    """
     if text.endswith(".toml"):
         return asdict(read_skeleton(text))
     if isinstance(present, dict) and present.get("kind") == text:
@@ -87,22 +118,9 @@ def _value(text: str, present: object) -> object:
 
 
 def validation_reasons(error: ValidationError) -> str:
-    """Returns what does not fit and where, in one line."""
-    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-
-
-# The model directories that are installed with the package, one for each network by name.
-SHIPPED = Path(__file__).parent / "weights"
-
-# The files of a model directory, and where an ONNX file keeps its config by itself.
-CONFIG_FILE, WEIGHTS_FILE, ONNX_FILE = "config.json", "model.safetensors", "model.onnx"
-ONNX_CONFIG_PROPERTY = "rsgnet"
-# Where the fit of `rsgnet calibrate` is kept: beside the weights, and in an ONNX file by itself.
-OWNERSHIP_FILE, ONNX_OWNERSHIP_PROPERTY = "ownership.json", "rsgnet_ownership"
-# OpenVINO's form of the network and the quantised one, each with a .bin beside it; they carry what an ONNX file does.
-OPENVINO_FILE, INT8_FILE = "model.xml", "model-int8.xml"
-# Where a file says what of the line it does inside, as a `ExportOptions`.
-EXPORT_OPTIONS_PROPERTY = "rsgnet_graph"
-# What follows from the weights of a model directory, and is void once they are replaced.
-DERIVED_FILES = (OWNERSHIP_FILE, ONNX_FILE, OPENVINO_FILE, "model.bin", INT8_FILE, "model-int8.bin")
-METADATA_PROPERTIES = (ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, EXPORT_OPTIONS_PROPERTY)
+    """Returns the invalid settings and the reasons in one line."""
+    reasons = []
+    for item in error.errors():
+        location, message = ".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, ")
+        reasons.append(f"{location}: {message}" if location else message)
+    return "; ".join(reasons)

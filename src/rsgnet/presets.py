@@ -1,6 +1,6 @@
-"""The presets: every network that the paper trains, and those that this project ships.
+"""Presets: the configs of the networks that the paper trains, and of those that ship with this package.
 
-A preset is a function that returns a config; `PRESETS` names them for the command line.
+A preset is a function that returns a config; `PRESETS` has them by name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rsgnet.config import (
     PoseConfig,
     RelationConfig,
 )
-from rsgnet.config_files import CONFIG_FILE, SHIPPED, network_config
+from rsgnet.config_files import CONFIG_FILE, SHIPPED, parse_network_config
 from rsgnet.errors import RSGNetError
 from rsgnet.training_config import AugmentConfig, LossConfig, TrainingConfig
 
@@ -41,7 +41,7 @@ _SKELETONS: dict[DataSet, str] = {"coco": "coco17", "crowdpose": "crowdpose14"}
 
 
 def paper(system: System, width: Literal[32, 48], size_wh: tuple[int, int], data: DataSet) -> PoseConfig:
-    """A row of the paper's Tables 1-4.
+    """Returns the config of a row of the paper's Tables 1 to 4.
 
     Args:
         system: "hrnet" (the baseline), "trp" (with this project's Target-aware Relation Parser: peaks, whose E_t joins
@@ -56,7 +56,7 @@ def paper(system: System, width: Literal[32, 48], size_wh: tuple[int, int], data
     epochs, milestones = (210, (170, 200)) if data == "coco" else (140, (100, 130))
     loss = LossConfig(sigma=_sigma(size_wh))
     if system == "dense":
-        # Rivals count half on COCO too, where the released code forgets them by mistake.
+        # Other people's peaks are 0.5 high on COCO, too, where the released code leaves them out by mistake.
         sigma = _sigma(size_wh) + (1.0 if data == "coco" else 0.0)
         loss = LossConfig(relation=0.001, sigma=sigma, heatmap_scale=0.5, other_people_peak=0.5, labels="released")
     relation = _RELATIONS[system]
@@ -64,7 +64,7 @@ def paper(system: System, width: Literal[32, 48], size_wh: tuple[int, int], data
         assert isinstance(relation, CandidateRelationConfig)
         relation = replace(relation, clue_dim=width)
     return PoseConfig(
-        name=f"{system}-w{width}-{_row(size_wh, data)}",
+        name=f"{system}-w{width}-{_name_suffix(size_wh, data)}",
         crop=CropConfig(size_wh=size_wh, stride=2 if system == "dense" else 4),
         model=ModelConfig(
             backbone=f"hrnet_w{width}",
@@ -78,7 +78,9 @@ def paper(system: System, width: Literal[32, 48], size_wh: tuple[int, int], data
 
 
 def simple_baseline(depth: Literal[50, 101, 152], size_wh: tuple[int, int], data: DataSet) -> PoseConfig:
-    """A SimpleBaseline row of Tables 1-3: a ResNet and three transposed convolutions, by its own paper's recipe.
+    """Returns the config of a SimpleBaseline row of Tables 1 to 3: a ResNet and three transposed convolutions.
+
+    It is trained as in SimpleBaseline's own paper.
 
     Args:
         depth: ResNet-50, 101 or 152.
@@ -86,7 +88,7 @@ def simple_baseline(depth: Literal[50, 101, 152], size_wh: tuple[int, int], data
         data: "coco" (17 keypoints) or "crowdpose" (14 keypoints).
     """
     return PoseConfig(
-        name=f"simplebaseline-r{depth}-{_row(size_wh, data)}",
+        name=f"simplebaseline-r{depth}-{_name_suffix(size_wh, data)}",
         crop=CropConfig(size_wh=size_wh),
         model=ModelConfig(
             backbone=f"resnet{depth}",
@@ -104,7 +106,7 @@ def simple_baseline(depth: Literal[50, 101, 152], size_wh: tuple[int, int], data
     )
 
 
-def _row(size_wh: tuple[int, int], data: DataSet) -> str:
+def _name_suffix(size_wh: tuple[int, int], data: DataSet) -> str:
     return f"{size_wh[1]}x{size_wh[0]}-{data}"
 
 
@@ -113,14 +115,14 @@ def _sigma(size_wh: tuple[int, int]) -> float:
 
 
 def nano() -> PoseConfig:
-    """The shipped pose network for CPUs: crops of 128x96."""
+    """Returns the config of the smaller pose network that ships."""
     config = _shipped("nano")
     assert isinstance(config, PoseConfig)
     return config
 
 
 def small() -> PoseConfig:
-    """The shipped pose network for those who can wait: crops of 256x192."""
+    """Returns the config of the larger pose network that ships."""
     config = _shipped("small")
     assert isinstance(config, PoseConfig)
     return config
@@ -172,22 +174,23 @@ def rsgnet_light() -> PoseConfig:
 
 
 def detector_nano() -> DetectorConfig:
-    """The shipped person detector."""
+    """Returns the config of the person detector that ships."""
     config = _shipped("detector-nano")
     assert isinstance(config, DetectorConfig)
     return config
 
 
 def _shipped(name: str) -> NetworkConfig:
-    """Reads the configuration that a shipped network was trained with; `recipes/` holds the rest of its recipe."""
+    """Reads the config of a network that ships, as it was trained; `recipes/` also names its data."""
     path = SHIPPED / name / CONFIG_FILE
-    return network_config(path.read_text(encoding="utf-8"), str(path))
+    return parse_network_config(path.read_text(encoding="utf-8"), str(path))
 
 
 def faster_rcnn_r101() -> FasterRCNNConfig:
-    """The paper's person detector, Faster R-CNN on ResNet-101 with a feature pyramid, by the usual recipe of 12 epochs.
+    """Returns the config of the paper's person detector, Faster R-CNN on ResNet-101 with a feature pyramid.
 
-    The learning rate is for 16 images a step over all processes; it goes with their number.
+    It is trained for the usual 12 epochs. The learning rate is for 16 images in a step of all processes together; for
+    other numbers scale it in proportion.
     """
     return FasterRCNNConfig(
         name="faster-rcnn-r101",
@@ -232,7 +235,7 @@ PRESETS: dict[str, Callable[[], NetworkConfig]] = {
 
 
 def preset_named(name: str) -> NetworkConfig:
-    """The config of that preset.
+    """Returns the config of a preset.
 
     Raises:
         RSGNetError: There is no preset of that name.

@@ -47,7 +47,7 @@ def start_pose_network(model: RSGNet, path: str | Path, images: Tensor) -> None:
     the target head, because both detect the same keypoints.
 
     Args:
-        model: The network. In evaluation mode its target heatmaps without modules then equal the published network's.
+        model: The network. Without modules, its target heatmaps in evaluation mode then equal the published network's.
         path: The file.
         images: (B, 3, H, W) normalised crops, from which the statistics of the batch normalisations are computed.
 

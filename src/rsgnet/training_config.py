@@ -1,4 +1,4 @@
-"""How a network is trained: losses, changes to training crops, optimizer and schedule, as frozen dataclasses."""
+"""The configuration of training: losses, augmentation, optimizer and schedule, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -9,36 +9,35 @@ from pydantic import ConfigDict
 
 
 class Strict:
-    """Settings that nobody knows are errors, not silence."""
+    """Base class of configs. Unknown settings in a file are errors."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
 class LossConfig(Strict):
-    """The weights of Eq. (8) and what the labels look like.
+    """The weights of the losses in Eq. (8), and the labels.
 
     Attributes:
-        target: alpha, of the target heatmaps.
-        candidates: beta, of everyone's heatmaps.
-        relation: theta, of the relation map.
-        relation_error: "squared" as Eq. (6) has it, or "cross_entropy", whose slope does not vanish where a sigmoid is
-            wrong but sure.
-        limbs: gamma, of the limb heatmaps.
-        peak_emphasis: By how much more an error counts at a keypoint than where there is none; 0 is the plain mean
-            squared error of Eq. (5).
-        location: Of the divergence between where heatmaps say a keypoint is and where it is; 0 leaves it out.
-        distillation: Of the errors to the heatmaps of a teacher (`train --teacher`): the square, and `location` times
-            theirs.
-        sharpness: For `location`, heatmaps are read as probabilities by softmax(sharpness * heatmap).
+        target: alpha, the weight of the target heatmaps' loss.
+        candidates: beta, the weight of the candidate heatmaps' loss.
+        relation: theta, the weight of the relation map's loss.
+        relation_error: "squared" as in Eq. (6), or "cross_entropy", whose gradient does not vanish where a sigmoid is
+            wrong with confidence.
+        limbs: gamma, the weight of the limb heatmaps' loss.
+        peak_emphasis: Additional weight of an error at a label of 1; 0 is the mean squared error of Eq. (5).
+        location: Weight of the location loss, the divergence between heatmaps and labels as distributions; 0 leaves it
+            out.
+        distillation: Weight of the loss against a teacher's heatmaps (`train --teacher`): the squared error plus
+            `location` times the divergence.
+        sharpness: In the location loss, heatmaps become distributions by softmax(sharpness * heatmap).
         sigma: Standard deviation of a keypoint's Gaussian, in heatmap pixels.
-        limb_width: Full width of a limb's line, in heatmap pixels.
+        limb_width: Full width of a limb, in heatmap pixels.
         match_sigmas: A candidate is the target's if it lies within this many sigmas of the target's keypoint.
-        heatmap_scale: Factor of both heatmap losses; the released code has 0.5.
-        other_people_peak: Height of other people's peaks in the candidate heatmaps' labels; the released code has 0.5
-            on CrowdPose and, by mistake, 0 on COCO.
-        labels: "paper", or "released" for what the released code makes of limbs and of keypoints that nobody has
-            labelled: see `data/labels.py`.
+        heatmap_scale: Factor of target and candidate loss; 0.5 in the released code.
+        other_people_peak: Height of other people's peaks in the labels of the candidate heatmaps. The released code has
+            0.5 on CrowdPose and, by mistake, 0 on COCO.
+        labels: "paper", or "released" for the limbs and weights of the released code: see `training/labels.py`.
     """
 
     target: float = 1.0
@@ -60,18 +59,19 @@ class LossConfig(Strict):
 
 @dataclass(frozen=True)
 class AugmentConfig(Strict):
-    """Random changes to training crops (Section "Training" and HRNet's recipe).
+    """Random changes of training crops and images (the paper's section "Training", and HRNet's training).
 
     Attributes:
-        rotation_deg: Spread of the rotation; applied to 6 of 10 crops, clipped at twice this.
-        scale: Spread of the scale about 1, clipped at this.
-        shift: Spread of the crop's position as a share of the region, uniform.
+        rotation_deg: Standard deviation of the rotation in degrees, clipped at twice this. 60 % of crops are rotated.
+        scale: Standard deviation of the scale around 1, clipped at this. For the detector: range of the scale's
+            logarithm, uniform.
+        shift: Range of the shift as a share of the region's size, uniform.
         flip: Probability of mirroring.
         half_body: Probability that a person with more than 8 labelled keypoints is cropped to one half of the body.
-        colour: Spread of brightness, contrast and saturation about 1, uniform.
+        colour: Range of brightness, contrast and saturation around 1, uniform.
         paste: Probability that other people, cut out of the training data by their masks, are pasted before and behind
-            a crop's person, or into a detector's image.
-        mosaic: Probability that a detector's image is made of four.
+            the target, or into a detector's image.
+        mosaic: Probability that a detector's image is a mosaic of four images.
     """
 
     rotation_deg: float = 45.0
@@ -89,24 +89,26 @@ class TrainingConfig(Strict):
     """One training run.
 
     Attributes:
-        epochs: How many epochs.
-        epoch_samples: Crops in one epoch; 0 means every labelled person once.
-        batch_size: Crops in one step and process.
+        epochs: Number of epochs.
+        epoch_samples: Samples (crops, or a detector's images) in an epoch; 0 for the number of samples in the data.
+        batch_size: Samples in a step of one process.
         optimizer: "adam" (the paper), "adamw", "sgd" (momentum 0.9) or "muon" (matrices by Muon, the rest by AdamW).
-        learning_rate: Its highest value.
-        weight_decay: For weights of two or more dimensions.
+        learning_rate: Highest learning rate.
+        weight_decay: Decay of weights of two or more dimensions.
         schedule: "step" (times 0.1 at each of `milestones`) or "cosine" (to zero).
-        milestones: Epochs at which "step" decays.
+        milestones: Epochs at which "step" reduces the learning rate.
         warmup_steps: Steps over which the learning rate rises linearly from zero.
-        ema_decay: Decay of the averaged weights that are validated and saved; 0 averages nothing.
+        ema_decay: Decay of the moving average of the weights, which is validated and saved; 0 for no average.
         precision: Lightning's precision, "32-true" or "bf16-mixed".
-        max_people: People labelled in one crop, the box's own included; nearest first.
+        max_people: Highest number of people labelled in a crop: the target and those nearest to it.
         min_keypoints: People with fewer labelled keypoints are not trained on.
-        pretrained: Whether the backbone starts from timm's ImageNet weights (needs a network once).
+        pretrained: Whether the backbone starts from ImageNet weights, which are downloaded on first use.
         norm_statistics: Whether batch normalisations use the statistics of each "batch", or keep the "running" ones
-            that they started with, as suits fine-tuning.
-        frozen: Modules of the backbone's encoder that keep their weights and statistics, such as `layer1`.
-        seed: Seeds initialisation, order and augmentation.
+            that they started with, for fine-tuning.
+        frozen: Modules of the backbone's encoder whose weights and statistics are frozen, such as `layer1`.
+        seed: Seed of initialisation, order and augmentation.
+        loss: Losses and labels.
+        augment: Augmentation.
     """
 
     epochs: int = 210

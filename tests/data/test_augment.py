@@ -1,4 +1,4 @@
-"""Random crops stay within what the recipe says."""
+"""Random crops and colours stay within the configured ranges."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def affines(augment, count=400):
     return [training_affine(BOX, keypoints(), COCO17, CROP, augment, random) for _ in range(count)]
 
 
-def test_rotation_scale_and_flip_keep_to_their_spreads():
+def test_rotation_scale_and_flip_stay_in_their_ranges():
     drawn = affines(AugmentConfig(rotation_deg=30, scale=0.3, flip=0.5, half_body=0.0))
     scales = np.array([np.sqrt(abs(np.linalg.det(matrix[:, :2]))) for matrix, _ in drawn])
     unscaled = 256 / (160 * 1.25)
@@ -45,7 +45,7 @@ def test_without_shift_the_boxes_middle_is_the_crops_middle():
         np.testing.assert_allclose(apply_affine(matrix, [[69.5, 99.5]])[0], [95.5, 127.5], atol=1e-9)
 
 
-def test_half_a_body_is_the_upper_or_the_lower():
+def test_half_body_boxes_are_those_of_the_upper_or_the_lower_half():
     random = np.random.default_rng(0)
     boxes = np.array([half_body_box(BOX, keypoints(), COCO17, 1.25, random) for _ in range(60)])
     middles = boxes[:, 1] + boxes[:, 3] / 2
@@ -65,13 +65,13 @@ def test_half_body_crops_are_hrnets_one_and_a_half_times_the_extent():
     assert heights == {round(1.5 * extent, 6) for extent in extents}
 
 
-def test_people_with_few_keypoints_are_not_halved():
+def test_people_with_few_keypoints_are_not_cropped_to_half_of_the_body():
     random = np.random.default_rng(0)
     assert half_body_box(BOX, keypoints(range(8)), COCO17, 1.25, random) is BOX
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.4])
-def test_colours_change_within_their_spread(spread):
+def test_colours_change_within_their_range(spread):
     image = np.random.default_rng(1).integers(60, 180, (8, 6, 3)).astype(np.uint8)
     changed = jitter_colour(image, spread, np.random.default_rng(2))
     assert changed.dtype == np.uint8
@@ -96,7 +96,7 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (90, 70, 3)).astype(np.uint8)
 @pytest.mark.parametrize("rotation_deg", [0.0, 33.0, -120.0])
 @pytest.mark.parametrize("region_wh", [(30.0, 40.0), (150.0, 200.0)])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_it_cuts_what_pillow_cuts(rotation_deg, region_wh, mirrored):
+def test_fast_warp_agrees_with_pillow(rotation_deg, region_wh, mirrored):
     to_crop = crop_affine((32.3, 51.8), region_wh, (48, 64), rotation_deg)
     if mirrored:
         to_crop = compose_affine(flip_affine(48), to_crop)

@@ -31,6 +31,6 @@ def test_processes_share_an_epoch_without_overlap():
     assert sorted(draw for part in parts for draw in part) == sorted(whole[:99])
 
 
-def test_everybody_is_drawn_once_in_an_even_epoch():
+def test_each_entry_is_drawn_once_in_an_epoch_of_equal_weights():
     draws = SeededDraws(np.ones(50), 50, seed=0)
     assert sorted(draw.entry for draw in draws) == list(range(50))

@@ -67,7 +67,7 @@ def test_mirrored_crops_mirror_places_and_swap_left_and_right(marked):
     assert mirrored.labelled[0, 4] == straight.labelled[0, 3] == False  # noqa: E712 left ear is not labelled
 
 
-def test_the_boxes_person_comes_first_and_people_without_labels_do_not_come(marked):
+def test_the_target_comes_first_and_people_without_labels_are_left_out(marked):
     dataset = PoseDataset([marked], CONFIG, augmented=False)
     assert len(dataset) == 2
     first, second = dataset[0], dataset[1]
@@ -143,6 +143,6 @@ def test_samples_stack_into_batches(marked):
     assert torch.equal(batch.keypoints_xy[1], dataset[1].keypoints_xy)
 
 
-def test_nobody_to_train_on_is_an_error(marked):
+def test_data_without_people_to_train_on_are_an_error(marked):
     with pytest.raises(AnnotationError, match=r"people\.json.*18 labelled"):
         PoseDataset([marked], replace(CONFIG, training=replace(CONFIG.training, min_keypoints=18)), augmented=True)

@@ -48,7 +48,7 @@ def test_images_of_faster_rcnn_keep_their_size(marked, flip, boxes):
 
 
 @pytest.mark.parametrize("said", [{"width": 240, "height": 320}, {"width": None, "height": None}])
-def test_the_images_own_size_counts(marked, tmp_path, said):
+def test_the_size_of_the_image_file_is_used(marked, tmp_path, said):
     right = DetectionDataset([marked], CONFIG, augmented=False)[0]
     content = json.loads(marked.annotations.read_text())
     content["images"] = [{key: value for key, value in (image | said).items() if value} for image in content["images"]]

@@ -1,4 +1,4 @@
-"""Images made heavier for a detector: flat colours tell whose each pixel is."""
+"""Mosaics and people pasted into images; flat colours tell to whom each pixel belongs."""
 
 import json
 from dataclasses import replace
@@ -40,7 +40,7 @@ def coloured(image, ground):
     return np.abs(image.astype(int) - ground).max(-1) > 25
 
 
-def test_the_same_draw_is_the_same_image_and_nothing_changes_unasked(people_set):
+def test_the_same_draw_is_the_same_image_and_held_out_images_are_unchanged(people_set):
     heavy = dataset(people_set, paste=0.7, mosaic=0.5)
     for seed in range(6):
         once, again = heavy[Draw(0, seed)], heavy[Draw(0, seed)]
@@ -51,7 +51,7 @@ def test_the_same_draw_is_the_same_image_and_nothing_changes_unasked(people_set)
     assert len(boxes_of(unasked)) == 1
 
 
-def test_boxes_of_the_pasted_hold_their_colour_and_nothing_else_does(people_set):
+def test_boxes_of_pasted_people_contain_all_pasted_pixels(people_set):
     library = PeopleLibrary([people_set], COCO17)
     pasted = 0
     for seed in range(30):
@@ -67,7 +67,7 @@ def test_boxes_of_the_pasted_hold_their_colour_and_nothing_else_does(people_set)
     assert pasted > 60
 
 
-def test_whoever_stands_there_keeps_a_box_of_what_is_still_seen(people_set):
+def test_boxes_of_covered_people_shrink_to_their_visible_part(people_set):
     library = PeopleLibrary([people_set], COCO17)
     stood = [100.25, 60.5, 150.75, 190.0]
     kept, shrunk, lost = 0, 0, 0
@@ -88,7 +88,7 @@ def test_whoever_stands_there_keeps_a_box_of_what_is_still_seen(people_set):
     assert kept and shrunk and lost  # all three happen
 
 
-def test_nobody_stands_on_the_padding(people_set):
+def test_nobody_is_pasted_onto_the_padding(people_set):
     library = PeopleLibrary([people_set], COCO17)
     padded = sky()
     padded.image[:, 180:] = 0
@@ -103,7 +103,7 @@ def test_a_black_image_is_left_alone(people_set):
     assert paste_into_image(black, PeopleLibrary([people_set], COCO17), np.random.default_rng(0)) is black
 
 
-def test_four_images_meet_and_their_boxes_move_with_them():
+def test_a_mosaic_joins_four_images_and_their_boxes():
     sizes = []
 
     def view(size_wh):
@@ -120,7 +120,7 @@ def test_four_images_meet_and_their_boxes_move_with_them():
     assert np.array_equal(mosaic.ignored, mosaic.people[:, [0, 1, 0, 1]] + [1, 2, 3, 4])
 
 
-def test_a_mosaic_shows_its_own_image_and_everyones_box_where_they_stand(people_set):
+def test_a_mosaic_contains_its_own_image_and_boxes_of_all_people(people_set):
     drawn = dataset(people_set, mosaic=1.0)
     alone = dataset(people_set)
     for seed in range(12):
@@ -146,7 +146,7 @@ def test_without_masks_nobody_is_pasted(marked):
     assert len(boxes_of(images[0])) == 3
 
 
-def test_a_person_cut_off_by_the_photo_is_cut_off_by_the_image(people_set):
+def test_people_without_feet_are_cut_off_by_the_lower_edge(people_set):
     """A cut-out without feet ends at the lower edge, never in the air."""
     annotations = people_set[0]
     content = json.loads(annotations.read_text())

@@ -1,4 +1,4 @@
-"""Crops with people pasted into them: flat colours tell whose each pixel is."""
+"""Crops with people pasted into them; flat colours tell to whom each pixel belongs."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ def in_crop(sample):
     return places, sample.labelled.numpy() & ((places >= 0) & (places <= [95, 127])).all(-1)
 
 
-def test_the_same_draw_is_the_same_crop_and_nothing_is_pasted_unasked(people_set):
+def test_the_same_draw_is_the_same_crop_and_nothing_is_pasted_into_held_out_crops(people_set):
     pasting = dataset(people_set)
     once, again, other = pasting[Draw(0, 5)], pasting[Draw(0, 5)], pasting[Draw(0, 6)]
     plain, held_out = dataset(people_set, paste=0.0)[Draw(0, 5)], dataset(people_set, augmented=False)[0]
@@ -45,7 +45,7 @@ def test_the_same_draw_is_the_same_crop_and_nothing_is_pasted_unasked(people_set
     assert plain.labelled.any(1).sum() == 1
 
 
-def test_the_crops_own_person_keeps_every_label_and_stays_half_in_sight(people_set):
+def test_the_target_keeps_all_labels_and_half_of_its_keypoints_visible(people_set):
     pasting, plain = dataset(people_set), dataset(people_set, paste=0.0)
     covered = []
     for seed in range(40):
@@ -60,7 +60,7 @@ def test_the_crops_own_person_keeps_every_label_and_stays_half_in_sight(people_s
 
 
 @pytest.mark.parametrize("augment", [{}, {"flip": 1.0}, {"rotation_deg": 30.0, "flip": 0.5, "scale": 0.2}])
-def test_labels_of_the_pasted_lie_where_their_colour_is(people_set, augment):
+def test_keypoints_of_pasted_people_lie_on_them(people_set, augment):
     """At each, the crop shows somebody; left is on the side that it is on in the photos, mirrored or not."""
     pasting = dataset(people_set, **augment)
     on_people, added = [], 0
@@ -99,7 +99,7 @@ def test_without_masks_there_is_nobody_to_paste(marked):
     assert people[0].labelled.any()
 
 
-def test_pasted_people_find_room_among_those_labelled(people_set):
+def test_pasted_people_do_not_exceed_the_limit_of_people(people_set):
     """Not more people than a crop holds, and fewer keep all of their labels."""
     crowded = replace(CONFIG, training=replace(CONFIG.training, max_people=2))
     for seed in range(10):
@@ -110,7 +110,7 @@ def test_pasted_people_find_room_among_those_labelled(people_set):
 @pytest.mark.parametrize(
     ("places", "expected"), [([[1, 1, 2], [8, 8, 2]], 0.5), ([[1, 1, 2], [8, 8, 0], [40, 3, 2]], 1.0), ([], 1.0)]
 )
-def test_the_share_that_is_seen(places, expected):
+def test_visible_share(places, expected):
     sight = np.zeros((10, 10), np.float32)
     sight[:5] = 1
     assert visible_share(np.reshape(np.array(places, float), (-1, 3)), sight) == expected

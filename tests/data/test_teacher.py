@@ -1,4 +1,4 @@
-"""What a teacher sees of a person comes back in the student's heatmaps, wherever and however the crop is cut."""
+"""A teacher's heatmaps, resampled for crops of other positions, sizes, rotations and pixel conventions."""
 
 from dataclasses import replace
 
@@ -78,7 +78,7 @@ def crop_of(config, padding=1.25, rotation_deg=0.0, mirrored=False):
 @pytest.mark.parametrize(
     ("own", "size_wh"), [(0.0, (192, 256)), (0.5, (192, 256)), (0.5, (96, 128)), (0.5, (288, 384))]
 )
-def test_places_are_the_same_image_pixels_whatever_sizes_and_conventions(tmp_path, theirs, own, size_wh, paddings):
+def test_peaks_lie_at_the_same_image_pixels_for_all_sizes_and_pixel_centres(tmp_path, theirs, own, size_wh, paddings):
     config = student(size_wh, own)
     affine = crop_of(config)
     found = heatmaps_of(Spotter(pixel_centre=theirs), config, tmp_path, affine, paddings=paddings)
@@ -90,7 +90,7 @@ def test_places_are_the_same_image_pixels_whatever_sizes_and_conventions(tmp_pat
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("rotation_deg", [0.0, 25.0])
-def test_turned_and_mirrored_crops_keep_left_and_right(tmp_path, mirrored, rotation_deg):
+def test_rotated_and_mirrored_crops_keep_left_and_right(tmp_path, mirrored, rotation_deg):
     config = student()
     affine = crop_of(config, 1.1, rotation_deg, mirrored)
     found = heatmaps_of(Spotter(), config, tmp_path, affine, mirrored)
@@ -100,7 +100,7 @@ def test_turned_and_mirrored_crops_keep_left_and_right(tmp_path, mirrored, rotat
     assert np.abs(places - of_each(expected[left], expected[right])).max() < 0.2
 
 
-def test_peaks_are_widened_where_the_students_are_wider_and_keep_their_height(tmp_path):
+def test_peaks_are_widened_to_the_students_and_keep_their_height(tmp_path):
     config = student((96, 128), sigma=2.0)
     found = heatmaps_of(Spotter(), config, tmp_path, crop_of(config)).nan_to_num().numpy()
     places, heights = decode(found, "taylor")
@@ -108,7 +108,7 @@ def test_peaks_are_widened_where_the_students_are_wider_and_keep_their_height(tm
     np.testing.assert_allclose(found, encode(places.astype(np.float32), (32, 24), 2.0), atol=0.04)
 
 
-def test_beyond_the_teachers_crops_it_says_nothing(tmp_path):
+def test_heatmaps_are_unknown_outside_the_teachers_crops(tmp_path):
     config = student()
     found = heatmaps_of(Spotter(), config, tmp_path, crop_of(config, padding=2.0), paddings=(1.0, 1.25)).numpy()
     known = np.isfinite(found[0])
@@ -122,7 +122,7 @@ def test_keypoints_are_matched_by_name_and_unknown_ones_are_left_out(tmp_path):
     assert found.isfinite().flatten(1).all(1).tolist() == [True] * 17 + [False] * 2
 
 
-def test_everyone_is_looked_at_once_and_mirrored_if_asked(tmp_path):
+def test_heatmaps_are_computed_once_and_from_mirrored_crops_if_configured(tmp_path):
     network, config = Spotter(), student()
     for _ in range(2):
         heatmaps_of(network, config, tmp_path, crop_of(config), paddings=(1.1, 1.3))
@@ -131,7 +131,7 @@ def test_everyone_is_looked_at_once_and_mirrored_if_asked(tmp_path):
     assert network.shown == 6
 
 
-def test_samples_carry_them_and_change_in_nothing_else(marked, tmp_path):
+def test_samples_contain_teacher_heatmaps_and_are_otherwise_unchanged(marked, tmp_path):
     dataset = PoseDataset([marked], CONFIG, augmented=True)
     without = dataset[Draw(0, 1)]
     assert without.teacher_heatmaps.numel() == 0

@@ -12,7 +12,7 @@ from tests.conftest import PEOPLE19_OWNERSHIP
 
 from rsgnet.checkpoint import build, load_model, save_model
 from rsgnet.config import ExportOptions
-from rsgnet.config_files import ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, network_config, with_settings
+from rsgnet.config_files import ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, parse_network_config, with_settings
 from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.export.directory import export_onnx, export_openvino
 from rsgnet.export.graphs import DetectorGraph, PoseGraph
@@ -29,7 +29,7 @@ def compare(directory, batches=(1, 3)):
     model, config = load_model(directory)
     graph = (PoseGraph if hasattr(config, "crop") else DetectorGraph)(model, config).eval()
     session = onnxruntime.InferenceSession(directory / "model.onnx")
-    assert network_config(session.get_modelmeta().custom_metadata_map[ONNX_CONFIG_PROPERTY], "x") == config
+    assert parse_network_config(session.get_modelmeta().custom_metadata_map[ONNX_CONFIG_PROPERTY], "x") == config
     random = np.random.default_rng(0)
     worst = []
     for batch in batches:

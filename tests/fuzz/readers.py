@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rsgnet.annotations.readers import read_annotations
-from rsgnet.config_files import network_config
+from rsgnet.config_files import parse_network_config
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.results import read_box_results, read_keypoint_results
 from rsgnet.evaluation.tracking_metrics import read_clips
@@ -58,7 +58,7 @@ def weights(content: bytes) -> None:
     path = _FOLDER / "weights.safetensors"
     path.write_bytes(tensors)
     with suppress(RSGNetError):
-        network_config(config, "config.json")
+        parse_network_config(config, "config.json")
     with suppress(RSGNetError):
         read_state_dict(path)
 

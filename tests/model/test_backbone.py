@@ -1,4 +1,4 @@
-"""What is frozen stays as it is."""
+"""Frozen modules, and the names of HRNets."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def test_frozen_modules_keep_weights_and_statistics():
     assert {"encoder.blocks.1.0.conv_dw.weight", "encoder.blocks.1.0.bn1.running_mean"} <= moved
 
 
-def test_unknown_modules_are_answered_with_the_known():
+def test_the_error_for_unknown_modules_lists_the_known():
     with pytest.raises(RSGNetError, match=r"'layer1'.*conv_stem"):
         Backbone("efficientnet_lite0", 4, NeckConfig("pyramid")).freeze(["layer1"])
 
@@ -36,7 +36,7 @@ def test_unknown_modules_are_answered_with_the_known():
         (32, (1, 2, 2), 2, "hrnet_w32_modules122_blocks2"),
     ],
 )
-def test_timms_names_where_it_has_them(width, modules, blocks, name):
+def test_networks_that_timm_has_keep_their_names(width, modules, blocks, name):
     assert hrnet_name(width, modules, blocks) == name
     assert is_custom_hrnet(name) == ("modules" in name)
 
@@ -49,10 +49,10 @@ def test_a_custom_name_of_the_published_depth_is_the_published_network():
     }
 
 
-def test_a_narrow_one_gives_its_features():
+def test_a_narrow_network_returns_features():
     assert Backbone("hrnet_w8_modules111_blocks1")(torch.rand(1, 3, 64, 32)).shape == (1, 8, 16, 8)
 
 
-def test_without_weights_of_imagenet():
+def test_custom_networks_have_no_imagenet_weights():
     with pytest.raises(RSGNetError, match=r"hrnet_w8_modules111_blocks1.*no ImageNet weights"):
         Backbone("hrnet_w8_modules111_blocks1", pretrained=True)

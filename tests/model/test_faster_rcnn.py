@@ -1,4 +1,4 @@
-"""torchvision's Faster R-CNN, but for what boxes about groups teach."""
+"""torchvision's Faster R-CNN, and the ignored boxes of groups."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ BOXES = torch.tensor([[0.0, 0, 40, 40], [90, -10, 200, 50]])
 @pytest.mark.parametrize(
     ("labels", "expected"), [([PERSON, IGNORED], [1, -1, 0]), ([IGNORED, IGNORED], [-1, -1, 0]), ([], [0, 0, 0])]
 )
-def test_boxes_about_groups_are_neither_people_nor_background(labels, expected):
+def test_boxes_of_groups_are_neither_people_nor_background(labels, expected):
     model = PersonRCNN(TINY)
     target = {"boxes": BOXES[: len(labels)], "labels": torch.tensor(labels, dtype=torch.int64)}
     first, _ = model.rpn.assign_targets_to_anchors([PLACES], [target])

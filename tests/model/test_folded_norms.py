@@ -1,4 +1,4 @@
-"""Networks published without batch normalisations get them back, and nothing changes but that they can be trained."""
+"""Folded batch normalisations are restored, and the network computes the same."""
 
 import pytest
 import torch
@@ -67,7 +67,7 @@ def restored():
     return trained, network, crops
 
 
-def test_nothing_changes_in_prediction(restored):
+def test_outputs_in_evaluation_mode_are_unchanged(restored):
     trained, network, crops = restored
     assert network.training
     images = torch.randn(2, 3, 64, 64)
@@ -75,6 +75,6 @@ def test_nothing_changes_in_prediction(restored):
     torch.testing.assert_close(network(crops)[0], trained(crops)[0], rtol=1e-3, atol=1e-3)
 
 
-def test_in_training_it_starts_from_the_same_answers_on_those_crops(restored):
+def test_outputs_in_training_mode_are_unchanged_for_the_images_of_the_statistics(restored):
     trained, network, crops = restored
     torch.testing.assert_close(network.train()(crops)[0], trained(crops)[0], rtol=1e-2, atol=1e-2)

@@ -1,4 +1,4 @@
-"""Lite-HRNet: its size, its outputs, its channel operations. tests/test_pretrained.py compares published networks."""
+"""Lite-HRNet: its size, its outputs, and its channel operations. See also tests/test_pretrained.py."""
 
 import pytest
 import torch
@@ -17,18 +17,18 @@ def test_the_published_width_has_the_published_number_of_weights():
 
 
 @pytest.mark.parametrize(("name", "width"), [("lite_hrnet_w40", 40), ("lite_hrnet_w16_modules121", 16)])
-def test_it_yields_one_map_at_stride_4(name, width):
+def test_it_has_one_map_at_stride_4(name, width):
     backbone = Backbone(name, 4).eval()
     assert backbone.width == width
     assert backbone(torch.zeros(2, 3, 96, 64)).shape == (2, width, 24, 16)
 
 
 @pytest.mark.parametrize("name", ["lite_hrnet", "lite_hrnet_w0", "lite_hrnet_w40_modules24", "hrnet_w32"])
-def test_other_names_are_none_of_its(name):
+def test_other_names_are_not_accepted(name):
     assert not is_lite_hrnet(name)
 
 
-def test_it_trains_from_nothing():
+def test_it_trains_from_scratch():
     torch.manual_seed(0)
     encoder = LiteHRNet(8, (1, 1, 1)).train()
     images, wanted = torch.randn(4, 3, 64, 64), torch.rand(4, 8, 16, 16)

@@ -1,4 +1,4 @@
-"""Necks bring coarse maps to the wanted stride, with the sizes their sources print."""
+"""Necks bring coarse maps to the stride of the heatmaps and have the published sizes."""
 
 import pytest
 import torch

@@ -35,13 +35,13 @@ def test_a_box_reaches_from_its_cell_by_the_sides_in_strides(monkeypatch):
     assert found.boxes_xyxy[0, 3 * 8 + 2].tolist() == [16 - 8, 24 - 16, 16 + 24, 24 + 32]
 
 
-def test_every_cell_of_the_three_grids_answers():
+def test_every_cell_of_the_three_grids_has_a_prediction():
     found = PersonDetector(CONFIG)(torch.randn(2, 3, 96, 64))
     assert found.logits.shape == (2, NUMBER_OF_CELLS)
     assert found.boxes_xyxy.shape == (2, NUMBER_OF_CELLS, 4)
 
 
-def test_untrained_it_finds_nobody():
+def test_scores_are_low_before_training():
     assert PersonDetector(CONFIG)(torch.randn(1, 3, 96, 64)).logits.sigmoid().max() < 0.1
 
 
@@ -67,7 +67,7 @@ def test_gradients_reach_every_weight():
 
 
 @pytest.mark.parametrize("size_wh", [(0, 64), (64, 50), (16, 64), (64, 16384)])
-def test_input_sizes_that_it_cannot_halve_are_refused(size_wh):
+def test_input_sizes_that_are_no_multiples_of_32_are_refused(size_wh):
     with pytest.raises(RSGNetError, match="multiples of 32"):
         DetectorConfig("test", size_wh=size_wh)
 

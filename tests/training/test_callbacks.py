@@ -32,14 +32,14 @@ def heatmaps(people=2, peak=0.0):
     return maps
 
 
-def test_a_row_for_each_person_and_a_tile_for_everyone_where_it_is_predicted():
+def test_each_person_has_a_row_and_candidate_heatmaps_have_a_tile_if_predicted():
     plain = draw_samples(batch(), ModelOutput(heatmaps()), CONFIG)
     full = draw_samples(batch(), ModelOutput(heatmaps(), heatmaps()), CONFIG)
     assert full.width > plain.width and full.height == plain.height
     assert draw_samples(batch(3), ModelOutput(heatmaps(3)), CONFIG).height > plain.height
 
 
-def test_what_is_predicted_is_drawn():
+def test_predictions_are_drawn():
     sample = batch()
     nothing = np.asarray(draw_samples(sample, ModelOutput(heatmaps()), CONFIG), int)
     peaks = np.asarray(draw_samples(sample, ModelOutput(heatmaps(peak=0.9)), CONFIG), int)

@@ -1,4 +1,4 @@
-"""Checkpoints: whatever happens while one is written, a whole one is left, and a run goes on from it."""
+"""Checkpoints: an intact one remains whatever happens during writing, and a run continues from it."""
 
 import errno
 import os
@@ -47,7 +47,7 @@ def empty(path):
     path.write_bytes(b"")
 
 
-def test_the_last_two_are_kept(tmp_path):
+def test_the_last_two_checkpoints_are_kept(tmp_path):
     assert not has_checkpoint(tmp_path) and find_intact_checkpoint(tmp_path) is None
     for epoch in range(3):
         save(tmp_path, epoch)
@@ -56,7 +56,7 @@ def test_the_last_two_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [break_off, turn_a_bit, empty, Path.unlink])
-def test_a_broken_last_one_gives_way_to_the_one_before(tmp_path, caplog, damage):
+def test_the_checkpoint_before_replaces_a_broken_last_one(tmp_path, caplog, damage):
     save(tmp_path, 0), save(tmp_path, 1)
     damage(tmp_path / FOLDER / LAST)
     assert epoch_of(find_intact_checkpoint(tmp_path)) == 0
@@ -65,7 +65,7 @@ def test_a_broken_last_one_gives_way_to_the_one_before(tmp_path, caplog, damage)
     assert [epoch_of(tmp_path / FOLDER / name) for name in (LAST, BEFORE_LAST)] == [1, 0]
 
 
-def test_where_both_are_broken_nothing_is_begun_in_silence(tmp_path):
+def test_two_broken_checkpoints_are_an_error(tmp_path):
     save(tmp_path, 0), save(tmp_path, 1)
     for name in (LAST, BEFORE_LAST):
         break_off(tmp_path / FOLDER / name)
@@ -74,7 +74,7 @@ def test_where_both_are_broken_nothing_is_begun_in_silence(tmp_path):
 
 
 @pytest.mark.parametrize("step", range(4))
-def test_a_kill_at_any_step_of_writing_leaves_a_whole_one(tmp_path, monkeypatch, step):
+def test_a_kill_at_any_step_of_writing_leaves_an_intact_checkpoint(tmp_path, monkeypatch, step):
     """The steps: the file is written, it is on the disk, the last becomes the one before, the new one the last."""
     save(tmp_path, 0), save(tmp_path, 1)
     passed = []
@@ -103,7 +103,7 @@ def test_a_kill_at_any_step_of_writing_leaves_a_whole_one(tmp_path, monkeypatch,
     assert sorted(path.name for path in (tmp_path / FOLDER).iterdir()) == [BEFORE_LAST, LAST]
 
 
-def test_a_full_disk_leaves_both_as_they_were(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_both_checkpoints_unchanged(tmp_path, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

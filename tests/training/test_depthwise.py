@@ -1,10 +1,11 @@
-"""Quicker depthwise convolutions: the values and gradients of PyTorch's own, the weights by the same names."""
+"""Fast depthwise convolutions: values and gradients equal PyTorch's, and weights keep their names."""
 
 import pytest
 import torch
 from torch import nn
 
-from rsgnet.presets import rsgnet_light
+from rsgnet.checkpoint import build
+from rsgnet.config import CropConfig, ModelConfig, NeckConfig, PoseConfig
 from rsgnet.training.depthwise import DepthwiseConvolution, use_fast_depthwise
 from rsgnet.training.task import PoseTask
 
@@ -81,11 +82,19 @@ def test_only_slow_depthwise_convolutions_are_replaced_and_weights_are_shared():
     assert all(convolution.weight is weights[name] for name, convolution in network.items())
 
 
-def test_nano_trains_with_them_under_unchanged_names():
-    task = PoseTask(rsgnet_light())
-    kinds = [type(module) for module in task.model.modules()]
-    assert kinds.count(DepthwiseConvolution) > 5
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelConfig(backbone="lite_hrnet_w8_modules111"),  # strides of 2
+        ModelConfig(backbone="resnet18", neck=NeckConfig(kind="pyramid")),  # 5x5 kernels
+    ],
+)
+def test_networks_train_with_them_under_unchanged_names(model):
+    config = PoseConfig("test", crop=CropConfig(size_wh=(64, 64)), model=model)
+    task = PoseTask(config)
+    assert sum(type(module) is DepthwiseConvolution for module in task.model.modules()) >= 4
     assert not any(
-        type(module) is nn.Conv2d and module.groups > 1 and module.kernel_size[0] > 3 for module in task.model.modules()
+        type(module) is nn.Conv2d and module.groups > 1 and (module.kernel_size[0] > 3 or module.stride[0] > 1)
+        for module in task.model.modules()
     )
-    assert "backbone.neck.mix.0.0.0.weight" in task.model.state_dict()
+    assert task.model.state_dict().keys() == build(config).state_dict().keys()

@@ -1,4 +1,4 @@
-"""Which cells answer for which person, and the losses of the detector."""
+"""The assignment of cells to people, and the losses of the detector."""
 
 import math
 
@@ -53,7 +53,7 @@ def test_each_person_has_the_cells_that_predict_it_best():
     assert (owner == -1).sum() == len(owner) - (owner >= 0).sum()
 
 
-def test_a_cell_that_several_want_answers_for_the_one_it_predicts():
+def test_a_cell_of_several_people_is_assigned_to_the_one_of_lowest_cost():
     inner = [30.0, 20, 60, 50]
     outer = [20.0, 10, 70, 60]
     found = predictions(outer, inner)
@@ -63,13 +63,13 @@ def test_a_cell_that_several_want_answers_for_the_one_it_predicts():
     assert (owner == 0).any()
 
 
-def test_a_person_whom_no_cell_predicts_has_one_cell_nonetheless():
+def test_a_person_whom_no_cell_predicts_has_one_cell():
     poor = predictions()
     owner = assign_cells(poor.logits[0], poor.boxes_xyxy[0], torch.tensor([LEFT]), cells())
     assert (owner == 0).sum() == 1
 
 
-def test_nobody_and_people_between_cells_get_none():
+def test_without_people_or_cells_in_boxes_none_are_assigned():
     found = predictions()
     for people in (torch.zeros(0, 4), torch.tensor([[1.0, 1, 3, 3]])):
         assert (assign_cells(found.logits[0], found.boxes_xyxy[0], people, cells()) == -1).all()
@@ -82,7 +82,7 @@ def test_the_score_loss_by_hand():
     assert loss[1].item() == pytest.approx(-(likely**2) * math.log(1 - likely), rel=1e-5)
 
 
-def test_perfect_predictions_lose_nothing_and_missed_people_do():
+def test_losses_are_zero_for_perfect_predictions_and_not_for_missed_people():
     found = predictions(LEFT, RIGHT)
     owner = assign_cells(found.logits[0], found.boxes_xyxy[0], torch.tensor([LEFT, RIGHT]), cells())
     perfect = Detections(torch.where(owner >= 0, 16.0, -16.0)[None], found.boxes_xyxy)
@@ -92,7 +92,7 @@ def test_perfect_predictions_lose_nothing_and_missed_people_do():
     assert score > 1
 
 
-def test_false_alarms_cost_but_not_within_ignored_groups():
+def test_false_positives_count_except_in_ignored_boxes():
     found = predictions(LEFT, RIGHT)
     owner = assign_cells(found.logits[0], found.boxes_xyxy[0], torch.tensor([LEFT, RIGHT]), cells())
     both = Detections(torch.where(owner >= 0, 16.0, -16.0)[None], found.boxes_xyxy)
@@ -111,7 +111,7 @@ def test_an_image_without_people_has_no_box_loss_and_finite_gradients():
     assert found.logits.grad.isfinite().all()
 
 
-def test_gradients_draw_boxes_and_scores_towards_people():
+def test_gradients_move_boxes_and_scores_towards_people():
     found = predictions([6.0, 6, 34, 58])
     found.logits.requires_grad_()
     found.boxes_xyxy.requires_grad_()

@@ -82,7 +82,7 @@ def trained(people, start, tmp_path_factory):
     return out / "model"
 
 
-def test_frozen_stages_stay_as_they_were_and_the_rest_moves(start, trained):
+def test_only_frozen_stages_are_unchanged_by_training(start, trained):
     before, after = (load_file(each / "model.safetensors") for each in (start, trained))
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert not [name for name in moved if "body.conv1" in name or "body.layer1" in name or ".bn" in name]
@@ -114,7 +114,7 @@ def test_it_overfits_a_few_images(trained, people, pose_network, tmp_path):
     assert boxes == origin
 
 
-def test_it_predicts_wherever_a_detector_is_taken(trained, people, pose_network, tmp_path):
+def test_commands_accept_it_as_a_detector(trained, people, pose_network, tmp_path):
     arguments = [people / "images", "--weights", pose_network(), "--detector", trained, "--no-overlay"]
     assert run_rsgnet("predict", *arguments, "--box-threshold", 0.3, "--out", tmp_path) == 0
     results = json.loads((tmp_path / "poses.json").read_text())
@@ -123,14 +123,14 @@ def test_it_predicts_wherever_a_detector_is_taken(trained, people, pose_network,
     assert (run["boxes"]["name"], run["boxes"]["threshold"]) == (str(trained), 0.3)
 
 
-def test_where_nobody_asks_its_own_threshold_holds(trained, people):
+def test_its_own_threshold_is_the_default(trained, people):
     photo = LoadedImage(read_image(people / "images" / "1.png"))
     assert open_detector(str(trained)).threshold == 0.5
     counts = [len(open_detector(str(trained), "cpu", at).detect([photo])[0]) for at in (0.0, 0.5, 1.0)]
     assert counts[0] >= counts[1] > counts[2] == 0
 
 
-def test_it_has_no_onnx_form_and_says_so(trained, tmp_path):
+def test_export_to_onnx_is_refused(trained, tmp_path):
     with pytest.raises(RSGNetError, match=r"PyTorch only: use --detector"):
         export_onnx(trained)
     with pytest.raises(RSGNetError, match=r"PyTorch only: --detector DIR, without onnx:"):
@@ -150,7 +150,7 @@ def test_unusable_settings_are_refused(people, capsys, tmp_path, arguments, says
     assert says in capsys.readouterr().err
 
 
-def test_targets_are_people_first_then_what_is_ignored():
+def test_targets_are_people_first_then_ignored_boxes():
     sample = DetectionSample(
         torch.zeros(8, 8, 3, dtype=torch.uint8),
         torch.tensor([[0.0, 0, 4, 4], [1, 1, 1.5, 8], [NAN] * 4, [2, 2, 8, 8]]),

@@ -43,7 +43,7 @@ def test_heatmaps_are_gaussians_of_the_target_and_the_highest_of_everyone():
         assert labels.candidate_heatmaps[0, keypoint, row, column].item() == pytest.approx(max(heights), abs=1e-6)
 
 
-def test_unlabelled_and_far_keypoints_weigh_nothing():
+def test_unlabelled_and_far_keypoints_have_weight_zero():
     batch = sample()
     batch.labelled[0, 0, 2] = False
     batch.keypoints_xy[0, 0, 3] = torch.tensor([-5.0, 3.0])  # beyond 3 sigma
@@ -53,7 +53,7 @@ def test_unlabelled_and_far_keypoints_weigh_nothing():
     assert labels.target_heatmaps[0, 2].max() == 0
 
 
-def test_where_not_everyone_is_labelled_only_the_labelled_teach():
+def test_only_labelled_people_count_if_not_everyone_is_labelled():
     labels = make_labels(sample(background=False), CROWDPOSE14, LOSS)
     assert torch.equal(labels.candidate_weights > 0, labels.candidate_heatmaps > 0.01)
     assert make_labels(sample(), CROWDPOSE14, LOSS).candidate_weights.min() == 1
@@ -69,7 +69,7 @@ def test_candidates_weigh_nothing_where_a_kind_may_be_unlabelled():
     assert labels.candidate_weights[0, [0, 1, 2, *range(4, 14)]].min() == 1
 
 
-def test_limbs_cover_what_lies_within_half_their_width():
+def test_limbs_cover_pixels_within_half_their_width():
     batch = sample()
     batch.labelled[0, 0, 6] = False
     labels = make_labels(batch, CROWDPOSE14, LOSS)
@@ -106,7 +106,7 @@ def test_relation_is_one_exactly_for_pairs_of_the_target():
     assert torch.equal(weights[0], judged[:, None] * judged)
 
 
-def test_rivals_can_count_less():
+def test_other_peoples_peaks_can_be_lower():
     batch = sample()
     half = make_labels(batch, CROWDPOSE14, replace(LOSS, other_people_peak=0.5))
     owned = half.target_heatmaps
@@ -180,7 +180,7 @@ class TestReleased:
         disc = encode(batch.keypoints_xy[:, 0, 7], SHAPE, 2.0) > 0.9
         assert torch.equal(labels.limbs[0, limb] > 0, disc[0]) and labels.limb_weights[0, limb] == 1
 
-    def test_keypoints_that_nobody_has_teach_nothing(self):
+    def test_candidate_heatmaps_without_labelled_keypoints_have_weight_zero(self):
         batch = sample()
         batch.labelled[0, :, 3] = False
         weights = make_labels(batch, CROWDPOSE14, self.RELEASED).candidate_weights

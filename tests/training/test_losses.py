@@ -22,7 +22,7 @@ from rsgnet.training.losses import (
 from rsgnet.training_config import LossConfig
 
 
-def test_heatmap_loss_is_the_mean_squared_error_with_masked_places_right():
+def test_heatmap_loss_is_the_mean_squared_error_with_zero_at_masked_pixels():
     predicted, wanted = torch.tensor([[[[1.0, 2.0]], [[3.0, 5.0]]]]), torch.zeros(1, 2, 1, 2)
     assert heatmap_loss(predicted, wanted, torch.ones(1, 2, 1, 1)).item() == pytest.approx((1 + 4 + 9 + 25) / 4)
     assert heatmap_loss(predicted, wanted, torch.tensor([[[[1.0]], [[0.0]]]])).item() == pytest.approx(5 / 4)
@@ -41,7 +41,7 @@ def test_location_loss_is_the_divergence_of_the_sharpened_softmaxes():
     assert location_loss(predicted, wanted, weights, sharpness=4.0).item() == pytest.approx(divergence, rel=1e-5)
 
 
-def test_location_loss_tells_how_far_a_peak_is_off_and_is_zero_where_heatmaps_agree():
+def test_location_loss_grows_with_the_distance_of_a_peak_and_is_zero_for_equal_heatmaps():
     places = torch.tensor([[[8.0, 6.0]], [[8.3, 6.0]], [[9.5, 6.0]], [[14.0, 6.0]]])
     heatmaps = encode(places, (12, 16), 1.5)
     right = heatmaps[:1].expand(4, -1, -1, -1)
@@ -54,21 +54,21 @@ def test_location_loss_tells_how_far_a_peak_is_off_and_is_zero_where_heatmaps_ag
     assert masked.item() == pytest.approx(0, abs=1e-6)
 
 
-def test_relation_loss_counts_each_crop_alike():
+def test_relation_loss_weights_crops_equally():
     relation = torch.tensor([[[0.5, 1.0], [0.0, 0.0]], [[0.2, 0.2], [0.2, 0.2]], [[0.9, 0.9], [0.9, 0.9]]])
     weights = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]]])
     loss = relation_loss(relation, torch.ones(3, 2, 2), weights)
     assert loss.item() == pytest.approx((0.25 + 0.64) / 2)
 
 
-def test_a_cross_entropy_of_pairs_stands_for_the_square():
+def test_the_error_of_pairs_can_be_the_cross_entropy():
     relation = torch.tensor([[[0.5, 0.25], [0.0, 1.0]]])
     wanted = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     loss = relation_loss(relation, wanted, torch.ones(1, 2, 2), "cross_entropy")
     assert loss.item() == pytest.approx((math.log(2) - math.log(0.75)) / 4, abs=1e-5)
 
 
-def test_a_relation_that_calls_all_strangers_still_has_a_slope_by_cross_entropy_alone():
+def test_only_cross_entropy_has_a_gradient_where_all_pairs_are_predicted_zero():
     def slope(error):
         logits = torch.full((1, 1, 1), -6.0, requires_grad=True)
         relation_loss(logits.sigmoid(), torch.ones(1, 1, 1), torch.ones(1, 1, 1), error).backward()
@@ -111,7 +111,7 @@ def test_location_counts_both_kinds_of_heatmap():
     assert both > target > 0
 
 
-def test_a_teacher_is_followed_by_height_and_place_where_it_says_something():
+def test_distillation_is_squared_error_and_divergence_where_the_teacher_is_known():
     weights, given = LossConfig(distillation=1.0, location=2.0, peak_emphasis=5.0), output()
     teacher = torch.rand(1, 14, *SHAPE)
     teacher[:, 3:] = math.nan
@@ -125,7 +125,7 @@ def test_a_teacher_is_followed_by_height_and_place_where_it_says_something():
     torch.testing.assert_close(losses.total, alone.total + losses.distillation)
 
 
-def test_what_the_network_does_not_predict_costs_nothing():
+def test_losses_of_outputs_that_are_not_predicted_are_zero():
     losses = pose_losses(output(candidate_heatmaps=None, limb_logits=None), sample(), CROWDPOSE14, LossConfig())
     assert (losses.candidates, losses.relation, losses.limbs, losses.location) == (0, 0, 0, 0)
     torch.testing.assert_close(losses.total, losses.target)

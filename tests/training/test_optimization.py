@@ -14,7 +14,7 @@ from rsgnet.training_config import TrainingConfig
 @pytest.mark.parametrize(
     ("epoch", "expected"), [(0, 1.0), (169, 1.0), (170, 0.1), (199, 0.1), (200, 0.01), (209, 0.01)]
 )
-def test_the_papers_decay(epoch, expected):
+def test_the_papers_schedule(epoch, expected):
     assert make_rate_factor(TrainingConfig(), 50)(epoch * 50) == pytest.approx(expected)
 
 
@@ -53,7 +53,7 @@ def network():
 
 
 @pytest.mark.parametrize("shape", [(16, 3, 3, 3), (8, 16, 1, 1), (12, 5)])
-def test_a_matrix_moves_along_the_orthogonal_factor_of_its_gradient(shape):
+def test_the_update_of_a_matrix_is_the_orthogonal_factor_of_its_gradient(shape):
     weight = nn.Parameter(torch.zeros(shape))
     gradient = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     weight.grad = gradient.clone()
@@ -80,7 +80,7 @@ def test_bfloat16_is_exact_enough():
     assert torch.cosine_similarity(exact.flatten(), rounded.flatten(), dim=0) > 0.999
 
 
-def test_it_looks_ahead_along_its_momentum():
+def test_momentum_is_nesterovs():
     first, second = (torch.randn(6, 9, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
     weight = nn.Parameter(torch.zeros(6, 9))
     optimizer = Muon([weight], lr=1.0, weight_decay=0.0)
@@ -96,7 +96,7 @@ def test_it_looks_ahead_along_its_momentum():
     torch.testing.assert_close(weight.detach() - before, expected.detach(), atol=1e-4, rtol=1e-3)
 
 
-def test_what_is_no_matrix_moves_as_by_adamw():
+def test_other_weights_are_updated_as_by_adamw():
     by_muon, by_adamw = network(), network()
     muon = Muon(by_muon.parameters(), lr=1e-2, weight_decay=0.1)
     adamw = torch.optim.AdamW(by_adamw.parameters(), lr=1e-2, weight_decay=0.1)
@@ -120,7 +120,7 @@ def test_matrices_are_decayed_in_proportion_to_the_rate():
     torch.testing.assert_close(weight.detach(), torch.full((8, 8), 0.95))
 
 
-def test_a_resumed_run_goes_on_as_if_never_stopped():
+def test_a_resumed_run_continues_as_if_never_stopped():
     model = network()
     optimizer = Muon(model.parameters(), lr=1e-2, fused=True)
     given_gradients(model, 0)

@@ -1,4 +1,4 @@
-"""A skeleton of one's own goes all the way: settings, training, the model directory, prediction, evaluation."""
+"""A custom skeleton in settings, training, the model directory, prediction and evaluation."""
 
 import json
 from functools import partial
@@ -52,7 +52,7 @@ def toy(tmp_path):
     return tmp_path
 
 
-def test_a_config_keeps_it_whole(toy):
+def test_configs_store_the_whole_skeleton(toy):
     config = with_settings(rsgnet_light(), [f"model.skeleton={toy / 'skeleton.toml'}"])
     assert config.model.skeleton == read_skeleton(toy / "skeleton.toml")
     assert from_json(PoseConfig, to_json(config), "here") == config

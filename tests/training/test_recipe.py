@@ -12,7 +12,7 @@ from rsgnet.errors import RSGNetError
 from rsgnet.presets import preset_named
 from rsgnet.training.recipe import read_recipe
 
-DETECTOR_RECIPE = Path(__file__).parents[2] / "recipes" / "detector.toml"
+RECIPES = Path(__file__).parents[2] / "recipes"
 START = "detectors/rtmdet-nano-person_e2e.onnx"
 MINIMAL = 'train = ["people.json:images"]\n[network]\nname = "mine"\n'
 
@@ -27,13 +27,14 @@ def write_recipe(tmp_path):
     return write
 
 
-@pytest.mark.parametrize(("name", "preset"), [("nano", "nano"), ("small", "small"), ("detector", "detector-nano")])
-def test_a_recipe_holds_the_config_of_its_shipped_weights(name, preset):
-    recipe = read_recipe(DETECTOR_RECIPE.with_name(f"{name}.toml"))
-    assert recipe.network == preset_named(preset)
-    files = {recipe.start, *(name for entry in recipe.train for name in entry.split(",")[0].split(":"))}
-    teacher = {recipe.distillation.teacher} if recipe.distillation else set()
-    assert files | teacher == set(recipe.sources)
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.name)
+def test_recipes_have_the_config_of_the_shipped_weights_and_a_source_of_each_file(path):
+    recipe = read_recipe(path)
+    assert recipe.network == preset_named(recipe.network.name)
+    files = {name for entry in recipe.train for name in entry.split(",")[0].split(":")}
+    files |= {recipe.start} if recipe.start else set()
+    files |= {recipe.distillation.teacher} if recipe.distillation else set()
+    assert files <= set(recipe.sources)
 
 
 def test_a_network_with_a_crop_is_a_pose_network(write_recipe):
@@ -50,7 +51,7 @@ def test_a_network_with_a_crop_is_a_pose_network(write_recipe):
         (f"{MINIMAL}colour = 'red'", r"recipe.toml: invalid table \[network\]: colour"),
         (f"{MINIMAL}[network.training]\nepoch = 1", r"invalid table \[network\]: training.epoch"),
         (f"{MINIMAL}crop = {{size = [96, 128]}}", r"invalid table \[network\]: crop.size"),
-        (f"{MINIMAL}size_wh = [100, 100]", "sides of the input are multiples of 32"),
+        (f"{MINIMAL}size_wh = [100, 100]", "mine: the sides of the input must be multiples of 32"),
         (f"{MINIMAL}[distillation]\npaddings = [1.25]", "not a recipe: distillation.teacher"),
         ('[network]\nname = "mine"', "not a recipe: train"),
         ('train = ["people.json"]', r"it has no table \[network\]"),
@@ -106,7 +107,7 @@ def test_the_recipe_of_the_detector_runs(shared, rsgnet, people_set, tmp_path):
     options = [word for setting in settings for word in ("--set", setting)]
     out = tmp_path / "run"
     code, printed, errors = rsgnet(
-        "train", DETECTOR_RECIPE, "--data-root", root, "--out", out, "--workers", 0, *options
+        "train", RECIPES / "detector.toml", "--data-root", root, "--out", out, "--workers", 0, *options
     )
     assert code == 0, errors
     assert f"rsgnet export {out / 'model'}" in printed
@@ -119,7 +120,7 @@ def test_the_recipe_of_the_detector_runs(shared, rsgnet, people_set, tmp_path):
 def test_the_recipe_of_a_pose_network_runs(shared, rsgnet, people_set, tmp_path, name):
     """Two steps on people of six images, from the published network and taught by another."""
     pytest.importorskip("openvino")
-    recipe = read_recipe(DETECTOR_RECIPE.with_name(f"{name}.toml"))
+    recipe = read_recipe(RECIPES / f"{name}.toml")
     labels, images = people_set
     root = tmp_path / "root"
     for folder in ("pretrained", "teachers"):
@@ -132,7 +133,7 @@ def test_the_recipe_of_a_pose_network_runs(shared, rsgnet, people_set, tmp_path,
     options = [word for setting in settings for word in ("--set", setting)]
     out = tmp_path / "run"
     code, _, errors = rsgnet(
-        "train", DETECTOR_RECIPE.with_name(f"{name}.toml"), "--data-root", root, "--out", out, "--workers", 0, *options
+        "train", RECIPES / f"{name}.toml", "--data-root", root, "--out", out, "--workers", 0, *options
     )
     assert code == 0, errors
     assert read_config(out / "model") == with_settings(recipe.network, settings)

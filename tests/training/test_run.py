@@ -1,4 +1,4 @@
-"""Whole training runs on generated crowds: they learn, and leave what they must."""
+"""Whole training runs on drawn crowds: the networks learn, and all files are written."""
 
 import io
 from functools import partial
@@ -63,7 +63,7 @@ def test_a_network_overfits_eight_people(crowd):
     assert errors[judged].max() < 2.0
 
 
-def test_a_run_leaves_a_model_curves_and_its_config(crowd, tmp_path):
+def test_a_run_writes_a_model_curves_and_its_config(crowd, tmp_path):
     directory = quiet_train(with_settings(rsgnet_light(), TINY), [str(crowd)], tmp_path, validation=str(crowd))
     config = read_config(directory)
     assert config == with_settings(rsgnet_light(), TINY)
@@ -85,7 +85,7 @@ def test_a_detector_trains_by_the_same_command(crowd, tmp_path):
     assert read_config(directory).size_wh == (64, 64)
 
 
-def test_shipped_networks_train_on_from_their_weights_unless_told(crowd, tmp_path, rsgnet):
+def test_training_starts_from_shipped_weights_unless_from_scratch(crowd, tmp_path, rsgnet):
     """At a rate of zero they stay what they are."""
     settings = ["size_wh=64,64", "training.batch_size=2", "training.epochs=1", "training.learning_rate=0"]
     options = [word for setting in settings for word in ("--set", setting)]
@@ -131,7 +131,7 @@ class Nowhere:
         return heatmaps
 
 
-def test_what_a_teacher_sees_is_learnt(crowd, tmp_path):
+def test_a_teachers_heatmaps_are_learnt(crowd, tmp_path):
     settings = [*TINY, "training.loss.distillation=1", "training.loss.location=0.1"]
     quiet_train(
         with_settings(rsgnet_light(), settings),
@@ -144,7 +144,7 @@ def test_what_a_teacher_sees_is_learnt(crowd, tmp_path):
     assert any(float(row.split(",")[column] or 0) > 0 for row in curves[1:])
 
 
-def test_weights_of_this_package_teach_from_the_command_line(rsgnet, crowd, tmp_path):
+def test_shipped_weights_can_be_the_teacher_on_the_command_line(rsgnet, crowd, tmp_path):
     settings = [
         word for setting in [*TINY, "training.epochs=1", "training.loss.distillation=1"] for word in ("--set", setting)
     ]

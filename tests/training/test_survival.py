@@ -1,4 +1,4 @@
-"""Runs that are broken off, end, or are split between processes come to the same weights. Kills are in tests/soak."""
+"""Runs that are resumed, finished or split between processes end with the same weights. tests/soak kills runs."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ def same(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_chance_is_the_same_in_a_run_that_was_broken_off(crowd, tmp_path, monkeypatch):
+def test_random_numbers_are_the_same_in_a_resumed_run(crowd, tmp_path, monkeypatch):
     """Every step of this network draws from PyTorch's own randomness, as dropout would."""
     step, steps = PoseTask.training_step, []
 
@@ -65,7 +65,7 @@ def test_chance_is_the_same_in_a_run_that_was_broken_off(crowd, tmp_path, monkey
     assert same(go_on(crowd, tmp_path / "broken", 3), whole)
 
 
-def test_a_run_at_its_end_that_is_started_again_keeps_its_averaged_weights(crowd, tmp_path):
+def test_a_finished_run_that_is_resumed_keeps_its_averaged_weights(crowd, tmp_path):
     whole = go_on(crowd, tmp_path, 1)
     last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["current_model_state"]
     assert not same({name.removeprefix("model."): value for name, value in last.items()}, whole)
@@ -102,7 +102,7 @@ def run_of(crowd, start, out, batch_size):
 
 
 @pytest.mark.slow
-def test_two_processes_come_to_what_one_does_with_twice_the_batch(crowd, start, tmp_path):
+def test_two_processes_train_as_one_with_twice_the_batch(crowd, start, tmp_path):
     """The same draws, but for the order in which numbers are added; batch norms stand still (see still_norms.py)."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -17,7 +17,7 @@ from rsgnet.config_files import (
     OPENVINO_FILE,
     SHIPPED,
     WEIGHTS_FILE,
-    network_config,
+    parse_network_config,
 )
 from rsgnet.errors import RSGNetError, WeightsError, requires_extra
 from rsgnet.files import read_bounded
@@ -186,7 +186,7 @@ def parse_any_config(text: str, origin: object) -> NetworkConfig:
         WeightsError: The config is broken; `origin` is named.
     """
     try:
-        return network_config(text, str(origin))
+        return parse_network_config(text, str(origin))
     except RSGNetError as error:
         raise WeightsError(f"broken config: {error}") from error
 
