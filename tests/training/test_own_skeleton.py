@@ -29,7 +29,8 @@ sigmas = { top = 0.1 }
 """
 TINY = [
     "crop.size_wh=64,64", "model.relation.clue_dim=8", "training.batch_size=4", "training.epoch_samples=4",
-    "training.epochs=1", "training.precision=32-true", "training.warmup_steps=0", "training.pretrained=false",
+    "training.epochs=1", "training.augment.paste=0", "training.precision=32-true", "training.warmup_steps=0",
+    "training.pretrained=false",
 ]  # fmt: skip
 
 

@@ -24,7 +24,8 @@ from rsgnet.training.run import train
 from rsgnet.training.sources import parse_source
 
 quiet_train = partial(train, workers=0, progress=False)
-DETECTOR = ["size_wh=64,64", "training.batch_size=2", "training.epochs=1", "training.norm_statistics=batch"]
+SHORT = ["size_wh=64,64", "training.batch_size=2", "training.epoch_samples=4"]
+DETECTOR = [*SHORT, "training.norm_statistics=batch"]
 
 NARROW = "model.backbone=hrnet_w8_modules111_blocks1"
 TINY = [
@@ -87,7 +88,7 @@ def test_a_detector_trains_by_the_same_command(crowd, tmp_path):
 
 def test_training_starts_from_shipped_weights_unless_from_scratch(crowd, tmp_path, rsgnet):
     """At a rate of zero they stay what they are."""
-    settings = ["size_wh=64,64", "training.batch_size=2", "training.epochs=1", "training.learning_rate=0"]
+    settings = [*SHORT, "training.learning_rate=0"]
     options = [word for setting in settings for word in ("--set", setting)]
     options += ["--data", crowd, "--workers", 0, "--out"]
     code, _, errors = rsgnet("train", "detector-nano", *options, tmp_path / "on")
