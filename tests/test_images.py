@@ -88,7 +88,7 @@ class TestUnreadableFiles:
 class TestSlowAndLargeFiles:
     def test_a_jpeg_of_many_scans(self):
         decode_image(scans_jpeg((64, 48), MAX_JPEG_SCANS), "a.jpg")
-        with pytest.raises(ImageError, match="many.jpg: a JPEG of more than 100 scans"):
+        with pytest.raises(ImageError, match=r"many\.jpg: a JPEG of more than 100 scans"):
             decode_image(scans_jpeg((64, 48), MAX_JPEG_SCANS + 1), "many.jpg")
 
     def test_scans_of_thumbnails_and_after_the_image_do_not_count(self, tmp_path):
@@ -99,7 +99,7 @@ class TestSlowAndLargeFiles:
 
     @pytest.mark.parametrize("kind", ["P1", "P2", "P3"])
     def test_pixels_in_decimal_digits(self, kind):
-        with pytest.raises(ImageError, match="a.ppm: PNM images in decimal digits are not read"):
+        with pytest.raises(ImageError, match=r"a\.ppm: PNM images in decimal digits are not read"):
             decode_image(f"{kind} 1 1 1 1 1 1".encode(), "a.ppm")
 
     def test_a_side_over_the_limit(self):
@@ -112,7 +112,7 @@ class TestSlowAndLargeFiles:
             raise MemoryError
 
         monkeypatch.setattr(Image.Image, "crop", fail)
-        with pytest.raises(ImageError, match="a.png: not enough memory to decode it; scale it down"):
+        with pytest.raises(ImageError, match=r"a\.png: not enough memory to decode it; scale it down"):
             decode_image(zeros_png((100, 100), 8, 0), "a.png")
 
 

@@ -153,10 +153,11 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
 
 def _check_scans(image: Image.Image, name: str) -> None:
     """Raises ImageError where a JPEG file that was opened, but not decoded, has too many scans."""
-    position = image.fp.tell()
-    image.fp.seek(0)
-    content = image.fp.read(MAX_JPEG_BYTES + 1)
-    image.fp.seek(position)
+    file = image.fp  # type: ignore[attr-defined]
+    position = file.tell()
+    file.seek(0)
+    content = file.read(MAX_JPEG_BYTES + 1)
+    file.seek(position)
     if len(content) > MAX_JPEG_BYTES:
         raise ImageError(f"{name}: over {MAX_JPEG_BYTES} bytes, which is more than a JPEG file may have")
     if content.count(_JPEG_SCAN) <= MAX_JPEG_SCANS:

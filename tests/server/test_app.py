@@ -13,7 +13,7 @@ from tests.server.conftest import LEFT, TIMEOUT_S, WRIST, files, png, three_peop
 from tests.server.process import FORM_TYPE, form, running, serving
 
 from rsgnet.annotations.readers import read_annotations
-from rsgnet.server.app import PAGE, create_app
+from rsgnet.server.app import _SHUTDOWN_GRACE_S, PAGE, create_app
 
 
 def metric(client, name):
@@ -114,7 +114,7 @@ class TestLimits:
             first = pool.submit(service.post, "/v1/poses", files=files("a.png"))
             assert estimator.started.wait(TIMEOUT_S)
             second = pool.submit(service.post, "/v1/poses", files=files("b.png", "c.png"))
-            wait_until(lambda: metric(service, "rsgnet_waiting_images") == 2)
+            wait_until(lambda: metric(service, "rsgnet_decoded_images") == 2)
             refused = service.post("/v1/poses", files=files("d.png"))
             estimator.gate.set()
             assert first.result().status_code == second.result().status_code == 200
@@ -138,7 +138,7 @@ class TestBatching:
             futures = [pool.submit(service.post, "/v1/poses", files=files("0.png"))]
             assert estimator.started.wait(TIMEOUT_S)
             futures += [pool.submit(service.post, "/v1/poses", files=files(f"{n}.png")) for n in range(1, 5)]
-            wait_until(lambda: metric(service, "rsgnet_waiting_images") == 4)
+            wait_until(lambda: metric(service, "rsgnet_decoded_images") == 4)
             estimator.gate.set()
             names = [future.result().json()["images"][0]["file_name"] for future in futures]
         assert [len(batch) for batch in estimator.batches] == [1, 3, 1]
@@ -174,6 +174,17 @@ class TestCrash:
         assert service.post("/v1/poses", files=files("a.png")).status_code == 200
 
 
+class TestStuck:
+    def test_a_batch_that_takes_too_long_is_not_ready(self, client, estimator):
+        service = client(seconds=1)
+        estimator.gate.clear()
+        assert service.post("/v1/poses", files=files("a.png")).status_code == 504
+        wait_until(lambda: service.get("/readyz").status_code == 503)
+        assert service.get("/healthz").status_code == 200
+        estimator.gate.set()
+        wait_until(lambda: service.get("/readyz").status_code == 200)
+
+
 class TestToken:
     def test_is_required_except_for_health_and_the_page(self, client):
         service = client(token="secret")
@@ -200,7 +211,7 @@ class TestAbout:
         assert metric(service, 'rsgnet_images_total{outcome="error"}') == 1
         assert metric(service, 'rsgnet_requests_total{path="/v1/poses",status="200"}') == 1
         assert metric(service, 'rsgnet_requests_total{path="page",status="404"}') == 1
-        assert metric(service, "rsgnet_batch_images_sum") == 2
+        assert metric(service, "rsgnet_batch_images_sum") == 1  # the broken one did not reach the network
 
     def test_about(self, client):
         about = client(people=7).get("/v1/about").json()
@@ -213,8 +224,8 @@ class TestAbout:
         assert {"/v1/poses", "/v1/crowd", "/v1/about", "/healthz", "/readyz", "/metrics"} == set(paths)
 
     def test_a_second_network(self, service, estimator):
-        one, other = service(), service()
-        both = replace(one, workers={"nano": one.workers["nano"], "hrnet": other.workers["nano"]})
+        one = service(compared=estimator)
+        both = replace(one, workers={"nano": one.workers["nano"], "hrnet": one.workers["plain"]})
         with TestClient(create_app(both)) as client:
             assert client.get("/v1/about").json()["weights"] == ["nano", "hrnet"]
             for parameters, name in (({}, "nano"), ({"weights": "hrnet"}, "hrnet")):
@@ -264,8 +275,10 @@ class TestCrowd:
 
 
 SLOW_SERVICE = """
+import sys
 import time
 from rsgnet.server.app import Service, run_service
+from rsgnet.server.decoding import Decoders
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Metrics
 from rsgnet.server.worker import Worker
@@ -274,12 +287,14 @@ from tests.server.conftest import FakeEstimator, three_people
 class SlowEstimator(FakeEstimator):
     def stream(self, sources):
         print("started", flush=True)
-        time.sleep(1)
+        time.sleep(float(sys.argv[1]))
         for source in sources:
             yield source, three_people(source.file_name)
 
-limits, metrics = Limits(), Metrics()
-run_service(Service({"slow": Worker(SlowEstimator, limits, metrics)}, limits, metrics), "127.0.0.1", 0)
+limits, metrics = Limits(seconds=float(sys.argv[2])), Metrics()
+decoders = Decoders(limits)
+workers = {"slow": Worker(SlowEstimator, decoders, limits, metrics)}
+run_service(Service(workers, decoders, limits, metrics), "127.0.0.1", 0)
 """
 
 
@@ -287,7 +302,7 @@ run_service(Service({"slow": Worker(SlowEstimator, limits, metrics)}, limits, me
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
 def test_it_finishes_accepted_requests_and_exits_with_0(tmp_path, stop_signal):
     log = tmp_path / "log"
-    with running(log, "-c", SLOW_SERVICE) as server:
+    with running(log, "-c", SLOW_SERVICE, 1, 60) as server:
         with ThreadPoolExecutor() as pool:
             future = pool.submit(server.post, png())
             wait_until(lambda: "started" in log.read_text())
@@ -296,6 +311,19 @@ def test_it_finishes_accepted_requests_and_exits_with_0(tmp_path, stop_signal):
         assert server.process.wait(TIMEOUT_S) == 0
         with pytest.raises(OSError):
             server.post(png())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
+def test_a_network_that_is_stuck_does_not_keep_it_from_stopping(tmp_path):
+    log = tmp_path / "log"
+    with running(log, "-c", SLOW_SERVICE, 10_000, 1) as server:
+        assert server.post(png()).status == 504
+        wait_until(lambda: server.request("GET", "/readyz").status == 503)
+        server.process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        assert server.process.wait(TIMEOUT_S) == 1
+        assert time.monotonic() - started < 1 + _SHUTDOWN_GRACE_S + 10  # generous, because the machine may be busy
+    assert "the service ends without them" in log.read_text()
 
 
 def test_the_command(tmp_path, pose_network, box_network):

@@ -40,6 +40,7 @@ def serve(
     max_images: Annotated[int, Option(help="Most images in a request.", metavar="COUNT")] = 16,
     max_people: Annotated[int, Option(help="Most people in an image.", metavar="COUNT")] = 200,
     max_seconds: Annotated[float, Option(help="Longest time of a request.", metavar="SECONDS")] = 60.0,
+    max_decode_seconds: Annotated[float, Option(help="Longest time to decode an image.", metavar="SECONDS")] = 10.0,
     max_waiting: Annotated[int, Option(help="Most waiting images; beyond it clients get 503.", metavar="COUNT")] = 64,
     max_held_megabytes: Annotated[
         float, Option(help="Largest sum of all requests that arrive or wait; beyond it clients get 503.", metavar="MB")
@@ -67,6 +68,7 @@ def serve(
         from rsgnet.server.app import Service, run_service
     from rsgnet.inference.detectors.open_detector import open_detector
     from rsgnet.inference.estimator import PoseEstimator
+    from rsgnet.server.decoding import Decoders
     from rsgnet.server.limits import Limits, PeopleLimitDetector
     from rsgnet.server.metrics import Metrics
     from rsgnet.server.worker import Worker
@@ -77,6 +79,7 @@ def serve(
         images=max_images,
         people=max_people,
         seconds=max_seconds,
+        decode_seconds=max_decode_seconds,
         waiting=max_waiting,
         held_bytes=round(max_held_megabytes * 1e6),
         connections=max_connections,
@@ -98,7 +101,8 @@ def serve(
             max_pixels=limits.pixels,
         )
 
-    workers = {name: Worker(partial(open_estimator, name), limits, metrics) for name in names}
+    decoders = Decoders(limits)
+    workers = {name: Worker(partial(open_estimator, name), decoders, limits, metrics) for name in names}
     if host not in _LOOPBACK_HOSTS and token is None:
         typer.echo(f"note: anybody who reaches {host} can use this service; --token restricts it", err=True)
-    run_service(Service(workers, limits, metrics, token), host, port)
+    run_service(Service(workers, decoders, limits, metrics, token), host, port)

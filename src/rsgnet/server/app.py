@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import mimetypes
+import os
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from threading import Timer
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import anyio
@@ -23,6 +27,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
 from rsgnet.errors import RSGNetError
+from rsgnet.server.decoding import Decoders
 from rsgnet.server.drawn_crowds import HIGHEST_CROWD_INDEX, CrowdRenderer
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Metrics, MetricsMiddleware
@@ -34,10 +39,11 @@ from rsgnet.server.responses import (
     build_image_response,
     build_poses_response,
 )
-from rsgnet.server.security import SecurityHeadersMiddleware, limited_protocol, require_token
+from rsgnet.server.security import SecurityHeadersMiddleware, client_of, limited_protocol, require_token
 from rsgnet.server.uploads import FORM_SCHEMA, HeldBytes, read_images
 from rsgnet.server.worker import BusyError, Worker, WorkerCrashError
 
+_LOG = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
 _SHUTDOWN_GRACE_S = 5.0  # beyond the time that a request may take
 _REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -53,6 +59,7 @@ class Service:
 
     Attributes:
         workers: The workers by the names of their weights; the first is used where a client names none.
+        decoders: Decode the images of all workers.
         limits: Requests beyond these limits are refused.
         metrics: Counts requests and images.
         token: The token that clients must send; None for no token.
@@ -60,6 +67,7 @@ class Service:
     """
 
     workers: Mapping[str, Worker]
+    decoders: Decoders
     limits: Limits
     metrics: Metrics
     token: str | None = None
@@ -68,6 +76,8 @@ class Service:
 
 def run_service(service: Service, host: str, port: int) -> None:
     """Serves until SIGINT or SIGTERM; then accepts no more requests, finishes those accepted, and exits with code 0.
+
+    Where they are not finished in the time that a request may take and some seconds, the process ends with code 1.
 
     Args:
         service: What to serve.
@@ -84,11 +94,30 @@ def run_service(service: Service, host: str, port: int) -> None:
         server_header=False,
         http=limited_protocol(service.limits),
         ws="none",
-        timeout_graceful_shutdown=round(service.limits.seconds + _SHUTDOWN_GRACE_S),
     )
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _exit)  # the server sends itself the signal again when it has stopped
-    uvicorn.Server(config).run()
+    _Server(config, service).run()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which by itself would wait without end for a network that is stuck."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to stop, and ends the process in any case after a grace period."""
+        timer = Timer(self._service.limits.seconds + _SHUTDOWN_GRACE_S, self._end_process)
+        timer.daemon = True
+        timer.start()
+        super().handle_exit(sig, frame)
+
+    def _end_process(self) -> None:
+        _LOG.critical("accepted requests are not finished in time; the service ends without them")
+        self._service.decoders.close()
+        os._exit(1)
 
 
 def _exit(*_: object) -> NoReturn:
@@ -100,11 +129,13 @@ def create_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def run_workers(_: FastAPI) -> AsyncIterator[None]:
+        service.decoders.start()
         for worker in service.workers.values():
             worker.start()
         yield
         for worker in service.workers.values():
             await run_sync(worker.stop)
+        service.decoders.close()
 
     app = FastAPI(
         title="RSGNet",
@@ -166,7 +197,7 @@ def _add_pose_routes(app: FastAPI, service: Service) -> None:
         worker.check_capacity(1)
         with anyio.fail_after(limits.seconds), held_bytes.request() as reserve:
             images = await read_images(request, limits, reserve)
-            futures = [asyncio.wrap_future(future) for future in worker.submit(images)]
+            futures = [asyncio.wrap_future(future) for future in worker.submit(images, client_of(request))]
             outcomes = await asyncio.gather(*futures, return_exceptions=True)
         image_responses = []
         for image, outcome in zip(images, outcomes, strict=True):

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from functools import partial
+from ipaddress import ip_address, ip_network
 from typing import Any, cast
 
 from fastapi import HTTPException, Request
@@ -46,6 +47,16 @@ def require_token(token: str | None) -> Callable[[Request], None]:
         )
 
     return check_token
+
+
+def client_of(request: Request) -> str:
+    """Returns the address of the client, or of its network where it has an IPv6 address, of which each has many."""
+    host = request.client.host if request.client is not None else ""
+    try:
+        address = ip_address(host)
+    except ValueError:  # such as a Unix socket's
+        return host
+    return str(ip_network((address, 64), strict=False)) if address.version == 6 else host
 
 
 class SecurityHeadersMiddleware:
