@@ -51,10 +51,10 @@ def test_an_image_that_cannot_be_decoded(process, content, message):
 
 @posix_only
 @pytest.mark.parametrize(
-    ("number", "message"),
-    [(signal.SIGSTOP, "a: decoding it takes longer than 3 s"), (signal.SIGKILL, "its decoder died")],
+    ("then_sent", "message"),
+    [("SIGSTOP", "a: decoding it takes longer than 3 s"), ("SIGKILL", "a: its decoder died; scale it down")],
 )
-def test_a_process_that_hangs_or_dies_is_replaced(process, number, message):
+def test_a_process_that_hangs_or_dies_is_replaced(process, then_sent, message):
     process.decode(UploadedImage(png(), "before"), BUDGET)
     old = process._process
     old.send_signal(signal.SIGSTOP)
