@@ -111,17 +111,24 @@ def test_an_image_without_people_gives_an_empty_list(tmp_path):
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, MemoryError])
-def test_an_interrupted_run_writes_what_is_done(tmp_path, interruption):
+@pytest.mark.parametrize("images", [0, 1])
+def test_an_interrupted_run_keeps_the_results_of_a_finished_one(tmp_path, interruption, images):
     first, second = files("a.png", "b.png")
+    write([(first, poses("a.png")), (second, poses("b.png"))], tmp_path)
+    finished = {name: (tmp_path / name).read_bytes() for name in ("poses.json", "run.json")}
 
     def outcomes():
-        yield first, poses("a.png")
+        yield from [(first, poses("a.png"))] * images
         raise interruption
 
     overlays = choose_overlay_paths([first, second], tmp_path)
     with pytest.raises(interruption):
-        write_predictions(outcomes(), tmp_path, overlays, lambda *_: None, RECORD)
-    assert len(json.loads((tmp_path / "poses.json").read_text())) == 1 and (tmp_path / "a.jpg").exists()
+        write_predictions(outcomes(), tmp_path, overlays, lambda *_: None, replace(RECORD, flip_test=True))
+    assert {name: (tmp_path / name).read_bytes() for name in finished} == finished
+    partial = tmp_path / "poses.partial.json"
+    assert len(json.loads(partial.read_text())) == images
+    write([(second, poses("b.png"))], tmp_path)
+    assert len(json.loads((tmp_path / "poses.json").read_text())) == 1 and not partial.exists()
 
 
 def test_an_image_too_large_for_jpeg_becomes_a_png(tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -55,7 +57,9 @@ def print_version(
 
 
 def main() -> None:
-    """Runs the program. Unusable input ends it with one line and exit code 2."""
+    """Runs the program. Unusable input ends it with one line and exit code 2; SIGTERM ends it as Ctrl-C does."""
+    with suppress(ValueError):  # in a thread, as some tests run it
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except RSGNetError as error:

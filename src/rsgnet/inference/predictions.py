@@ -13,7 +13,7 @@ from typing import Any
 
 from rsgnet.config_files import from_json, to_json
 from rsgnet.errors import RSGNetError
-from rsgnet.files import compute_sha256, replace_atomically, write_text
+from rsgnet.files import compute_sha256, get_partial_path, replace_atomically, write_text
 from rsgnet.inference.detectors.detector import Detector
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.sources import ImageFile
@@ -191,7 +191,7 @@ def write_predictions(
 ) -> Predictions:
     """Draws and writes outcomes as they come; overlays are drawn while the next outcomes are computed.
 
-    poses.json holds all outcomes even if the run is interrupted.
+    Only a finished run writes poses.json and run.json; an interrupted one writes poses.partial.json.
 
     Args:
         outcomes: Images with their poses or errors, as `PoseEstimator.stream` yields them.
@@ -201,7 +201,8 @@ def write_predictions(
         record: What the run uses; written to run.json.
         rivals: Whether overlays show who else may own contested keypoints.
     """
-    done, pending = Predictions(), deque[_PendingOutcome]()
+    done, pending, is_finished = Predictions(), deque[_PendingOutcome](), False
+    results, partial = out / RESULTS_FILE, get_partial_path(out / RESULTS_FILE)
 
     def finish_first() -> None:
         first = pending.popleft()
@@ -225,9 +226,11 @@ def write_predictions(
                     finish_first()
             while pending:
                 finish_first()
+            is_finished = True
         finally:
-            write_text(out / RUN_FILE, to_json(record))
-            write_text(out / RESULTS_FILE, json.dumps(done.results))
+            write_text(results if is_finished else partial, json.dumps(done.results))
+        write_text(out / RUN_FILE, to_json(record))
+        partial.unlink(missing_ok=True)
     return done
 
 
