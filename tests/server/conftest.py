@@ -125,7 +125,7 @@ def service(estimator: FakeEstimator) -> Callable[..., Service]:
         workers = {"nano": Worker(open_estimator or (lambda: estimator), decoders, service_limits, metrics)}
         if compared is not None:
             workers["plain"] = Worker(lambda: compared, decoders, service_limits, metrics)
-        return Service(workers, decoders, service_limits, metrics, token)
+        return Service(workers, decoders, service_limits, metrics, token, frozenset({"testserver"}))
 
     return make
 

@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.xdist_group("abuse"),  # one worker, so that the service starts once
 ]
 
-MAX_SECONDS, MAX_CONNECTIONS, GROWTH_MB = 4, 100, 200
+MAX_SECONDS, MAX_CONNECTIONS, MAX_PER_ADDRESS, GROWTH_MB = 4, 100, 60, 200
 PART = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
 
 
@@ -81,6 +81,7 @@ def server(tmp_path_factory):
         MAX_SECONDS,
     ]
     limits = ["--max-pixels", 1_000_000, "--max-megabytes", 2, "--max-connections", MAX_CONNECTIONS]
+    limits += ["--max-connections-per-address", MAX_PER_ADDRESS]
     with serving(folder / "log", *network, *limits) as server:
         assert server.recovers(png())
         yield server
@@ -101,7 +102,7 @@ class TestConnections:
         assert abuse.send_endless_heads(server, 20) == 20
 
     def test_a_stalled_body_times_out(self, server):
-        assert abuse.send_stalled_body(server) == 504
+        assert abuse.send_stalled_body(server) == 504  # MAX_SECONDS, which is less than the time to be found slow
 
     def test_reset_connections(self, server):
         abuse.reset_connections(server, 100, png())
@@ -110,7 +111,10 @@ class TestConnections:
         assert abuse.never_read(server, 20_000)
 
     def test_too_many_connections(self, server):
-        assert abuse.hold_connections(server, MAX_CONNECTIONS + 20) == 503
+        assert abuse.hold_connections(server, MAX_PER_ADDRESS + 20, "127.0.0.1") == 503
+
+    def test_too_many_connections_of_one_address_leave_room_for_others(self, server):
+        assert abuse.hold_connections(server, MAX_PER_ADDRESS + 20, "127.0.0.2") == 200
 
     def test_ten_thousand_tiny_requests(self, server):
         assert abuse.send_tiny_requests(server, 10_000) == {200: 2500, 404: 2500, 422: 2500, 405: 2500}
@@ -191,7 +195,9 @@ class TestRequests:
          "/~root", "/a/" * 900],
     )  # fmt: skip
     def test_paths_that_leave_the_folder(self, server, path):
-        received = abuse.send_raw(server, f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+        received = abuse.send_raw(
+            server, f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode()
+        )
         assert abuse.status_of(received) in (307, 400, 404) and b"root:" not in received and b"import" not in received
 
     @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
+from tests.server.abuse import send_stalled_body
 from tests.server.conftest import LEFT, TIMEOUT_S, WRIST, files, png, three_people
 from tests.server.process import FORM_TYPE, form, running, serving
 
@@ -201,6 +202,29 @@ class TestToken:
         assert client(token="secret").get("/v1/about", headers={"authorization": given}).status_code == status
 
 
+class TestForeignSites:
+    @pytest.mark.parametrize(
+        ("host", "status"),
+        [("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("testserver:8000", 200), ("TESTSERVER", 200),
+         ("evil.test", 403), ("127.0.0.1.evil.test", 403), ("testserver.evil.test", 403), ("testserver@evil.test", 403), ("[", 403)],
+    )  # fmt: skip
+    def test_a_name_that_leads_here_is_refused_unless_it_is_allowed(self, client, host, status):
+        for path in ("/", "/v1/about"):
+            assert client().get(path, headers={"host": host}).status_code == status
+
+    def test_a_token_allows_every_name(self, client):
+        headers = {"host": "evil.test", "authorization": "Bearer secret"}
+        assert client(token="secret").get("/v1/about", headers=headers).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)]
+    )
+    def test_the_page_of_another_site_may_not_send_images(self, client, site, status):
+        response = client().post("/v1/poses", files=files("a.png"), headers={"sec-fetch-site": site})
+        assert response.status_code == status
+        assert client().get("/", headers={"sec-fetch-site": site}).status_code == 200  # a link to the page
+
+
 class TestAbout:
     def test_metrics_count(self, client):
         service = client()
@@ -313,6 +337,11 @@ def test_it_finishes_accepted_requests_and_exits_with_0(tmp_path, stop_signal):
             server.post(png())
 
 
+def test_a_body_that_arrives_too_slowly_is_refused(tmp_path):
+    with running(tmp_path / "log", "-c", SLOW_SERVICE, 0, 1000) as server:
+        assert send_stalled_body(server) == 408
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
 def test_a_network_that_is_stuck_does_not_keep_it_from_stopping(tmp_path):
     log = tmp_path / "log"
@@ -342,9 +371,16 @@ def test_unusable_options(rsgnet):
         (["--detector", "nowhere"], "no detector 'nowhere'"),
         (["--max-waiting", "3"], "could never be accepted"),
         (["--compare", "nano"], "--compare"),
+        (["--token", ""], "the token is empty"),
     ):
         code, _, errors = rsgnet("serve", "--port", "0", *arguments)
         assert code == 2 and len(errors) == 1 and message in errors[0]
+
+
+def test_an_empty_variable_is_no_open_service(rsgnet, monkeypatch):
+    monkeypatch.setenv("RSGNET_TOKEN", "")
+    code, _, errors = rsgnet("serve", "--port", "0")
+    assert code == 2 and "the token is empty" in errors[0]
 
 
 def test_a_missing_extra_is_named(rsgnet, monkeypatch):

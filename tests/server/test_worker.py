@@ -75,6 +75,19 @@ def test_a_request_is_queued_whole_or_not_at_all(worker, estimator):
         worker.check_capacity(1)
 
 
+def test_a_client_leaves_room_for_others(estimator):
+    limits = Limits(images=2, waiting=8)
+    worker = Worker(lambda: estimator, Decoders(limits), limits, Metrics())
+    for _ in range(2):
+        worker.submit(images("a", "b"), "first")
+    with pytest.raises(BusyError, match="4 of your images wait already"):
+        worker.check_capacity(1, "first")
+    worker.submit(images("a", "b"), "second")
+    worker.submit(images("a", "b"), "third")
+    with pytest.raises(BusyError, match="8 images wait already"):
+        worker.check_capacity(1, "fourth")
+
+
 def test_a_waiting_image_that_is_cancelled_is_not_processed(worker, estimator):
     estimator.gate.clear()
     (first,) = worker.submit(images("a"))

@@ -24,6 +24,7 @@ class Limits:
         waiting: Images that may wait for the network.
         held_bytes: Bytes of all requests together that are being received or wait.
         connections: Simultaneous connections.
+        connections_per_address: Simultaneous connections from one address.
         batch: Images, of any number of clients, that go through the network together.
 
     Raises:
@@ -39,6 +40,7 @@ class Limits:
     waiting: int = 64
     held_bytes: int = 512_000_000
     connections: int = 512
+    connections_per_address: int = 128
     batch: int = 16
 
     def __post_init__(self) -> None:
@@ -54,6 +56,16 @@ class Limits:
                 f"limits: {self.held_bytes} bytes may be held, so a request of {self.request_bytes} could never be "
                 "accepted"
             )
+
+    @property
+    def waiting_per_client(self) -> int:
+        """Images of one client that may wait, so that others find room."""
+        return max(self.waiting // 2, self.images)
+
+    @property
+    def held_bytes_per_client(self) -> int:
+        """Bytes of one client's requests that may be held, so that others find room."""
+        return max(self.held_bytes // 2, self.request_bytes)
 
     @property
     def decoded_pixels(self) -> int:

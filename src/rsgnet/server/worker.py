@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -48,6 +48,7 @@ class WorkerCrashError(Exception):
 class _Job:
     """An image to be decoded, and the future that receives its poses."""
 
+    client: str
     decoding: Future[LoadedImage]
     future: Future[Poses] = field(default_factory=Future)
 
@@ -78,7 +79,7 @@ class Worker:
         self._open_estimator, self._decoders, self._limits, self._metrics = open_estimator, decoders, limits, metrics
         self._estimator = open_estimator()
         self.skeleton = self._estimator.skeleton
-        self._waiting = 0  # images that are not yet in a batch, decoded or not
+        self._waiting = Counter[str]()  # by client, the images that are not yet in a batch, decoded or not
         self._decoded: deque[_Job] = deque()
         self._changed = Condition()
         self._is_open, self._is_stopping = True, False
@@ -104,8 +105,12 @@ class Worker:
             self._changed.notify_all()
         self._thread.join()
 
-    def check_capacity(self, images: int) -> None:
+    def check_capacity(self, images: int, client: str = "") -> None:
         """Checks that the queue has room for some images; called before the body of a request is read.
+
+        Args:
+            images: The number of images.
+            client: Who sends them.
 
         Raises:
             BusyError: The queue has no room for them, or the worker is stopping.
@@ -113,8 +118,11 @@ class Worker:
         with self._changed:
             if self._is_stopping:
                 raise BusyError("the service is stopping; try again", 1)
-            if self._waiting + images > self._limits.waiting:
-                raise BusyError(f"{self._waiting} images wait already; try again later", self._retry_after_s())
+            waiting, of_client = self._waiting.total(), self._waiting[client]
+            if waiting + images > self._limits.waiting:
+                raise BusyError(f"{waiting} images wait already; try again later", self._retry_after_s())
+            if of_client + images > self._limits.waiting_per_client:
+                raise BusyError(f"{of_client} of your images wait already; try again later", self._retry_after_s())
 
     def submit(self, images: Sequence[UploadedImage], client: str = "") -> list[Future[Poses]]:
         """Queues the images of one request, all or none.
@@ -131,17 +139,19 @@ class Worker:
             BusyError: The queue has no room for them, or the worker is stopping.
         """
         with self._changed:
-            self.check_capacity(len(images))
-            self._count_waiting(len(images))
-        jobs = [_Job(self._decoders.submit(image, client)) for image in images]
+            self.check_capacity(len(images), client)
+            self._count_waiting(client, len(images))
+        jobs = [_Job(client, self._decoders.submit(image, client)) for image in images]
         for job in jobs:
             job.future.add_done_callback(job.cancel_decoding)
             job.decoding.add_done_callback(partial(self._queue_decoded, job))
         return [job.future for job in jobs]
 
-    def _count_waiting(self, images: int) -> None:
-        self._waiting += images
-        self._metrics.set_waiting(self._waiting)
+    def _count_waiting(self, client: str, images: int) -> None:
+        self._waiting[client] += images
+        if not self._waiting[client]:
+            del self._waiting[client]
+        self._metrics.set_waiting(self._waiting.total())
 
     def _queue_decoded(self, job: _Job, _: Future[LoadedImage]) -> None:
         """Queues a job whose image is decoded, or cannot be."""
@@ -151,7 +161,7 @@ class Worker:
             self._changed.notify_all()
 
     def _retry_after_s(self) -> int:
-        return min(max(1, math.ceil(self._waiting * self._seconds_per_image)), _LONGEST_RETRY_S)
+        return min(max(1, math.ceil(self._waiting.total() * self._seconds_per_image)), _LONGEST_RETRY_S)
 
     def _run(self) -> None:
         while batch := self._next_batch():
@@ -180,7 +190,7 @@ class Worker:
             while not batch:
                 while self._decoded and len(batch) < self._limits.batch:
                     job = self._decoded.popleft()
-                    self._count_waiting(-1)
+                    self._count_waiting(job.client, -1)
                     self._metrics.set_decoded(len(self._decoded))
                     if not job.future.set_running_or_notify_cancel():
                         continue
