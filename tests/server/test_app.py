@@ -206,7 +206,8 @@ class TestForeignSites:
     @pytest.mark.parametrize(
         ("host", "status"),
         [("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("testserver:8000", 200), ("TESTSERVER", 200),
-         ("evil.test", 403), ("127.0.0.1.evil.test", 403), ("testserver.evil.test", 403), ("testserver@evil.test", 403), ("[", 403)],
+         ("evil.test", 403), ("127.0.0.1.evil.test", 403), ("testserver.evil.test", 403),
+         ("testserver@evil.test", 403), ("[", 403)],
     )  # fmt: skip
     def test_a_name_that_leads_here_is_refused_unless_it_is_allowed(self, client, host, status):
         for path in ("/", "/v1/about"):
