@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _HEAD_CHARACTERS, _TAIL_CHARACTERS = 1000, 400  # of a long message
 
@@ -20,6 +24,11 @@ class RSGNetError(ValueError):
 
     def __init__(self, message: object = "") -> None:
         super().__init__(_printable_line(str(message)))
+
+    def forget_frames(self) -> Self:
+        """Returns the error without its traceback and causes: their frames hold files and images in memory."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
 
 
 class ImageError(RSGNetError):

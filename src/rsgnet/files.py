@@ -135,6 +135,16 @@ def read_bounded(path: Path, max_bytes: int = MAX_SETTINGS_BYTES) -> bytes:
     raise OSError(errno.EFBIG, f"over {max_bytes} bytes, which is more than such a file may have", str(path))
 
 
+def is_utf8(text: str) -> bool:
+    """Returns whether a text has an encoding; names of files need not be UTF-8, and then have half characters."""
+    return not any("\ud800" <= each <= "\udfff" for each in text)
+
+
+def escape_name(name: str) -> str:
+    """Returns a name with every byte that is not UTF-8 as \\udcXX, so that it can be written to a table."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _read_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

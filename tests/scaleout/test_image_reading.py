@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -79,6 +82,33 @@ def test_rows_of_uris_and_of_both(tmp_path):
     found = read("parquet", tmp_path / "b.parquet")
     assert found[0] == ("#0", "b.png", 20) and found[1] == ("#1", "a.png", 10)
     assert all("no image in this row" in message for _, _, message in found[2:]) and len(found) == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_large_values_of_a_small_file_are_expanded_one_at_a_time(tmp_path):
+    value = pa.DictionaryArray.from_arrays(pa.array([0] * 32), pa.array([bytes(60_000_000)]))
+    pq.write_table(pa.table({"image": value}), tmp_path / "p.parquet", compression="zstd")
+    assert (tmp_path / "p.parquet").stat().st_size < 10_000
+    script = """
+import re, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from rsgnet.inference.sources import chunk_images, read_ahead
+from rsgnet.scaleout.image_reading import iterate_images
+from rsgnet.scaleout.inputs import InputPart
+
+def peak():
+    return int(re.findall(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[0]) // 1024
+
+before = peak()
+images = iterate_images([InputPart("parquet", f"file://{sys.argv[1]}", "p.parquet")])
+found = [image for chunk in chunk_images(read_ahead(images, ThreadPoolExecutor(4), 1000)) for image in chunk]
+print(len(found), peak() - before)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "p.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    images, grown_mb = map(int, done.stdout.split())
+    assert images == 32 and grown_mb < 800
 
 
 def test_every_row_of_a_broken_row_group_has_an_error(tmp_path):

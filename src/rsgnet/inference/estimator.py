@@ -214,7 +214,7 @@ class PoseEstimator:
             boxes = self.detector.detect(images)
         except RSGNetError as error:
             if len(images) == 1:
-                return [error]
+                return [error.forget_frames()]
             return [result for image in images for result in self._detect([image])]
         if len(boxes) != len(images):
             raise RSGNetError(f"{self.detector.name} returned boxes of {len(boxes)} images for {len(images)} images")
