@@ -47,6 +47,26 @@ class WeightsError(RSGNetError):
     """A weights file or model directory is missing, broken or of the wrong kind."""
 
 
+class NetworkError(RSGNetError):
+    """A network failed while it ran; no image need be at fault."""
+
+
+@contextmanager
+def network_errors(origin: object) -> Iterator[None]:
+    """Turns every error of the block, in which a library runs a network, into a `NetworkError`.
+
+    Args:
+        origin: The file of the network.
+    """
+    try:
+        yield
+    except Exception as error:  # libraries raise errors of their own classes
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise NetworkError(
+            f"{origin}: the network failed ({reason}); try a smaller batch, or another device"
+        ) from error
+
+
 @contextmanager
 def requires_extra(feature: str, extra: str) -> Iterator[None]:
     """Turns a failed import in the block into an error that says which extra to install.
