@@ -48,6 +48,28 @@ def test_values_of_the_file_are_read(write):
 
 
 @pytest.mark.parametrize(
+    "box", [[10, 20, -30, 40], [10, 20, 30, -1], [10, 20, 1e308, 40], [-1e308, 20, 30, 40], [0, 0, 2**31, 1]]
+)
+def test_absurd_boxes_are_named(write, box):
+    with pytest.raises(AnnotationError, match=r"truth\.json: annotation 5: a box is left, top, width and height"):
+        read_annotations(write(make_content(bbox=box)))
+
+
+def test_a_name_that_is_no_unicode_is_named(write):
+    content = make_content()
+    content["images"][0]["file_name"] = "a\ud800.jpg"
+    with pytest.raises(AnnotationError, match=r"image 3: file name 'a\\ud800.jpg' has half a character"):
+        read_annotations(write(content))
+
+
+def test_two_images_of_one_id_are_named(write):
+    content = make_content()
+    content["images"] *= 2
+    with pytest.raises(AnnotationError, match=r"truth\.json: 2 images have the id 3"):
+        read_annotations(write(content))
+
+
+@pytest.mark.parametrize(
     ("change", "expected"),
     [
         ({"area": None}, {"area": 0.53 * 30 * 40}),

@@ -4,6 +4,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from tests.scaleout.conftest import png, write_tar
 
 from rsgnet.errors import ImageError
@@ -143,20 +144,20 @@ def test_limits(tmp_path, monkeypatch):
 def test_a_store_that_fails_is_asked_again(tmp_path, monkeypatch):
     attempts, content = [], png(3)
 
-    def failing_open(uri, mode):
-        attempts.append(uri)
+    def failing_open(self, path, mode):
+        attempts.append(path)
         if len(attempts) % 3:
             raise TimeoutError("slow down")
-        return fsspec_open(uri, mode)
+        return local_open(self, path, mode)
 
     (tmp_path / "a.png").write_bytes(content)
-    fsspec_open = image_reading.fsspec.open
-    monkeypatch.setattr(image_reading.fsspec, "open", failing_open)
+    local_open = LocalFileSystem.open
+    monkeypatch.setattr(LocalFileSystem, "open", failing_open)
     monkeypatch.setattr(image_reading, "_RETRY_WAIT_S", 0.0)
     assert read_file(str(tmp_path / "a.png")) == content and len(attempts) == 3
     with pytest.raises(ImageError, match="no such file"):
         attempts += ["", ""]  # so that the next attempt succeeds
         read_file(str(tmp_path / "b.png"))
-    monkeypatch.setattr(image_reading.fsspec, "open", lambda *_: (_ for _ in ()).throw(TimeoutError("never")))
+    monkeypatch.setattr(LocalFileSystem, "open", lambda *_: (_ for _ in ()).throw(TimeoutError("never")))
     with pytest.raises(ImageError, match=r"a\.png: cannot be read \(never\)"):
         read_file("a.png")

@@ -33,6 +33,15 @@ def test_every_kind_of_source(run_locally, photos, tmp_path):
     assert not (tmp_path / "out" / "partial").exists()
 
 
+def test_local_names_with_colons_are_files(run_locally, tmp_path):
+    photos = tmp_path / "a::b"
+    photos.mkdir()
+    (photos / "c::d.png").write_bytes(png(9))
+    pq.write_table(pa.table({"path": ["c::d.png"]}), photos / "e::f.parquet")
+    totals, _ = run_locally([photos], tmp_path / "out::1")
+    assert (totals.images, totals.errors) == (2, 0)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are always Unicode")
 def test_names_that_are_not_utf8_have_rows_of_errors(run_locally, tmp_path):
     photos = tmp_path / "photos"

@@ -140,15 +140,17 @@ def choose_overlay_paths(files: Sequence[ImageFile], out: Path) -> dict[ImageFil
     """
     paths: dict[ImageFile, Path] = {}
     taken: set[str] = set()
+    numbers = Counter[str]()  # given to the names that differ only in case, so that none is tried twice
     stems = Counter(_folded_stem(file) for file in files)
     for file in files:
         relative = _path_in_results(file)
         name = relative.name if stems[_folded_stem(file)] > 1 else relative.stem
         suffix = ".mp4" if file.is_clip else ".jpg"
-        path, count = relative.with_name(name + suffix), 1
+        path = relative.with_name(name + suffix)
+        wanted = str(path).casefold()
         while str(path).casefold() in taken:
-            count += 1
-            path = relative.with_name(f"{name}-{count}{suffix}")
+            numbers[wanted] += 1
+            path = relative.with_name(f"{name}-{numbers[wanted] + 1}{suffix}")
         taken.add(str(path).casefold())
         paths[file] = out / path
     targets = {path.resolve() for path in paths.values()}

@@ -12,10 +12,8 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from rsgnet.errors import ImageError
@@ -23,6 +21,7 @@ from rsgnet.files import escape_name, get_regular_size, is_utf8
 from rsgnet.images import decode_image
 from rsgnet.inference.detectors.detector import LoadedImage
 from rsgnet.scaleout.inputs import ALL_ROW_GROUPS, InputPart, find_image_column, has_image_suffix
+from rsgnet.scaleout.store import open_location
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -107,10 +106,10 @@ def read_file(uri: str) -> bytes:
 
 @contextmanager
 def _open_uri(uri: str) -> Iterator[Any]:
-    file_system, path = url_to_fs(uri)
+    file_system, path = open_location(uri)
     if isinstance(file_system, LocalFileSystem) and Path(path).exists():
         get_regular_size(Path(path))  # refuses pipes and devices, which may never end
-    with fsspec.open(uri, "rb") as file:
+    with file_system.open(path, "rb") as file:
         yield file
 
 

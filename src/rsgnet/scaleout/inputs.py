@@ -162,6 +162,7 @@ def _list_row_groups(uri: str, file_name: str, column: str, min_rows: int) -> It
 
 def _read_row_counts(uri: str) -> tuple[list[int], Any]:
     """Returns the number of rows of each row group, and the schema."""
-    with fsspec.open(uri, "rb") as file, pq.ParquetFile(file) as parquet:
+    file_system, path = open_location(uri)
+    with file_system.open(path, "rb") as file, pq.ParquetFile(file) as parquet:
         metadata = parquet.metadata
         return [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)], parquet.schema_arrow

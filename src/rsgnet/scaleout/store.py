@@ -20,9 +20,13 @@ PARTIAL_FOLDER = "partial"  # of files that are being written
 def open_location(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Returns the file system of a URI or path, and the path inside it.
 
+    A local path is taken as it is; to fsspec a `::` in it would name another store.
+
     Raises:
         RSGNetError: No such kind of store is known here.
     """
+    if "://" not in uri or uri.startswith("file://"):
+        return LocalFileSystem(), LocalFileSystem._strip_protocol(uri)
     try:
         file_system, path = url_to_fs(uri)
     except (ValueError, ImportError) as error:
