@@ -53,14 +53,14 @@ def send_endless_heads(server: Server, clients: int) -> int:
 
 def send_stalled_body(server: Server) -> int:
     """A client declares an image and then sends next to nothing; returns the status."""
-    with connected(server, _post_head(100_000) + b"--x\r\n") as connection:
+    with connected(server, post_head(100_000) + b"--x\r\n") as connection:
         return status_of(connection.recv(1 << 16))
 
 
 def reset_connections(server: Server, clients: int, image: bytes) -> None:
     """Clients reset the connection: half of them in the middle of a form, half before they have a response."""
     body = form(image)
-    head = _post_head(len(body))
+    head = post_head(len(body))
     for number in range(clients):
         with connected(server, head + body[: len(body) // (1 + number % 2)]) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -99,7 +99,8 @@ def hold_connections(server: Server, count: int, address: str) -> int:
         return status_of(send_raw(server, _HEALTH_REQUEST, address))
 
 
-def _post_head(length: int) -> bytes:
+def post_head(length: int) -> bytes:
+    """Returns the head of a request whose body has so many bytes."""
     head = (
         f"POST /v1/poses HTTP/1.1\r\nhost: localhost\r\ncontent-type: {FORM_TYPE}\r\ncontent-length: {length}\r\n\r\n"
     )

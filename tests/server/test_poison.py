@@ -14,7 +14,7 @@ from threading import Event
 import numpy as np
 import pytest
 from tests.hostile.images import scans_jpeg, slow_images, zeros_png
-from tests.server.abuse import connected
+from tests.server.abuse import connected, post_head
 from tests.server.conftest import png
 from tests.server.process import FORM_TYPE, TIMEOUT_S, form, serving
 
@@ -59,8 +59,7 @@ def test_ordinary_clients_get_answers(tmp_path, pose_network):
 
     def drip(_):
         while not stopped.is_set():
-            head = f"POST /v1/poses HTTP/1.1\r\nhost: localhost\r\ncontent-type: {FORM_TYPE}\r\ncontent-length: 9999\r\n\r\n"
-            with suppress(OSError), connected(server, head.encode(), "127.0.0.4") as connection:
+            with suppress(OSError), connected(server, post_head(9999), "127.0.0.4") as connection:
                 connection.recv(1 << 16)
 
     def behave(number):

@@ -21,7 +21,7 @@ _RUN = RunRecord("1", Origin("nano", "ab"), BoxesOrigin("nano", "cd", 0.3), "coc
 
 
 def begin_at_once(folder: Path, short: bool) -> Outcome:
-    """Lets several runs begin in one folder at once, each with other images; the plan must be that of the one that wins.
+    """Lets several runs begin in one folder at once, each with other images; the plan must be the winner's.
 
     Some of the images have names that are not UTF-8.
     """
