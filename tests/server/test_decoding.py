@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from tests.server.conftest import TIMEOUT_S, png
 
 from rsgnet.errors import ImageError, RSGNetError
 from rsgnet.images import decode_image
-from rsgnet.inference.detectors.detector import Boxes
+from rsgnet.inference.detectors.detector import Boxes, LoadedImage
 from rsgnet.inference.sources import UploadedImage
 from rsgnet.server.decoding import Decoders, DecodingProcess, PixelBudget
 from rsgnet.server.limits import Limits
@@ -109,6 +109,26 @@ def test_clients_take_turns():
     decoders.submit(UploadedImage(png(), "last"), "first").result(TIMEOUT_S)
     decoders.close()
     assert order == ["a", "d", "f", "b", "e", "c"]
+
+
+def test_no_client_has_all_processes(monkeypatch):
+    gate = Event()
+
+    def decode(process, image, budget):
+        assert image.file_name not in "abc" or gate.wait(TIMEOUT_S)
+        return LoadedImage(np.zeros((1, 1, 3), np.uint8), image.file_name)
+
+    monkeypatch.setattr(DecodingProcess, "decode", decode)
+    decoders = Decoders(Limits(), processes=3)
+    decoders.start()
+    held = [decoders.submit(UploadedImage(b"", name), "slow") for name in "abc"]
+    for name in "def":
+        assert decoders.submit(UploadedImage(b"", name), "other").result(TIMEOUT_S).file_name == name
+    assert [future.running() for future in held] == [True, True, False]
+    gate.set()
+    assert [future.result(TIMEOUT_S).file_name for future in held] == ["a", "b", "c"]
+    decoders.close()
+    assert not decoders._queues
 
 
 def test_an_image_waits_until_there_is_room_for_its_pixels():

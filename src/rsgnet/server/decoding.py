@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import weakref
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -41,12 +41,13 @@ _PROCESS_START_S = 60.0
 class _Task:
     """An image to be decoded, and the future that receives it."""
 
+    client: str
     image: UploadedImage
     future: Future[LoadedImage] = field(default_factory=Future)
 
 
 class Decoders:
-    """Decodes images in some processes. Clients take turns, so that none waits for all the images of another.
+    """Decodes images in some processes. Clients take turns, and no client has all processes, so that none waits long.
 
     Args:
         limits: The limits of an image, of the time to decode it, and of the decoded pixels in memory.
@@ -58,6 +59,7 @@ class Decoders:
         self._limits, self._budget = limits, PixelBudget(limits.decoded_pixels)
         self._processes = [DecodingProcess(limits) for _ in range(count)]
         self._queues: OrderedDict[str, deque[_Task]] = OrderedDict()  # by client; the first one's turn is next
+        self._share, self._running = max(count - 1, 1), Counter[str]()  # processes that a client may have, and has
         self._changed = Condition()
         self._is_closed = False
 
@@ -76,10 +78,10 @@ class Decoders:
         Returns:
             A future. Its exception is an `RSGNetError` where the image cannot be decoded within the limits.
         """
-        task = _Task(image)
+        task = _Task(client, image)
         with self._changed:
             self._queues.setdefault(client, deque()).append(task)
-            self._changed.notify()
+            self._changed.notify_all()
         return task.future
 
     def close(self) -> None:
@@ -92,27 +94,38 @@ class Decoders:
 
     def _run(self, process: DecodingProcess) -> None:
         while (task := self._next_task()) is not None:
-            if not task.future.set_running_or_notify_cancel():
-                continue
-            try:
-                task.future.set_result(process.decode(task.image, self._budget))
-            except Exception as error:
-                task.future.set_exception(error)
+            if task.future.set_running_or_notify_cancel():
+                try:
+                    task.future.set_result(process.decode(task.image, self._budget))
+                except Exception as error:
+                    task.future.set_exception(error)
+            with self._changed:
+                self._running[task.client] -= 1
+                if not self._running[task.client]:
+                    del self._running[task.client]
+                self._changed.notify_all()
             del task  # which holds the pixels
 
     def _next_task(self) -> _Task | None:
         """Waits for the next task; returns None once closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queues or self._is_closed)
-            if self._is_closed:
-                return None
-            client, queue = self._queues.popitem(last=False)
-            task = queue.popleft()
-            while queue and queue[0].future.cancelled():
-                queue.popleft()  # frees the bytes
-            if queue:
-                self._queues[client] = queue  # behind the other clients
-            return task
+            while not self._is_closed:
+                client = next((each for each in self._queues if self._running[each] < self._share), None)
+                if client is not None:
+                    return self._take_task(client)
+                self._changed.wait()
+            return None
+
+    def _take_task(self, client: str) -> _Task:
+        """Returns the next task of a client, whose turn is then after all others'."""
+        queue = self._queues.pop(client)
+        self._running[client] += 1
+        task = queue.popleft()
+        while queue and queue[0].future.cancelled():
+            queue.popleft()  # frees the bytes
+        if queue:
+            self._queues[client] = queue  # behind the other clients
+        return task
 
 
 class PixelBudget:
