@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -60,6 +61,16 @@ def test_a_name_that_is_no_unicode_is_named(write):
     content["images"][0]["file_name"] = "a\ud800.jpg"
     with pytest.raises(AnnotationError, match=r"image 3: file name 'a\\ud800.jpg' has half a character"):
         read_annotations(write(content))
+
+
+def test_many_categories_and_ids_of_other_types(write):
+    content = make_content(category_id=[1])
+    content["annotations"] += [{**content["annotations"][0], "id": n, "category_id": 1} for n in range(10, 3000)]
+    content["categories"] = [{"id": n, "keypoints": [], "name": "person"} for n in range(20_000)] + [{"id": {}}]
+    path = write(content)
+    started = time.process_time()
+    assert len(read_annotations(path).images[0].people) == 2991
+    assert time.process_time() - started < 10  # it took over 10 s when the ids were listed for each person
 
 
 def test_two_images_of_one_id_are_named(write):
