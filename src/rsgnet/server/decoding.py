@@ -33,7 +33,7 @@ from rsgnet.server.limits import Limits
 
 DECODING_BYTES_PER_PIXEL = 24  # tests measure up to 17
 _DECODING_BYTES = 256 << 20  # for the libraries' buffers, whatever the image
-_MAX_PROCESSES = 4
+_MIN_PROCESSES, _MAX_PROCESSES = 2, 4
 _PROCESS_START_S = 60.0
 
 
@@ -51,11 +51,11 @@ class Decoders:
 
     Args:
         limits: The limits of an image, of the time to decode it, and of the decoded pixels in memory.
-        processes: How many images are decoded at once; None for the number of cores, at most 4.
+        processes: How many images are decoded at once; None for the number of cores, from 2 to 4.
     """
 
     def __init__(self, limits: Limits, processes: int | None = None) -> None:
-        count = processes or min(_MAX_PROCESSES, os.cpu_count() or 1)
+        count = processes or min(_MAX_PROCESSES, max(_MIN_PROCESSES, os.cpu_count() or 1))
         self._limits, self._budget = limits, PixelBudget(limits.decoded_pixels)
         self._processes = [DecodingProcess(limits) for _ in range(count)]
         self._queues: OrderedDict[str, deque[_Task]] = OrderedDict()  # by client; the first one's turn is next
