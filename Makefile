@@ -4,7 +4,7 @@ LIGHT := .venv-light
 FULL := .venv-full
 RELEASE := .venv-release
 
-.PHONY: demo help test test-slow check docs bench soak licences constraints release-check oldest clean
+.PHONY: demo help test test-slow check docs bench soak licences audit constraints release-check oldest clean
 
 demo: $(LIGHT)/installed ## Draw a crowd and run the pipeline on it and on PHOTO, with the light install
 	$(LIGHT)/bin/rsgnet demo $(PHOTO) --out out/demo
@@ -56,6 +56,10 @@ soak: $(FULL)/installed ## Kill, interrupt and break runs on purpose and check t
 
 licences: $(FULL)/installed ## Check the licences of all dependencies
 	$(FULL)/bin/python -m release.licences
+
+audit: $(FULL)/installed ## Check all dependencies for known vulnerabilities
+	$(FULL)/bin/python -m pip install --quiet pip-audit
+	$(FULL)/bin/python -m release.audit
 
 constraints: ## Pin the packages that build a release to today's versions
 	$(PYTHON) -m venv --clear $(RELEASE)

@@ -1,9 +1,10 @@
+import errno
 import os
 import stat
 
 import pytest
 
-from rsgnet.files import compute_sha256, replace_atomically, write_text
+from rsgnet.files import check_folder, compute_sha256, replace_atomically, write_text
 
 
 def test_missing_folders_are_created(tmp_path):
@@ -64,5 +65,34 @@ def test_keep_partial_keeps_what_was_written_before_an_error(tmp_path):
     with pytest.raises(KeyboardInterrupt), replace_atomically(path, keep_partial=True) as temporary:
         temporary.write_text("half of the n")
         raise KeyboardInterrupt
-    assert path.read_text() == "half of the n"
-    assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
+    assert path.read_text() == "old" and (tmp_path / "note.partial.txt").read_text() == "half of the n"
+    with replace_atomically(path, keep_partial=True) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new" and [file.name for file in tmp_path.iterdir()] == ["note.txt"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_named(tmp_path, number):
+    path = tmp_path / "note.txt"
+    with pytest.raises(OSError) as caught, replace_atomically(path):
+        raise OSError(number, "no room")
+    assert caught.value.filename == str(path) and list(tmp_path.iterdir()) == []
+
+
+def test_folders_are_checked_without_creating_them(tmp_path):
+    check_folder(tmp_path / "a" / "b")
+    check_folder(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    for folder in ("file", "file/b/c", "nowhere", "nowhere/b"):
+        with pytest.raises(NotADirectoryError) as caught:
+            check_folder(tmp_path / folder)
+        assert caught.value.filename == str(tmp_path / folder.partition("/")[0])
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_to(tmp_path):
+    tmp_path.chmod(0o555)
+    with pytest.raises(PermissionError):
+        check_folder(tmp_path / "a")

@@ -5,10 +5,13 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from tests.hostile.images import scans_jpeg, zeros_png
 
 from rsgnet.errors import ImageError
 from rsgnet.geometry import crop_affine
 from rsgnet.images import (
+    MAX_JPEG_SCANS,
+    MAX_SIDE_PX,
     decode_image,
     pil_to_rgb,
     read_grey_thumbnail,
@@ -80,6 +83,37 @@ class TestUnreadableFiles:
         assert read_image(path, max_pixels=2400).shape == (40, 60, 3)
         with pytest.raises(ImageError, match="limit of 2399"):
             read_image(path, max_pixels=2399)
+
+
+class TestSlowAndLargeFiles:
+    def test_a_jpeg_of_many_scans(self):
+        decode_image(scans_jpeg((64, 48), MAX_JPEG_SCANS), "a.jpg")
+        with pytest.raises(ImageError, match=r"many\.jpg: a JPEG of more than 100 scans"):
+            decode_image(scans_jpeg((64, 48), MAX_JPEG_SCANS + 1), "many.jpg")
+
+    def test_scans_of_thumbnails_and_after_the_image_do_not_count(self, tmp_path):
+        whole = scans_jpeg((64, 48), 10)
+        thumbnail = b"\xff\xe5" + struct.pack(">H", 2 + 2 * 200) + b"\xff\xda" * 200
+        (tmp_path / "a.jpg").write_bytes(whole[:2] + thumbnail + whole[2:] + b"\xff\xda" * 200)
+        assert (read_image(tmp_path / "a.jpg") == decode_image(whole, "a.jpg")).all()
+
+    @pytest.mark.parametrize("kind", ["P1", "P2", "P3"])
+    def test_pixels_in_decimal_digits(self, kind):
+        with pytest.raises(ImageError, match=r"a\.ppm: PNM images in decimal digits are not read"):
+            decode_image(f"{kind} 1 1 1 1 1 1".encode(), "a.ppm")
+
+    def test_a_side_over_the_limit(self):
+        assert decode_image(zeros_png((1, MAX_SIDE_PX), 8, 0), "a.png").shape == (MAX_SIDE_PX, 1, 3)
+        with pytest.raises(ImageError, match="1x65600 is over the limit of 65535 pixels a side"):
+            decode_image(zeros_png((1, 65_600), 8, 0), "a.png")
+
+    def test_too_little_memory_is_said(self, monkeypatch):
+        def fail(*_):
+            raise MemoryError
+
+        monkeypatch.setattr(Image.Image, "crop", fail)
+        with pytest.raises(ImageError, match=r"a\.png: not enough memory to decode it; scale it down"):
+            decode_image(zeros_png((100, 100), 8, 0), "a.png")
 
 
 class TestModes:

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _HEAD_CHARACTERS, _TAIL_CHARACTERS = 1000, 400  # of a long message
 
@@ -20,6 +24,11 @@ class RSGNetError(ValueError):
 
     def __init__(self, message: object = "") -> None:
         super().__init__(_printable_line(str(message)))
+
+    def forget_frames(self) -> Self:
+        """Returns the error without its traceback and causes: their frames hold files and images in memory."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
 
 
 class ImageError(RSGNetError):
@@ -40,6 +49,26 @@ class WeightsError(RSGNetError):
 
 class RSGNetWarning(UserWarning):
     """What was asked for is done, but not as the user may expect: slower, or on another device."""
+
+
+class NetworkError(RSGNetError):
+    """A network failed while it ran; no image need be at fault."""
+
+
+@contextmanager
+def network_errors(origin: object) -> Iterator[None]:
+    """Turns every error of the block, in which a library runs a network, into a `NetworkError`.
+
+    Args:
+        origin: The file of the network.
+    """
+    try:
+        yield
+    except Exception as error:  # libraries raise errors of their own classes
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise NetworkError(
+            f"{origin}: the network failed ({reason}); try a smaller batch, or another device"
+        ) from error
 
 
 @contextmanager

@@ -23,30 +23,60 @@ else:
 _MAX_TOML_BYTES = 1 << 16
 _MAX_DOTS_PER_LINE = 1000  # the memory of the TOML parser grows with the square of the parts of a key a.a.a...
 MAX_SETTINGS_BYTES = 1 << 20  # for configs, skeletons and similar files, which have some thousands of bytes
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def replace_atomically(path: Path, keep_partial: bool = False) -> Iterator[Path]:
     """Yields a temporary path in the folder of `path`; renames it to `path` when the block ends without an error.
 
+    Otherwise `path` keeps its old content.
+
     Args:
         path: The file to write or replace. Its folder is created where it is missing.
-        keep_partial: Whether the file replaces `path` also if the block raises. Otherwise it is deleted then, and
-            `path` keeps its old content.
+        keep_partial: Whether the file is renamed to `get_partial_path(path)` if the block raises. Otherwise it is
+            deleted then.
+
+    Raises:
+        OSError: The file cannot be written; the error names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
-    temporary = Path(name)
-    keep = keep_partial
+    temporary, partial = Path(name), get_partial_path(path)
+    renamed = partial if keep_partial else None
     try:
         yield temporary
-        keep = True
+        renamed = path
+    except OSError as error:
+        if error.filename is None and error.errno in _FULL_DISK:  # a write does not know its file's name
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
-        if keep:
+        if renamed is not None:
             temporary.chmod(0o666 & ~_read_umask())
-            temporary.replace(path)
+            temporary.replace(renamed)
         temporary.unlink(missing_ok=True)
+        if renamed == path and keep_partial:
+            partial.unlink(missing_ok=True)
+
+
+def get_partial_path(path: Path) -> Path:
+    """Returns where an unfinished run leaves what it has of a file: poses.partial.json for poses.json."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+def check_folder(folder: Path) -> None:
+    """Checks, without any change, that a folder can be written to, or that it can be created.
+
+    Raises:
+        OSError: It cannot; the error names the path that prevents it.
+    """
+    nearest = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
+    if not nearest.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -130,6 +160,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise RSGNetError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise RSGNetError(f"{path}: not valid TOML ({error})") from error
+
+
+def is_utf8(text: str) -> bool:
+    """Returns whether a text has an encoding; names of files need not be UTF-8, and then have half characters."""
+    return not any("\ud800" <= each <= "\udfff" for each in text)
+
+
+def escape_name(name: str) -> str:
+    """Returns a name with every byte that is not UTF-8 as \\udcXX, so that it can be written to a table."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _read_umask() -> int:

@@ -5,13 +5,14 @@ Images may have any mode and any EXIF orientation; their size is bounded, and ev
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +26,17 @@ RGBImage = NDArray[np.uint8]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"})
 MAX_PIXELS = 100_000_000
+MAX_SIDE_PX = 65_535  # of a JPEG; longer columns cost memory per row, whatever their pixels
+MAX_JPEG_BYTES = 512 << 20
+MAX_JPEG_SCANS = 100  # ordinary progressive files have ten; each costs as much time as decoding the whole image
 CANVAS_GREY = 114  # that detectors expect where an image does not fill their input
 _ROWS_PER_BLOCK = 64
 # A file's content decides on its format, not its name. None of these starts another program, as EPS does.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+_TEXT_FORMATS = (b"P1", b"P2", b"P3")  # PNM in decimal digits: Pillow's time is not bounded by their pixels
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+# Not one of the markers in a scan's data, and not one of those without a length.
+_JPEG_SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
 
 
 def read_image(path: str | PathLike[str], max_pixels: int = MAX_PIXELS) -> RGBImage:
@@ -45,7 +53,7 @@ def read_image(path: str | PathLike[str], max_pixels: int = MAX_PIXELS) -> RGBIm
         ImageError: The file is missing, empty, truncated, not an image, or too large.
     """
     with _open_file(Path(path), max_pixels) as image:
-        return pil_to_rgb(ImageOps.exif_transpose(image))
+        return _decode(image, str(path))
 
 
 def decode_image(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> RGBImage:
@@ -65,7 +73,7 @@ def decode_image(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> RGB
     if not content:
         raise ImageError(f"{name}: the file is empty")
     with _open_image(BytesIO(content), name, max_pixels) as image:
-        return pil_to_rgb(ImageOps.exif_transpose(image))
+        return _decode(image, name)
 
 
 def read_image_size(path: str | PathLike[str]) -> tuple[int, int]:
@@ -94,8 +102,15 @@ def read_grey_thumbnail(path: str | PathLike[str], size_wh: tuple[int, int]) -> 
     with _open_file(Path(path), MAX_PIXELS) as image:
         image_wh = _get_upright_size(image)
         image.draft("L", (8 * size_wh[0], 8 * size_wh[1]))  # a JPEG need not be decoded in full detail
-        upright = Image.fromarray(pil_to_rgb(ImageOps.exif_transpose(image)))
+        upright = Image.fromarray(_decode(image, str(path)))
         return np.asarray(upright.convert("L").resize(size_wh, Image.Resampling.BOX)), image_wh
+
+
+def _decode(image: Image.Image, name: str) -> RGBImage:
+    if image.format in ("JPEG", "MPO"):
+        _check_scans(image, name)
+    ImageOps.exif_transpose(image, in_place=True)  # otherwise it copies even what needs no turning
+    return pil_to_rgb(image)
 
 
 def _get_upright_size(image: Image.Image) -> tuple[int, int]:
@@ -106,23 +121,60 @@ def _get_upright_size(image: Image.Image) -> tuple[int, int]:
 @contextmanager
 def _open_file(path: Path, max_pixels: int) -> Iterator[Image.Image]:
     require_non_empty(path, ImageError)
-    with _open_image(path, str(path), max_pixels) as image:
+    with _as_image_errors(str(path)), path.open("rb") as file, _open_image(file, str(path), max_pixels) as image:
         yield image
 
 
 @contextmanager
-def _open_image(file: Path | BytesIO, name: str, max_pixels: int) -> Iterator[Image.Image]:
-    """Opens an image; turns every error of the block into an `ImageError` that names the image."""
-    try:
+def _open_image(file: IO[bytes], name: str, max_pixels: int) -> Iterator[Image.Image]:
+    """Opens an image whose decoding takes bounded time and memory; raises `ImageError` for any other."""
+    with _as_image_errors(name):
+        head = file.read(2)
+        file.seek(0)
+        if head in _TEXT_FORMATS:
+            raise ImageError(f"{name}: PNM images in decimal digits are not read; convert it to binary PNM or PNG")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of an attack at a lower limit than this module's
             with Image.open(file, formats=_FORMATS) as image:
-                if image.width * image.height > max_pixels:
-                    raise ImageError(
-                        f"{name}: {image.width}x{image.height} is over the limit of {max_pixels} pixels; "
-                        "scale it down or raise the limit"
-                    )
+                _check_size(image, name, max_pixels)
                 yield image
+
+
+def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
+    """Raises ImageError where an image has too many pixels, or too long sides."""
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name}: {width}x{height} is over the limit of {max_pixels} pixels; scale it down or raise the limit"
+        )
+    if max(width, height) > MAX_SIDE_PX:
+        raise ImageError(f"{name}: {width}x{height} is over the limit of {MAX_SIDE_PX} pixels a side; cut it up")
+
+
+def _check_scans(image: Image.Image, name: str) -> None:
+    """Raises ImageError where a JPEG file that was opened, but not decoded, has too many scans."""
+    file = image.fp  # type: ignore[attr-defined]
+    position = file.tell()
+    file.seek(0)
+    content = file.read(MAX_JPEG_BYTES + 1)
+    file.seek(position)
+    if len(content) > MAX_JPEG_BYTES:
+        raise ImageError(f"{name}: over {MAX_JPEG_BYTES} bytes, which is more than a JPEG file may have")
+    if content.count(_JPEG_SCAN) <= MAX_JPEG_SCANS:
+        return
+    position, scans = 2, 0  # thumbnails and what follows the image have scans too, so segments are read one by one
+    while (found := _JPEG_SEGMENT.search(content, position)) and found[0] != _JPEG_END:
+        scans += found[0] == _JPEG_SCAN
+        if scans > MAX_JPEG_SCANS:
+            raise ImageError(f"{name}: a JPEG of more than {MAX_JPEG_SCANS} scans; save it as an ordinary one")
+        position = found.end() + max(2, int.from_bytes(content[found.end() : found.end() + 2], "big"))
+
+
+@contextmanager
+def _as_image_errors(name: str) -> Iterator[None]:
+    """Turns every error of the block into an `ImageError` that names the image."""
+    try:
+        yield
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -130,20 +182,29 @@ def _open_image(file: Path | BytesIO, name: str, max_pixels: int) -> Iterator[Im
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: too large to decode safely ({error}); scale it down") from error
     except Exception as error:  # a malicious file can make a decoder raise any error
+        if isinstance(error, MemoryError) or "out of memory" in str(error):
+            raise ImageError(f"{name}: not enough memory to decode it; scale it down") from error
         raise ImageError(f"{name}: not an image that can be read ({error}); is it truncated?") from error
 
 
 def pil_to_rgb(image: Image.Image) -> RGBImage:
     """Converts a PIL image of any mode to (height, width, 3) 8-bit RGB.
 
-    Grey images of more than 8 bits are scaled to 0..255; transparent pixels are blended with white.
+    Grey images of more than 8 bits are scaled to 0..255; transparent pixels are blended with white. Blocks of rows are
+    converted one after the other, because Pillow's copies take four bytes per pixel each.
     """
+    image.load()
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _scale_grey(np.asarray(image), is_float=image.mode == "F")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.array(image.convert("RGB"))
+    is_transparent = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _ROWS_PER_BLOCK):
+        block = image.crop((0, top, image.width, min(top + _ROWS_PER_BLOCK, image.height)))
+        if is_transparent:
+            rgba = block.convert("RGBA")
+            block = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        pixels[top : top + block.height] = np.asarray(block.convert("RGB"))
+    return pixels
 
 
 def _scale_grey(grey: NDArray[Any], is_float: bool) -> RGBImage:

@@ -1,3 +1,7 @@
+import csv
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,6 +65,25 @@ def test_the_message_names_the_line(tmp_path, before, after, message):
     with pytest.raises(AnnotationError, match=message) as caught:
         read(tmp_path, text)
     assert "people.csv: " in str(caught.value)
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "'", "'=", "''+"])
+def test_texts_that_spreadsheets_would_run_are_escaped_and_read_back(tmp_path, start):
+    name = f"{start}cmd|' /C calc'!A1.jpg"
+    made = make_annotations()
+    skeleton = replace(made.skeleton, keypoints=(f"{start}k", *made.skeleton.keypoints[1:]))
+    text = to_csv(replace(made, skeleton=skeleton, images=(replace(made.images[0], file_name=name), *made.images[1:])))
+    cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "@", "-")) and not is_number(cell)]
+    again = read(tmp_path, text)
+    assert again.images[0].file_name == name and again.skeleton.keypoints[0] == f"{start}k"
+
+
+def is_number(cell):
+    try:
+        return float(cell) is not None
+    except ValueError:
+        return False
 
 
 def test_other_tables_are_refused(tmp_path):

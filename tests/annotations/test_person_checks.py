@@ -29,7 +29,7 @@ def check_kinds(*people, size_wh=IMAGE_SIZE_WH):
         ({"box": (150, 20, 60, 60), "points": ((160, 30),)}, ["box-outside"]),
         ({"box": (-50, 20, 100, 60), "points": ()}, ["box-outside"]),
         ({"box": (50, 20, 0.5, 60), "points": ()}, ["empty-box"]),
-        ({"box": (50, 20, 40, -3), "points": ()}, ["empty-box"]),
+        ({"box": (50, 20, 40, 0), "points": ()}, ["empty-box"]),
         ({"points": ((60, 30), (70, 40), (70, 88))}, ["keypoint-outside-box"]),
         ({"points": ((60, 30), (70, 40), (70, 84))}, []),
         ({"points": ((60, 30), (70, 40), (150, 40)), "visibility": 1}, ["hidden-outside-box"]),

@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -45,6 +46,38 @@ def test_values_of_the_file_are_read(write):
     assert (person.id, person.area, person.is_crowd, person.num_labelled) == (5, 700.0, False, 16)
     np.testing.assert_array_equal(person.box_xywh, [10, 20, 30, 40])
     np.testing.assert_array_equal(person.keypoints, [[1, 2, 2]] * 16 + [[0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    "box", [[10, 20, -30, 40], [10, 20, 30, -1], [10, 20, 1e308, 40], [-1e308, 20, 30, 40], [0, 0, 2**31, 1]]
+)
+def test_absurd_boxes_are_named(write, box):
+    with pytest.raises(AnnotationError, match=r"truth\.json: annotation 5: a box is left, top, width and height"):
+        read_annotations(write(make_content(bbox=box)))
+
+
+def test_a_name_that_is_no_unicode_is_named(write):
+    content = make_content()
+    content["images"][0]["file_name"] = "a\ud800.jpg"
+    with pytest.raises(AnnotationError, match=r"image 3: file name 'a\\ud800.jpg' has half a character"):
+        read_annotations(write(content))
+
+
+def test_many_categories_and_ids_of_other_types(write):
+    content = make_content(category_id=[1])
+    content["annotations"] += [{**content["annotations"][0], "id": n, "category_id": 1} for n in range(10, 3000)]
+    content["categories"] = [{"id": n, "keypoints": [], "name": "person"} for n in range(20_000)] + [{"id": {}}]
+    path = write(content)
+    started = time.process_time()
+    assert len(read_annotations(path).images[0].people) == 2991
+    assert time.process_time() - started < 10  # it took over 10 s when the ids were listed for each person
+
+
+def test_two_images_of_one_id_are_named(write):
+    content = make_content()
+    content["images"] *= 2
+    with pytest.raises(AnnotationError, match=r"truth\.json: 2 images have the id 3"):
+        read_annotations(write(content))
 
 
 @pytest.mark.parametrize(

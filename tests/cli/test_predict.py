@@ -126,7 +126,8 @@ def test_openvino_finds_the_same(rsgnet, pipeline, images, tmp_path):
         np.testing.assert_allclose(one["keypoints"], other["keypoints"], atol=0.1)
 
 
-def test_an_interrupted_run_keeps_its_results(pipeline, images, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_its_results(pipeline, images, tmp_path, number):
     for index in range(2000):
         os.link(images / "a.png", images / f"x{index:04}.png")
     out = tmp_path / "out"
@@ -139,15 +140,23 @@ def test_an_interrupted_run_keeps_its_results(pipeline, images, tmp_path):
         # Processes in the background, and so their children, ignore SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while len(list(out.glob("*.jpg"))) < 20 and time.monotonic() < end:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    errors = process.communicate(timeout=60)[1]
+    process.send_signal(number)
+    errors = process.communicate(timeout=300)[1]
     assert process.returncode == 130 and "interrupted" in errors and "Traceback" not in errors
-    results = json.loads((out / "poses.json").read_text())
-    overlays = len([path for path in out.rglob("*.jpg") if not path.name.startswith(".")])
+    results = json.loads((out / "poses.partial.json").read_text())
+    assert not [path for path in out.rglob("*") if path.name.startswith(".") or path.name in ("poses.json", "run.json")]
+    overlays = len(list(out.rglob("*.jpg")))
     assert 20 <= len(results) < 2000 and abs(overlays - len(results)) <= 1
+
+
+def test_a_folder_that_cannot_be_made_is_found_before_any_work(rsgnet, images):
+    blocked = images / "a.png" / "out"
+    for command in (["predict", images, "--weights", "nowhere"], ["train", "nano", "--data", "nothing"]):
+        code, _, errors = rsgnet(*command, "--out", blocked)
+        assert (code, errors) == (2, [f"error: {images / 'a.png'}: Not a directory"])
 
 
 @pytest.fixture

@@ -14,8 +14,11 @@ pytest.importorskip("av")
 pytest.importorskip("scipy")
 
 
-def read_lines(out):
-    return [json.loads(line) for line in (out / "poses.jsonl").read_text().splitlines()]
+PARTIAL = "poses.partial.jsonl"
+
+
+def read_lines(out, name="poses.jsonl"):
+    return [json.loads(line) for line in (out / name).read_text().splitlines()]
 
 
 def read_times(path):
@@ -124,7 +127,9 @@ def test_a_camera(rsgnet, pipeline, monkeypatch, tmp_path):
     assert len(read_lines(tmp_path / "out")) == 10
 
 
-def test_an_interrupted_run_keeps_its_results(rsgnet, pipeline, clip, monkeypatch, tmp_path):
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Presses Ctrl-C at the fifth frame."""
     draw_frame = clips._draw_frame
 
     def draw_and_interrupt(writer, frame, *arguments):
@@ -133,10 +138,21 @@ def test_an_interrupted_run_keeps_its_results(rsgnet, pipeline, clip, monkeypatc
         draw_frame(writer, frame, *arguments)
 
     monkeypatch.setattr(clips, "_draw_frame", draw_and_interrupt)
+
+
+def test_an_interrupted_run_keeps_its_results(rsgnet, pipeline, clip, interrupted, tmp_path):
     code, _, errors = rsgnet("predict", clip(), "--out", tmp_path / "out", *pipeline)
-    assert code == 130 and "the results of 4 frames are in" in errors[-1]
-    assert list_files(tmp_path / "out") == ["clip.mp4", "poses.jsonl", "run.json"]
-    assert len(read_lines(tmp_path / "out")) == 5 and len(read_times(tmp_path / "out" / "clip.mp4")) == 4
+    assert code == 130 and errors[-1].endswith("the results of 4 frames are in " + str(tmp_path / "out" / PARTIAL))
+    assert list_files(tmp_path / "out") == ["clip.partial.mp4", PARTIAL]
+    assert len(read_lines(tmp_path / "out", PARTIAL)) == 5
+    assert len(read_times(tmp_path / "out" / "clip.partial.mp4")) == 4
+
+
+def test_an_interruption_ends_a_camera_as_its_last_frame_would(rsgnet, pipeline, interrupted, monkeypatch, tmp_path):
+    monkeypatch.setitem(video._CAMERAS, sys.platform, ("lavfi", "testsrc=size=64x64:rate=10:duration=1.{}"))
+    assert rsgnet("predict", "camera:0", "--out", tmp_path / "out", *pipeline)[0] == 0
+    assert list_files(tmp_path / "out") == ["camera-0.mp4", "poses.jsonl", "run.json"]
+    assert len(read_lines(tmp_path / "out")) == 5
 
 
 def test_a_clip_is_never_replaced(rsgnet, pipeline, clip, tmp_path):

@@ -90,6 +90,7 @@ def test_show(rsgnet, tmp_path, photo, name):
 def test_serve(tmp_path, photo):
     testclient = pytest.importorskip("fastapi.testclient")
     from rsgnet.server.app import Service, create_app
+    from rsgnet.server.decoding import Decoders
     from rsgnet.server.limits import Limits
     from rsgnet.server.metrics import Metrics
     from rsgnet.server.worker import Worker
@@ -97,8 +98,10 @@ def test_serve(tmp_path, photo):
     path, boxes = photo
     name = f"onnx:{write_published(tmp_path, 'rtmpose-halpe26')}"
     limits, metrics = Limits(), Metrics()
-    worker = Worker(lambda: PoseEstimator(name, boxes, skeleton="people19"), limits, metrics)
-    with testclient.TestClient(create_app(Service({name: worker}, limits, metrics, None))) as client:
+    decoders = Decoders(limits, processes=1)
+    worker = Worker(lambda: PoseEstimator(name, boxes, skeleton="people19"), decoders, limits, metrics)
+    service = Service({name: worker}, decoders, limits, metrics, None, frozenset({"testserver"}))
+    with testclient.TestClient(create_app(service)) as client:
         answer = client.post("/v1/poses", files={"images": ("photo.png", path.read_bytes())})
     assert answer.status_code == 200, answer.text
     people = answer.json()["images"][0]["people"]

@@ -48,7 +48,7 @@ def image_cases(rng: np.random.Generator) -> Iterator[Case]:
     for name in KINDS:
         for fault, content in damage(image_file(name, rng), rng):
             yield file_case("images", "image", name, f"{name}: {fault}", content, fault == "cut to its head")
-    for name, fault, content in (*_bombs(), *_invalid_headers(), *_other_formats()):
+    for name, fault, content in (*_bombs(), *_invalid_headers(), *_other_formats(), *slow_images()):
         yield file_case("images", "image", name, fault, content)
     for name, fault, content in _unusual_images():
         yield file_case("images", "image", name, fault, content, refused=False)
@@ -101,6 +101,7 @@ def _unusual_images() -> Iterator[tuple[str, str, bytes]]:
     yield "a.png", "99.9 million pixels of RGB", zeros_png(_LARGEST_SIZE_WH, 8, 2)
     yield "a.png", "99.9 million pixels with alpha", zeros_png(_LARGEST_SIZE_WH, 8, 6)
     yield "a.png", "99.9 million pixels of 16 bits", zeros_png(_LARGEST_SIZE_WH, 16, 0)
+    yield "a.png", "a column of 60 million pixels", zeros_png((1, 60_000_000), 8, 0)
     yield "a.png", "rows of 100000 pixels", zeros_png((100_000, 100), 8, 0)
     profile = chunk(b"iCCP", b"note\0\0" + zlib.compress(bytes(80_000_000), 1))
     yield "a.png", "a profile that unpacks to 80 MB", png((8, 8), 8, 2, zlib.compress(bytes(8 * 25)), profile)
@@ -154,6 +155,23 @@ def _other_formats() -> Iterator[tuple[str, str, bytes]]:
         b"8BPS\0\1" + bytes(20) + struct.pack(">HIIHH", 3, 30000, 30000, 8, 3) + bytes(90),
     )
     yield "a.png", "text", b"this is no image\n" * 50
+
+
+def scans_jpeg(size_wh: tuple[int, int], scans: int) -> bytes:
+    """Returns a progressive JPEG file whose last scan is repeated until it has so many scans."""
+    file = BytesIO()
+    Image.new("RGB", size_wh, (90, 110, 130)).save(file, "jpeg", progressive=True)
+    whole = file.getvalue()
+    last = whole.rindex(b"\xff\xda")
+    return whole[:last] + whole[last:-2] * (scans - whole.count(b"\xff\xda") + 1) + whole[-2:]
+
+
+def slow_images() -> Iterator[tuple[str, str, bytes]]:
+    """Yields images whose decoding takes much longer than their bytes and pixels suggest."""
+    yield "a.jpg", "a scan 5000 times", scans_jpeg((7900, 8000), 5000)
+    yield "a.jpg", "a scan 5000 times after a thumbnail", _with_exif(scans_jpeg((7900, 8000), 5000), b"\xff\xd9" * 99)
+    yield "a.pbm", "remarks between pixels", b"P1 1000 1000\n" + b"#\n" * 600_000
+    yield "a.ppm", "pixels in digits", b"P3 1000 1000 255\n" + b"0 " * 3_000_000
 
 
 def _bmp(width: int, height: int, bits: int) -> bytes:

@@ -1,7 +1,9 @@
 """Overlays, poses.json and run.json are written, and no source file is overwritten."""
 
 import json
+import time
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,13 @@ class TestOverlayPaths:
         found = choose_overlay_paths(files(*names), tmp_path)
         assert [path.relative_to(tmp_path).as_posix() for path in found.values()] == expected
 
+    def test_names_that_differ_only_in_case_are_not_tried_again_and_again(self, tmp_path):
+        names = ["".join(letters) + ".png" for letters in product(*zip("abcdefghijkl", "ABCDEFGHIJKL", strict=True))]
+        started = time.process_time()
+        found = choose_overlay_paths(files(*names), tmp_path)
+        assert len({str(path).casefold() for path in found.values()}) == len(names) == 4096
+        assert time.process_time() - started < 10  # it took 40 s when every number was tried
+
     def test_overwriting_an_image_raises(self, tmp_path):
         (tmp_path / "a.jpg").write_bytes(b"precious")
         with pytest.raises(RSGNetError, match=r"would overwrite .*a\.jpg; choose another folder"):
@@ -111,17 +120,24 @@ def test_an_image_without_people_gives_an_empty_list(tmp_path):
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, MemoryError])
-def test_an_interrupted_run_writes_what_is_done(tmp_path, interruption):
+@pytest.mark.parametrize("images", [0, 1])
+def test_an_interrupted_run_keeps_the_results_of_a_finished_one(tmp_path, interruption, images):
     first, second = files("a.png", "b.png")
+    write([(first, poses("a.png")), (second, poses("b.png"))], tmp_path)
+    finished = {name: (tmp_path / name).read_bytes() for name in ("poses.json", "run.json")}
 
     def outcomes():
-        yield first, poses("a.png")
+        yield from [(first, poses("a.png"))] * images
         raise interruption
 
     overlays = choose_overlay_paths([first, second], tmp_path)
     with pytest.raises(interruption):
-        write_predictions(outcomes(), tmp_path, overlays, lambda *_: None, RECORD)
-    assert len(json.loads((tmp_path / "poses.json").read_text())) == 1 and (tmp_path / "a.jpg").exists()
+        write_predictions(outcomes(), tmp_path, overlays, lambda *_: None, replace(RECORD, flip_test=True))
+    assert {name: (tmp_path / name).read_bytes() for name in finished} == finished
+    partial = tmp_path / "poses.partial.json"
+    assert len(json.loads(partial.read_text())) == images
+    write([(second, poses("b.png"))], tmp_path)
+    assert len(json.loads((tmp_path / "poses.json").read_text())) == 1 and not partial.exists()
 
 
 def test_an_image_too_large_for_jpeg_becomes_a_png(tmp_path, monkeypatch):

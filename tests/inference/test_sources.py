@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsgnet.errors import RSGNetError
+from rsgnet.errors import ImageError, RSGNetError
 from rsgnet.inference import sources as module
 from rsgnet.inference.detectors.detector import Boxes, LoadedImage
 from rsgnet.inference.sources import ImageFile, UploadedImage, chunk_images, find_images, load_image, read_ahead
@@ -129,6 +129,11 @@ def test_an_upload_keeps_its_name_and_boxes():
     assert (loaded.file_name, loaded.path, len(loaded.boxes)) == ("a.png", None, 0)
     assert (loaded.pixels == 5).all()
     assert "a.png" in str(load_image(UploadedImage(b"", "a.png"), LIMIT))
+
+
+def test_an_error_does_not_hold_the_content_of_its_file():
+    error = load_image(UploadedImage(b"no image", "a.png"), LIMIT)
+    assert isinstance(error, ImageError) and error.__traceback__ is error.__cause__ is error.__context__ is None
 
 
 def test_errors_are_returned():

@@ -1,6 +1,10 @@
+import subprocess
+import sys
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from tests.scaleout.conftest import png, write_tar
 
 from rsgnet.errors import ImageError
@@ -81,6 +85,33 @@ def test_rows_of_uris_and_of_both(tmp_path):
     assert all("no image in this row" in message for _, _, message in found[2:]) and len(found) == 4
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_large_values_of_a_small_file_are_expanded_one_at_a_time(tmp_path):
+    value = pa.DictionaryArray.from_arrays(pa.array([0] * 32), pa.array([bytes(60_000_000)]))
+    pq.write_table(pa.table({"image": value}), tmp_path / "p.parquet", compression="zstd")
+    assert (tmp_path / "p.parquet").stat().st_size < 10_000
+    script = """
+import re, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from rsgnet.inference.sources import chunk_images, read_ahead
+from rsgnet.scaleout.image_reading import iterate_images
+from rsgnet.scaleout.inputs import InputPart
+
+def peak():
+    return int(re.findall(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[0]) // 1024
+
+before = peak()
+images = iterate_images([InputPart("parquet", f"file://{sys.argv[1]}", "p.parquet")])
+found = [image for chunk in chunk_images(read_ahead(images, ThreadPoolExecutor(4), 1000)) for image in chunk]
+print(len(found), peak() - before)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "p.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    images, grown_mb = map(int, done.stdout.split())
+    assert images == 32 and grown_mb < 800
+
+
 def test_every_row_of_a_broken_row_group_has_an_error(tmp_path):
     path = tmp_path / "p.parquet"
     pq.write_table(pa.table({"image": [png(10 * row) for row in range(6)]}), path, row_group_size=2, compression="none")
@@ -113,20 +144,20 @@ def test_limits(tmp_path, monkeypatch):
 def test_a_store_that_fails_is_asked_again(tmp_path, monkeypatch):
     attempts, content = [], png(3)
 
-    def failing_open(uri, mode):
-        attempts.append(uri)
+    def failing_open(self, path, mode):
+        attempts.append(path)
         if len(attempts) % 3:
             raise TimeoutError("slow down")
-        return fsspec_open(uri, mode)
+        return local_open(self, path, mode)
 
     (tmp_path / "a.png").write_bytes(content)
-    fsspec_open = image_reading.fsspec.open
-    monkeypatch.setattr(image_reading.fsspec, "open", failing_open)
+    local_open = LocalFileSystem.open
+    monkeypatch.setattr(LocalFileSystem, "open", failing_open)
     monkeypatch.setattr(image_reading, "_RETRY_WAIT_S", 0.0)
     assert read_file(str(tmp_path / "a.png")) == content and len(attempts) == 3
     with pytest.raises(ImageError, match="no such file"):
         attempts += ["", ""]  # so that the next attempt succeeds
         read_file(str(tmp_path / "b.png"))
-    monkeypatch.setattr(image_reading.fsspec, "open", lambda *_: (_ for _ in ()).throw(TimeoutError("never")))
+    monkeypatch.setattr(LocalFileSystem, "open", lambda *_: (_ for _ in ()).throw(TimeoutError("never")))
     with pytest.raises(ImageError, match=r"a\.png: cannot be read \(never\)"):
         read_file("a.png")

@@ -11,13 +11,13 @@ from rsgnet.scaleout.plan import (
     ShardRecord,
     Totals,
     add_totals,
+    begin_run,
     check_same_run,
     group_into_shards,
     read_complete_shards,
     read_manifest,
     rows_file,
     write_manifest,
-    write_plan,
     write_shard_record,
 )
 from rsgnet.scaleout.store import Store
@@ -65,6 +65,7 @@ def test_another_run_is_refused(change):
 
 def test_grouping_into_shards():
     files = [InputPart("file", f"file:///{name}", name) for name in "abcdefg"]
+    files[0] = replace(files[0], kind="misnamed")
     tar, rows = (
         InputPart("tar", "file:///t.tar", "t.tar"),
         InputPart("parquet", "file:///p.parquet", "p.parquet", "image", 2, 4),
@@ -80,15 +81,52 @@ def test_a_plan_is_read_shard_by_shard():
         [InputPart("file", f"file:///{number}", f"{number}"), InputPart("tar", "x", "y", "z", 1, 2)]
         for number in range(5)
     ]
-    assert write_plan(store, shards) == 5
-    plan = Plan(store)
+    manifest = begin_run(store, MANIFEST, shards)
+    assert manifest.shards == 5 and read_manifest(store) == manifest
+    plan = Plan(store, manifest)
     assert [plan[number] for number in (3, 0, 4)] == [shards[3], shards[0], shards[4]]
 
 
 def test_a_broken_plan():
-    store = Store("memory://unplanned")
+    store, manifest = Store("memory://unplanned"), replace(MANIFEST, plan="plan.parquet")
     with pytest.raises(RSGNetError, match=r"plan\.parquet: cannot be read"):
-        Plan(store)
+        Plan(store, manifest)
     store.write_text("plan.parquet", "no plan")
     with pytest.raises(RSGNetError, match=r"plan\.parquet: cannot be read"):
-        Plan(store)
+        Plan(store, manifest)
+
+
+PARTS = [[InputPart("file", f"file:///{name}", name)] for name in "abc"]
+
+
+@pytest.mark.parametrize("change", [{"shards": -1}, {"shards": 2}, {"plan_sha256": "ab"}])
+def test_a_manifest_that_was_changed_is_named(tmp_path, change):
+    store = Store(str(tmp_path))
+    manifest = replace(begin_run(store, MANIFEST, PARTS), **change)
+    with pytest.raises(RSGNetError, match=r"manifest\.json: says -?\d shards, but is not of plan-.*, which has 3"):
+        Plan(store, manifest)
+
+
+def test_a_plan_that_was_changed(tmp_path):
+    store = Store(str(tmp_path))
+    first = begin_run(store, MANIFEST, PARTS)
+    store.remove("manifest.json")
+    second = begin_run(store, MANIFEST, PARTS[::-1])
+    with pytest.raises(RSGNetError, match=r"manifest\.json: says 3 shards, but is not of"):
+        Plan(store, replace(first, plan=second.plan))
+
+
+@pytest.mark.parametrize("kind", ["local", "memory"])
+def test_of_two_runs_that_begin_at_once_one_fails(tmp_path, kind):
+    store = Store(str(tmp_path) if kind == "local" else "memory://contested")
+    winner = []
+
+    def list_shards():
+        yield PARTS[0]
+        winner.append(begin_run(store, MANIFEST, PARTS))
+        yield PARTS[1]
+
+    with pytest.raises(RSGNetError, match="another run began there at the same time"):
+        begin_run(store, MANIFEST, list_shards())
+    assert read_manifest(store) == winner[0] and Plan(store, winner[0])[2] == PARTS[2]
+    assert set(store.sizes("")) == {"manifest.json", winner[0].plan}

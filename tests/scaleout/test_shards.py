@@ -1,4 +1,6 @@
 import json
+import os
+import sys
 from dataclasses import replace
 
 import fsspec
@@ -29,6 +31,38 @@ def test_every_kind_of_source(run_locally, photos, tmp_path):
     assert manifest["complete"] and manifest["totals"] == {"images": 18, "people": 14, "errors": 4}
     assert manifest["shards"] == 7 and manifest["run"]["weights"]["sha256"]
     assert not (tmp_path / "out" / "partial").exists()
+
+
+def test_local_names_with_colons_are_files(run_locally, tmp_path):
+    photos = tmp_path / "a::b"
+    photos.mkdir()
+    (photos / "c::d.png").write_bytes(png(9))
+    pq.write_table(pa.table({"path": ["c::d.png"]}), photos / "e::f.parquet")
+    totals, _ = run_locally([photos], tmp_path / "out::1")
+    assert (totals.images, totals.errors) == (2, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are always Unicode")
+def test_names_that_are_not_utf8_have_rows_of_errors(run_locally, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in (b"a.png", b"b\xff.png", b"c.png"):
+        (photos / os.fsdecode(name)).write_bytes(png(9))
+    write_tar(photos / "t.tar", {"d.png": png(9), "e\udcff.png": png(9), "f.png": png(9)})
+    both = [{"bytes": png(9), "path": 5}, {"bytes": png(9), "path": 6}]
+    pq.write_table(pa.table({"image": both}), photos / "p.parquet")
+    raw = pa.array([b"a.png", b"b\xff.png", b"c.png"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"path": raw}), photos / "q.parquet")
+    totals, _ = run_locally([photos], tmp_path / "out")
+    assert (totals.images, totals.errors) == (11, 5)
+    errors = {row["file_name"]: row["error"] for row in read_rows(tmp_path / "out") if row["error"]}
+    assert sorted(errors) == ["b\\udcff.png", "e\\udcff.png", "p.parquet#0", "p.parquet#1", "q.parquet#1"]
+    assert "b\\udcff.png: the name is not UTF-8" in errors["b\\udcff.png"]
+    assert "t.tar#e\\udcff.png: the name is not UTF-8" in errors["e\\udcff.png"]
+    assert "p.parquet#1: the path in this row is no text, but 6" in errors["p.parquet#1"]
+    assert "q.parquet#1: the text in this row is not UTF-8" in errors["q.parquet#1"]
+    with pytest.raises(RSGNetError, match="the name is not UTF-8"):
+        run_locally([photos / os.fsdecode(b"b\xff.png")], tmp_path / "other")
 
 
 def test_rows_equal_the_poses_of_the_estimator(run_locally, open_tiny, photos, tmp_path):

@@ -19,19 +19,20 @@ _TINY_REQUESTS = (
     ("POST", "/v1/poses", b"--x--\r\n"),
     ("PUT", "/healthz", b"x"),
 )
+_HEALTH_REQUEST = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
 
 @contextmanager
-def connected(server: Server, sent: bytes = b"") -> Iterator[socket.socket]:
-    """Yields a connection on which some bytes were sent."""
-    with socket.create_connection((server.host, server.port), TIMEOUT_S) as connection:
+def connected(server: Server, sent: bytes = b"", address: str = "127.0.0.1") -> Iterator[socket.socket]:
+    """Yields a connection, from an address of this machine, on which some bytes were sent."""
+    with socket.create_connection((server.host, server.port), TIMEOUT_S, (address, 0)) as connection:
         connection.sendall(sent)
         yield connection
 
 
-def send_raw(server: Server, sent: bytes) -> bytes:
+def send_raw(server: Server, sent: bytes, address: str = "127.0.0.1") -> bytes:
     """Sends bytes and returns what comes back until the connection ends."""
-    with connected(server) as connection:
+    with connected(server, address=address) as connection:
         with suppress(OSError):  # the server may close the connection before all is sent
             connection.sendall(sent)
         return _read_until_closed(connection)
@@ -52,17 +53,16 @@ def send_endless_heads(server: Server, clients: int) -> int:
 
 def send_stalled_body(server: Server) -> int:
     """A client declares an image and then sends next to nothing; returns the status."""
-    head = f"POST /v1/poses HTTP/1.1\r\nhost: x\r\ncontent-type: {FORM_TYPE}\r\ncontent-length: 100000\r\n\r\n--x\r\n"
-    with connected(server, head.encode()) as connection:
+    with connected(server, post_head(100_000) + b"--x\r\n") as connection:
         return status_of(connection.recv(1 << 16))
 
 
 def reset_connections(server: Server, clients: int, image: bytes) -> None:
     """Clients reset the connection: half of them in the middle of a form, half before they have a response."""
     body = form(image)
-    head = f"POST /v1/poses HTTP/1.1\r\nhost: x\r\ncontent-type: {FORM_TYPE}\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = post_head(len(body))
     for number in range(clients):
-        with connected(server, head.encode() + body[: len(body) // (1 + number % 2)]) as connection:
+        with connected(server, head + body[: len(body) // (1 + number % 2)]) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
@@ -72,11 +72,11 @@ def never_read(server: Server, requests: int) -> bool:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(0.5)
         connection.connect((server.host, server.port))
-        to_send = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * requests
+        to_send = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n" * requests
         end = time.monotonic() + TIMEOUT_S
         while time.monotonic() < end:
             try:
-                to_send = to_send[connection.send(to_send) :] or b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+                to_send = to_send[connection.send(to_send) :] or b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
             except TimeoutError:
                 continue
             except OSError:
@@ -91,12 +91,20 @@ def send_tiny_requests(server: Server, count: int, clients: int = 4) -> Counter[
         return sum(parts, Counter[int]())
 
 
-def hold_connections(server: Server, count: int) -> int:
-    """Clients connect and send nothing; returns the status that one more client gets."""
+def hold_connections(server: Server, count: int, address: str) -> int:
+    """Clients of one address connect and send nothing; returns the status that a client of another address gets."""
     with ExitStack() as stack:
         for _ in range(count):
             stack.enter_context(connected(server))
-        return status_of(send_raw(server, b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+        return status_of(send_raw(server, _HEALTH_REQUEST, address))
+
+
+def post_head(length: int) -> bytes:
+    """Returns the head of a request whose body has so many bytes."""
+    head = (
+        f"POST /v1/poses HTTP/1.1\r\nhost: localhost\r\ncontent-type: {FORM_TYPE}\r\ncontent-length: {length}\r\n\r\n"
+    )
+    return head.encode()
 
 
 def _read_until_closed(connection: socket.socket) -> bytes:

@@ -16,9 +16,9 @@ pytest.importorskip("fastapi", reason="the service needs rsgnet[serve]")
 from fastapi.testclient import TestClient
 
 from rsgnet.errors import RSGNetError
-from rsgnet.images import decode_image
 from rsgnet.poses import Poses
 from rsgnet.server.app import Service, create_app
+from rsgnet.server.decoding import Decoders
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Metrics
 from rsgnet.server.worker import Worker
@@ -99,11 +99,7 @@ class FakeEstimator:
         for source in sources:
             if "crash" in source.file_name:
                 raise MemoryError("no memory")
-            try:
-                height, width, _ = decode_image(source.content, source.file_name).shape
-                yield source, three_people(source.file_name, (width, height))[list(self.order)]
-            except RSGNetError as error:
-                yield source, error
+            yield source, three_people(source.file_name, source.size_wh)[list(self.order)]
 
 
 @pytest.fixture
@@ -125,10 +121,11 @@ def service(estimator: FakeEstimator) -> Callable[..., Service]:
         **limits: Any,
     ) -> Service:
         service_limits, metrics = Limits(**limits), Metrics()
-        workers = {"nano": Worker(open_estimator or (lambda: estimator), service_limits, metrics)}
+        decoders = Decoders(service_limits, processes=1)  # so that images are decoded in their order
+        workers = {"nano": Worker(open_estimator or (lambda: estimator), decoders, service_limits, metrics)}
         if compared is not None:
-            workers["plain"] = Worker(lambda: compared, service_limits, metrics)
-        return Service(workers, service_limits, metrics, token)
+            workers["plain"] = Worker(lambda: compared, decoders, service_limits, metrics)
+        return Service(workers, decoders, service_limits, metrics, token, frozenset({"testserver"}))
 
     return make
 

@@ -6,24 +6,21 @@ import sys
 import zlib
 from io import BytesIO
 
-import numpy as np
 import pytest
 from PIL import Image
-from tests.conftest import colour_config
+from tests.failing_network import write_failing_network
 from tests.hostile.images import png as png_file
 from tests.hostile.images import zeros_png
 from tests.server import abuse
 from tests.server.conftest import png
 from tests.server.process import FORM_TYPE, TIMEOUT_S, serving
 
-from rsgnet.config_files import to_json
-
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc, which is Linux's"),
     pytest.mark.xdist_group("abuse"),  # one worker, so that the service starts once
 ]
 
-MAX_SECONDS, MAX_CONNECTIONS, GROWTH_MB = 4, 100, 200
+MAX_SECONDS, MAX_CONNECTIONS, MAX_PER_ADDRESS, GROWTH_MB = 4, 100, 60, 200
 PART = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
 
 
@@ -31,42 +28,6 @@ def white_png():
     file = BytesIO()
     Image.new("RGB", (64, 64), "white").save(file, "png")
     return file.getvalue()
-
-
-def write_failing_network(directory):
-    """Writes a pose network that fails on crops with the value 255: their maximum indexes a table of 255 entries."""
-    onnx = pytest.importorskip("onnx", reason="the network that fails is built with onnx")
-    from onnx import TensorProto, helper, numpy_helper
-
-    config = colour_config()
-    (width, height), stride = config.crop.size_wh, config.crop.stride
-    nodes = [
-        helper.make_node("Cast", ["crops"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMax", ["floats"], ["highest"], keepdims=0),
-        helper.make_node("Cast", ["highest"], ["index"], to=TensorProto.INT64),
-        helper.make_node("Gather", ["table", "index"], ["zero"]),
-        helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("AveragePool", ["planes"], ["pooled"], kernel_shape=[stride] * 2, strides=[stride] * 2),
-        helper.make_node("Conv", ["pooled", "mix"], ["maps"]),
-        helper.make_node("Add", ["maps", "zero"], ["target_heatmaps"]),
-    ]
-    shape = ["batch", 17, height // stride, width // stride]
-    graph = helper.make_graph(
-        nodes,
-        "failing",
-        [helper.make_tensor_value_info("crops", TensorProto.UINT8, ["batch", height, width, 3])],
-        [helper.make_tensor_value_info("target_heatmaps", TensorProto.FLOAT, shape)],
-        [
-            numpy_helper.from_array(np.zeros(255, np.float32), "table"),
-            numpy_helper.from_array(np.full((17, 3, 1, 1), 1 / 765, np.float32), "mix"),
-        ],
-    )
-    directory.mkdir()
-    (directory / "config.json").write_text(to_json(config))
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), directory / "model.onnx"
-    )
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +42,7 @@ def server(tmp_path_factory):
         MAX_SECONDS,
     ]
     limits = ["--max-pixels", 1_000_000, "--max-megabytes", 2, "--max-connections", MAX_CONNECTIONS]
+    limits += ["--max-connections-per-address", MAX_PER_ADDRESS]
     with serving(folder / "log", *network, *limits) as server:
         assert server.recovers(png())
         yield server
@@ -101,7 +63,7 @@ class TestConnections:
         assert abuse.send_endless_heads(server, 20) == 20
 
     def test_a_stalled_body_times_out(self, server):
-        assert abuse.send_stalled_body(server) == 504
+        assert abuse.send_stalled_body(server) == 504  # MAX_SECONDS, which is less than the time to be found slow
 
     def test_reset_connections(self, server):
         abuse.reset_connections(server, 100, png())
@@ -110,7 +72,10 @@ class TestConnections:
         assert abuse.never_read(server, 20_000)
 
     def test_too_many_connections(self, server):
-        assert abuse.hold_connections(server, MAX_CONNECTIONS + 20) == 503
+        assert abuse.hold_connections(server, MAX_PER_ADDRESS + 20, "127.0.0.1") == 503
+
+    def test_too_many_connections_of_one_address_leave_room_for_others(self, server):
+        assert abuse.hold_connections(server, MAX_PER_ADDRESS + 20, "127.0.0.2") == 200
 
     def test_ten_thousand_tiny_requests(self, server):
         assert abuse.send_tiny_requests(server, 10_000) == {200: 2500, 404: 2500, 422: 2500, 405: 2500}
@@ -191,7 +156,9 @@ class TestRequests:
          "/~root", "/a/" * 900],
     )  # fmt: skip
     def test_paths_that_leave_the_folder(self, server, path):
-        received = abuse.send_raw(server, f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+        received = abuse.send_raw(
+            server, f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode()
+        )
         assert abuse.status_of(received) in (307, 400, 404) and b"root:" not in received and b"import" not in received
 
     @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
+from tests.server.abuse import send_stalled_body
 from tests.server.conftest import LEFT, TIMEOUT_S, WRIST, files, png, three_people
 from tests.server.process import FORM_TYPE, form, running, serving
 
 from rsgnet.annotations.readers import read_annotations
-from rsgnet.server.app import PAGE, create_app
+from rsgnet.server.app import _SHUTDOWN_GRACE_S, PAGE, create_app
 
 
 def metric(client, name):
@@ -114,7 +115,7 @@ class TestLimits:
             first = pool.submit(service.post, "/v1/poses", files=files("a.png"))
             assert estimator.started.wait(TIMEOUT_S)
             second = pool.submit(service.post, "/v1/poses", files=files("b.png", "c.png"))
-            wait_until(lambda: metric(service, "rsgnet_waiting_images") == 2)
+            wait_until(lambda: metric(service, "rsgnet_decoded_images") == 2)
             refused = service.post("/v1/poses", files=files("d.png"))
             estimator.gate.set()
             assert first.result().status_code == second.result().status_code == 200
@@ -138,7 +139,7 @@ class TestBatching:
             futures = [pool.submit(service.post, "/v1/poses", files=files("0.png"))]
             assert estimator.started.wait(TIMEOUT_S)
             futures += [pool.submit(service.post, "/v1/poses", files=files(f"{n}.png")) for n in range(1, 5)]
-            wait_until(lambda: metric(service, "rsgnet_waiting_images") == 4)
+            wait_until(lambda: metric(service, "rsgnet_decoded_images") == 4)
             estimator.gate.set()
             names = [future.result().json()["images"][0]["file_name"] for future in futures]
         assert [len(batch) for batch in estimator.batches] == [1, 3, 1]
@@ -174,6 +175,17 @@ class TestCrash:
         assert service.post("/v1/poses", files=files("a.png")).status_code == 200
 
 
+class TestStuck:
+    def test_a_batch_that_takes_too_long_is_not_ready(self, client, estimator):
+        service = client(seconds=1)
+        estimator.gate.clear()
+        assert service.post("/v1/poses", files=files("a.png")).status_code == 504
+        wait_until(lambda: service.get("/readyz").status_code == 503)
+        assert service.get("/healthz").status_code == 200
+        estimator.gate.set()
+        wait_until(lambda: service.get("/readyz").status_code == 200)
+
+
 class TestToken:
     def test_is_required_except_for_health_and_the_page(self, client):
         service = client(token="secret")
@@ -190,6 +202,30 @@ class TestToken:
         assert client(token="secret").get("/v1/about", headers={"authorization": given}).status_code == status
 
 
+class TestForeignSites:
+    @pytest.mark.parametrize(
+        ("host", "status"),
+        [("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("testserver:8000", 200), ("TESTSERVER", 200),
+         ("evil.test", 403), ("127.0.0.1.evil.test", 403), ("testserver.evil.test", 403),
+         ("testserver@evil.test", 403), ("[", 403)],
+    )  # fmt: skip
+    def test_a_name_that_leads_here_is_refused_unless_it_is_allowed(self, client, host, status):
+        for path in ("/", "/v1/about"):
+            assert client().get(path, headers={"host": host}).status_code == status
+
+    def test_a_token_allows_every_name(self, client):
+        headers = {"host": "evil.test", "authorization": "Bearer secret"}
+        assert client(token="secret").get("/v1/about", headers=headers).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)]
+    )
+    def test_the_page_of_another_site_may_not_send_images(self, client, site, status):
+        response = client().post("/v1/poses", files=files("a.png"), headers={"sec-fetch-site": site})
+        assert response.status_code == status
+        assert client().get("/", headers={"sec-fetch-site": site}).status_code == 200  # a link to the page
+
+
 class TestAbout:
     def test_metrics_count(self, client):
         service = client()
@@ -200,7 +236,7 @@ class TestAbout:
         assert metric(service, 'rsgnet_images_total{outcome="error"}') == 1
         assert metric(service, 'rsgnet_requests_total{path="/v1/poses",status="200"}') == 1
         assert metric(service, 'rsgnet_requests_total{path="page",status="404"}') == 1
-        assert metric(service, "rsgnet_batch_images_sum") == 2
+        assert metric(service, "rsgnet_batch_images_sum") == 1  # the broken one did not reach the network
 
     def test_about(self, client):
         about = client(people=7).get("/v1/about").json()
@@ -213,8 +249,8 @@ class TestAbout:
         assert {"/v1/poses", "/v1/crowd", "/v1/about", "/healthz", "/readyz", "/metrics"} == set(paths)
 
     def test_a_second_network(self, service, estimator):
-        one, other = service(), service()
-        both = replace(one, workers={"nano": one.workers["nano"], "hrnet": other.workers["nano"]})
+        one = service(compared=estimator)
+        both = replace(one, workers={"nano": one.workers["nano"], "hrnet": one.workers["plain"]})
         with TestClient(create_app(both)) as client:
             assert client.get("/v1/about").json()["weights"] == ["nano", "hrnet"]
             for parameters, name in (({}, "nano"), ({"weights": "hrnet"}, "hrnet")):
@@ -264,8 +300,10 @@ class TestCrowd:
 
 
 SLOW_SERVICE = """
+import sys
 import time
 from rsgnet.server.app import Service, run_service
+from rsgnet.server.decoding import Decoders
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Metrics
 from rsgnet.server.worker import Worker
@@ -274,12 +312,14 @@ from tests.server.conftest import FakeEstimator, three_people
 class SlowEstimator(FakeEstimator):
     def stream(self, sources):
         print("started", flush=True)
-        time.sleep(1)
+        time.sleep(float(sys.argv[1]))
         for source in sources:
             yield source, three_people(source.file_name)
 
-limits, metrics = Limits(), Metrics()
-run_service(Service({"slow": Worker(SlowEstimator, limits, metrics)}, limits, metrics), "127.0.0.1", 0)
+limits, metrics = Limits(seconds=float(sys.argv[2])), Metrics()
+decoders = Decoders(limits)
+workers = {"slow": Worker(SlowEstimator, decoders, limits, metrics)}
+run_service(Service(workers, decoders, limits, metrics), "127.0.0.1", 0)
 """
 
 
@@ -287,7 +327,7 @@ run_service(Service({"slow": Worker(SlowEstimator, limits, metrics)}, limits, me
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
 def test_it_finishes_accepted_requests_and_exits_with_0(tmp_path, stop_signal):
     log = tmp_path / "log"
-    with running(log, "-c", SLOW_SERVICE) as server:
+    with running(log, "-c", SLOW_SERVICE, 1, 60) as server:
         with ThreadPoolExecutor() as pool:
             future = pool.submit(server.post, png())
             wait_until(lambda: "started" in log.read_text())
@@ -296,6 +336,24 @@ def test_it_finishes_accepted_requests_and_exits_with_0(tmp_path, stop_signal):
         assert server.process.wait(TIMEOUT_S) == 0
         with pytest.raises(OSError):
             server.post(png())
+
+
+def test_a_body_that_arrives_too_slowly_is_refused(tmp_path):
+    with running(tmp_path / "log", "-c", SLOW_SERVICE, 0, 1000) as server:
+        assert send_stalled_body(server) == 408
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
+def test_a_network_that_is_stuck_does_not_keep_it_from_stopping(tmp_path):
+    log = tmp_path / "log"
+    with running(log, "-c", SLOW_SERVICE, 10_000, 1) as server:
+        assert server.post(png()).status == 504
+        wait_until(lambda: server.request("GET", "/readyz").status == 503)
+        server.process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        assert server.process.wait(TIMEOUT_S) == 1
+        assert time.monotonic() - started < 1 + _SHUTDOWN_GRACE_S + 10  # generous, because the machine may be busy
+    assert "the service ends without them" in log.read_text()
 
 
 def test_the_command(tmp_path, pose_network, box_network):
@@ -314,9 +372,16 @@ def test_unusable_options(rsgnet):
         (["--detector", "nowhere"], "no detector 'nowhere'"),
         (["--max-waiting", "3"], "could never be accepted"),
         (["--compare", "nano"], "--compare"),
+        (["--token", ""], "the token is empty"),
     ):
         code, _, errors = rsgnet("serve", "--port", "0", *arguments)
         assert code == 2 and len(errors) == 1 and message in errors[0]
+
+
+def test_an_empty_variable_is_no_open_service(rsgnet, monkeypatch):
+    monkeypatch.setenv("RSGNET_TOKEN", "")
+    code, _, errors = rsgnet("serve", "--port", "0")
+    assert code == 2 and "the token is empty" in errors[0]
 
 
 def test_a_missing_extra_is_named(rsgnet, monkeypatch):

@@ -6,6 +6,7 @@ from tests.server.conftest import TIMEOUT_S, png
 
 from rsgnet.errors import ImageError
 from rsgnet.inference.sources import UploadedImage
+from rsgnet.server.decoding import Decoders
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Metrics
 from rsgnet.server.worker import BusyError, Worker, WorkerCrashError
@@ -13,11 +14,22 @@ from rsgnet.server.worker import BusyError, Worker, WorkerCrashError
 
 @pytest.fixture
 def worker(estimator):
-    worker = Worker(lambda: estimator, Limits(images=4, waiting=4, batch=2), Metrics())
+    limits = Limits(images=4, waiting=4, batch=2)
+    decoders = Decoders(limits, processes=1)  # so that images are decoded in their order
+    worker = Worker(lambda: estimator, decoders, limits, Metrics())
+    decoders.start()
     worker.start()
     yield worker
     estimator.gate.set()
     worker.stop()
+    decoders.close()
+
+
+def wait_for_decoding(worker, images):
+    end = time.monotonic() + TIMEOUT_S
+    while len(worker._decoded) < images:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def images(*names):
@@ -35,6 +47,7 @@ def test_waiting_images_are_finished_when_the_worker_stops(worker, estimator):
     first = worker.submit(images("a"))
     assert estimator.started.wait(TIMEOUT_S)
     rest = worker.submit(images("b", "c", "d"))
+    wait_for_decoding(worker, 3)
     stopping = Thread(target=worker.stop)
     stopping.start()
     while worker.is_ready:
@@ -60,6 +73,19 @@ def test_a_request_is_queued_whole_or_not_at_all(worker, estimator):
     worker.submit(images("d", "e"))
     with pytest.raises(BusyError, match="4 images wait already"):
         worker.check_capacity(1)
+
+
+def test_a_client_leaves_room_for_others(estimator):
+    limits = Limits(images=2, waiting=8)
+    worker = Worker(lambda: estimator, Decoders(limits), limits, Metrics())
+    for _ in range(2):
+        worker.submit(images("a", "b"), "first")
+    with pytest.raises(BusyError, match="4 of your images wait already"):
+        worker.check_capacity(1, "first")
+    worker.submit(images("a", "b"), "second")
+    worker.submit(images("a", "b"), "third")
+    with pytest.raises(BusyError, match="8 images wait already"):
+        worker.check_capacity(1, "fourth")
 
 
 def test_a_waiting_image_that_is_cancelled_is_not_processed(worker, estimator):
@@ -88,4 +114,4 @@ def test_weights_that_cannot_be_opened_are_reported_at_once():
         raise ImageError("no such weights")
 
     with pytest.raises(ImageError, match="no such weights"):
-        Worker(open_estimator, Limits(), Metrics())
+        Worker(open_estimator, Decoders(Limits()), Limits(), Metrics())

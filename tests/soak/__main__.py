@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tests.soak import predictions, service, training
+from tests.soak import predictions, scaleout, service, training
 from tests.soak.outcome import Outcome, Scenario
 
 SHORT: list[Scenario] = [
@@ -19,10 +19,12 @@ SHORT: list[Scenario] = [
     training.truncate_last_checkpoint,
     training.fill_disk,
     predictions.kill_prediction,
+    predictions.interrupt_prediction,
+    scaleout.begin_at_once,
     service.crash_network,
 ]
 LONG: list[Scenario] = [*SHORT, training.kill_torchrun_worker, predictions.kill_on_ray]
-LIMIT_S = 14 * 60
+SCENARIO_LIMIT_S = 60 * 60  # against hanging only: other work may slow the machine down
 
 
 def main() -> int:
@@ -33,13 +35,12 @@ def main() -> int:
     options = parser.parse_args()
     scenarios = [each for each in (SHORT if options.short else LONG) if options.only in (None, each.__name__)]
     signal.signal(signal.SIGALRM, _raise_timeout)
-    signal.alarm(LIMIT_S)
-    end = time.monotonic() + LIMIT_S
     table, losses = Table("scenario", "description", "times", "seconds", "lost", title="Injected faults"), 0
     with tempfile.TemporaryDirectory(prefix="rsgnet-soak-") as folder:
         for scenario in scenarios:
             started = time.monotonic()
-            outcome = _run(scenario, Path(folder), options.short) if started < end else Outcome("no time left", 0, "?")
+            signal.alarm(SCENARIO_LIMIT_S)
+            outcome = _run(scenario, Path(folder), options.short)
             losses += bool(outcome.lost)
             seconds = f"{time.monotonic() - started:.0f}"
             print(f"{scenario.__name__}: {seconds} s, lost {outcome.lost or 'nothing'}", file=sys.stderr, flush=True)
@@ -62,7 +63,7 @@ def _run(scenario: Scenario, folder: Path, short: bool) -> Outcome:
 
 
 def _raise_timeout(*_: object) -> None:
-    raise TimeoutError(f"all scenarios together took longer than {LIMIT_S} s")
+    raise TimeoutError(f"took longer than {SCENARIO_LIMIT_S} s")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from rsgnet import cli
+from rsgnet.cli.terminal import INTERRUPTED
 
 TIMEOUT_S = 600  # of a command that is not killed
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -41,11 +44,13 @@ def finish(process: BaseProcess) -> int:
     return process.exitcode
 
 
-def kill(process: BaseProcess) -> bool:
-    """Kills a command as `kill -9` does; returns whether it was still running."""
-    process.kill()
-    process.join()
-    return process.exitcode == -9
+def kill(process: BaseProcess, number: int = signal.SIGKILL) -> bool:
+    """Sends a signal to a command, as `kill -9` does; returns whether that ended it."""
+    assert process.pid is not None
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, number)
+    process.join(TIMEOUT_S)
+    return process.exitcode == -number or (number != signal.SIGKILL and process.exitcode in (1, INTERRUPTED))
 
 
 class RandomKiller:
@@ -58,13 +63,13 @@ class RandomKiller:
     def __init__(self, duration_s: float) -> None:
         self._random, self._duration_s = random.Random(0), duration_s
 
-    def kill_at_random_time(self, process: BaseProcess) -> bool:
-        """Kills a command that was just started; returns whether it was still running."""
+    def kill_at_random_time(self, process: BaseProcess, number: int = signal.SIGKILL) -> bool:
+        """Sends a signal to a command that was just started; returns whether that ended it."""
         started = time.monotonic()
         process.join(self._random.uniform(0, self._duration_s))
         if process.exitcode is not None:
             self._duration_s = min(self._duration_s, time.monotonic() - started)
-        return kill(process)
+        return kill(process, number)
 
 
 def _run_rsgnet(arguments: list[str], log: Path, largest_file: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -37,6 +38,27 @@ def kill_prediction(folder: Path, short: bool) -> Outcome:
             return Outcome("kill -9 of rsgnet predict", kills, f"results in {out}")
     description = "kill -9 at random times of rsgnet predict of a folder, run again; results equal an unbroken run's"
     return Outcome(description, kills, "")
+
+
+def interrupt_prediction(folder: Path, short: bool) -> Outcome:
+    """Ends runs with SIGTERM at random times; the finished results in their folder must stay, and nothing else."""
+    wanted = 2 if short else 10
+    crowd = write_crowds(folder / "many", scenes=4 if short else 12, seed=0, crowd_index=(0.3, 0.6))
+    out, log = folder / "finished", folder / "interrupt.log"
+    arguments = ["predict", crowd.parent / "images", "--detector", f"boxes:{crowd}", "--no-overlay", "--out", out]
+    started = time.monotonic()
+    if finish(start(arguments, log)):
+        return Outcome("rsgnet predict", 0, log.read_text()[-300:])
+    killer, interrupted = RandomKiller(time.monotonic() - started), 0
+    finished = {name: (out / name).read_bytes() for name in ("poses.json", "run.json")}
+    while interrupted < wanted:
+        interrupted += killer.kill_at_random_time(start(arguments, log), signal.SIGTERM)
+        if {name: (out / name).read_bytes() for name in finished} != finished:
+            return Outcome("SIGTERM to rsgnet predict", interrupted, f"the results in {out}")
+        left = {path.name for path in out.iterdir()} - {*finished, "poses.partial.json"}
+        if left:
+            return Outcome("SIGTERM to rsgnet predict", interrupted, f"left {left}")
+    return Outcome("SIGTERM at random times to rsgnet predict, in a folder of finished results", interrupted, "")
 
 
 def kill_on_ray(folder: Path, short: bool) -> Outcome:

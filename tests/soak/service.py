@@ -10,8 +10,10 @@ from typing import Any
 from tests.soak.outcome import Outcome
 
 from rsgnet.crowds.data_sets import write_crowds
+from rsgnet.inference.detectors.detector import LoadedImage
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.sources import UploadedImage
+from rsgnet.server.decoding import Decoders
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Metrics
 from rsgnet.server.worker import Worker, WorkerCrashError
@@ -25,7 +27,9 @@ def crash_network(folder: Path, short: bool) -> Outcome:
     images = sorted((crowd.parent / "images").iterdir())
     logging.getLogger("rsgnet.server").setLevel(logging.CRITICAL)  # hides the traceback of each crash
     estimator = PoseEstimator("nano", "full")
-    worker = Worker(_make_crashing(estimator), Limits(), Metrics())
+    decoders = Decoders(Limits())
+    worker = Worker(_make_crashing(estimator), decoders, Limits(), Metrics())
+    decoders.start()
     worker.start()
     crashes, wrong = 0, 0
     for number in range(6 if short else 30):
@@ -42,6 +46,7 @@ def crash_network(folder: Path, short: bool) -> Outcome:
                 return Outcome("crashes of the service's network", crashes, repr(error))
             crashes += 1
     worker.stop()
+    decoders.close()
     description = "crashes of the service's network, which is opened again; images of its batch sent again"
     return Outcome(description, crashes, f"{wrong} answers" if wrong or not crashes else "")
 
@@ -53,7 +58,7 @@ def _make_crashing(estimator: PoseEstimator) -> Any:
     class CrashingEstimator:
         skeleton = estimator.skeleton
 
-        def stream(self, sources: Iterable[UploadedImage]) -> Iterator[Any]:
+        def stream(self, sources: Iterable[LoadedImage]) -> Iterator[Any]:
             nonlocal batches
             batches += 1
             if batches % 3 == 0:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import COCO17, CROWDPOSE14, Skeleton
 
 PERSON_CATEGORY = 1
+_ID_TYPES = (int, str)
 _CROWDPOSE_COUNTED = 12  # CrowdPose's num_keypoints does not count the last two keypoints, head and neck
 
 
@@ -33,7 +35,7 @@ def read_coco(
     """
     if not all(isinstance(content.get(key) or [], list) for key in ("images", "annotations", "categories")):
         raise AnnotationError("`images`, `annotations` and `categories` must be lists")
-    entries = list(_iterate_people(content))
+    entries, category_ids = list(_iterate_people(content)), _read_ids(content.get("categories") or [])
     skeleton = _find_skeleton(content, [raw for _, raw in entries], custom_skeletons, fallback_name)
     images: dict[int, list[AnnotatedImage]] = {}
     for index, raw in enumerate(content["images"]):
@@ -48,7 +50,7 @@ def read_coco(
                 raise AnnotationError(f"is of image {image_id}, which `images` does not list")
             person = _parse_person(raw, len(skeleton))
             people.setdefault(image_id, []).append(person)
-            for kind, what in _check_entry(raw, person, content, skeleton):
+            for kind, what in _check_entry(raw, person, category_ids, skeleton):
                 on_finding(Finding(kind, what, image_id, images[image_id][0].file_name, person.id))
     return skeleton, [
         AnnotatedImage(image.id, image.file_name, image.size_wh, tuple(people.pop(image.id, ())), image.crowd_index)
@@ -118,14 +120,18 @@ def _name_entry(item: str, raw: object, index: int) -> str:
 
 def _iterate_people(content: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
     """Yields the index and content of the annotations of people, leaving out those of other categories."""
-    other_categories = {
-        category.get("id")
-        for category in content.get("categories") or []
-        if isinstance(category, Mapping) and not category.get("keypoints") and category.get("name") != "person"
-    }
+    categories = [each for each in content.get("categories") or [] if isinstance(each, Mapping)]
+    other_ids = _read_ids(each for each in categories if not each.get("keypoints") and each.get("name") != "person")
     for index, raw in enumerate(content.get("annotations") or []):
-        if not isinstance(raw, Mapping) or raw.get("category_id") not in other_categories:
+        category_id = raw.get("category_id") if isinstance(raw, Mapping) else None
+        if not (isinstance(category_id, _ID_TYPES) and category_id in other_ids):
             yield index, raw
+
+
+def _read_ids(entries: Iterable[Any]) -> frozenset[int | str]:
+    """Returns the ids of the entries that have one; an id of another type, such as a list, is none."""
+    ids = (each.get("id") for each in entries if isinstance(each, Mapping))
+    return frozenset(each for each in ids if isinstance(each, _ID_TYPES))
 
 
 def _find_skeleton(
@@ -141,7 +147,7 @@ def _find_skeleton(
     if not names and not lengths and not content.get("annotations"):
         return custom_skeletons[0] if custom_skeletons else COCO17  # a list of images to predict on
     # The most frequent number decides: an entry with another number is reported as broken by itself.
-    usual = {max(set(lengths), key=lengths.count) // 3} if lengths and not names else set()
+    usual = {Counter(lengths).most_common(1)[0][0] // 3} if lengths and not names else set()
     return match_skeleton(names, usual, category.get("skeleton"), custom_skeletons, fallback_name)
 
 
@@ -171,12 +177,11 @@ def _parse_image(raw: Mapping[str, Any]) -> AnnotatedImage:
 
 
 def _check_entry(
-    raw: Mapping[str, Any], person: Person, content: Mapping[str, Any], skeleton: Skeleton
+    raw: Mapping[str, Any], person: Person, category_ids: frozenset[int | str], skeleton: Skeleton
 ) -> Iterator[tuple[str, str]]:
     """Yields the kind and the description of the problems that only COCO's format can have."""
-    categories = content.get("categories") or []
     category = raw.get("category_id")
-    if categories and category not in [each.get("id") for each in categories if isinstance(each, Mapping)]:
+    if category_ids and not (isinstance(category, _ID_TYPES) and category in category_ids):
         yield "unknown-category", f"category {category!r} is not listed"
     counted = person.keypoints[: _CROWDPOSE_COUNTED if skeleton is CROWDPOSE14 else None, 2]
     given = raw.get("num_keypoints")

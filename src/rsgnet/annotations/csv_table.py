@@ -2,7 +2,7 @@
 
 The columns are `_IMAGE_COLUMNS` and `_PERSON_COLUMNS`, then for each keypoint `NAME_x`, `NAME_y`, `NAME_visibility`
 and, for people that a network found, `NAME_score`. An image without people has a row without a person. Unknown values
-are empty.
+are empty. A text that a spreadsheet would take for a formula has an apostrophe before it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from rsgnet.skeletons import Skeleton
 _IMAGE_COLUMNS = ("file_name", "image_id", "width", "height", "crowd_index")
 _BOX_COLUMNS = ("box_left", "box_top", "box_width", "box_height")
 _PERSON_COLUMNS = ("person_id", *_BOX_COLUMNS, "area", "is_crowd", "score")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 _KEYPOINT_SUFFIXES = ("x", "y", "visibility")
 
 
@@ -43,7 +44,7 @@ def read_csv(
     """
     reader = csv.DictReader(StringIO(text), strict=True)
     try:
-        header = list(reader.fieldnames or ())
+        reader.fieldnames = header = [_unescape(column) for column in reader.fieldnames or ()]
         rows = list(reader)
     except csv.Error as error:
         raise AnnotationError(f"not valid CSV ({error}); is it truncated?") from error
@@ -77,10 +78,10 @@ def to_csv(annotations: Annotations) -> str:
     header = [*_IMAGE_COLUMNS, *_PERSON_COLUMNS, *keypoint_columns]
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow(map(_escape, header))
     for image in annotations.images:
         width, height = ("", "") if image.size_wh == SIZE_UNKNOWN else image.size_wh
-        image_cells = [image.file_name, image.id, width, height, image.crowd_index]
+        image_cells = [_escape(image.file_name), image.id, width, height, image.crowd_index]
         for person in image.people:
             writer.writerow([*image_cells, *_person_to_cells(person, has_scores)])
         if not image.people:
@@ -88,10 +89,20 @@ def to_csv(annotations: Annotations) -> str:
     return text.getvalue()
 
 
+def _escape(text: str) -> str:
+    """Returns a text as a cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _unescape(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
+
+
 def _parse_image(row: Mapping[str, str]) -> AnnotatedImage:
     size_wh = int(row.get("width") or 0), int(row.get("height") or 0)
     crowd_index = float(row["crowd_index"]) if row.get("crowd_index") else None
-    return AnnotatedImage(int(row["image_id"]), validate_file_name(row["file_name"]), size_wh, (), crowd_index)
+    file_name = validate_file_name(_unescape(row["file_name"]))
+    return AnnotatedImage(int(row["image_id"]), file_name, size_wh, (), crowd_index)
 
 
 def _parse_person(row: Mapping[str, str], names: Sequence[str]) -> Person:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from rsgnet.errors import AnnotationError, ImageError
+from rsgnet.files import is_utf8
 
 BROKEN_ENTRY = "broken-entry"
 
@@ -112,10 +113,12 @@ def validate_file_name(name: object) -> str:
     """Returns an image's file name after checking that it stays inside the image folder.
 
     Raises:
-        AnnotationError: The name is not a string, empty, absolute, or leaves the folder by `..`.
+        AnnotationError: The name is not a string, empty, not Unicode, absolute, or leaves the folder by `..`.
     """
     if not isinstance(name, str) or not name.strip():
         raise AnnotationError(f"file name must be a non-empty string, not {name!r}")
+    if not is_utf8(name):
+        raise AnnotationError(f"file name {name!r} has half a character, which no text can have; correct it")
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in name:
         raise AnnotationError(f"file name {name!r} leads out of the image folder; write it relative to that folder")

@@ -30,7 +30,7 @@ class Person:
         keypoint_scores: (K,) a network's score of each keypoint, all of which then count as visible; None for a label.
 
     Raises:
-        AnnotationError: The id does not fit into 64 bits.
+        AnnotationError: The id does not fit into 64 bits, or the box has a negative or absurd size.
     """
 
     id: int
@@ -44,6 +44,9 @@ class Person:
     def __post_init__(self) -> None:
         if abs(self.id) > _MAX_ID:
             raise AnnotationError(f"a person's id must fit into 64 bits, {self.id} does not")
+        box: list[float] = self.box_xywh.tolist()
+        if not (max(map(abs, box)) <= _MAX_SIDE and min(box[2:]) >= 0):
+            raise AnnotationError(f"a box is left, top, width and height in pixels, none of these negative, not {box}")
 
     @property
     def num_labelled(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -39,9 +40,12 @@ def read_annotations(path: str | Path, custom_skeleton: Skeleton | None = None) 
 
     Raises:
         AnnotationError: The file is missing, broken, over 512 MiB, or of no known format; an entry of it cannot be
-            used; or its keypoints fit no skeleton.
+            used; two images have one id; or its keypoints fit no skeleton.
     """
     annotations = parse_annotations(path, custom_skeleton)
+    for image_id, count in Counter(image.id for image in annotations.images).items():
+        if count > 1:
+            raise AnnotationError(f"{path}: {count} images have the id {image_id}; give each its own")
     if not any(person.num_labelled for image in annotations.images for person in image.people):
         return annotations
     rule = choose_crowd_index_rule(annotations.skeleton)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -56,7 +58,13 @@ def print_version(
 
 
 def main() -> None:
-    """Runs the program. Unusable input ends it with one line and exit code 2; warnings are lines of their own."""
+    """Runs the program.
+
+    Unusable input ends it with one line and exit code 2, SIGTERM ends it as Ctrl-C does, and warnings are lines of
+    their own.
+    """
+    with suppress(ValueError):  # in a thread, as some tests run it
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with show_warnings():
             app()

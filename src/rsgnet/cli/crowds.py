@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from rsgnet.cli.options import parse_size
+from rsgnet.cli.options import parse_out_folder, parse_size
 from rsgnet.cli.terminal import show_progress
 from rsgnet.errors import RSGNetError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def crowds(
-    out: Annotated[Path, Argument(help="Output folder; created if missing.", metavar="OUT")],
+    out: Annotated[Path, Argument(help="Output folder; created if missing.", metavar="OUT", parser=parse_out_folder)],
     *,
     scenes: Annotated[int, Option(min=1, help="Images, or clips, to make.", metavar="COUNT")] = 100,
     crowd_index: Annotated[

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from rsgnet.cli.options import parse_out_file, parse_out_folder
+
 if TYPE_CHECKING:
     from rsgnet.annotations.findings import Finding
 
@@ -32,7 +34,9 @@ def check(
         Option(help="Labels of another split, which must share no image; repeatable.", metavar="LABELS[:IMAGES_DIR]"),
     ] = None,
     limit: Annotated[int, Option(min=0, help="Findings of each kind to print.", metavar="COUNT")] = 10,
-    out: Annotated[Path | None, Option(help="Write all findings to this file.", metavar="REPORT.json")] = None,
+    out: Annotated[
+        Path | None, Option(help="Write all findings to this file.", metavar="REPORT.json", parser=parse_out_file)
+    ] = None,
 ) -> None:
     """Check labels and their images, and name each faulty item.
 
@@ -68,7 +72,9 @@ def complete(
     annotations: Annotated[Path, Argument(help="COCO-format keypoint annotations.", metavar="LABELS.json")],
     results: Annotated[Path, Argument(help="COCO results of a network: boxes or poses.", metavar="RESULTS.json")],
     *,
-    out: Annotated[Path, Option(help="Write the completed annotations to this file.", metavar="ALL.json")],
+    out: Annotated[
+        Path, Option(help="Write the completed annotations to this file.", metavar="ALL.json", parser=parse_out_file)
+    ],
     skeleton: Annotated[
         str | None, Option(help="coco17, crowdpose14 or people19; default: that of the labels.", metavar="NAME")
     ] = None,
@@ -115,7 +121,7 @@ def complete(
 @data.command(no_args_is_help=True)
 def submission(
     poses: Annotated[Path, Argument(help="poses.json of predict or evaluate.", metavar="POSES.json")],
-    out: Annotated[Path, Argument(help="Output folder.", metavar="DIR")],
+    out: Annotated[Path, Argument(help="Output folder.", metavar="DIR", parser=parse_out_folder)],
     *,
     images: Annotated[Path, Option(help="COCO's list of images: image_info_test-dev2017.json.", metavar="INFO.json")],
     name: Annotated[str, Option(help="Name of the method in the file name.", metavar="NAME")] = "rsgnet",

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from rsgnet.cli.options import Backend, Device, Flip, ModelDirectory, Network, name_network, parse_size
+from rsgnet.cli.options import (
+    Backend,
+    Device,
+    Flip,
+    ModelDirectory,
+    Network,
+    name_network,
+    parse_out_folder,
+    parse_size,
+)
 from rsgnet.cli.terminal import print_metrics, show_progress
 from rsgnet.errors import RSGNetError, requires_extra
 
@@ -26,7 +35,11 @@ def export(
     *,
     out: Annotated[
         Path | None,
-        Option(help="Write a new model directory, with weights in half precision; else into MODEL.", metavar="DIR"),
+        Option(
+            help="Write a new model directory, with weights in half precision; else into MODEL.",
+            metavar="DIR",
+            parser=parse_out_folder,
+        ),
     ] = None,
     to: Annotated[
         str, Option(help="onnx (model.onnx) or openvino (model.xml and model.bin).", metavar="FORMAT")
@@ -84,7 +97,7 @@ def export(
 
 def convert(
     checkpoint: Annotated[Path, Argument(help="A .pth or .safetensors file.", metavar="CHECKPOINT")],
-    out: Annotated[Path, Argument(help="The model directory to write.", metavar="DIR")],
+    out: Annotated[Path, Argument(help="The model directory to write.", metavar="DIR", parser=parse_out_folder)],
     *,
     size: Annotated[
         str | None,
@@ -136,7 +149,10 @@ def calibrate(
         Option(help="Labelled images that the network was not trained on; repeatable.", metavar="LABELS[:IMAGES_DIR]"),
     ],
     out: Annotated[
-        Path | None, Option(help="Also write the reliability curves to DIR/reliability.html.", metavar="DIR")
+        Path | None,
+        Option(
+            help="Also write the reliability curves to DIR/reliability.html.", metavar="DIR", parser=parse_out_folder
+        ),
     ] = None,
     network: Network = None,
     flip: Flip = None,

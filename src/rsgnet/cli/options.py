@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Option
 
 from rsgnet.errors import RSGNetError
+from rsgnet.files import check_folder
 
 
 def parse_model_directory(text: str) -> Path:
@@ -22,6 +25,24 @@ def parse_model_directory(text: str) -> Path:
     is_name = path.parts == (text,) and text not in (".", "..")
     shipped = SHIPPED / text
     return shipped if is_name and not path.exists() and (shipped / CONFIG_FILE).is_file() else path
+
+
+def parse_out_folder(text: str) -> Path:
+    """Returns the path of an output folder, which may be missing.
+
+    Raises:
+        OSError: It cannot be created or written to; found here, before any work is done for it.
+    """
+    check_folder(Path(text))
+    return Path(text)
+
+
+def parse_out_file(text: str) -> Path:
+    """Returns the path of an output file; raises OSError as `parse_out_folder` does for its folder."""
+    check_folder(Path(text).parent)
+    if Path(text).is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
+    return Path(text)
 
 
 def parse_size(option: str, text: str, expected: str) -> tuple[int, int]:
@@ -117,7 +138,7 @@ ModelDirectory = Annotated[
     Path,
     Argument(help="Name of shipped weights, or a model directory.", metavar="MODEL", parser=parse_model_directory),
 ]
-Out = Annotated[Path, Option(help="Output folder; created if missing.", metavar="DIR")]
+Out = Annotated[Path, Option(help="Output folder; created if missing.", metavar="DIR", parser=parse_out_folder)]
 Flip = Annotated[
     bool | None, Option("--flip/--no-flip", help="Average with the mirrored crop; default: as the weights specify.")
 ]
@@ -142,7 +163,10 @@ TrainingData = Annotated[
         metavar="LABELS[:IMAGES_DIR][,weight=W][,partial]",
     ),
 ]
-RunFolder = Annotated[Path, Option(help="Output folder for checkpoints, curves and the model.", metavar="DIR")]
+RunFolder = Annotated[
+    Path,
+    Option(help="Output folder for checkpoints, curves and the model.", metavar="DIR", parser=parse_out_folder),
+]
 Settings = Annotated[
     list[str] | None, Option("--set", help="Change a setting of the preset; repeatable.", metavar="KEY=VALUE")
 ]

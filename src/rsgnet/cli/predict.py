@@ -101,10 +101,11 @@ def predict(
 
     An image that cannot be read is reported in one line, the other images are processed, and the exit code is 1.
     """
+    from rsgnet.files import get_partial_path
     from rsgnet.inference.estimator import PoseEstimator
-    from rsgnet.inference.predictions import choose_overlay_paths, record_run, write_predictions
+    from rsgnet.inference.predictions import RESULTS_FILE, choose_overlay_paths, record_run, write_predictions
     from rsgnet.inference.sources import find_images
-    from rsgnet.inference.video.clips import ClipOptions, write_clips
+    from rsgnet.inference.video.clips import TRACKS_FILE, ClipOptions, write_clips
     from rsgnet.inference.video.people import parse_people
     from rsgnet.inference.video.tracking import TrackingConfig, choose_tracking_config
 
@@ -130,7 +131,7 @@ def predict(
     images, clips = ([file for file in files if file.is_clip is is_clip] for is_clip in (False, True))
     errors: list[RSGNetError] = []
     if images:
-        with show_progress(len(images), out) as report:
+        with show_progress(len(images), get_partial_path(out / RESULTS_FILE)) as report:
             done = write_predictions(estimator.stream(images), out, overlays, report, record, rivals)
         typer.echo(f"{done.images} of {len(images)} images, {len(done.results)} people -> {out}", err=True)
         errors += done.errors
@@ -139,7 +140,7 @@ def predict(
             choose_tracking_config(estimator.detector) if track_threshold is None else TrackingConfig(track_threshold)
         )
         options = ClipOptions(tracking, smooth, rivals, choice)
-        with show_progress(None, out, "frames") as report:
+        with show_progress(None, get_partial_path(out / TRACKS_FILE), "frames") as report:
             tracked = write_clips(estimator, clips, out, overlays, report, record, options)
         counts = f"{tracked.frames} frames of {len(clips)} clips, {tracked.tracks} people tracked"
         typer.echo(f"{counts} -> {out}", err=True)
@@ -166,9 +167,11 @@ def demo(
       rsgnet demo
       rsgnet demo my-photo.jpg --out out
     """
+    from rsgnet.files import get_partial_path
     from rsgnet.inference.demo import run_demo
+    from rsgnet.inference.predictions import RESULTS_FILE
 
-    with show_progress(None, out) as report:
+    with show_progress(None, get_partial_path(out / RESULTS_FILE)) as report:
         result = run_demo(photos or [], out, report, seed)
     done = result.predictions
     if result.uses_true_boxes:

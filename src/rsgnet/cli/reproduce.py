@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from rsgnet.cli.options import BackboneFrom, FittingFrom, Settings, Workers
+from rsgnet.cli.options import BackboneFrom, FittingFrom, Settings, Workers, parse_out_folder
 from rsgnet.cli.terminal import print_markdown
 from rsgnet.errors import RSGNetError, requires_extra
 from rsgnet.files import write_text
@@ -25,7 +25,9 @@ def reproduce(
     runs: Annotated[
         Path, Option(help="Folder of the trained networks, which are in DIR/PRESET/model.", metavar="DIR")
     ] = Path("runs"),
-    out: Annotated[Path, Option(help="Output folder for boxes, poses and the table.", metavar="DIR")] = Path("tables"),
+    out: Annotated[
+        Path, Option(help="Output folder for boxes, poses and the table.", metavar="DIR", parser=parse_out_folder)
+    ] = Path("tables"),
     boxes: Annotated[
         list[str] | None,
         Option(
@@ -53,7 +55,7 @@ def reproduce(
       rsgnet reproduce table4 --smoke
       rsgnet reproduce table1 --data /data --train --boxes runs/faster-rcnn-r101/model
       rsgnet reproduce table3 --data /data --boxes coco-test-dev-boxes.json
-      rsgnet reproduce table4 --data /data --boxes crowdpose:test=crowd.json --boxes coco:val2017=coco.json
+      rsgnet reproduce table4 --data /data --boxes crowdpose:test=a.json --boxes coco:val2017=b.json
     """
     with requires_extra("rsgnet reproduce", "train"):
         from rsgnet.reproduce import measure, synthetic_data, tables
@@ -88,7 +90,9 @@ def reproduce(
 
 def ablate(
     *,
-    out: Annotated[Path, Option(help="Output folder for runs, poses and tables.", metavar="DIR")],
+    out: Annotated[
+        Path, Option(help="Output folder for runs, poses and tables.", metavar="DIR", parser=parse_out_folder)
+    ],
     data: Annotated[
         list[str] | None,
         Option(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
+from socket import gethostname
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +29,7 @@ from rsgnet.errors import RSGNetError, requires_extra
 if TYPE_CHECKING:
     from rsgnet.inference.estimator import PoseEstimator
 
+_TOKEN_VARIABLE = "RSGNET_TOKEN"
 _LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
@@ -48,13 +51,22 @@ def serve(
     flip: Flip = None,
     token: Annotated[
         str | None,
-        Option(envvar="RSGNET_TOKEN", help="Require this token: Authorization: Bearer TOKEN.", metavar="TOKEN"),
+        Option(envvar=_TOKEN_VARIABLE, help="Require this token: Authorization: Bearer TOKEN.", metavar="TOKEN"),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        Option(
+            help="A name by which clients without a token may call the service, besides addresses and this machine's "
+            "name; repeatable.",
+            metavar="NAME",
+        ),
     ] = None,
     max_megabytes: Annotated[float, Option(help="Largest request.", metavar="MB")] = 32.0,
     max_pixels: Annotated[int, Option(help="Most pixels of an image.", metavar="PIXELS")] = 64_000_000,
     max_images: Annotated[int, Option(help="Most images in a request.", metavar="COUNT")] = 16,
     max_people: Annotated[int, Option(help="Most people in an image.", metavar="COUNT")] = 200,
     max_seconds: Annotated[float, Option(help="Longest time of a request.", metavar="SECONDS")] = 60.0,
+    max_decode_seconds: Annotated[float, Option(help="Longest time to decode an image.", metavar="SECONDS")] = 10.0,
     max_waiting: Annotated[int, Option(help="Most waiting images; beyond it clients get 503.", metavar="COUNT")] = 64,
     max_held_megabytes: Annotated[
         float, Option(help="Largest sum of all requests that arrive or wait; beyond it clients get 503.", metavar="MB")
@@ -62,6 +74,9 @@ def serve(
     max_connections: Annotated[
         int, Option(help="Most simultaneous connections; beyond it clients get 503.", metavar="COUNT")
     ] = 512,
+    max_connections_per_address: Annotated[
+        int, Option(help="Most simultaneous connections from one address, such as a proxy's.", metavar="COUNT")
+    ] = 128,
     batch: Annotated[int, Option(help="Most images in a batch.", metavar="COUNT")] = 16,
     backend: Backend = "onnx",
     device: Device = "auto",
@@ -82,6 +97,7 @@ def serve(
         from rsgnet.server.app import Service, run_service
     from rsgnet.inference.detectors.open_detector import open_detector
     from rsgnet.inference.estimator import PoseEstimator
+    from rsgnet.server.decoding import Decoders
     from rsgnet.server.limits import Limits, PeopleLimitDetector
     from rsgnet.server.metrics import Metrics
     from rsgnet.server.worker import Worker
@@ -93,11 +109,15 @@ def serve(
         images=max_images,
         people=max_people,
         seconds=max_seconds,
+        decode_seconds=max_decode_seconds,
         waiting=max_waiting,
         held_bytes=round(max_held_megabytes * 1e6),
         connections=max_connections,
+        connections_per_address=max_connections_per_address,
         batch=batch,
     )
+    if token == "" or (token is None and _TOKEN_VARIABLE in os.environ):
+        raise RSGNetError(f"--token: the token is empty; set one, or unset {_TOKEN_VARIABLE} for none")
     if compare == weights:
         raise RSGNetError(f"--compare {compare}: these weights are served already; name others")
     names, metrics = [weights, *([compare] if compare is not None else [])], Metrics()
@@ -114,7 +134,9 @@ def serve(
             max_pixels=limits.pixels,
         )
 
-    workers = {name: Worker(partial(open_estimator, name), limits, metrics) for name in names}
+    decoders = Decoders(limits)
+    workers = {name: Worker(partial(open_estimator, name), decoders, limits, metrics) for name in names}
     if host not in _LOOPBACK_HOSTS and token is None:
         typer.echo(f"note: anybody who reaches {host} can use this service; --token restricts it", err=True)
-    run_service(Service(workers, limits, metrics, token), host, port)
+    host_names = frozenset(name.lower() for name in ("localhost", gethostname(), host, *(allow_host or ())))
+    run_service(Service(workers, decoders, limits, metrics, token, host_names), host, port)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.config_files import CONFIG_FILE
-from rsgnet.errors import RSGNetError
+from rsgnet.errors import NetworkError, RSGNetError
 from rsgnet.geometry import Floats
 from rsgnet.images import MAX_PIXELS, RGBImage
 from rsgnet.inference.crops import Crop, cut_crop, predict_crops
@@ -214,9 +214,11 @@ class PoseEstimator:
             return []
         try:
             boxes = self.detector.detect(images)
+        except NetworkError:
+            raise  # no image is at fault
         except RSGNetError as error:
             if len(images) == 1:
-                return [error]
+                return [error.forget_frames()]
             return [result for image in images for result in self._detect([image])]
         if len(boxes) != len(images):
             raise RSGNetError(f"{self.detector.name} returned boxes of {len(boxes)} images for {len(images)} images")

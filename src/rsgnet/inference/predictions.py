@@ -13,7 +13,7 @@ from typing import Any
 
 from rsgnet.config_files import from_json, to_json
 from rsgnet.errors import RSGNetError
-from rsgnet.files import compute_sha256, replace_atomically, write_text
+from rsgnet.files import compute_sha256, get_partial_path, replace_atomically, write_text
 from rsgnet.inference.detectors.detector import Detector
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.sources import ImageFile
@@ -141,15 +141,17 @@ def choose_overlay_paths(files: Sequence[ImageFile], out: Path) -> dict[ImageFil
     """
     paths: dict[ImageFile, Path] = {}
     taken: set[str] = set()
+    numbers = Counter[str]()  # given to the names that differ only in case, so that none is tried twice
     stems = Counter(_folded_stem(file) for file in files)
     for file in files:
         relative = _path_in_results(file)
         name = relative.name if stems[_folded_stem(file)] > 1 else relative.stem
         suffix = ".mp4" if file.is_clip else ".jpg"
-        path, count = relative.with_name(name + suffix), 1
+        path = relative.with_name(name + suffix)
+        wanted = str(path).casefold()
         while str(path).casefold() in taken:
-            count += 1
-            path = relative.with_name(f"{name}-{count}{suffix}")
+            numbers[wanted] += 1
+            path = relative.with_name(f"{name}-{numbers[wanted] + 1}{suffix}")
         taken.add(str(path).casefold())
         paths[file] = out / path
     targets = {path.resolve() for path in paths.values()}
@@ -192,7 +194,7 @@ def write_predictions(
 ) -> Predictions:
     """Draws and writes outcomes as they come; overlays are drawn while the next outcomes are computed.
 
-    poses.json holds all outcomes even if the run is interrupted.
+    Only a finished run writes poses.json and run.json; an interrupted one writes poses.partial.json.
 
     Args:
         outcomes: Images with their poses or errors, as `PoseEstimator.stream` yields them.
@@ -203,7 +205,8 @@ def write_predictions(
         rivals: Whether overlays show who else may own contested keypoints.
     """
     out = Path(out)
-    done, pending = Predictions(), deque[_PendingOutcome]()
+    done, pending, is_finished = Predictions(), deque[_PendingOutcome](), False
+    results, partial = out / RESULTS_FILE, get_partial_path(out / RESULTS_FILE)
 
     def finish_first() -> None:
         first = pending.popleft()
@@ -227,9 +230,11 @@ def write_predictions(
                     finish_first()
             while pending:
                 finish_first()
+            is_finished = True
         finally:
-            write_text(out / RUN_FILE, to_json(record))
-            write_text(out / RESULTS_FILE, json.dumps(done.results))
+            write_text(results if is_finished else partial, json.dumps(done.results))
+        write_text(out / RUN_FILE, to_json(record))
+        partial.unlink(missing_ok=True)
     return done
 
 

@@ -163,7 +163,7 @@ def load_image(source: object, max_pixels: int) -> LoadedImage | RSGNetError:
         name = str(getattr(source, "filename", "") or "") if isinstance(source, Image.Image) else ""
         return LoadedImage(to_rgb_image(source, max_pixels), Path(name).as_posix() if name else "")
     except RSGNetError as error:
-        return error
+        return error.forget_frames()
 
 
 def read_ahead(

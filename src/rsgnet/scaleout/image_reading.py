@@ -9,18 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from rsgnet.errors import ImageError
-from rsgnet.files import get_regular_size
+from rsgnet.files import escape_name, get_regular_size, is_utf8
 from rsgnet.images import decode_image
 from rsgnet.inference.detectors.detector import LoadedImage
 from rsgnet.scaleout.inputs import ALL_ROW_GROUPS, InputPart, find_image_column, has_image_suffix
+from rsgnet.scaleout.store import open_location
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -29,7 +30,8 @@ MAX_FILE_BYTES = 1 << 29  # a larger image file is not read into memory
 _ATTEMPTS = 3
 _RETRY_WAIT_S = 0.5
 _PERMANENT_ERRORS = (PermissionError, IsADirectoryError, NotADirectoryError)
-_ROWS_PER_BATCH = 32
+_ROWS_PER_BATCH = 1  # a small file can have large values, which are expanded for each row
+_NOT_UTF8 = "the name is not UTF-8; rename the file"
 _BLOCK_BYTES = 1 << 20
 # Types of tar headers that hold the name or other attributes of the next member.
 _ATTRIBUTE_HEADERS = (
@@ -49,7 +51,8 @@ class ImageReference:
         source: FILE, ARCHIVE#MEMBER or PARQUET#ROW, where files are URIs and rows are counted from 0.
         file_name: The name by which box files know the image: its path below the folder that the user named, or in the
             archive.
-        read_content: Returns the bytes of the image file, or raises an `ImageError`.
+        read_content: Returns the bytes of the image file, or raises an `ImageError`. To be called once: what was read
+            already is not kept.
     """
 
     source: str
@@ -68,7 +71,9 @@ class ImageReference:
 def iterate_images(parts: Iterable[InputPart]) -> Iterator[ImageReference]:
     """Yields the images of the input parts in order. A broken part ends in an image that raises the reason."""
     for part in parts:
-        if part.kind == "file":
+        if part.kind == "misnamed":
+            yield _failed_image(part.uri, part.file_name, _NOT_UTF8)
+        elif part.kind == "file":
             yield ImageReference(part.uri, part.file_name, partial(read_file, part.uri))
         elif part.kind == "tar":
             yield from _iterate_tar(part)
@@ -101,10 +106,10 @@ def read_file(uri: str) -> bytes:
 
 @contextmanager
 def _open_uri(uri: str) -> Iterator[Any]:
-    file_system, path = url_to_fs(uri)
+    file_system, path = open_location(uri)
     if isinstance(file_system, LocalFileSystem) and Path(path).exists():
         get_regular_size(Path(path))  # refuses pipes and devices, which may never end
-    with fsspec.open(uri, "rb") as file:
+    with file_system.open(path, "rb") as file:
         yield file
 
 
@@ -138,15 +143,16 @@ def _iterate_tar(part: InputPart) -> Iterator[ImageReference]:
     try:
         with _open_uri(part.uri) as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=_StrictHeader) as tar:
             for member in tar:
-                source = f"{part.uri}#{member.name}"
+                name = escape_name(member.name)
+                source = f"{part.uri}#{name}"
                 is_image = member.isfile() and not member.issparse() and has_image_suffix(member.name)
-                if is_image and member.size <= MAX_FILE_BYTES:
+                if is_image and member.size <= MAX_FILE_BYTES and is_utf8(member.name):
                     opened = tar.extractfile(member)
                     assert opened is not None
-                    yield ImageReference(source, member.name, partial(bytes, opened.read()))
+                    yield ImageReference(source, name, [opened.read()].pop)
                     continue
                 if is_image:
-                    yield _failed_image(source, member.name, _too_large())
+                    yield _failed_image(source, name, _too_large() if is_utf8(member.name) else _NOT_UTF8)
                 _skip_member(tar, member)
     except Exception as error:  # stores and decompressors raise the errors of their own libraries
         message = f"cannot be read on from here ({_reason(error)}); is the archive truncated?"
@@ -172,7 +178,7 @@ def _iterate_parquet(part: InputPart) -> Iterator[ImageReference]:
             row, stop = sum(counts[: groups.start]), sum(counts[: groups.stop])
             column = find_image_column(parquet.schema_arrow, part.column, part.uri)
             for batch in parquet.iter_batches(_ROWS_PER_BATCH, row_groups=list(groups), columns=[column]):
-                for value in batch.column(0).to_pylist():
+                for value in batch.column(0):
                     yield _image_of_row(part, row, value)
                     row += 1
     except Exception as error:  # stores and decompressors raise the errors of their own libraries
@@ -183,14 +189,20 @@ def _iterate_parquet(part: InputPart) -> Iterator[ImageReference]:
             yield _failed_image(f"{part.uri}#{unread}", f"{part.file_name}#{unread}", message)
 
 
-def _image_of_row(part: InputPart, row: int, value: Any) -> ImageReference:
+def _image_of_row(part: InputPart, row: int, scalar: pa.Scalar) -> ImageReference:
     """Returns the image of a value: bytes, a URI, or {bytes, path}, of which the first that is set counts."""
     source, file_name = f"{part.uri}#{row}", f"{part.file_name}#{row}"
+    try:
+        value = scalar.as_py()
+    except UnicodeDecodeError:
+        return _failed_image(source, file_name, "the text in this row is not UTF-8")
     if isinstance(value, dict):
-        file_name = value.get("path") or file_name
-        value = value.get("bytes") or value.get("path")
+        path, value = value.get("path"), value.get("bytes") or value.get("path")
+        if not isinstance(path, (str, NoneType)):
+            return _failed_image(source, file_name, f"the path in this row is no text, but {path!r:.40}")
+        file_name = path or file_name
     if isinstance(value, bytes):
-        return ImageReference(source, file_name, partial(bytes, value))
+        return ImageReference(source, file_name, [value].pop)
     if isinstance(value, str):
         return ImageReference(source, value, partial(read_file, _resolve(value, part.uri)))
     return _failed_image(source, file_name, f"no image in this row, but {value!r:.40}")

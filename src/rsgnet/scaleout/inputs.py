@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rsgnet.errors import RSGNetError
+from rsgnet.files import escape_name, is_utf8
 from rsgnet.images import IMAGE_SUFFIXES
 from rsgnet.scaleout.store import open_location
 
@@ -29,7 +30,7 @@ class InputPart:
     """A part of the input that is read as one: an image file, a tar archive, or row groups of a Parquet file.
 
     Attributes:
-        kind: "file" (an image), "tar" or "parquet".
+        kind: "file" (an image), "tar", "parquet", or "misnamed": a file whose name is not UTF-8 and is escaped here.
         uri: The file that holds the images.
         file_name: Its name in the results: its path below the folder that the user named.
         column: Parquet only: the column of images or of their URIs; "" for the first one with a usual name.
@@ -68,7 +69,9 @@ def list_inputs(sources: Sequence[str], min_rows: int, skip: str = "") -> Iterat
             if uri in seen or (skip and uri.startswith(skip.rstrip("/") + "/")):
                 continue
             seen.add(uri)
-            if uri.lower().endswith(PARQUET_SUFFIX):
+            if not is_utf8(uri):
+                yield InputPart("misnamed", escape_name(uri), escape_name(file_name))
+            elif uri.lower().endswith(PARQUET_SUFFIX):
                 yield from _list_row_groups(uri, file_name, column, min_rows)
             else:
                 yield InputPart("tar" if uri.lower().endswith(TAR_SUFFIXES) else "file", uri, file_name)
@@ -78,8 +81,10 @@ def absolute_uri(source: str) -> str:
     """Returns the full URI of a source, which means the same on every machine.
 
     Raises:
-        RSGNetError: No such kind of store is known here.
+        RSGNetError: No such kind of store is known here, or the source's name is not UTF-8.
     """
+    if not is_utf8(source):
+        raise RSGNetError(f"{source}: the name is not UTF-8; rename it, or name its folder")
     location, column = _split_column(source)
     file_system, path = open_location(location)
     uri: str = file_system.unstrip_protocol(path)
@@ -157,6 +162,7 @@ def _list_row_groups(uri: str, file_name: str, column: str, min_rows: int) -> It
 
 def _read_row_counts(uri: str) -> tuple[list[int], Any]:
     """Returns the number of rows of each row group, and the schema."""
-    with fsspec.open(uri, "rb") as file, pq.ParquetFile(file) as parquet:
+    file_system, path = open_location(uri)
+    with file_system.open(path, "rb") as file, pq.ParquetFile(file) as parquet:
         metadata = parquet.metadata
         return [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)], parquet.schema_arrow

@@ -1,7 +1,8 @@
 """The files in a run's output folder that say what is to be done and what is done.
 
 - `manifest.json` holds what the user asked for and, at the end, that all shards are done.
-- `plan.parquet` holds the input parts, a row group per shard.
+- `plan-....parquet` holds the input parts, a row group per shard. The manifest names it, with its digest: of two runs
+  that begin in one folder at once, only one can create the manifest, and only its plan counts.
 - `manifest/000012.json` records that shard 12 is done. It is written after the shard's rows. A shard is complete if
   its record and its file of rows exist and the recorded size is the file's.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +22,7 @@ from rsgnet.inference.predictions import RunRecord
 from rsgnet.scaleout.inputs import InputPart
 from rsgnet.scaleout.store import Store
 
-MANIFEST_FILE, PLAN_FILE = "manifest.json", "plan.parquet"
+MANIFEST_FILE = "manifest.json"
 RECORDS_FOLDER, ROWS_FOLDER = "manifest", "parts"
 _PLAN_SCHEMA = pa.schema(
     [(field.name, pa.int64() if field.name in ("first", "stop") else pa.string()) for field in fields(InputPart)]
@@ -66,6 +68,8 @@ class Manifest:
         run: The network and the detector.
         keypoints: The names of the keypoints, in the order of the rows.
         shards: The number of shards.
+        plan: The name of the plan's file.
+        plan_sha256: The digest of that file.
         complete: Whether all shards are done.
         totals: The counts of all shards; None until all are done.
     """
@@ -76,25 +80,36 @@ class Manifest:
     run: RunRecord
     keypoints: tuple[str, ...]
     shards: int = 0
+    plan: str = ""
+    plan_sha256: str = ""
     complete: bool = False
     totals: Totals | None = None
 
 
 class Plan:
-    """The shards of a run, read from plan.parquet.
+    """The shards of a run.
 
     Args:
         store: The output folder of the run.
+        manifest: The manifest of the run.
 
     Raises:
-        RSGNetError: The plan is missing or broken.
+        RSGNetError: The plan is missing or broken, or not that of the manifest.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, manifest: Manifest) -> None:
         try:
-            self._file = pq.ParquetFile(store.open(PLAN_FILE))
+            digest = store.compute_sha256(manifest.plan)
+            self._file = pq.ParquetFile(store.open(manifest.plan))
         except (OSError, pa.ArrowException) as error:
-            raise RSGNetError(f"{store.uri}/{PLAN_FILE}: cannot be read ({error}); start in another folder") from error
+            raise RSGNetError(
+                f"{store.uri}/{manifest.plan}: cannot be read ({error}); start in another folder"
+            ) from error
+        if digest != manifest.plan_sha256 or self._file.num_row_groups != manifest.shards:
+            raise RSGNetError(
+                f"{store.uri}/{MANIFEST_FILE}: says {manifest.shards} shards, but is not of {manifest.plan}, which has "
+                f"{self._file.num_row_groups}; one of them was changed, so start in another folder"
+            )
 
     def __getitem__(self, shard: int) -> list[InputPart]:
         """Returns the input parts of a shard; shards are counted from 0."""
@@ -105,10 +120,11 @@ def group_into_shards(parts: Iterable[InputPart], size: int) -> Iterator[list[In
     """Groups neighbouring image files into shards of `size`; every other input part is a shard by itself."""
     shard: list[InputPart] = []
     for part in parts:
-        if shard and (part.kind != "file" or len(shard) >= size):
+        is_image = part.kind in ("file", "misnamed")
+        if shard and (not is_image or len(shard) >= size):
             yield shard
             shard = []
-        if part.kind == "file":
+        if is_image:
             shard.append(part)
         else:
             yield [part]
@@ -116,10 +132,36 @@ def group_into_shards(parts: Iterable[InputPart], size: int) -> Iterator[list[In
         yield shard
 
 
-def write_plan(store: Store, shards: Iterable[list[InputPart]]) -> int:
-    """Writes the plan and returns its number of shards."""
+def begin_run(store: Store, asked: Manifest, shards: Iterable[list[InputPart]]) -> Manifest:
+    """Writes the plan and then the manifest, which must be new.
+
+    Args:
+        store: The output folder.
+        asked: What the user asked for.
+        shards: The input parts of each shard.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        RSGNetError: Another run has begun in the folder meanwhile.
+    """
+    name = f"plan-{uuid4().hex}.parquet"
+    count = _write_plan(store, name, shards)
+    manifest = replace(asked, shards=count, plan=name, plan_sha256=store.compute_sha256(name))
+    try:
+        store.create_text(MANIFEST_FILE, to_json(manifest))
+    except FileExistsError as error:
+        store.remove(name)
+        raise RSGNetError(
+            f"{store.uri}: another run began there at the same time; write elsewhere, or start again once it is done"
+        ) from error
+    return manifest
+
+
+def _write_plan(store: Store, name: str, shards: Iterable[list[InputPart]]) -> int:
     count = 0
-    with store.replace_file(PLAN_FILE) as file, pq.ParquetWriter(file, _PLAN_SCHEMA, compression="zstd") as writer:
+    with store.replace_file(name) as file, pq.ParquetWriter(file, _PLAN_SCHEMA, compression="zstd") as writer:
         for shard in shards:
             rows = pa.Table.from_pylist([asdict(part) for part in shard], _PLAN_SCHEMA)
             writer.write_table(rows, row_group_size=len(shard))
@@ -148,7 +190,8 @@ def check_same_run(begun: Manifest, asked: Manifest, uri: str) -> None:
     Raises:
         RSGNetError: A setting differs.
     """
-    continued = replace(asked, shards=begun.shards, complete=begun.complete, totals=begun.totals)
+    outcome = {name: getattr(begun, name) for name in ("shards", "plan", "plan_sha256", "complete", "totals")}
+    continued = replace(asked, **outcome)
     changed = [field.name for field in fields(Manifest) if getattr(begun, field.name) != getattr(continued, field.name)]
     if changed:
         before, now = (getattr(manifest, changed[0]) for manifest in (begun, continued))

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from rsgnet.errors import RSGNetError
+from rsgnet.files import escape_name
 from rsgnet.poses import OWNERSHIP_FIELDS, Poses
 from rsgnet.skeletons import Skeleton
 
@@ -74,8 +75,8 @@ def build_table(schema: pa.Schema, shard: int, first_index: int, results: Sequen
     columns = [
         pa.array([shard] * len(results), pa.int64()),
         pa.array(range(first_index, first_index + len(results)), pa.int64()),
-        pa.array([result.source for result in results], pa.string()),
-        pa.array([result.file_name for result in results], pa.string()),
+        pa.array([escape_name(result.source) for result in results], pa.string()),
+        pa.array([escape_name(result.file_name) for result in results], pa.string()),
         pa.array([width for width, _ in sizes], pa.int32()),
         pa.array([height for _, height in sizes], pa.int32()),
         _people_column(outcomes),

@@ -24,13 +24,13 @@ from rsgnet.scaleout.plan import (
     ShardRecord,
     Totals,
     add_totals,
+    begin_run,
     check_same_run,
     group_into_shards,
     read_complete_shards,
     read_manifest,
     rows_file,
     write_manifest,
-    write_plan,
     write_shard_record,
 )
 from rsgnet.scaleout.rows import ImageResult, build_table, result_schema
@@ -115,11 +115,11 @@ def plan_run(
     begun = read_manifest(store)
     if begun is not None:
         check_same_run(begun, asked, store.uri)
-        return PlannedRun(store, begun, read_complete_shards(store))
+        Plan(store, begun)
+        complete = {number: record for number, record in read_complete_shards(store).items() if number < begun.shards}
+        return PlannedRun(store, begun, complete)
     parts = list_inputs(sources, min_rows=shard_size, skip=store.uri)
-    manifest = replace(asked, shards=write_plan(store, group_into_shards(parts, shard_size)))
-    write_manifest(store, manifest)
-    return PlannedRun(store, manifest, {})
+    return PlannedRun(store, begin_run(store, asked, group_into_shards(parts, shard_size)), {})
 
 
 class ShardWorker:
@@ -129,7 +129,8 @@ class ShardWorker:
         job: The job.
 
     Raises:
-        RSGNetError: The weights cannot be opened on this machine, or differ from those of the job.
+        RSGNetError: The weights cannot be opened on this machine, or differ from those of the job; or this machine does
+            not see the run's folder.
     """
 
     def __init__(self, job: Job) -> None:
@@ -140,7 +141,10 @@ class ShardWorker:
         if found != job.run:
             raise RSGNetError(f"{platform.node()}: runs {found}, not {job.run}; install the same everywhere")
         self._store = Store(job.out)
-        self._plan, self._schema = Plan(self._store), result_schema(self._estimator.skeleton)
+        manifest = read_manifest(self._store)
+        if manifest is None:
+            raise RSGNetError(f"{job.out}: holds no run; is it the same folder on {platform.node()}?")
+        self._plan, self._schema = Plan(self._store, manifest), result_schema(self._estimator.skeleton)
 
     def process(self, shard: int) -> ShardRecord:
         """Writes the rows of a shard, and then its record, which it returns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import uuid4
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from rsgnet.errors import RSGNetError
 
@@ -18,9 +20,13 @@ PARTIAL_FOLDER = "partial"  # of files that are being written
 def open_location(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Returns the file system of a URI or path, and the path inside it.
 
+    A local path is taken as it is; to fsspec a `::` in it would name another store.
+
     Raises:
         RSGNetError: No such kind of store is known here.
     """
+    if "://" not in uri or uri.startswith("file://"):
+        return LocalFileSystem(), LocalFileSystem._strip_protocol(uri)
     try:
         file_system, path = url_to_fs(uri)
     except (ValueError, ImportError) as error:
@@ -71,6 +77,24 @@ class Store:
         with self.replace_file(name) as file:
             file.write(text.encode())
 
+    def create_text(self, name: str, text: str) -> None:
+        """Writes UTF-8 text to a new file. Of several writers at once, one succeeds, where the store can tell.
+
+        Raises:
+            FileExistsError: There is a file of that name.
+        """
+        path = f"{self._root}/{name}"
+        self._file_system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        if isinstance(self._file_system, LocalFileSystem):
+            with self._file_system.open(path, "xb") as file:
+                file.write(text.encode())
+        else:
+            self._file_system.pipe_file(path, text.encode(), mode="create")
+
+    def remove(self, name: str) -> None:
+        """Removes a file."""
+        self._file_system.rm_file(f"{self._root}/{name}")
+
     def read(self, name: str) -> bytes | None:
         """Returns the content of a file, None where it does not exist."""
         try:
@@ -78,6 +102,14 @@ class Store:
         except FileNotFoundError:
             return None
         return content
+
+    def compute_sha256(self, name: str) -> str:
+        """Computes the SHA-256 of a file's content, as hexadecimal digits."""
+        digest = hashlib.sha256()
+        with self.open(name) as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
 
     def read_all(self, names: Sequence[str]) -> list[bytes]:
         """Returns the contents of existing files, read in parallel where the store can."""

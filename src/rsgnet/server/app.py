@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import mimetypes
+import os
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from threading import Timer
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import anyio
@@ -23,6 +27,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
 from rsgnet.errors import RSGNetError
+from rsgnet.server.decoding import Decoders
 from rsgnet.server.drawn_crowds import HIGHEST_CROWD_INDEX, CrowdRenderer
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Metrics, MetricsMiddleware
@@ -34,14 +39,22 @@ from rsgnet.server.responses import (
     build_image_response,
     build_poses_response,
 )
-from rsgnet.server.security import SecurityHeadersMiddleware, limited_protocol, require_token
+from rsgnet.server.security import (
+    ForeignSiteMiddleware,
+    SecurityHeadersMiddleware,
+    client_of,
+    limited_protocol,
+    require_token,
+)
 from rsgnet.server.uploads import FORM_SCHEMA, HeldBytes, read_images
 from rsgnet.server.worker import BusyError, Worker, WorkerCrashError
 
+_LOG = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
 _SHUTDOWN_GRACE_S = 5.0  # beyond the time that a request may take
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": ErrorResponse, "description": "The token is missing or wrong."},
+    403: {"model": ErrorResponse, "description": "The request comes from the page of another site."},
     422: {"model": ErrorResponse, "description": "The request cannot be used."},
     503: {"model": ErrorResponse, "description": "Too busy; try again after Retry-After seconds."},
 }
@@ -53,21 +66,27 @@ class Service:
 
     Attributes:
         workers: The workers by the names of their weights; the first is used where a client names none.
+        decoders: Decode the images of all workers.
         limits: Requests beyond these limits are refused.
         metrics: Counts requests and images.
         token: The token that clients must send; None for no token.
+        host_names: The names, besides IP addresses, by which clients may call a service without a token.
         render_crowd: Draws crowds for the page.
     """
 
     workers: Mapping[str, Worker]
+    decoders: Decoders
     limits: Limits
     metrics: Metrics
     token: str | None = None
+    host_names: frozenset[str] = frozenset({"localhost"})
     render_crowd: CrowdRenderer = field(default_factory=CrowdRenderer)
 
 
 def run_service(service: Service, host: str, port: int) -> None:
     """Serves until SIGINT or SIGTERM; then accepts no more requests, finishes those accepted, and exits with code 0.
+
+    Where they are not finished in the time that a request may take and some seconds, the process ends with code 1.
 
     Args:
         service: What to serve.
@@ -84,11 +103,30 @@ def run_service(service: Service, host: str, port: int) -> None:
         server_header=False,
         http=limited_protocol(service.limits),
         ws="none",
-        timeout_graceful_shutdown=round(service.limits.seconds + _SHUTDOWN_GRACE_S),
     )
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _exit)  # the server sends itself the signal again when it has stopped
-    uvicorn.Server(config).run()
+    _Server(config, service).run()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which by itself would wait without end for a network that is stuck."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to stop, and ends the process in any case after a grace period."""
+        timer = Timer(self._service.limits.seconds + _SHUTDOWN_GRACE_S, self._end_process)
+        timer.daemon = True
+        timer.start()
+        super().handle_exit(sig, frame)
+
+    def _end_process(self) -> None:
+        _LOG.critical("accepted requests are not finished in time; the service ends without them")
+        self._service.decoders.close()
+        os._exit(1)
 
 
 def _exit(*_: object) -> NoReturn:
@@ -100,11 +138,13 @@ def create_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def run_workers(_: FastAPI) -> AsyncIterator[None]:
+        service.decoders.start()
         for worker in service.workers.values():
             worker.start()
         yield
         for worker in service.workers.values():
             await run_sync(worker.stop)
+        service.decoders.close()
 
     app = FastAPI(
         title="RSGNet",
@@ -118,6 +158,7 @@ def create_app(service: Service) -> FastAPI:
     _add_crowd_route(app, service)
     _add_status_routes(app, service)
     _add_error_handlers(app)
+    app.add_middleware(ForeignSiteMiddleware, host_names=None if service.token else service.host_names)
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     mimetypes.add_type("text/javascript", ".js")  # some systems say text/plain, which browsers refuse to run
@@ -127,7 +168,7 @@ def create_app(service: Service) -> FastAPI:
 
 def _add_pose_routes(app: FastAPI, service: Service) -> None:
     limits, with_token = service.limits, [Depends(require_token(service.token))]
-    held_bytes = HeldBytes(limits.held_bytes)
+    held_bytes = HeldBytes(limits)
 
     @app.get("/v1/about", dependencies=with_token, summary="Weights and limits")
     async def about() -> AboutResponse:
@@ -144,6 +185,7 @@ def _add_pose_routes(app: FastAPI, service: Service) -> None:
             **_REFUSALS,
             400: {"model": ErrorResponse, "description": "The form is broken, or holds too much."},
             404: {"model": ErrorResponse, "description": "This service has no such weights."},
+            408: {"model": ErrorResponse, "description": "The request arrives too slowly."},
             413: {"model": ErrorResponse, "description": "The request is too large."},
             415: {"model": ErrorResponse, "description": "The request is not a form."},
             422: {"model": PosesResponse | ErrorResponse, "description": "Nothing of the request can be used."},
@@ -162,11 +204,11 @@ def _add_pose_routes(app: FastAPI, service: Service) -> None:
         name = next(iter(service.workers)) if weights is None else weights
         if name not in service.workers:
             raise HTTPException(404, f"no weights {name!r} here; there are {', '.join(service.workers)}")
-        worker = service.workers[name]
-        worker.check_capacity(1)
-        with anyio.fail_after(limits.seconds), held_bytes.request() as reserve:
+        worker, client = service.workers[name], client_of(request)
+        worker.check_capacity(1, client)
+        with anyio.fail_after(limits.seconds), held_bytes.request(client) as reserve:
             images = await read_images(request, limits, reserve)
-            futures = [asyncio.wrap_future(future) for future in worker.submit(images)]
+            futures = [asyncio.wrap_future(future) for future in worker.submit(images, client)]
             outcomes = await asyncio.gather(*futures, return_exceptions=True)
         image_responses = []
         for image, outcome in zip(images, outcomes, strict=True):
@@ -187,14 +229,15 @@ def _add_crowd_route(app: FastAPI, service: Service) -> None:
         response_class=Response,
         responses={**_REFUSALS, 200: {"content": {"image/png": {}, "application/json": {}}}},
     )
-    def crowd(
+    async def crowd(
         crowd_index: Annotated[
             float, Query(ge=0, le=HIGHEST_CROWD_INDEX, description="CrowdPose's crowd index; met to 0.05.")
         ] = 0.5,
         seed: Annotated[int, Query(ge=0, lt=2**31, description="The same seed gives the same crowd.")] = 0,
         truth: Annotated[bool, Query(description="Return the COCO annotations instead of the image.")] = False,
     ) -> Response:
-        drawn = service.render_crowd(crowd_index, seed)
+        with anyio.fail_after(service.limits.seconds):
+            drawn = await service.render_crowd(crowd_index, seed)
         if truth:
             return Response(drawn.truth, media_type="application/json")
         return Response(drawn.png, media_type="image/png")

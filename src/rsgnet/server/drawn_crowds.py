@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from io import BytesIO
-from threading import Lock
 
 from PIL import Image
 
@@ -15,6 +16,7 @@ from rsgnet.server.worker import BusyError
 
 HIGHEST_CROWD_INDEX = 1.2
 _CACHED_CROWDS = 16
+_MAX_UNFINISHED = 2  # one that is rendered, one that waits
 _RETRY_AFTER_S = 3
 
 
@@ -34,26 +36,30 @@ class DrawnCrowd:
 class CrowdRenderer:
     """Draws crowds one at a time, because drawing takes processor time from the network.
 
-    A request that waits for more than a few seconds is refused.
+    It has a thread of its own; further requests are refused at once, so that they hold up nothing else.
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._cached_render = lru_cache(_CACHED_CROWDS)(_render)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rsgnet-crowd")
+        self._crowds: OrderedDict[tuple[float, int], Future[DrawnCrowd]] = OrderedDict()  # used last: at the end
 
-    def __call__(self, crowd_index: float, seed: int) -> DrawnCrowd:
+    async def __call__(self, crowd_index: float, seed: int) -> DrawnCrowd:
         """Returns the crowd with this crowd index (met to 0.05) and seed.
 
         Raises:
-            BusyError: Another crowd is being drawn.
+            BusyError: Other crowds are being drawn.
             RSGNetError: No crowd has that index.
         """
-        if not self._lock.acquire(timeout=_RETRY_AFTER_S):
-            raise BusyError("another crowd is being drawn; try again", _RETRY_AFTER_S)
-        try:
-            return self._cached_render(crowd_index, seed)
-        finally:
-            self._lock.release()
+        key = (crowd_index, seed)
+        crowd = self._crowds.pop(key, None)
+        if crowd is None or (crowd.done() and crowd.exception()):
+            if sum(not each.done() for each in self._crowds.values()) >= _MAX_UNFINISHED:
+                raise BusyError("other crowds are being drawn; try again", _RETRY_AFTER_S)
+            crowd = self._thread.submit(_render, crowd_index, seed)
+        self._crowds[key] = crowd
+        if len(self._crowds) > _CACHED_CROWDS:
+            self._crowds.popitem(last=False)
+        return await asyncio.shield(asyncio.wrap_future(crowd))  # others may wait for it after this client hung up
 
 
 def _render(crowd_index: float, seed: int) -> DrawnCrowd:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from rsgnet.errors import RSGNetError
 from rsgnet.inference.detectors.detector import Boxes, Detector, LoadedImage
+from rsgnet.inference.sources import CHUNK_PIXELS
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,11 @@ class Limits:
         images: Images in one request.
         people: People in one image.
         seconds: Time that one request may take, from its first byte to its response.
+        decode_seconds: Time that the decoding of one image may take.
         waiting: Images that may wait for the network.
         held_bytes: Bytes of all requests together that are being received or wait.
         connections: Simultaneous connections.
+        connections_per_address: Simultaneous connections from one address.
         batch: Images, of any number of clients, that go through the network together.
 
     Raises:
@@ -33,9 +36,11 @@ class Limits:
     images: int = 16
     people: int = 200
     seconds: float = 60.0
+    decode_seconds: float = 10.0
     waiting: int = 64
     held_bytes: int = 512_000_000
     connections: int = 512
+    connections_per_address: int = 128
     batch: int = 16
 
     def __post_init__(self) -> None:
@@ -51,6 +56,21 @@ class Limits:
                 f"limits: {self.held_bytes} bytes may be held, so a request of {self.request_bytes} could never be "
                 "accepted"
             )
+
+    @property
+    def waiting_per_client(self) -> int:
+        """Images of one client that may wait, so that others find room."""
+        return max(self.waiting // 2, self.images)
+
+    @property
+    def held_bytes_per_client(self) -> int:
+        """Bytes of one client's requests that may be held, so that others find room."""
+        return max(self.held_bytes // 2, self.request_bytes)
+
+    @property
+    def decoded_pixels(self) -> int:
+        """Pixels of all decoded images together; where there are more, decoding waits."""
+        return max(2 * self.pixels, CHUNK_PIXELS)
 
 
 class PeopleLimitDetector(Detector):

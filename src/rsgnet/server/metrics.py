@@ -21,7 +21,8 @@ class Metrics:
         self._request_seconds = Histogram("rsgnet_request_seconds", "Time to respond.", ["path"], registry=registry)
         self._images = Counter("rsgnet_images", "Images by outcome.", ["outcome"], registry=registry)
         self._people = Counter("rsgnet_people", "People whose poses were returned.", registry=registry)
-        self._waiting = Gauge("rsgnet_waiting_images", "Images that wait for the network.", registry=registry)
+        self._waiting = Gauge("rsgnet_waiting_images", "Images that wait, decoded or not.", registry=registry)
+        self._decoded = Gauge("rsgnet_decoded_images", "Images that wait for the network only.", registry=registry)
         self._batches = Histogram(
             "rsgnet_batch_images", "Images in one batch.", buckets=_BATCH_SIZES, registry=registry
         )
@@ -41,6 +42,10 @@ class Metrics:
     def set_waiting(self, images: int) -> None:
         """Sets the number of images that wait."""
         self._waiting.set(images)
+
+    def set_decoded(self, images: int) -> None:
+        """Sets the number of images that are decoded and wait for the network."""
+        self._decoded.set(images)
 
     def count_batch(self, images: int, seconds: float) -> None:
         """Counts a batch and its time."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from ipaddress import ip_address, ip_network
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -30,22 +34,37 @@ _TOO_MANY_CONNECTIONS = (
 )
 
 
-def require_token(token: str | None) -> Callable[[Request], None]:
+def require_token(token: str | None) -> Callable[[Request], Awaitable[None]]:
     """Returns a FastAPI dependency that refuses requests without `Authorization: Bearer TOKEN`.
 
     Args:
         token: The token; None accepts every request.
     """
 
-    def check_token(request: Request) -> None:
+    async def check_token(request: Request) -> None:  # async, as others wait for a thread
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if token is None or (scheme.lower() == "bearer" and secrets.compare_digest(given.encode(), token.encode())):
+        if token is None or (scheme.lower() == "bearer" and secrets.compare_digest(_hash(given), _hash(token))):
             return
         raise HTTPException(
             401, "this service requires its token: Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"}
         )
 
     return check_token
+
+
+def _hash(text: str) -> bytes:
+    """Returns a digest to be compared, whose length does not tell the text's."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def client_of(request: Request) -> str:
+    """Returns the address of the client, or of its network where it has an IPv6 address, of which each has many."""
+    host = request.client.host if request.client is not None else ""
+    try:
+        address = ip_address(host)
+    except ValueError:  # such as a Unix socket's
+        return host
+    return str(ip_network((address, 64), strict=False)) if address.version == 6 else host
 
 
 class SecurityHeadersMiddleware:
@@ -69,6 +88,42 @@ class SecurityHeadersMiddleware:
         await self.app(scope, receive, send_with_headers)
 
 
+class ForeignSiteMiddleware:
+    """ASGI middleware that refuses what the pages of other sites make a browser send.
+
+    A browser sends forms for any page, and believes any page whose name leads to this service's address.
+
+    Args:
+        app: The wrapped application.
+        host_names: The names, besides IP addresses, by which clients may call the service; None for all.
+    """
+
+    def __init__(self, app: ASGIApp, host_names: frozenset[str] | None) -> None:
+        self.app, self.host_names = app, host_names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on, or responds with status 403."""
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers({})
+        error = ""
+        if not self._is_allowed_host(headers.get("host", "")):
+            error = "this service is called by its address; --allow-host allows another name"
+        elif headers.get("sec-fetch-site") in ("cross-site", "same-site") and scope["path"].startswith("/v1/"):
+            error = "this request comes from the page of another site"
+        if error:
+            await JSONResponse({"error": error}, 403)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _is_allowed_host(self, host: str) -> bool:
+        if self.host_names is None or not host:  # browsers always send it
+            return True
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            return name in self.host_names or bool(ip_address(name))
+        except ValueError:
+            return False
+
+
 class LimitedProtocol(H11Protocol):
     """uvicorn's HTTP/1.1 protocol with limits on the number of connections and on waiting.
 
@@ -88,7 +143,11 @@ class LimitedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the timer for the head of a request, or refuses the client where there are too many connections."""
         super().connection_made(transport)
-        if len(self.connections) > self._limits.connections:
+        others = cast(set[H11Protocol], self.connections)
+        of_client = sum(
+            self.client is not None and each.client[:1] == self.client[:1] for each in others if each.client
+        )
+        if len(self.connections) > self._limits.connections or of_client > self._limits.connections_per_address:
             transport.write(_TOO_MANY_CONNECTIONS)
             transport.close()
         else:

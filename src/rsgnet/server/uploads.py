@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import anyio
 import numpy as np
 from fastapi import HTTPException, Request
 from pydantic import TypeAdapter, ValidationError
@@ -47,6 +49,7 @@ FORM_SCHEMA: dict[str, Any] = {
     }
 }
 _RETRY_AFTER_S = 5
+_SLOW_START_S, _SLOWEST_BYTES_PER_S = 5.0, 4000  # a client that is slower, after a start, only holds a connection
 _BOXES_JSON = TypeAdapter(list[list[tuple[float, float, float, float]] | None])
 
 
@@ -54,14 +57,15 @@ class HeldBytes:
     """Counts the bytes of all requests that are being received or wait, to limit their sum.
 
     Args:
-        limit: How many bytes may be held.
+        limits: The limits of the sum, and of each client's share.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit, self._held = limit, 0
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._held = Counter[str]()  # by client
 
     @contextmanager
-    def request(self) -> Iterator[Callable[[int], None]]:
+    def request(self, client: str) -> Iterator[Callable[[int], None]]:
         """Yields a function that reserves bytes for one request; releases them at the end of the block.
 
         The function raises `BusyError` where the bytes exceed the limit.
@@ -70,15 +74,18 @@ class HeldBytes:
 
         def reserve(count: int) -> None:
             nonlocal reserved
-            if self._held + count > self._limit:
+            held, of_client = self._held.total() + count, self._held[client] + count
+            if held > self._limits.held_bytes or of_client > self._limits.held_bytes_per_client:
                 raise BusyError("too much is being sent at once; try again later", _RETRY_AFTER_S)
             reserved += count
-            self._held += count
+            self._held[client] += count
 
         try:
             yield reserve
         finally:
-            self._held -= reserved
+            self._held[client] -= reserved
+            if not self._held[client]:
+                del self._held[client]
 
 
 async def read_images(request: Request, limits: Limits, reserve: Callable[[int], None]) -> list[UploadedImage]:
@@ -90,8 +97,8 @@ async def read_images(request: Request, limits: Limits, reserve: Callable[[int],
         reserve: Called with the number of bytes of each part of the body, before the next part is received.
 
     Raises:
-        HTTPException: The request is too large (413) or not a form (415), or the form is broken or has too many files
-            (400).
+        HTTPException: The request is too large (413), too slow (408) or not a form (415), or the form is broken or has
+            too many files (400).
         BusyError: The requests that are being received hold too many bytes together.
         RSGNetError: The form has no image, or its boxes do not fit the images.
     """
@@ -113,12 +120,16 @@ async def read_images(request: Request, limits: Limits, reserve: Callable[[int],
 
 
 def _bounded_receive(receive: Receive, limits: Limits, reserve: Callable[[int], None]) -> Receive:
-    """Wraps the receive function of a request so that it raises once the body is too large."""
-    total = 0
+    """Wraps the receive function of a request so that it raises once the body is too large, or arrives too slowly."""
+    total, started_s = 0, anyio.current_time()
 
     async def receive_bounded() -> Message:
         nonlocal total
-        message = await receive()
+        deadline_s = started_s + _SLOW_START_S + total / _SLOWEST_BYTES_PER_S
+        with anyio.move_on_after(deadline_s - anyio.current_time()) as timer:
+            message = await receive()
+        if timer.cancelled_caught:
+            raise HTTPException(408, f"the request arrives at less than {_SLOWEST_BYTES_PER_S} bytes a second")
         count = len(message.get("body", b""))
         total += count
         if total > limits.request_bytes:

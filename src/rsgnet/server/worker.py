@@ -1,20 +1,23 @@
-"""The thread that runs a network: it batches the waiting images of all clients."""
+"""The thread that runs a network: it batches the decoded images of all clients."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import Condition, Thread
 
 from rsgnet.errors import RSGNetError
+from rsgnet.inference.detectors.detector import LoadedImage
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.sources import UploadedImage
 from rsgnet.poses import Poses
+from rsgnet.server.decoding import Decoders
 from rsgnet.server.limits import Limits
 from rsgnet.server.metrics import Metrics
 
@@ -43,10 +46,15 @@ class WorkerCrashError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """A waiting image and the future that receives its poses."""
+    """An image to be decoded, and the future that receives its poses."""
 
-    image: UploadedImage
+    client: str
+    decoding: Future[LoadedImage]
     future: Future[Poses] = field(default_factory=Future)
+
+    def cancel_decoding(self, _: Future[Poses]) -> None:
+        """Cancels the decoding; called when the future is done or cancelled."""
+        self.decoding.cancel()
 
 
 class Worker:
@@ -54,6 +62,7 @@ class Worker:
 
     Args:
         open_estimator: Opens the estimator: once at the start, and again whenever it has crashed.
+        decoders: Decode the images.
         limits: How many images may wait, and how many go through the network together.
         metrics: Counts batches and crashes.
 
@@ -64,20 +73,26 @@ class Worker:
         RSGNetError: The estimator cannot be opened.
     """
 
-    def __init__(self, open_estimator: Callable[[], PoseEstimator], limits: Limits, metrics: Metrics) -> None:
-        self._open_estimator, self._limits, self._metrics = open_estimator, limits, metrics
+    def __init__(
+        self, open_estimator: Callable[[], PoseEstimator], decoders: Decoders, limits: Limits, metrics: Metrics
+    ) -> None:
+        self._open_estimator, self._decoders, self._limits, self._metrics = open_estimator, decoders, limits, metrics
         self._estimator = open_estimator()
         self.skeleton = self._estimator.skeleton
-        self._waiting: deque[_Job] = deque()
+        self._waiting = Counter[str]()  # by client, the images that are not yet in a batch, decoded or not
+        self._decoded: deque[_Job] = deque()
         self._changed = Condition()
         self._is_open, self._is_stopping = True, False
+        self._batch_began_s: float | None = None
         self._seconds_per_image = _FIRST_SECONDS_PER_IMAGE
         self._thread = Thread(target=self._run, name="rsgnet-worker", daemon=True)
 
     @property
     def is_ready(self) -> bool:
-        """Whether the worker processes images."""
-        return self._thread.is_alive() and self._is_open and not self._is_stopping
+        """Whether the worker processes images, and no batch has taken longer than a request may."""
+        began_s = self._batch_began_s
+        is_stuck = began_s is not None and time.perf_counter() - began_s > self._limits.seconds
+        return self._thread.is_alive() and self._is_open and not self._is_stopping and not is_stuck
 
     def start(self) -> None:
         """Starts the thread."""
@@ -90,8 +105,12 @@ class Worker:
             self._changed.notify_all()
         self._thread.join()
 
-    def check_capacity(self, images: int) -> None:
+    def check_capacity(self, images: int, client: str = "") -> None:
         """Checks that the queue has room for some images; called before the body of a request is read.
+
+        Args:
+            images: The number of images.
+            client: Who sends them.
 
         Raises:
             BusyError: The queue has no room for them, or the worker is stopping.
@@ -99,14 +118,18 @@ class Worker:
         with self._changed:
             if self._is_stopping:
                 raise BusyError("the service is stopping; try again", 1)
-            if len(self._waiting) + images > self._limits.waiting:
-                raise BusyError(f"{len(self._waiting)} images wait already; try again later", self._retry_after_s())
+            waiting, of_client = self._waiting.total(), self._waiting[client]
+            if waiting + images > self._limits.waiting:
+                raise BusyError(f"{waiting} images wait already; try again later", self._retry_after_s())
+            if of_client + images > self._limits.waiting_per_client:
+                raise BusyError(f"{of_client} of your images wait already; try again later", self._retry_after_s())
 
-    def submit(self, images: Sequence[UploadedImage]) -> list[Future[Poses]]:
+    def submit(self, images: Sequence[UploadedImage], client: str = "") -> list[Future[Poses]]:
         """Queues the images of one request, all or none.
 
         Args:
             images: At most as many as may wait.
+            client: Who sent them; clients take turns.
 
         Returns:
             A future per image. Its exception is a `RSGNetError` where the image is at fault, a `WorkerCrashError` where
@@ -115,20 +138,34 @@ class Worker:
         Raises:
             BusyError: The queue has no room for them, or the worker is stopping.
         """
-        jobs = [_Job(image) for image in images]
         with self._changed:
-            self.check_capacity(len(jobs))
-            self._waiting.extend(jobs)
-            self._metrics.set_waiting(len(self._waiting))
-            self._changed.notify_all()
+            self.check_capacity(len(images), client)
+            self._count_waiting(client, len(images))
+        jobs = [_Job(client, self._decoders.submit(image, client)) for image in images]
+        for job in jobs:
+            job.future.add_done_callback(job.cancel_decoding)
+            job.decoding.add_done_callback(partial(self._queue_decoded, job))
         return [job.future for job in jobs]
 
+    def _count_waiting(self, client: str, images: int) -> None:
+        self._waiting[client] += images
+        if not self._waiting[client]:
+            del self._waiting[client]
+        self._metrics.set_waiting(self._waiting.total())
+
+    def _queue_decoded(self, job: _Job, _: Future[LoadedImage]) -> None:
+        """Queues a job whose image is decoded, or cannot be."""
+        with self._changed:
+            self._decoded.append(job)
+            self._metrics.set_decoded(len(self._decoded))
+            self._changed.notify_all()
+
     def _retry_after_s(self) -> int:
-        return min(max(1, math.ceil(len(self._waiting) * self._seconds_per_image)), _LONGEST_RETRY_S)
+        return min(max(1, math.ceil(self._waiting.total() * self._seconds_per_image)), _LONGEST_RETRY_S)
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            started = time.perf_counter()
+            self._batch_began_s = began_s = time.perf_counter()
             try:
                 self._process(batch)
             except Exception:
@@ -139,29 +176,36 @@ class Worker:
                         job.future.set_exception(WorkerCrashError("the network failed on this batch; send it again"))
                 self._reopen()
             else:
-                seconds = time.perf_counter() - started
+                seconds = time.perf_counter() - began_s
                 self._metrics.count_batch(len(batch), seconds)
                 decay = _SECONDS_PER_IMAGE_DECAY
                 self._seconds_per_image = decay * self._seconds_per_image + (1 - decay) * seconds / len(batch)
+            self._batch_began_s = None
+            del batch  # which holds the pixels
 
     def _next_batch(self) -> list[_Job]:
         """Waits for the next batch; returns an empty one once the worker is stopping and no image waits."""
         batch: list[_Job] = []
         with self._changed:
             while not batch:
-                while self._waiting and len(batch) < self._limits.batch:
-                    job = self._waiting.popleft()
-                    if job.future.set_running_or_notify_cancel():
+                while self._decoded and len(batch) < self._limits.batch:
+                    job = self._decoded.popleft()
+                    self._count_waiting(job.client, -1)
+                    self._metrics.set_decoded(len(self._decoded))
+                    if not job.future.set_running_or_notify_cancel():
+                        continue
+                    if error := job.decoding.exception():
+                        job.future.set_exception(error)
+                    else:
                         batch.append(job)
-                self._metrics.set_waiting(len(self._waiting))
-                if self._is_stopping:
+                if self._is_stopping and not self._waiting:
                     break
                 if not batch:
                     self._changed.wait()
         return batch
 
     def _process(self, batch: Sequence[_Job]) -> None:
-        outcomes = self._estimator.stream([job.image for job in batch])
+        outcomes = self._estimator.stream([job.decoding.result() for job in batch])
         for job, (_, outcome) in zip(batch, outcomes, strict=True):
             if isinstance(outcome, RSGNetError):
                 job.future.set_exception(outcome)

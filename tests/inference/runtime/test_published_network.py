@@ -199,7 +199,7 @@ class TestRefusals:
         network = open_network(f"onnx:{path}")
         assert network.config.crop.size_wh == (96, 128) and network.config.crop.heatmap_shape_hw == (32, 24)
 
-    def test_tensors_outside_the_folder_are_not_read(self, tmp_path):
+    def test_tensors_in_other_files_are_not_read(self, tmp_path):
         folder = tmp_path / "in"
         folder.mkdir()
         (tmp_path / "w.bin").write_bytes(np.ones(17 * 3, np.float32).tobytes())
@@ -209,7 +209,7 @@ class TestRefusals:
         nodes = [helper.make_node("Conv", ["input", "mix"], ["maps"])]
         path = write_graph(folder / "vitpose.onnx", nodes, [1, 3, 64, 48], {"maps": [1, 17, 64, 48]}, [tensor])
         for prefix in ("onnx:", "openvino:"):
-            with pytest.raises(WeightsError, match=r"(?i)vitpose\.onnx: .*(outside|escapes)"):
+            with pytest.raises(WeightsError, match=r"vitpose\.onnx: keeps tensors in other files"):
                 open_network(f"{prefix}{path}")
 
     def test_files_over_the_limit(self, tmp_path):

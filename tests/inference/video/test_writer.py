@@ -73,6 +73,8 @@ def test_an_interrupted_clip_is_kept(clip, sound_of, tmp_path):
         for index in range(5):
             writer.write(grey_image(100), Fraction(index, 10))
         raise KeyboardInterrupt
+    path = path.with_name("a.partial.mp4")
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert len(read_frames(path)) == 5
     assert 0 < len(sound_of(path)) < len(sound_of(source))
     assert sound_of(path) == sound_of(source)[: len(sound_of(path))]

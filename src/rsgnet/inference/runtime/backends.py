@@ -16,8 +16,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from rsgnet.config_files import METADATA_PROPERTIES
-from rsgnet.errors import RSGNetError, RSGNetWarning, WeightsError, requires_extra
-from rsgnet.files import get_regular_size
+from rsgnet.errors import RSGNetError, RSGNetWarning, WeightsError, network_errors, requires_extra
+from rsgnet.inference.runtime.onnx_structure import check_tensors_inside
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS: dict[str, tuple[str, ...]] = {
@@ -76,6 +76,9 @@ class Backend(Protocol):
             names: Names of outputs.
             tensor: Its `input`.
             others: The other inputs by name, where the network has any.
+
+        Raises:
+            NetworkError: The network failed.
         """
         ...
 
@@ -146,17 +149,18 @@ class OnnxBackend:
         device: "auto", "cpu" or "cuda".
 
     Raises:
-        WeightsError: The file is truncated or not ONNX.
+        WeightsError: The file is truncated, not ONNX, or keeps tensors in other files.
         RSGNetError: There is no such device here.
     """
 
     def __init__(self, path: Path, device: str) -> None:
         providers = _onnx_providers(device)
+        check_tensors_inside(path)
+        self._path = path
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = thread_limit()
         options.log_severity_level = 3  # errors only, and those are raised
         try:
-            get_regular_size(path)
             self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # ONNX Runtime's own classes derive from nothing narrower
             reason = str(error).splitlines()[0]
@@ -174,7 +178,8 @@ class OnnxBackend:
         self, names: Sequence[str], tensor: NDArray[Any], others: Mapping[str, NDArray[Any]] = _NO_TENSORS
     ) -> list[NDArray[Any]]:
         """Returns the outputs of those names for an input tensor, and for other inputs by name."""
-        outputs: list[NDArray[Any]] = self._session.run(list(names), {self.input.name: tensor, **others})
+        with network_errors(self._path):
+            outputs: list[NDArray[Any]] = self._session.run(list(names), {self.input.name: tensor, **others})
         return outputs
 
 
@@ -216,7 +221,7 @@ class OpenVinoBackend:
         precision: The arithmetic: "float32", "bf16", or "int8" for a file that was quantised.
 
     Raises:
-        WeightsError: The file is truncated or holds no network.
+        WeightsError: The file is truncated, holds no network, or is an .onnx file that keeps tensors in others.
         RSGNetError: OpenVINO is not installed, or has no such device or precision here.
     """
 
@@ -230,6 +235,9 @@ class OpenVinoBackend:
             "INFERENCE_NUM_THREADS": thread_limit(),
             "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[precision],
         }
+        if path.suffix.lower() != ".xml":
+            check_tensors_inside(path)
+        self._path = path
         core = openvino.Core()
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise RSGNetError("precision bf16: this processor does not support it; use --precision float32 or int8")
@@ -256,7 +264,7 @@ class OpenVinoBackend:
         """Returns the outputs of those names for an input tensor, and for other inputs by name."""
         if len(tensor) == 0:  # for an empty batch OpenVINO returns the outputs of the previous one
             return [output[:0] for output in self.run(names, np.zeros((1, *tensor.shape[1:]), tensor.dtype))]
-        with self._lock:
+        with self._lock, network_errors(self._path):
             outputs = self._network({self.input.name: np.ascontiguousarray(tensor), **others})
         return [outputs[self._indices[name]] for name in names]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.config import PoseConfig
-from rsgnet.errors import RSGNetError, requires_extra
+from rsgnet.errors import RSGNetError, network_errors, requires_extra
 from rsgnet.inference.runtime.backends import check_device
 from rsgnet.inference.runtime.network import NetworkCapabilities, PoseNetwork
 from rsgnet.inference.runtime.outputs import HeatmapOutput, InnerMaps, build_heatmap_output
@@ -83,7 +83,7 @@ class TorchNetwork(PoseNetwork):
         crop, torch = self.config.crop, self._torch
         writable = np.require(crops, requirements=("C", "W"))  # PyTorch warns of read-only arrays
         pixels = torch.from_numpy(writable).to(self._device)
-        with torch.autocast(self._device, torch.bfloat16, enabled=self._uses_bf16):
+        with network_errors(self.path), torch.autocast(self._device, torch.bfloat16, enabled=self._uses_bf16):
             return self._model(self._normalise(pixels, crop.mean, crop.std))
 
     def _to_heatmap_output(self, output: Any, crops: int) -> HeatmapOutput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,7 +18,7 @@ from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import RUN_FILE, RunRecord
 from rsgnet.inference.sources import ImageFile
 from rsgnet.inference.video.people import PeopleChoice, choose_people, find_longest_track
-from rsgnet.inference.video.reader import CAMERA_PREFIX, Frame, open_clip
+from rsgnet.inference.video.reader import Frame, is_camera, open_clip
 from rsgnet.inference.video.smoothing import smooth_poses
 from rsgnet.inference.video.tracking import Tracker, TrackingConfig, track_poses
 from rsgnet.inference.video.writer import ClipWriter, open_clip_writer
@@ -72,13 +72,14 @@ def write_clips(
     record: RunRecord,
     options: ClipOptions | None = None,
 ) -> ClipPredictions:
-    """Estimates, tracks, draws and writes poses frame by frame. What was done is kept if the run is interrupted.
+    """Estimates, tracks, draws and writes poses frame by frame.
 
-    Of a broken clip the part that can be read is processed.
+    Of a broken clip the part that can be read is processed. An interrupted run replaces no file; what it has done is in
+    poses.partial.jsonl and NAME.partial.mp4.
 
     Args:
         estimator: The pipeline.
-        files: Clips, or cameras, which go on until the run is interrupted.
+        files: Clips, or cameras, each of which an interruption ends as its last frame would.
         out: The folder to write into.
         overlays: The path of each clip's overlay, None to draw none.
         report: Called with each frame once it is written, and with the error of a clip.
@@ -86,20 +87,18 @@ def write_clips(
         options: How clips are processed; the defaults where None.
     """
     done = ClipPredictions()
-    try:
-        with (
-            replace_atomically(out / TRACKS_FILE, keep_partial=True) as beside,
-            beside.open("w", encoding="utf-8") as lines,
-        ):
-            for file in files:
-                try:
-                    overlay = None if overlays is None else overlays[file]
-                    _write_clip(estimator, file, lines, overlay, report, options or ClipOptions(), done)
-                except RSGNetError as error:
-                    done.errors.append(error)
-                    report(file, error)
-    finally:
-        write_text(out / RUN_FILE, to_json(record))
+    with (
+        replace_atomically(out / TRACKS_FILE, keep_partial=True) as beside,
+        beside.open("w", encoding="utf-8") as lines,
+    ):
+        for file in files:
+            try:
+                overlay = None if overlays is None else overlays[file]
+                _write_clip(estimator, file, lines, overlay, report, options or ClipOptions(), done)
+            except RSGNetError as error:
+                done.errors.append(error)
+                report(file, error)
+    write_text(out / RUN_FILE, to_json(record))
     return done
 
 
@@ -115,7 +114,8 @@ def _write_clip(
     """Writes one clip to its end, then raises the error of the clip or of its first frame that has one."""
     tracker, frame_error, writer = Tracker(options.tracking), None, None
     people, shown = _resolve_people(estimator, file, options), set[int]()
-    with open_clip(file.path, file.file_name, estimator.max_pixels) as clip, ExitStack() as opened:
+    end_of_camera = suppress(KeyboardInterrupt) if is_camera(file.path) else nullcontext()
+    with open_clip(file.path, file.file_name, estimator.max_pixels) as clip, ExitStack() as opened, end_of_camera:
         outcomes = track_poses(estimator.stream(clip), tracker)
         chosen = outcomes if people is None else choose_people(outcomes, people)
         for frame, poses in smooth_poses(chosen, options.smooth):
@@ -151,7 +151,7 @@ def _resolve_people(estimator: PoseEstimator, file: ImageFile, options: ClipOpti
     people = options.people
     if people is None or people.kind != "longest":
         return people
-    if str(file.path).startswith(CAMERA_PREFIX):
+    if is_camera(file.path):
         raise VideoError(f"{file.file_name}: --people longest needs a clip that ends")
     with open_clip(file.path, file.file_name, estimator.max_pixels) as clip:
         longest = find_longest_track(track_poses(estimator.stream(clip), Tracker(options.tracking)))

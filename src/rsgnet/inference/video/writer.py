@@ -57,7 +57,7 @@ class ClipWriter:
 def open_clip_writer(
     path: Path, size_wh: tuple[int, int], time_base: Fraction, rate: Fraction, sound_of: Path | None = None
 ) -> Iterator[ClipWriter]:
-    """Opens an H.264 clip to write. It replaces `path` at the end, also if the block is interrupted.
+    """Opens an H.264 clip to write. It replaces `path` at the end; an interrupted one is `get_partial_path(path)`.
 
     Args:
         path: The clip; .mp4 becomes .mkv where an MP4 cannot hold the sound.
