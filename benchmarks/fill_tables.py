@@ -99,11 +99,11 @@ def box_table(accuracy: dict[str, Any]) -> str:
 
 
 def model_table(accuracy: dict[str, Any]) -> str:
-    """Returns the README's table of the weights that ship: size, work and accuracy on coco_test with flip test."""
+    """Returns the README's table of the weights that ship: size, work and accuracy on coco_val with flip test."""
     poses = {
         (row["weights"], row["boxes"]): f"{row['AP']:.3f}"
         for row in accuracy["poses"]
-        if row["flip_test"] and row["images"] == "coco_test"
+        if row["flip_test"] and row["images"] == "coco_val"
     }
     boxes = {row["detector"]: f"{row['AP50']:.3f}" for row in accuracy["boxes"]}
     return format_table(

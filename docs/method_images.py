@@ -1,4 +1,4 @@
-"""Draws the images of docs/method.md: `python docs/method_images.py [FOLDER]`, by default docs/images.
+"""Draws images of docs/method.md: `python docs/method_images.py [FOLDER]`, by default docs/images.
 
 They show one person of a drawn crowd and the outputs of the shipped `nano` for their crop. Needs rsgnet[train].
 """
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from rsgnet import Boxes, LoadedImage, PoseEstimator
@@ -16,8 +15,7 @@ from rsgnet.checkpoint import load_model
 from rsgnet.config import CropConfig, PoseConfig
 from rsgnet.crowds.simulator.crowd import simulate_crowd
 from rsgnet.draw import person_colour
-from rsgnet.geometry import Floats, apply_affine, invert_affine, xywh_to_xyxy
-from rsgnet.heatmaps import heatmap_affine
+from rsgnet.geometry import Floats, xywh_to_xyxy
 from rsgnet.images import RGBImage
 from rsgnet.inference.crops import cut_crop
 from rsgnet.inference.weights import SHIPPED
@@ -26,8 +24,6 @@ from rsgnet.model.rsgnet import ModelOutput, RSGNet
 
 SEED, PERSON = 2, 1  # somebody stands before this person
 PANEL_SCALE = 4  # size of a panel over that of the network's crop
-MIN_RELATION = 0.2  # pairs related less than this share of the strongest pair are not joined
-WHITE = (255, 255, 255)
 
 
 def main() -> None:
@@ -42,9 +38,6 @@ def main() -> None:
     images = {
         "question": draw_boxes(scene.image, boxes),
         "crop": panel,
-        "candidates": draw_maps(dim, output.candidate_heatmaps),
-        "relation": draw_relation(dim, output, config.crop),
-        "limbs": draw_maps(dim, output.limb_heatmaps),
         "target": draw_maps(dim, output.target_heatmaps),
         "answer": draw_all_poses(scene.image, boxes),
     }
@@ -85,28 +78,6 @@ def draw_maps(panel: Image.Image, maps: torch.Tensor | None) -> Image.Image:
         shown = Image.fromarray(heatmap**2).resize(panel.size, Image.Resampling.BICUBIC)  # squared: narrower
         light = np.maximum(light, np.asarray(shown).clip(0, 1)[..., None] * person_colour(number))
     return Image.fromarray((np.asarray(panel) + light).clip(0, 255).astype(np.uint8))
-
-
-def draw_relation(panel: Image.Image, output: ModelOutput, crop: CropConfig) -> Image.Image:
-    """Returns a panel with candidates as dots (size: height) and lines between related ones (brightness: relation)."""
-    assert output.relation is not None and output.candidates is not None
-    image = panel.copy()
-    pen = ImageDraw.Draw(image, "RGBA")
-    real, relation = output.candidates.mask[0].numpy(), output.relation[0].numpy()
-    places, heights = heatmap_to_panel(output.candidates.xy[0].numpy(), crop), output.candidates.scores[0].numpy()
-    colours = [person_colour(int(keypoint)) for keypoint in output.candidates.keypoint]
-    pairs = np.triu(relation, 1) / relation.max()
-    for first, second in np.argwhere(pairs > MIN_RELATION):
-        pen.line([*places[first], *places[second]], (*WHITE, round(150 * float(pairs[first, second]))))
-    for index in np.flatnonzero(real):
-        pen.circle(tuple(places[index]), 3 + 6 * float(heights[index]), colours[index], WHITE)
-    return image
-
-
-def heatmap_to_panel(heatmap_xy: NDArray[np.float32], crop: CropConfig) -> Floats:
-    """Converts places from heatmap pixels to panel pixels."""
-    in_crop = apply_affine(invert_affine(heatmap_affine(crop.stride, crop.pixel_centre)), heatmap_xy)
-    return (in_crop + 0.5) * PANEL_SCALE - 0.5
 
 
 def draw_all_poses(image: RGBImage, boxes_xyxy: Floats) -> Image.Image:
