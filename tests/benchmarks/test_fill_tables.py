@@ -79,7 +79,7 @@ def test_fill_replaces_the_marked_table_only(fill_tables):
 def test_model_table_leaves_cells_empty_that_do_not_apply(fill_tables):
     accuracy = {
         "models": [{"weights": "a", "input": "8x6", "parameters_millions": 1.5, "multiply_adds_billions": 0.25}],
-        "poses": [{"weights": "a", "boxes": "ground truth", "flip_test": True, "AP": 0.5}],
+        "poses": [{"weights": "a", "images": "coco_val", "boxes": "ground truth", "flip_test": True, "AP": 0.5}],
         "boxes": [],
     }
     row = fill_tables.model_table(accuracy).splitlines()[2]

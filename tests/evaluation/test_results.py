@@ -106,7 +106,10 @@ def test_ambiguous_file_name_raises(tmp_path):
             {"keypoints": [0] * 57},
             r"57 keypoint numbers \(19 keypoints: people19\), the annotations are coco17 and need 51",
         ),
-        ({"keypoints": [0] * 42}, r"42 keypoint numbers \(14 keypoints: crowdpose14\), the annotations are coco17"),
+        (
+            {"keypoints": [0] * 42},
+            r"42 keypoint numbers \(14 keypoints: crowdpose14, aic14\), the annotations are coco17",
+        ),
         ({"keypoints": [0] * 50}, "50 keypoint numbers, the annotations are coco17 and need 51"),
         ({"keypoints": []}, "0 keypoint numbers"),
         ({"keypoints": None}, "has no keypoints"),
