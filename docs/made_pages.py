@@ -37,7 +37,8 @@ REFERENCE = {
     "presets": "The networks of the paper's tables, and those that ship.",
     "heatmaps": "Keypoints to heatmaps and back.",
     "geometry": "Boxes, and the affine maps between an image and a crop.",
-    "draw": "Drawing of people over an image.",
+    "overlays": "Poses drawn over images.",
+    "draw": "Colours, heatmaps and sheets of tiles.",
     "server": "The HTTP service.",
     "errors": "The exceptions.",
 }

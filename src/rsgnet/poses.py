@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsgnet.draw import draw_poses
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats, xyxy_to_xywh
+from rsgnet.overlays import DEFAULT_THRESHOLD, ColourBy, OverlayStyle, draw_poses
 from rsgnet.skeletons import Skeleton
 
 if TYPE_CHECKING:
@@ -228,7 +228,18 @@ class Poses:
             data=dict(self.ownership()),
         )
 
-    def draw(self, image: NDArray[np.uint8] | None = None, threshold: float = 0.2, rivals: bool = False) -> Image.Image:
+    def draw(
+        self,
+        image: NDArray[np.uint8] | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
+        rivals: bool = False,
+        *,
+        boxes: bool = False,
+        scores: bool = False,
+        labels: bool = False,
+        line_width: float | None = None,
+        colour_by: ColourBy = "person",
+    ) -> Image.Image:
         """Draws the poses over the image; keypoints with `owned` below 0.5 are drawn as rings.
 
         Tracked people keep their colour from frame to frame and are labelled with their track number.
@@ -236,23 +247,35 @@ class Poses:
         Args:
             image: (H, W, 3) RGB to draw on; the kept image where None.
             threshold: Keypoints with a lower score are not drawn.
-            rivals: Whether to connect each contested keypoint with the person who may own it instead.
+            rivals: Whether each contested keypoint has a ring in the colour of the person who may own it instead, and a
+                dashed line to that person.
+            boxes: Whether to draw people's boxes.
+            scores: Whether to write people's scores.
+            labels: Whether to write people's numbers: the index i of `poses[i]`.
+            line_width: Width of lines in pixels; None for one that follows the image and the person, at least 2.
+            colour_by: "person": a colour for each; "side": left is orange, right blue; "owned": from red (0) to blue
+                (1).
 
         Raises:
-            RSGNetError: There is no image, or `rivals` is true and the rivals are not known.
+            RSGNetError: There is no image, `line_width` or `colour_by` is none of these, or what `rivals` or
+                `colour_by` shows is not known.
         """
+        style = OverlayStyle(threshold, rivals, boxes, scores, labels, line_width, colour_by)
         canvas = self.image if image is None else image
         if canvas is None:
             raise RSGNetError("these poses do not hold their image; pass it: poses.draw(image)")
-        if rivals and self.rival is None:
-            raise RSGNetError("these poses have no rivals: the weights have no ownership fit; run: rsgnet calibrate")
+        if (rivals or colour_by == "owned") and self.rival is None:
+            wanted = "rivals" if rivals else "owned"
+            raise RSGNetError(f"these poses have no {wanted}: the weights have no ownership fit; run: rsgnet calibrate")
         return draw_poses(
             canvas,
             self.keypoints_xy,
             self.scores,
-            self.skeleton.edges,
-            threshold,
-            self.owned,
-            self.rival if rivals else None,
-            self.track_ids,
+            self.skeleton,
+            style,
+            owned=self.owned,
+            rival=self.rival,
+            boxes_xyxy=self.boxes_xyxy,
+            pose_scores=self.pose_scores,
+            track_ids=self.track_ids,
         )

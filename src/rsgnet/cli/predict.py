@@ -41,7 +41,13 @@ def predict(
     flip: Flip = None,
     overlay: Annotated[bool, Option(help="Draw the poses over each image and clip.")] = True,
     rivals: Annotated[
-        bool, Option("--rivals", help="Draw a line from each disputed keypoint to the other person.")
+        bool, Option("--rivals", help="Draw a dashed line from each disputed keypoint to the other person.")
+    ] = False,
+    colour_by: Annotated[
+        str, Option(help="Colours of the poses: person, side (left and right) or owned.", metavar="WHAT")
+    ] = "person",
+    labels: Annotated[
+        bool, Option("--labels", help="Write people's numbers, which `show --person` takes, and scores.")
     ] = False,
     track_threshold: Annotated[
         float | None,
@@ -91,7 +97,11 @@ def predict(
     from rsgnet.inference.sources import find_images
     from rsgnet.inference.video.clips import ClipOptions, write_clips
     from rsgnet.inference.video.tracking import TrackingConfig, choose_tracking_config
+    from rsgnet.overlays import COLOURS_BY, OverlayStyle
 
+    if colour_by not in COLOURS_BY:
+        raise RSGNetError(f"--colour-by {colour_by}: expected {', '.join(COLOURS_BY)}")
+    style = OverlayStyle(rivals=rivals, scores=labels, labels=labels, colour_by=colour_by)
     files = find_images(sources, skip=out, clips=True)
     overlays = choose_overlay_paths(files, out) if overlay else None
     estimator = PoseEstimator(
@@ -106,21 +116,22 @@ def predict(
         box_threshold=box_threshold,
         precision=precision,
     )
-    if rivals and estimator.network.ownership is None:
-        raise RSGNetError(f"--rivals: {weights} has no ownership fit; run: rsgnet calibrate {weights}")
+    if (rivals or colour_by == "owned") and estimator.network.ownership is None:
+        option = "--rivals" if rivals else "--colour-by owned"
+        raise RSGNetError(f"{option}: {weights} has no ownership fit; run: rsgnet calibrate {weights}")
     record = record_run(estimator, weights, detector)
     images, clips = ([file for file in files if file.is_clip is is_clip] for is_clip in (False, True))
     errors: list[RSGNetError] = []
     if images:
         with show_progress(len(images), out) as report:
-            done = write_predictions(estimator.stream(images), out, overlays, report, record, rivals)
+            done = write_predictions(estimator.stream(images), out, overlays, report, record, style)
         typer.echo(f"{done.images} of {len(images)} images, {len(done.results)} people -> {out}", err=True)
         errors += done.errors
     if clips:
         tracking = (
             choose_tracking_config(estimator.detector) if track_threshold is None else TrackingConfig(track_threshold)
         )
-        options = ClipOptions(tracking, smooth, rivals)
+        options = ClipOptions(tracking, smooth, style)
         with show_progress(None, out, "frames") as report:
             tracked = write_clips(estimator, clips, out, overlays, report, record, options)
         counts = f"{tracked.frames} frames of {len(clips)} clips, {tracked.tracks} people tracked"

@@ -17,6 +17,7 @@ from rsgnet.files import compute_sha256, replace_atomically, write_text
 from rsgnet.inference.detectors.detector import Detector
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.sources import ImageFile
+from rsgnet.overlays import OverlayStyle
 from rsgnet.poses import Poses
 
 RESULTS_FILE, RUN_FILE = "poses.json", "run.json"
@@ -187,7 +188,7 @@ def write_predictions(
     overlays: dict[ImageFile, Path] | None,
     report: Callable[[ImageFile, Poses | RSGNetError], None],
     record: RunRecord,
-    rivals: bool = False,
+    style: OverlayStyle | None = None,
 ) -> Predictions:
     """Draws and writes outcomes as they come; overlays are drawn while the next outcomes are computed.
 
@@ -199,7 +200,7 @@ def write_predictions(
         overlays: The path of each image's overlay, None to draw none.
         report: Called with each outcome once it is written.
         record: What the run uses; written to run.json.
-        rivals: Whether overlays show who else may own contested keypoints.
+        style: How overlays are drawn; the defaults where None.
     """
     done, pending = Predictions(), deque[_PendingOutcome]()
 
@@ -219,7 +220,7 @@ def write_predictions(
                     done.results += outcome.to_coco()
                     done.images += 1
                     if overlays is not None:
-                        overlay = drawing.submit(_write_overlay, outcome, overlays[file], rivals)
+                        overlay = drawing.submit(_write_overlay, outcome, overlays[file], style or OverlayStyle())
                 pending.append(_PendingOutcome(file, outcome, overlay))
                 while pending and (len(pending) > _MAX_PENDING_OVERLAYS or pending[0].is_done):
                     finish_first()
@@ -231,9 +232,9 @@ def write_predictions(
     return done
 
 
-def _write_overlay(poses: Poses, path: Path, rivals: bool) -> Path:
+def _write_overlay(poses: Poses, path: Path, style: OverlayStyle) -> Path:
     if max(poses.size_wh) > _LARGEST_JPEG_SIDE_PX:
         path = path.with_suffix(".png")
     with replace_atomically(path) as beside:
-        poses.draw(rivals=rivals).save(beside, quality=90)
+        poses.draw(**vars(style)).save(beside, quality=90)
     return path

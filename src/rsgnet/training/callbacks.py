@@ -17,11 +17,12 @@ from PIL import Image
 from rsgnet.checkpoint import save_model
 from rsgnet.config import PoseConfig
 from rsgnet.data.dataset import PoseDataset, Sample
-from rsgnet.draw import arrange_tiles, draw_heatmap, draw_poses
+from rsgnet.draw import arrange_tiles, draw_heatmap
 from rsgnet.files import replace_atomically
 from rsgnet.geometry import apply_affine, invert_affine
 from rsgnet.heatmaps import decode, heatmap_affine
 from rsgnet.model import ModelOutput
+from rsgnet.overlays import OverlayStyle, draw_poses
 from rsgnet.skeletons import Skeleton, get_skeleton
 
 
@@ -148,4 +149,5 @@ def _posed(
     size_wh = round(config.crop.size_wh[0] * scale), _HEIGHT
     under = np.asarray(Image.fromarray(crop).resize(size_wh, Image.Resampling.BICUBIC))
     on_tile = (in_crop + 0.5) * scale - 0.5
-    return draw_poses(under, on_tile[None], np.asarray(scores)[None], skeleton.edges, config.decode.keypoint_threshold)
+    style = OverlayStyle(config.decode.keypoint_threshold)
+    return draw_poses(under, on_tile[None], np.asarray(scores)[None], skeleton, style)
