@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +50,7 @@ def oks(
     return mean
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Poses:
     """The people found in one image.
 
@@ -124,11 +126,31 @@ class Poses:
         """Returns the (N, K) arrays of OWNERSHIP_FIELDS by name, or an empty dict without an ownership fit."""
         return {name: value for name in OWNERSHIP_FIELDS if (value := getattr(self, name)) is not None}
 
+    def __repr__(self) -> str:
+        people = "1 person" if len(self) == 1 else f"{len(self)} people"
+        return f"Poses({people}, {self.skeleton.name}, {self.size_wh[0]}x{self.size_wh[1]})"
+
+    def _repr_png_(self) -> bytes | None:
+        """Returns the drawn poses as a PNG, which notebooks show; None where the image is not kept."""
+        if self.image is None:
+            return None
+        file = BytesIO()
+        self.draw().save(file, "png")
+        return file.getvalue()
+
     def __len__(self) -> int:
         return len(self.keypoints_xy)
 
+    def __iter__(self) -> Iterator[Poses]:
+        """Yields each person as `Poses` of one person."""
+        return (self[person] for person in range(len(self)))
+
     def __getitem__(self, people: Any) -> Poses:
-        """Returns the people that an index, slice, list or mask selects."""
+        """Returns the people that an index, slice, list or mask selects: `poses[poses.pose_scores > 0.5]`.
+
+        Raises:
+            IndexError: An index is out of range, or a mask has another length.
+        """
         rows = np.atleast_1d(np.arange(len(self))[people])
         return replace(
             self,

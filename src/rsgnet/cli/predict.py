@@ -29,7 +29,7 @@ def predict(
     sources: Annotated[
         list[str],
         Argument(
-            help="Images and clips: files, folders and patterns; camera:0 for the first camera.", metavar="SOURCE"
+            help="Images and clips: files, folders, patterns and https addresses; camera:0 for the first camera.", metavar="SOURCE"
         ),
     ],
     *,

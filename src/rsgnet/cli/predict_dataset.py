@@ -20,7 +20,7 @@ from rsgnet.cli.options import (
     Weights,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, show_progress
-from rsgnet.errors import requires_extra
+from rsgnet.errors import RSGNetError, requires_extra
 
 
 def predict_dataset(
@@ -78,6 +78,9 @@ def predict_dataset(
     from rsgnet.inference.estimator import PoseEstimator
     from rsgnet.inference.predictions import record_run
 
+    if device not in ("auto", "cpu", "cuda"):
+        raise RSGNetError(f"--device {device}: expected auto, cpu or cuda; Ray gives each worker a GPU of its own")
+    with_gpu = device == "cuda"
     open_estimator = partial(
         PoseEstimator,
         weights,
@@ -95,7 +98,6 @@ def predict_dataset(
     planned = plan_run(sources, out, estimator, run, shard_size)
     if planned.complete:
         typer.echo(f"{len(planned.complete)} of {planned.manifest.shards} shards are done already", err=True)
-    with_gpu = device == "cuda"
     job = Job(planned.store.uri, partial(open_estimator, device="cuda" if with_gpu else "cpu"), run)
     process_shards = partial(process_on_ray, options=RayOptions(ray_address, workers, with_gpu))
     with show_progress(len(planned.missing), out, "shards") as report:

@@ -154,7 +154,7 @@ def choose_overlay_paths(files: Sequence[ImageFile], out: Path) -> dict[ImageFil
         paths[file] = out / path
     targets = {path.resolve() for path in paths.values()}
     targets |= {path.with_suffix(".mkv") for path in targets if path.suffix == ".mp4"}  # as some sound requires
-    overwritten = {file.path.resolve() for file in files} & targets
+    overwritten = {file.path.resolve() for file in files if not file.url} & targets
     if overwritten:
         raise RSGNetError(f"--out {out}: would overwrite {min(overwritten)}; choose another folder")
     return paths

@@ -31,7 +31,7 @@ def open_onnx_detector(files: WeightFiles, device: str, threshold: float | None,
 
     Args:
         files: A model directory of this package or a lone .onnx file.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda" or "cuda:1"; "mps" means "cpu".
         threshold: Boxes that score less are dropped; None for the threshold of its config.
         backend: OpenVINO runs it where this is "openvino", else ONNX Runtime.
 
@@ -41,7 +41,7 @@ def open_onnx_detector(files: WeightFiles, device: str, threshold: float | None,
     config = _parse_config(read_config_text(files), files)
     library = "openvino" if backend == "openvino" else "onnx"
     path = files.network(library, "float32")
-    session = open_backend(path, device, library)
+    session = open_backend(path, "cpu" if device == "mps" else device, library)
     config = config or _parse_config(session.metadata.get(ONNX_CONFIG_PROPERTY), files)
     format, outputs = recognise_format(session, config, files.origin)
     if threshold is None:

@@ -27,7 +27,7 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
         spec: The name of a shipped one ("nano" or "detector-nano"), the model directory of a trained one, "onnx:PATH"
             (YOLOX, RTMDet or a detector of this package), "torchvision" or "torchvision:MODEL" (Faster R-CNN),
             "boxes:PATH" (COCO JSON) or "full" (the whole image is one person).
-        device: "auto", "cpu" or "cuda", for detectors that are networks.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps", for detectors that are networks.
         threshold: A network drops boxes that score less than this; None for the threshold that its config names. Boxes
             from a file are all taken.
         backend: The back end of the pose network. Where it is "openvino", detectors in ONNX files run in OpenVINO too,

@@ -17,7 +17,7 @@ from rsgnet.config_files import METADATA_PROPERTIES
 from rsgnet.errors import RSGNetError, WeightsError, requires_extra
 from rsgnet.files import get_regular_size
 
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "cuda:NUMBER", "mps")
 PRECISIONS: dict[str, tuple[str, ...]] = {
     "onnx": ("float32",),
     "torch": ("float32", "bf16"),
@@ -67,7 +67,7 @@ def open_backend(path: Path, device: str = "auto", backend: str = "onnx", precis
 
     Args:
         path: An .onnx file, or for OpenVINO an .xml file.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda" or "cuda:1".
         backend: "onnx" (ONNX Runtime) or "openvino".
         precision: One of the back end's PRECISIONS.
 
@@ -107,7 +107,8 @@ def check_device(device: str) -> None:
     Raises:
         RSGNetError: It is none of DEVICES.
     """
-    if device not in DEVICES:
+    kind, colon, number = device.partition(":")
+    if kind not in DEVICES or (colon and not (kind == "cuda" and number.isdecimal())):
         raise RSGNetError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
 
 
@@ -125,7 +126,7 @@ class OnnxBackend:
 
     Args:
         path: The file.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda" or "cuda:1".
 
     Raises:
         WeightsError: The file is truncated or not ONNX.
@@ -143,8 +144,8 @@ class OnnxBackend:
         except Exception as error:  # ONNX Runtime's own classes derive from nothing narrower
             reason = str(error).splitlines()[0]
             raise WeightsError(f"{path}: not an ONNX network that can be read ({reason}); is it truncated?") from error
-        if device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
-            raise RSGNetError("device cuda: ONNX Runtime could not start it; use --device cpu")
+        if device.startswith("cuda") and "CUDAExecutionProvider" not in self._session.get_providers():
+            raise RSGNetError(f"device {device}: ONNX Runtime could not start it; use --device cpu")
         self.input = _onnx_spec(self._session.get_inputs()[0])
         self.outputs = tuple(_onnx_spec(output) for output in self._session.get_outputs())
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
@@ -155,12 +156,16 @@ class OnnxBackend:
         return outputs
 
 
-def _onnx_providers(device: str) -> list[str]:
+def _onnx_providers(device: str) -> list[str | tuple[str, dict[str, int]]]:
     has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if device == "cuda" and not has_cuda:
-        raise RSGNetError("device cuda: this ONNX Runtime does not support it: pip install onnxruntime-gpu")
-    use_cuda = has_cuda and device != "cpu"
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if use_cuda else ["CPUExecutionProvider"]
+    if device == "mps":
+        raise RSGNetError("device mps: only PyTorch runs on it: add --backend torch, or use --device cpu")
+    if device.startswith("cuda") and not has_cuda:
+        raise RSGNetError(f"device {device}: this ONNX Runtime does not support it: pip install onnxruntime-gpu")
+    if device == "cpu" or not has_cuda:
+        return ["CPUExecutionProvider"]
+    number = int(device.partition(":")[2] or 0)
+    return [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]
 
 
 def _onnx_spec(node: Any) -> TensorSpec:
@@ -184,7 +189,7 @@ class OpenVinoBackend:
     def __init__(self, path: Path, device: str, precision: str) -> None:
         with requires_extra("backend openvino", "openvino"):
             import openvino  # noqa: PLC0415
-        if device == "cuda":
+        if device not in ("auto", "cpu"):
             raise RSGNetError("backend openvino runs on the processor; use --device cpu, or --backend onnx or torch")
         hints = {
             "PERFORMANCE_HINT": "LATENCY",
