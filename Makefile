@@ -40,7 +40,6 @@ BENCH = $(FULL)/bin/python benchmarks
 RESULT = --json $(FIGURES)
 
 bench: $(FULL)/installed ## Measure every speed into docs/performance.json; 45 minutes on an idle machine
-	$(FULL)/bin/python -m pip install --quiet pycocotools
 	$(BENCH)/candidate_cost.py $(RESULT)
 	$(BENCH)/dense_relation_cost.py $(RESULT)
 	$(BENCH)/backend_speed.py $(RESULT)

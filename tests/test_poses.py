@@ -91,6 +91,15 @@ class TestPoses:
         np.testing.assert_allclose(triples[:, :2], people.keypoints_xy[0], atol=1e-4)
         np.testing.assert_allclose(triples[:, 2], people.scores[0], atol=1e-4)
 
+    def test_scores_in_results_are_in_0_to_1(self):
+        high = np.full((2, 17), 1.4, np.float32)
+        high[0] = -0.2
+        result, other = poses(
+            scores=high, pose_scores=np.float32([-0.1, 1.2]), box_scores=np.float32([1.5, -1])
+        ).to_coco()
+        assert set(result["keypoints"][2::3]) == {0} and set(other["keypoints"][2::3]) == {1}
+        assert (result["score"], other["score"], result["box_score"], other["box_score"]) == (0, 1, 1, 0)
+
     def test_results_without_image_id(self):
         assert "image_id" not in poses().to_coco()[0]
 
@@ -208,6 +217,10 @@ class TestOwnership:
         people = poses(skeleton=PEOPLE19, **values, **nobody)
         crowd = people.to_skeleton(CROWDPOSE14)
         assert np.array_equal(crowd.owned[:, -1], people.owned[:, PEOPLE19.keypoints.index("neck")])
+
+    def test_confidences_in_results_are_probabilities(self, with_ownership):
+        triples = np.array([result["keypoints"] for result in with_ownership.to_coco()]).reshape(3, 17, 3)
+        np.testing.assert_allclose(triples[..., 2], with_ownership.present * with_ownership.owned, atol=1e-4)
 
     def test_results_contain_it(self, with_ownership):
         first = json.loads(with_ownership.to_json())[0]

@@ -194,7 +194,10 @@ class Poses:
         )
 
     def to_coco(self, candidates: bool = False) -> list[dict[str, Any]]:
-        """Returns one COCO keypoint result per person; `keypoints` holds x, y and score of each keypoint.
+        """Returns one COCO keypoint result per person; `keypoints` holds x, y and confidence of each keypoint.
+
+        A confidence is the probability that the keypoint is present, right and this person's: `present` times `owned`;
+        without an ownership fit it is the score, clipped to 0..1.
 
         Where known, a result also has `track_id` and, as lists with one number per keypoint, `present`, `visible`,
         `owned`, `rival` and `rival_owned`. `rival` is an index into the returned list, -1 for nobody.
@@ -203,16 +206,19 @@ class Poses:
             candidates: Whether to add `candidates`, where known: for each keypoint a list of x, y, height and relation.
         """
         boxes = xyxy_to_xywh(self.boxes_xyxy)
+        confidences = self.scores.clip(0, 1)
+        if self.present is not None and self.owned is not None:
+            confidences = self.present * self.owned
         results = []
         for person in range(len(self)):
-            triples = np.column_stack([self.keypoints_xy[person], self.scores[person]])
+            triples = np.column_stack([self.keypoints_xy[person], confidences[person]])
             result: dict[str, Any] = {
                 "file_name": self.file_name,
                 "category_id": 1,
                 "keypoints": [round(float(value), 4) for value in triples.ravel()],
-                "score": float(self.pose_scores[person]),
+                "score": float(self.pose_scores[person].clip(0, 1)),
                 "bbox": [round(float(value), 4) for value in boxes[person]],
-                "box_score": float(self.box_scores[person]),
+                "box_score": float(self.box_scores[person].clip(0, 1)),
             }
             for name, values in self.ownership().items():
                 result[name] = [round(value, 4) for value in values[person].tolist()]

@@ -18,7 +18,7 @@ from rsgnet.inference import weights
 def test_a_folder(rsgnet, pipeline, images, tmp_path):
     code, _, errors = rsgnet("predict", images, "--out", tmp_path / "out", *pipeline)
     assert code == 0 and errors == [f"3 of 3 images, 3 people -> {tmp_path / 'out'}"]
-    assert list_files(tmp_path / "out") == ["a.jpg", "b.jpg", "poses.json", "run.json", "sub/a.jpg"]
+    assert list_files(tmp_path / "out") == ["a.jpg", "b.jpg", "images.json", "poses.json", "run.json", "sub/a.jpg"]
     results = json.loads((tmp_path / "out" / "poses.json").read_text())
     assert [result["file_name"] for result in results] == ["a.png", "b.jpg", "sub/a.png"]
     assert results[0]["bbox"] == [5, 5, 45, 55] and len(results[0]["keypoints"]) == 51
@@ -27,7 +27,7 @@ def test_a_folder(rsgnet, pipeline, images, tmp_path):
 def test_files_patterns_and_no_overlay(rsgnet, pipeline, images, tmp_path):
     sources = [images / "a.png", images / "*.jpg"]
     code, *_ = rsgnet("predict", *sources, "--out", tmp_path / "out", "--no-overlay", *pipeline)
-    assert code == 0 and list_files(tmp_path / "out") == ["poses.json", "run.json"]
+    assert code == 0 and list_files(tmp_path / "out") == ["images.json", "poses.json", "run.json"]
     assert len(json.loads((tmp_path / "out" / "poses.json").read_text())) == 2
 
 
@@ -51,7 +51,7 @@ def test_bad_images_are_reported_and_the_others_processed(rsgnet, pipeline, imag
         strict=False,
     ):
         assert error.startswith("error: ") and name in error and reason in error
-    assert list_files(tmp_path / "out") == ["a.jpg", "b.jpg", "poses.json", "run.json", "sub/a.jpg"]
+    assert list_files(tmp_path / "out") == ["a.jpg", "b.jpg", "images.json", "poses.json", "run.json", "sub/a.jpg"]
 
 
 def test_boxes_from_a_file(rsgnet, pose_network, images, tmp_path):
@@ -166,7 +166,14 @@ def test_demo(rsgnet, install_weights, tmp_path, score, message):
     code, printed, errors = rsgnet("demo", "--out", tmp_path / "out")
     assert code == 0 and errors == [] and "Try next:" in printed and str(tmp_path / "out" / "crowd.jpg") in printed
     assert (message in printed) if message else ("true boxes" not in printed)
-    assert list_files(tmp_path / "out") == ["crowd.jpg", "crowd.json", "crowd.png", "poses.json", "run.json"]
+    assert list_files(tmp_path / "out") == [
+        "crowd.jpg",
+        "crowd.json",
+        "crowd.png",
+        "images.json",
+        "poses.json",
+        "run.json",
+    ]
 
 
 def test_demo_without_weights(rsgnet, tmp_path, monkeypatch):

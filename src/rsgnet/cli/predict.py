@@ -29,7 +29,8 @@ def predict(
     sources: Annotated[
         list[str],
         Argument(
-            help="Images and clips: files, folders, patterns and https addresses; camera:0 for the first camera.", metavar="SOURCE"
+            help="Images and clips: files, folders, patterns and https addresses; camera:0 for the first camera.",
+            metavar="SOURCE",
         ),
     ],
     *,
@@ -85,8 +86,9 @@ def predict(
       rsgnet predict clip.mp4 --out out --smooth 3
       rsgnet predict camera:0 --out out
 
-    poses.json is a COCO results list. Each result has the name of its image and its box, and for each keypoint the
-    probabilities that it is present, visible and this person's, and who else may own it (docs/ownership.md).
+    poses.json is a COCO results list, and images.json lists its images: COCO's tools load both. Each result has the
+    name of its image and its box, and for each keypoint its confidence, the probabilities that it is present, visible
+    and this person's, and who else may own it (docs/ownership.md).
 
     poses.jsonl has a line per frame; the same track_id is the same person (docs/video.md). A camera runs until Ctrl-C.
 

@@ -1,4 +1,8 @@
-"""Writing what the pipeline predicts: an overlay for each image, one poses.json, and run.json, which says from what."""
+"""Writing what the pipeline predicts.
+
+An overlay for each image; poses.json, a COCO results list; images.json, a COCO file that lists the images, which COCO's
+tools need beside it; and run.json, which says what the run used.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +20,13 @@ from rsgnet.errors import RSGNetError
 from rsgnet.files import compute_sha256, replace_atomically, write_text
 from rsgnet.inference.detectors.detector import Detector
 from rsgnet.inference.estimator import PoseEstimator
+from rsgnet.inference.image_list import list_image, make_image_list, number_images
 from rsgnet.inference.sources import ImageFile
 from rsgnet.overlays import OverlayStyle
 from rsgnet.poses import Poses
+from rsgnet.skeletons import COCO17
 
-RESULTS_FILE, RUN_FILE = "poses.json", "run.json"
+RESULTS_FILE, IMAGES_FILE, RUN_FILE = "poses.json", "images.json", "run.json"
 _LARGEST_JPEG_SIDE_PX = 65_500
 _MAX_PENDING_OVERLAYS = 4  # overlays that may wait to be drawn, with their images in memory
 
@@ -81,12 +87,14 @@ class Predictions:
     Attributes:
         results: One COCO keypoint result for each person.
         images: The number of images that were processed.
+        listed: The COCO entry of each of these images.
         errors: The errors of the other images.
         overlays: The images that were drawn.
     """
 
     results: list[dict[str, Any]] = field(default_factory=list)
     images: int = 0
+    listed: list[dict[str, Any]] = field(default_factory=list)
     errors: list[RSGNetError] = field(default_factory=list)
     overlays: list[Path] = field(default_factory=list)
 
@@ -192,7 +200,7 @@ def write_predictions(
 ) -> Predictions:
     """Draws and writes outcomes as they come; overlays are drawn while the next outcomes are computed.
 
-    poses.json holds all outcomes even if the run is interrupted.
+    poses.json and images.json hold all outcomes even if the run is interrupted; each result has an `image_id`.
 
     Args:
         outcomes: Images with their poses or errors, as `PoseEstimator.stream` yields them.
@@ -203,6 +211,8 @@ def write_predictions(
         style: How overlays are drawn; the defaults where None.
     """
     done, pending = Predictions(), deque[_PendingOutcome]()
+    results_of: list[list[dict[str, Any]]] = []  # of each of done.listed
+    skeleton = COCO17
 
     def finish_first() -> None:
         first = pending.popleft()
@@ -217,8 +227,12 @@ def write_predictions(
                 if isinstance(outcome, RSGNetError):
                     done.errors.append(outcome)
                 else:
-                    done.results += outcome.to_coco()
+                    found = outcome.to_coco()
+                    done.results += found
                     done.images += 1
+                    done.listed.append(list_image(outcome))
+                    results_of.append(found)
+                    skeleton = outcome.skeleton
                     if overlays is not None:
                         overlay = drawing.submit(_write_overlay, outcome, overlays[file], style or OverlayStyle())
                 pending.append(_PendingOutcome(file, outcome, overlay))
@@ -227,7 +241,9 @@ def write_predictions(
             while pending:
                 finish_first()
         finally:
+            number_images(done.listed, results_of)
             write_text(out / RUN_FILE, to_json(record))
+            write_text(out / IMAGES_FILE, json.dumps(make_image_list(done.listed, skeleton)))
             write_text(out / RESULTS_FILE, json.dumps(done.results))
     return done
 
