@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from rsgnet.cli.help import HelpCommand, HelpGroup
+
 if TYPE_CHECKING:
     from rsgnet.annotations.findings import Finding
 
 FAULTS_FOUND = 1  # exit code
 
 data = typer.Typer(
-    no_args_is_help=True, help="Check, complete and convert data sets; write submissions.", rich_markup_mode="rich"
+    cls=HelpGroup,
+    no_args_is_help=True,
+    help="Check, complete and convert data sets; write submissions.",
+    rich_markup_mode="rich",
 )
 
 
-@data.command(no_args_is_help=True)
+@data.command(no_args_is_help=True, cls=HelpCommand)
 def check(
     paths: Annotated[list[str], Argument(help="JSON, data.yaml#SPLIT or CVAT's XML.", metavar="LABELS[:IMAGES_DIR]")],
     *,
@@ -63,7 +68,7 @@ def check(
         raise typer.Exit(FAULTS_FOUND)
 
 
-@data.command(no_args_is_help=True)
+@data.command(no_args_is_help=True, cls=HelpCommand)
 def complete(
     annotations: Annotated[Path, Argument(help="COCO-format keypoint annotations.", metavar="LABELS.json")],
     results: Annotated[Path, Argument(help="COCO results of a network: boxes or poses.", metavar="RESULTS.json")],
@@ -112,7 +117,7 @@ def complete(
     typer.echo(f"{out}: {len(new) - ignored} people and {ignored} regions to ignore added, {filled} people completed")
 
 
-@data.command(no_args_is_help=True)
+@data.command(no_args_is_help=True, cls=HelpCommand)
 def submission(
     poses: Annotated[Path, Argument(help="poses.json of predict or evaluate.", metavar="POSES.json")],
     out: Annotated[Path, Argument(help="Output folder.", metavar="DIR")],
@@ -136,7 +141,7 @@ def submission(
     typer.echo(f"{written}\nTry next: zip it and upload it to the COCO keypoints server")
 
 
-@data.command(no_args_is_help=True)
+@data.command(no_args_is_help=True, cls=HelpCommand)
 def convert(
     source: Annotated[
         str,

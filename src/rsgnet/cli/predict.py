@@ -88,9 +88,9 @@ def predict(
 
     poses.json is a COCO results list, and images.json lists its images: COCO's tools load both. Each result has the
     name of its image and its box, and for each keypoint its confidence, the probabilities that it is present, visible
-    and this person's, and who else may own it (docs/ownership.md).
+    and this person's, and who else may own it.
 
-    poses.jsonl has a line per frame; the same track_id is the same person (docs/video.md). A camera runs until Ctrl-C.
+    poses.jsonl has a line per frame; the same track_id is the same person. A camera runs until Ctrl-C.
 
     An image that cannot be read is reported in one line, the other images are processed, and the exit code is 1.
     """

@@ -70,7 +70,8 @@ def predict_dataset(
       rsgnet predict-dataset s3://bucket/shards --out s3://bucket/poses
       rsgnet predict-dataset 's3://bucket/*.tar' --out s3://poses --ray-address auto --device cuda
 
-    The same command continues a run that was killed. docs/scaling.md has the columns of the rows and the limits.
+    The same command continues a run that was killed. Of the archives and Parquet files
+    among the sources each image becomes a row, too.
     """
     with requires_extra("rsgnet predict-dataset", "ray"):
         from rsgnet.scaleout.ray_pool import RayOptions, process_on_ray
