@@ -10,6 +10,7 @@ import typer
 from typer import Argument, Option
 
 from rsgnet.cli.help import HelpCommand, HelpGroup
+from rsgnet.cli.options import Out
 
 if TYPE_CHECKING:
     from rsgnet.annotations.findings import Finding
@@ -120,8 +121,8 @@ def complete(
 @data.command(no_args_is_help=True, cls=HelpCommand)
 def submission(
     poses: Annotated[Path, Argument(help="poses.json of predict or evaluate.", metavar="POSES.json")],
-    out: Annotated[Path, Argument(help="Output folder.", metavar="DIR")],
     *,
+    out: Out,
     images: Annotated[Path, Option(help="COCO's list of images: image_info_test-dev2017.json.", metavar="INFO.json")],
     name: Annotated[str, Option(help="Name of the method in the file name.", metavar="NAME")] = "rsgnet",
     split: Annotated[str, Option(help="Name of the data set in the file name.", metavar="SPLIT")] = "test-dev2017",
@@ -133,7 +134,7 @@ def submission(
     [dim]Examples:[/dim]
 
       rsgnet evaluate --annotations INFO.json --images test2017 --boxes boxes.json --out out
-      rsgnet data submission out/poses.json out --images INFO.json
+      rsgnet data submission out/poses.json --out out --images INFO.json
     """
     from rsgnet.evaluation.results import write_submission
 
@@ -149,8 +150,8 @@ def convert(
             help="Labels (JSON, data.yaml#SPLIT, XML, CSV), poses.json or poses.jsonl.", metavar="PEOPLE[:IMAGES_DIR]"
         ),
     ],
-    out: Annotated[Path, Argument(help="The file to write; for YOLO a folder.", metavar="OUT")],
     *,
+    out: Annotated[Path, Option(help="The file to write; for YOLO a folder.", metavar="PATH")],
     to: Annotated[str, Option(help="coco, coco-results, yolo, yolo-results, cvat or csv.", metavar="FORMAT")],
     listed_in: Annotated[
         Path | None,
@@ -160,7 +161,7 @@ def convert(
         float, Option(help="Where scores become labels, leave out keypoints with a lower score.", metavar="SCORE")
     ] = 0.2,
     split: Annotated[
-        str, Option(help="YOLO only: train, val or test; other splits in OUT stay.", metavar="SPLIT")
+        str, Option(help="YOLO only: train, val or test; other splits in PATH stay.", metavar="SPLIT")
     ] = "train",
 ) -> None:
     """Convert labels or results to another format, and say what is lost.
@@ -172,11 +173,11 @@ def convert(
 
     [dim]Examples:[/dim]
 
-      rsgnet data convert people.json:images yolo --to yolo --split val
-      rsgnet data convert out/poses.json:photos poses.xml --to cvat --threshold 0.3
-      rsgnet data convert out/poses.json poses.csv --to csv
-      rsgnet data convert out/poses.jsonl frames.csv --to csv
-      rsgnet data convert annotations.xml people.json --to coco
+      rsgnet data convert people.json:images --out yolo --to yolo --split val
+      rsgnet data convert out/poses.json:photos --out poses.xml --to cvat --threshold 0.3
+      rsgnet data convert out/poses.json --out poses.csv --to csv
+      rsgnet data convert out/poses.jsonl --out frames.csv --to csv
+      rsgnet data convert annotations.xml --out people.json --to coco
     """
     from rsgnet.annotations.catalog import resolve_labels_and_images
     from rsgnet.evaluation import conversion

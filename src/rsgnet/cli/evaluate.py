@@ -196,7 +196,7 @@ def evaluate_tracks(
 
     [dim]Examples:[/dim]
 
-      rsgnet crowds walks --scenes 2 --frames 100
+      rsgnet crowds --out walks --scenes 2 --frames 100
       rsgnet predict walks/clips --out out
       rsgnet evaluate-tracks --annotations walks/crowds.json --results out/poses.jsonl
     """

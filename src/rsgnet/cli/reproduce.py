@@ -130,9 +130,9 @@ def ablate(
 
     Crowds for the measurement are made once of held-out people, 100 scenes per level:
 
-      rsgnet crowds crowds-easy --scenes 100 --crowd-index 0 0.2 --seed 7 --people val.json:images
-      rsgnet crowds crowds-medium --scenes 100 --crowd-index 0.2 0.8 --seed 7 --people val.json:images
-      rsgnet crowds crowds-hard --scenes 100 --crowd-index 0.8 1.2 --seed 7 --people val.json:images
+      rsgnet crowds --out crowds-easy --scenes 100 --crowd-index 0 0.2 --seed 7 --people val.json:images
+      rsgnet crowds --out crowds-medium --scenes 100 --crowd-index 0.2 0.8 --seed 7 --people val.json:images
+      rsgnet crowds --out crowds-hard --scenes 100 --crowd-index 0.8 1.2 --seed 7 --people val.json:images
 
     [dim]Examples:[/dim]
 

@@ -38,11 +38,20 @@ def show_progress(
         typer.Exit: The block was interrupted by Ctrl-C.
     """
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
     console = Console(stderr=True)
     done = 0
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    bar = Progress(  # on one line, whatever the width
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(None, table_column=Column(ratio=1, max_width=40)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
     task = bar.add_task(unit, total=total)
     # Without a terminal the bar is not even started, because older versions of rich end a disabled one with a line.
     with bar if console.is_terminal else nullcontext():

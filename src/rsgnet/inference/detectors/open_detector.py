@@ -36,6 +36,8 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
     Raises:
         RSGNetError: The specification is none of these, or the detector cannot be opened.
     """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise RSGNetError(f"the threshold of boxes (--box-threshold) is in 0..1, not {threshold}")
     if spec == "full":
         return WholeImageDetector()
     kind, colon, rest = spec.partition(":")
