@@ -51,7 +51,7 @@ def test_clips(rsgnet, tmp_path):
     [
         (["--frames", 3, "--crowd-index", 0, 1], "--frames: can be combined with"),
         (["--frames", 3, "--people", "nothing.json"], "--frames: can be combined with"),
-        (["--size", "640"], "--size 640: expected WxH"),
+        (["--size", "640"], "--size 640: expected WIDTHxHEIGHT"),
         (["--size", "20x20"], "at least 48x48"),
         (["--crowd-index", 1, 0.5], "0 <= LOW <= HIGH"),
         (["--people", "nothing.json"], "nothing.json: cannot be read"),
