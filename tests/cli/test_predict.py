@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -160,12 +161,14 @@ def install_weights(pose_network, box_network, tmp_path, monkeypatch):
     return install
 
 
-@pytest.mark.parametrize(("score", "message"), [(0.9, None), (0.0, "found 0 of the 8 drawn people: their true boxes")])
+@pytest.mark.parametrize(("score", "message"), [(0.9, None), (0.0, "found only 0 of them by itself")])
 def test_demo(rsgnet, install_weights, tmp_path, score, message):
     install_weights(score)
     code, printed, errors = rsgnet("demo", "--out", tmp_path / "out")
     assert code == 0 and errors == [] and "Try next:" in printed and str(tmp_path / "out" / "crowd.jpg") in printed
     assert (message in printed) if message else ("true boxes" not in printed)
+    found = json.loads((tmp_path / "out/poses.json").read_text())
+    assert f"{len(found)} poses" in printed and "8 drawn people" in printed
     assert list_files(tmp_path / "out") == [
         "crowd.jpg",
         "crowd.json",
@@ -174,6 +177,18 @@ def test_demo(rsgnet, install_weights, tmp_path, score, message):
         "poses.json",
         "run.json",
     ]
+
+
+def test_the_commands_that_the_demo_prints_run_as_they_stand(rsgnet, install_weights, tmp_path, monkeypatch):
+    install_weights(0.9)
+    _, printed, _ = rsgnet("demo", "--out", tmp_path / "my demo")
+    commands = [shlex.split(line) for line in printed.partition("Try next:\n")[2].splitlines()]
+    assert [command[:2] for command in commands] == [["rsgnet", "show"], ["rsgnet", "evaluate"]]
+    for command in commands:
+        code, shown, errors = rsgnet(*command[1:])
+        assert code == 0, errors
+    # One image: no intervals and no -1, which COCO's tools give to what cannot be measured.
+    assert " to " not in shown.partition("keypoints:")[0] and "-1.0" not in shown
 
 
 def test_demo_without_weights(rsgnet, tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -161,24 +163,29 @@ def demo(
       rsgnet demo
       rsgnet demo my-photo.jpg --out out
     """
-    from rsgnet.inference.demo import run_demo
+    from rsgnet.inference.demo import CROWD_FILE, TRUTH_FILE, run_demo
 
     with show_progress(None, out) as report:
         result = run_demo(photos or [], out, report, seed)
     done = result.predictions
     if result.uses_true_boxes:
         typer.echo(
-            f"The detector, trained on photos, found {result.people_detected} of the {result.people_drawn} drawn "
-            "people: their true boxes were used."
+            f"crowd.png: {result.people_posed} poses in the true boxes of the {result.people_drawn} drawn people. "
+            f"The detector, trained on photos, found only {result.people_detected} of them by itself."
         )
-    typer.echo(f"{len(done.results)} people in {done.images} images:")
-    for path in done.overlays:
+    else:
+        typer.echo(f"crowd.png: {result.people_drawn} drawn people, {result.people_posed} poses.")
+    if done.images > 1:
+        typer.echo(f"your photos: {len(done.results) - result.people_posed} people in {done.images - 1} images.")
+    for path in (*done.overlays, out / "poses.json"):
         typer.echo(f"  {path}")
-    typer.echo(f"  {out / 'poses.json'}")
+    program = shlex.quote(sys.argv[0]) if Path(sys.argv[0]).name == "rsgnet" else "rsgnet"
+    show, evaluated = (shlex.quote(str(out / name)) for name in ("look", "evaluation"))
+    crowd, truth, found = (shlex.quote(str(out / name)) for name in (CROWD_FILE, TRUTH_FILE, "poses.json"))
     typer.echo(
         "Try next:\n"
-        f"  rsgnet predict YOUR_PHOTOS/ --out {out}\n"
-        f"  rsgnet evaluate --annotations {result.truth} --images {out} --out {out / 'evaluation'}"
+        f"  {program} show {crowd} --out {show}\n"
+        f"  {program} evaluate --annotations {truth} --results {found} --out {evaluated}"
     )
     if done.errors:
         raise typer.Exit(BAD_IMAGES)

@@ -86,6 +86,8 @@ def print_metrics(metrics: Mapping[str, float], columns: Mapping[str, Mapping[st
     table = Table("metric", "value", *columns)
     for name, value in metrics.items():
         text = f"{value:.4f}" if isinstance(value, float) else str(value)
+        if isinstance(value, float) and value < 0 and name.startswith(("AP", "AR")):
+            text = "none"  # no labelled person of this size or level
         table.add_row(name, text, *(column.get(name, "") for column in columns.values()))
     Console().print(table)
 
