@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 import rsgnet
 
@@ -43,6 +44,7 @@ REFERENCE = {
     "errors": "The exceptions.",
 }
 _PACKAGE = Path(rsgnet.__file__).parent
+_WORKER_ELSEWHERE = "https://unpkg.com/iframe-worker/shim"  # that the theme's plugin `offline` names
 _DECISIONS = Path(__file__).parent / "decisions"
 
 
@@ -62,6 +64,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, content in pages.items():
         files.append(File.generated(config, f"reference/{name}.md", content=content))
     return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Gives readers the reason in the title of a block that the tests do not run, without the mark for the tests."""
+    return re.sub(r'title="not run by the tests: (.)', lambda found: f'title="{found[1].upper()}', markdown)
+
+
+def on_post_page(output: str, page: Page, **_: object) -> str:
+    """Loads the search's worker for pages on disk from the site instead of from elsewhere."""
+    root = "../" * page.file.dest_uri.count("/")
+    return output.replace(_WORKER_ELSEWHERE, f"{root}offline_worker.js")
 
 
 def commands_page() -> str:

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -115,3 +116,21 @@ def test_every_command_and_option_is_documented(pages):
 
     check(typer.main.get_command(app), "rsgnet")
     assert "[bold]" not in text and "&#x27;" not in text and "<span" not in text
+
+
+def test_the_search_works_from_disk(site, browser):
+    browser.get((site / "howto" / "export.html").as_uri())
+    browser.find_element("css selector", "[data-md-component=search-query]").send_keys("ownership")
+    deadline = time.monotonic() + 60
+    titles = []
+    while not titles and time.monotonic() < deadline:
+        time.sleep(0.2)
+        found = browser.find_elements("css selector", ".md-search-result__item h1")
+        titles = [each.get_attribute("textContent") for each in found]
+    assert any("ownership" in title.lower() for title in titles)
+
+
+def test_titles_of_code_blocks_are_for_readers(site):
+    texts = [page.read_text(encoding="utf-8") for page in site.rglob("*.html")]
+    assert not any("not run by the tests" in text for text in texts)
+    assert any('class="filename">It needs Docker' in text for text in texts)
