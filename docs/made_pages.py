@@ -39,6 +39,7 @@ REFERENCE = {
     "heatmaps": "Keypoints to heatmaps and back.",
     "geometry": "Boxes, and the affine maps between an image and a crop.",
     "overlays": "Poses drawn over images.",
+    "overlay_marks": "Strokes, rings and legends of overlays.",
     "draw": "Colours, heatmaps and sheets of tiles.",
     "server": "The HTTP service.",
     "errors": "The exceptions.",
@@ -75,6 +76,11 @@ def on_post_page(output: str, page: Page, **_: object) -> str:
     """Loads the search's worker for pages on disk from the site instead of from elsewhere."""
     root = "../" * page.file.dest_uri.count("/")
     return output.replace(_WORKER_ELSEWHERE, f"{root}offline_worker.js")
+
+
+def on_post_template(output_content: str, template_name: str, **_: object) -> str:
+    """Does the same for the page of addresses that do not exist, which names its files from the root."""
+    return output_content.replace(_WORKER_ELSEWHERE, "/offline_worker.js")
 
 
 def commands_page() -> str:

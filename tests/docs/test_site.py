@@ -64,7 +64,7 @@ def pages(site):
 def test_every_page_of_docs_is_built(pages):
     for path in DOCS.rglob("*.md"):
         name = path.relative_to(DOCS).with_suffix("").as_posix()
-        assert (f"{name}/index.html" if name != "index" else "index.html") in pages
+        assert f"{name}.html" in pages
 
 
 def test_fetched_addresses_are_found():
@@ -87,9 +87,9 @@ def test_nothing_is_loaded_from_elsewhere(site, pages):
 
 
 def test_every_public_name_is_documented(pages):
-    anchors = pages["reference/rsgnet/index.html"].anchors
+    anchors = pages["reference/rsgnet.html"].anchors
     assert {f"rsgnet.{name}" for name in rsgnet.__all__} <= anchors
-    inference = pages["reference/inference/index.html"].anchors
+    inference = pages["reference/inference.html"].anchors
     assert {"rsgnet.inference.video.tracking.Tracker", "rsgnet.inference.estimator.PoseEstimator.stream"} <= inference
 
 
@@ -103,7 +103,7 @@ def test_every_module_is_documented(pages):
 
 
 def test_every_command_and_option_is_documented(pages):
-    page = pages["reference/commands/index.html"]
+    page = pages["reference/commands.html"]
     text = "".join(page.texts)
 
     def check(command, name):
