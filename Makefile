@@ -4,7 +4,7 @@ LIGHT := .venv-light
 FULL := .venv-full
 RELEASE := .venv-release
 
-.PHONY: demo help test test-slow check docs bench soak licences audit constraints release-check oldest clean
+.PHONY: demo help test test-slow check docs images bench soak licences audit constraints release-check oldest clean
 
 demo: $(LIGHT)/installed ## Draw a crowd and run the pipeline on it and on PHOTO, with the light install
 	$(LIGHT)/bin/rsgnet demo $(PHOTO) --out out/demo
@@ -27,6 +27,10 @@ check: $(FULL)/installed ## Check style, types and layers only
 docs: $(FULL)/installed ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(FULL)/bin/mkdocs build --strict
 
+images: $(FULL)/installed ## Draw the images of the README and docs/ again, after a change of weights or drawing
+	$(FULL)/bin/python docs/hero_image.py
+	$(FULL)/bin/python docs/method_images.py
+
 # The benchmarks' data are not in this repository: LABELS to train on, HELD_OUT labels, and the IMAGES of both.
 LABELS ?= data/coco_people_train.json
 HELD_OUT ?= data/coco_people_val.json
@@ -36,7 +40,6 @@ BENCH = $(FULL)/bin/python benchmarks
 RESULT = --json $(FIGURES)
 
 bench: $(FULL)/installed ## Measure every speed into docs/performance.json; 45 minutes on an idle machine
-	$(FULL)/bin/python -m pip install --quiet pycocotools
 	$(BENCH)/candidate_cost.py $(RESULT)
 	$(BENCH)/dense_relation_cost.py $(RESULT)
 	$(BENCH)/backend_speed.py $(RESULT)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 import rsgnet
 
@@ -20,6 +21,7 @@ REFERENCE = {
     "inference": "From images to poses, in numpy.",
     "poses": "The poses of one image.",
     "skeletons": "Keypoints, edges, limbs and sigmas.",
+    "skeleton_tables": "Skeletons of published data sets.",
     "annotations": "Label formats, read and written, and their checks.",
     "crowds": "Crowds with exact labels, drawn or of real people.",
     "data": "Training crops and their augmentation. Needs `rsgnet[train]`.",
@@ -37,11 +39,14 @@ REFERENCE = {
     "presets": "The networks of the paper's tables, and those that ship.",
     "heatmaps": "Keypoints to heatmaps and back.",
     "geometry": "Boxes, and the affine maps between an image and a crop.",
-    "draw": "Drawing of people over an image.",
+    "overlays": "Poses drawn over images.",
+    "overlay_marks": "Strokes, rings and legends of overlays.",
+    "draw": "Colours, heatmaps and sheets of tiles.",
     "server": "The HTTP service.",
     "errors": "The exceptions.",
 }
 _PACKAGE = Path(rsgnet.__file__).parent
+_WORKER_ELSEWHERE = "https://unpkg.com/iframe-worker/shim"  # that the theme's plugin `offline` names
 _DECISIONS = Path(__file__).parent / "decisions"
 
 
@@ -61,6 +66,22 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, content in pages.items():
         files.append(File.generated(config, f"reference/{name}.md", content=content))
     return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Gives readers the reason in the title of a block that the tests do not run, without the mark for the tests."""
+    return re.sub(r'title="not run by the tests: (.)', lambda found: f'title="{found[1].upper()}', markdown)
+
+
+def on_post_page(output: str, page: Page, **_: object) -> str:
+    """Loads the search's worker for pages on disk from the site instead of from elsewhere."""
+    root = "../" * page.file.dest_uri.count("/")
+    return output.replace(_WORKER_ELSEWHERE, f"{root}offline_worker.js")
+
+
+def on_post_template(output_content: str, template_name: str, **_: object) -> str:
+    """Does the same for the page of addresses that do not exist, which names its files from the root."""
+    return output_content.replace(_WORKER_ELSEWHERE, "/offline_worker.js")
 
 
 def commands_page() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +25,18 @@ from rsgnet.skeletons import get_skeleton
 SHARED = Path(__file__).parents[2] / "shared"
 PEOPLE_COLOURS = [(220, 60, 60), (60, 200, 60), (60, 80, 230), (210, 200, 40), (200, 50, 200), (40, 200, 200)]
 MILLISECOND = Fraction(1, 1000)
+BROWSER_SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--window-size=1200,900",
+)
 
 
 PEOPLE19_OWNERSHIP = Path(__file__).with_name("people19_ownership.json")  # a fit for a network with candidates
@@ -290,3 +302,21 @@ def rsgnet(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
         return code, printed.out, printed.err.splitlines()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium without a window; the test is skipped where it or selenium is absent."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install 'rsgnet[dev]'")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no Chromium with its driver here: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for switch in (*BROWSER_SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield browser
+    browser.quit()

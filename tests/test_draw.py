@@ -8,111 +8,15 @@ from rsgnet.draw import (
     draw_heatmap,
     draw_lines,
     draw_matrix,
-    draw_poses,
     heat_colours,
     person_colour,
 )
-
-EDGES = ((0, 1),)
-
-
-def black(width, height):
-    return np.zeros((height, width, 3), np.uint8)
-
-
-def draw_person(image, points, scores, **options):
-    return np.asarray(draw_poses(image, np.array([points], float), np.array([scores]), EDGES, **options))
-
-
-def test_an_edge_connects_two_keypoints_and_leaves_other_pixels_unchanged():
-    image = draw_person(black(100, 60), [[20, 30], [80, 30]], [1.0, 1.0])
-    assert image.shape == (60, 100, 3) and image.dtype == np.uint8
-    assert image[30, 50].max() > 200  # the middle of the edge
-    assert image[10, 50].max() == 0 and image[30, 5].max() == 0
-
-
-def test_an_edge_is_centred_on_the_pixel_of_the_keypoint():
-    column = draw_person(black(400, 41), [[50, 20], [350, 20]], [1.0, 1.0])[:, 200].max(-1).astype(float)
-    assert abs((column * np.arange(41)).sum() / column.sum() - 20) < 0.3
-
-
-@pytest.mark.parametrize(
-    ("points", "scores"),
-    [
-        ([[20, 30], [80, 30]], [0.1, 0.1]),
-        ([[np.nan, 30], [np.inf, 30]], [1.0, 1.0]),
-        ([[-500, -500], [-400, -500]], [1.0, 1.0]),
-    ],
-    ids=["below the threshold", "not finite", "outside"],
-)
-def test_invisible_keypoints_are_not_drawn(points, scores):
-    assert draw_person(black(100, 60), points, scores).max() == 0
-
-
-def test_a_keypoint_below_the_threshold_has_no_edges():
-    image = draw_person(black(100, 60), [[20, 30], [80, 30]], [1.0, 0.1])
-    assert image[30, 20].max() > 0 and image[30, 50].max() == 0
-
-
-def test_the_input_image_is_not_modified():
-    image = black(100, 60)
-    draw_person(image, [[20, 30], [80, 30]], [1.0, 1.0])
-    assert image.max() == 0
-
-
-@pytest.mark.parametrize("size_wh", [(1, 1), (1, 5000), (5000, 1), (2, 3), (4000, 3001)])
-def test_images_of_any_size(size_wh):
-    points = [[0, 0], [size_wh[0] - 1, size_wh[1] - 1]]
-    assert draw_person(black(*size_wh), points, [1.0, 1.0]).shape == (size_wh[1], size_wh[0], 3)
-
-
-def test_without_people_the_image_is_unchanged():
-    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
-    assert np.array_equal(draw_poses(image, np.zeros((0, 2, 2)), np.zeros((0, 2)), EDGES), image)
 
 
 def test_consecutive_people_have_distinct_colours():
     colours = np.array([person_colour(person) for person in range(12)], float)
     assert np.abs(np.diff(colours, axis=0)).max(-1).min() > 80
     assert (colours.max(-1) > 150).all()
-
-
-def test_a_keypoint_with_low_owned_is_a_ring_and_its_edge_is_faint():
-    points, scores = [[40, 40], [160, 40]], [1.0, 1.0]
-    own, other = (draw_person(black(200, 80), points, scores, owned=np.array([[0.9, owned]])) for owned in (0.9, 0.1))
-    assert np.array_equal(own, draw_person(black(200, 80), points, scores))
-    assert other[40, 100].max() < 0.6 * own[40, 100].max()
-    edgeless = [
-        np.asarray(
-            draw_poses(black(900, 900), np.array([[[450, 450], [50, 50]]], float), np.ones((1, 2)), (), owned=owned)
-        )
-        for owned in (None, np.array([[0.1, 0.9]]))
-    ]
-    assert edgeless[0][450, 450].max() > 200 and edgeless[1][450, 450].max() < 50
-
-
-def test_a_thin_line_connects_a_keypoint_with_its_rival():
-    points = np.array([[[20, 30], [20, 40]], [[180, 30], [180, 40]]], float)
-    rival = np.array([[1, -1], [-1, -1]])
-    plain, shown = (
-        np.asarray(draw_poses(black(200, 80), points, np.ones((2, 2)), (), rival=rivals)) for rivals in (None, rival)
-    )
-    assert plain[:, 100].max() == 0 and shown[30:36, 100].max() > 50 and shown[50:, 100].max() == 0
-    assert shown[30:36, 100].max(0).argmax() == np.argmax(person_colour(1))
-
-
-def test_tracked_people_have_the_colour_of_their_number_and_the_number_above_them():
-    points = np.array([[[50, 80], [150, 80]]], float)
-
-    def draw_track(number):
-        image = draw_poses(black(200, 120), points, np.ones((1, 2)), EDGES, track_ids=np.array([number]))
-        return np.asarray(image, int)
-
-    for number in (3, 4):
-        assert draw_track(number)[80, 100] == pytest.approx(person_colour(number), abs=6)
-    assert draw_track(3)[:76].max() > 120 and draw_track(-1)[:76].max() == 0
-    assert draw_track(-1)[80, 100] == pytest.approx([170] * 3, abs=6)
-    assert (draw_track(3)[:76] > 0).any(-1).sum() < 600  # a number, not a filled block
 
 
 GREY = np.full((40, 30, 3), 100, np.uint8)

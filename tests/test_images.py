@@ -224,6 +224,12 @@ class TestAsImage:
         path = save(tmp_path / "a.png", Image.fromarray(QUADRANTS))
         assert np.array_equal(to_rgb_image(path), QUADRANTS) and np.array_equal(to_rgb_image(str(path)), QUADRANTS)
 
+    def test_transparent_arrays_are_blended_with_white(self):
+        red = np.array([[[255, 0, 0, 255], [255, 0, 0, 0], [0, 0, 0, 128]]], np.uint8)
+        expected = [[[255, 0, 0], [255, 255, 255], [127, 127, 127]]]
+        assert to_rgb_image(red).tolist() == expected
+        assert to_rgb_image(red / 255.0).tolist() == expected
+
     def test_tensors(self):
         torch = pytest.importorskip("torch")
         tensor = torch.from_numpy(QUADRANTS).permute(2, 0, 1)
@@ -236,7 +242,7 @@ class TestAsImage:
         ("given", "message"),
         [
             (np.zeros((3, 4, 5, 3), np.uint8), "shape"),
-            (np.zeros((4, 5, 4), np.uint8), "shape"),
+            (np.zeros((4, 5, 2), np.uint8), "shape"),
             (np.zeros((0, 5, 3), np.uint8), "shape"),
             (np.zeros((4, 5, 3), np.int64), "int64"),
             (np.full((4, 5, 3), 200.0), "0..1"),

@@ -43,7 +43,10 @@ for package in ("annotations", "crowds", "inference", "evaluation", "calibrate",
 for module in ("cli", "draw", "poses", "images", "presets", "config", "heatmaps", "cli.data"):
     importlib.import_module("rsgnet." + module)
 for name in rsgnet.__all__:
-    getattr(rsgnet, name)
+    try:
+        getattr(rsgnet, name)
+    except rsgnet.RSGNetError as error:
+        assert name == "RSGNet" and "pip install 'rsgnet[train]'" in str(error)
 
 from rsgnet import cli
 pose, boxes, folder = map(Path, sys.argv[1:])

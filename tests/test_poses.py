@@ -1,9 +1,11 @@
+import io
 import json
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rsgnet.errors import RSGNetError
 from rsgnet.poses import Poses, oks
@@ -90,6 +92,15 @@ class TestPoses:
         np.testing.assert_allclose(triples[:, :2], people.keypoints_xy[0], atol=1e-4)
         np.testing.assert_allclose(triples[:, 2], people.scores[0], atol=1e-4)
 
+    def test_scores_in_results_are_in_0_to_1(self):
+        high = np.full((2, 17), 1.4, np.float32)
+        high[0] = -0.2
+        result, other = poses(
+            scores=high, pose_scores=np.float32([-0.1, 1.2]), box_scores=np.float32([1.5, -1])
+        ).to_coco()
+        assert set(result["keypoints"][2::3]) == {0} and set(other["keypoints"][2::3]) == {1}
+        assert (result["score"], other["score"], result["box_score"], other["box_score"]) == (0, 1, 1, 0)
+
     def test_results_without_image_id(self):
         assert "image_id" not in poses().to_coco()[0]
 
@@ -117,6 +128,43 @@ class TestPoses:
         people = poses()
         keypoints = people.to_supervision()
         assert np.array_equal(keypoints.xy, people.keypoints_xy) and len(keypoints) == 2
+
+    def test_repr_is_one_line(self):
+        assert repr(poses(25, size_wh=(512, 363))) == "Poses(25 people, coco17, 512x363)"
+        assert repr(poses(1)) == "Poses(1 person, coco17, 100x100)"
+
+    def test_notebooks_show_the_drawing(self):
+        assert poses()._repr_png_() is None
+        kept = replace(poses(), image=np.zeros((100, 100, 3), np.uint8))
+        shown = Image.open(io.BytesIO(kept._repr_png_()))
+        assert shown.format == "PNG" and np.array_equal(np.asarray(shown), np.asarray(kept.draw()))
+
+    def test_iteration_gives_people(self):
+        people = poses(3)
+        each = list(people)
+        assert [len(person) for person in each] == [1, 1, 1]
+        assert [person.pose_scores[0] for person in each] == people.pose_scores.tolist()
+
+    def test_filtering(self):
+        people = poses(3)
+        assert people[people.pose_scores > 0.5].pose_scores == pytest.approx([0.8, 0.6])
+        assert len(people[people.pose_scores > 1]) == 0 and len(people[[]]) == 0
+        assert people[-1].pose_scores == pytest.approx([0.4])
+
+    @pytest.mark.parametrize("people", [3, -4, [0, 3], np.array([True, False])])
+    def test_people_who_are_not_there_raise(self, people):
+        with pytest.raises(IndexError):
+            poses(3)[people]
+
+    def test_draw_options(self):
+        image, people = np.zeros((100, 100, 3), np.uint8), poses()
+        plain = np.asarray(people.draw(image))
+        for options in ({"boxes": True}, {"scores": True}, {"labels": True}, {"line_width": 5}, {"colour_by": "side"}):
+            assert not np.array_equal(np.asarray(people.draw(image, **options)), plain)
+        with pytest.raises(RSGNetError, match="colour_by is one of person, side, owned"):
+            people.draw(image, colour_by="mood")
+        with pytest.raises(RSGNetError, match="no owned: the weights have no ownership fit"):
+            people.draw(image, colour_by="owned")
 
     def test_draw_needs_an_image(self):
         with pytest.raises(RSGNetError, match="draw"):
@@ -170,6 +218,10 @@ class TestOwnership:
         people = poses(skeleton=PEOPLE19, **values, **nobody)
         crowd = people.to_skeleton(CROWDPOSE14)
         assert np.array_equal(crowd.owned[:, -1], people.owned[:, PEOPLE19.keypoints.index("neck")])
+
+    def test_confidences_in_results_are_probabilities(self, with_ownership):
+        triples = np.array([result["keypoints"] for result in with_ownership.to_coco()]).reshape(3, 17, 3)
+        np.testing.assert_allclose(triples[..., 2], with_ownership.present * with_ownership.owned, atol=1e-4)
 
     def test_results_contain_it(self, with_ownership):
         first = json.loads(with_ownership.to_json())[0]

@@ -9,7 +9,7 @@ import rsgnet
 
 
 def test_every_public_name_can_be_imported():
-    assert len(rsgnet.__all__) <= 14 and sorted(rsgnet.__all__) == sorted(rsgnet._MODULES)
+    assert len(rsgnet.__all__) <= 18 and sorted(rsgnet.__all__) == sorted(rsgnet._MODULES)
     for name in rsgnet.__all__:
         assert getattr(rsgnet, name).__class__ and name in dir(rsgnet)
     assert rsgnet.__version__[0].isdigit()

@@ -1,8 +1,7 @@
-"""Draws poses, heatmaps, relation matrices and sheets of captioned tiles onto RGB images."""
+"""Colours of people, and drawings of heatmaps, relation matrices and sheets of captioned tiles."""
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,11 +12,10 @@ from rsgnet.images import RGBImage
 
 Colour = tuple[int, int, int]
 
-_MIN_OWNED = 0.5  # a keypoint with a lower `owned` more likely belongs to somebody else or is misplaced
-_UNTRACKED = (170, 170, 170)  # colour of people without a track
-_FAINT = 0.4  # factor on the opacity of edges that end at a keypoint below _MIN_OWNED
-_SUPERSAMPLING = 2  # Pillow draws lines without antialiasing: draw larger, scale down
-_MAX_SUPERSAMPLED_PX = 12_000_000  # in larger images jagged edges do not show, but supersampling needs much memory
+_PALETTE: tuple[Colour, ...] = (
+    (255, 176, 0), (76, 201, 255), (255, 122, 184), (140, 224, 74), (185, 162, 255), (255, 138, 92), (47, 224, 192),
+    (246, 230, 74), (228, 140, 245), (111, 168, 255),
+)  # fmt: skip
 
 _BACKGROUND, _TEXT, _RULE = (250, 250, 248), (30, 30, 30), (120, 120, 120)
 _CAPTION_PX, _GAP_PX = 22, 8
@@ -28,117 +26,12 @@ _COLOUR_MAP = np.array([[30, 10, 60], [120, 28, 109], [203, 65, 73], [247, 148, 
 
 
 def person_colour(person: int) -> Colour:
-    """Returns a bright RGB colour for a person index; consecutive indices get very different colours."""
-    hue = (person * 0.618034) % 1.0  # multiples of the golden ratio stay far from all recent hues
-    red, green, blue = colorsys.hls_to_rgb(hue, 0.55, 0.95)
-    return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def draw_poses(
-    image: NDArray[np.uint8],
-    keypoints_xy: NDArray[np.floating],
-    scores: NDArray[np.floating],
-    edges: tuple[tuple[int, int], ...],
-    threshold: float = 0.2,
-    owned: NDArray[np.floating] | None = None,
-    rival: NDArray[np.integer] | None = None,
-    track_ids: NDArray[np.integer] | None = None,
-) -> Image.Image:
-    """Draws each person's skeleton in a colour of its own over an image.
-
-    Args:
-        image: (H, W, 3) RGB.
-        keypoints_xy: (N, K, 2) in image pixels.
-        scores: (N, K) in 0..1; keypoints with higher scores are drawn more opaque.
-        edges: Pairs of keypoint indices to connect.
-        threshold: Keypoints with a lower score are not drawn.
-        owned: (N, K) probability that the keypoint belongs to the person. Below 0.5 it is drawn as a ring and its edges
-            are drawn faint.
-        rival: (N, K) index of the person who may own the keypoint instead, -1 for nobody. A thin line in that person's
-            colour connects the keypoint to the mean of their keypoints.
-        track_ids: (N,) track numbers, -1 for none. They choose the colours and are written above the people; people
-            without a track are grey.
-
-    Returns:
-        A new RGB image.
-    """
-    base = Image.fromarray(image)
-    factor = _SUPERSAMPLING if base.width * base.height <= _MAX_SUPERSAMPLED_PX else 1
-    layer = Image.new("RGBA", (base.width * factor, base.height * factor))
-    pen = ImageDraw.Draw(layer)
-    points = (keypoints_xy + 0.5) * factor - 0.5  # integer coordinates are pixel centres in both images
-    is_drawn = (scores >= threshold) & np.isfinite(keypoints_xy).all(-1)
-    is_own = np.ones(scores.shape, bool) if owned is None else owned >= _MIN_OWNED
-    numbers = range(len(scores)) if track_ids is None else track_ids.tolist()
-    colours = [_UNTRACKED if number < 0 else person_colour(number) for number in numbers]
-    for person in np.flatnonzero(is_drawn.any(1)).tolist():
-        extent = np.ptp(keypoints_xy[person][is_drawn[person]], axis=0).max()
-        width = max(1.0, min(float(extent) / 60, max(base.size) / 150)) * factor
-        if rival is not None:
-            _draw_rivals(pen, points, is_drawn, rival, person, colours, max(1, round(width / 3)))
-        _draw_person(
-            pen, colours[person], points[person], scores[person], edges, is_drawn[person], is_own[person], width
-        )
-        if track_ids is not None and track_ids[person] >= 0:
-            _draw_number(pen, int(track_ids[person]), colours[person], points[person][is_drawn[person]], 6 * width)
-    overlay = layer.resize(base.size, Image.Resampling.BOX)
-    return Image.alpha_composite(base.convert("RGBA"), overlay).convert("RGB")
-
-
-def _draw_person(
-    pen: ImageDraw.ImageDraw,
-    colour: Colour,
-    points: NDArray[np.floating],
-    scores: NDArray[np.floating],
-    edges: tuple[tuple[int, int], ...],
-    is_drawn: NDArray[np.bool_],
-    is_own: NDArray[np.bool_],
-    width: float,
-) -> None:
-    """Draws one person's edges, then a disc on each own keypoint and a ring on each other one."""
-    for first, second in edges:
-        if is_drawn[first] and is_drawn[second]:
-            factor = 1.0 if is_own[first] and is_own[second] else _FAINT
-            opacity = round(_opacity(min(scores[first], scores[second])) * factor)
-            pen.line([*points[first], *points[second]], (*colour, opacity), round(width))
-    for index in np.flatnonzero(is_drawn):
-        x, y = points[index]
-        radius = width * 0.9
-        box = (x - radius, y - radius, x + radius, y + radius)
-        if is_own[index]:
-            pen.ellipse(box, (*colour, 255), (0, 0, 0, _opacity(scores[index])))
-        else:
-            pen.ellipse(box, (0, 0, 0, 0), (*colour, 255), max(1, round(width / 3)))
-
-
-def _draw_rivals(
-    pen: ImageDraw.ImageDraw,
-    points: NDArray[np.floating],
-    is_drawn: NDArray[np.bool_],
-    rival: NDArray[np.integer],
-    person: int,
-    colours: list[Colour],
-    width: int,
-) -> None:
-    """Draws a line from each contested keypoint of a person to the mean of the rival's keypoints."""
-    for index in np.flatnonzero(is_drawn[person] & (rival[person] >= 0)):
-        other = int(rival[person, index])
-        if is_drawn[other].any():
-            middle = points[other][is_drawn[other]].mean(0)
-            pen.line([*points[person, index], *middle], (*colours[other], 200), width)
-
-
-def _draw_number(
-    pen: ImageDraw.ImageDraw, number: int, colour: Colour, points: NDArray[np.floating], size: float
-) -> None:
-    """Writes a number above the highest of the points."""
-    x, y = points[points[:, 1].argmin()]
-    xy, black = (float(x), float(y) - size / 2), (0, 0, 0, 255)
-    pen.text(xy, str(number), (*colour, 255), font_size=max(size, 10), anchor="mb", stroke_width=1, stroke_fill=black)
-
-
-def _opacity(score: float) -> int:
-    return round(255 * float(np.clip(0.45 + score, 0, 1)))
+    """Returns a bright RGB colour for a person index; neighbours have different hues, every second ten is pale."""
+    colour = _PALETTE[person % len(_PALETTE)]
+    if person // len(_PALETTE) % 2 == 0:
+        return colour
+    red, green, blue = ((255 + value) // 2 for value in colour)
+    return red, green, blue
 
 
 def heat_colours(values: ArrayLike) -> NDArray[np.uint8]:

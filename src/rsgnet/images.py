@@ -225,7 +225,8 @@ def to_rgb_image(image: object, max_pixels: int = MAX_PIXELS) -> RGBImage:
     """Converts a path, a PIL image, a numpy array or a torch tensor to an 8-bit RGB array.
 
     Args:
-        image: A path; a PIL image; a numpy array (H, W, 3) or (H, W), uint8, or floats in 0..1, channels RGB;
+        image: A path; a PIL image; a numpy array (H, W, 3), (H, W, 4) or (H, W), uint8, or floats in 0..1, channels RGB
+            or RGBA, which is blended with white;
             or a torch tensor (3, H, W) of the same ranges.
         max_pixels: The largest number of pixels that a file may have.
 
@@ -253,15 +254,16 @@ def to_rgb_image(image: object, max_pixels: int = MAX_PIXELS) -> RGBImage:
         raise ImageError(f"an image must be a path, PIL image, numpy array or tensor, not {type(image).__name__}")
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=-1)
-    if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
-        raise ImageError(f"an array image must have shape (H, W, 3) in RGB, not {array.shape}")
+    if array.ndim != 3 or array.shape[-1] not in (3, 4) or 0 in array.shape:
+        raise ImageError(f"an array image must have shape (H, W, 3) in RGB or (H, W, 4) in RGBA, not {array.shape}")
     if np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
             raise ImageError("a float image must hold finite values in 0..1; for 0..255 pass uint8")
         array = (array * 255).round().astype(np.uint8)
     if array.dtype != np.uint8:
         raise ImageError(f"an array image must be uint8 or float, not {array.dtype}")
-    return np.ascontiguousarray(array)
+    contiguous = np.ascontiguousarray(array)
+    return pil_to_rgb(Image.fromarray(contiguous)) if array.shape[-1] == 4 else contiguous
 
 
 def warp(image: RGBImage, matrix: Floats, size_wh: tuple[int, int], fill: int = 0) -> RGBImage:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsgnet.draw import draw_poses
 from rsgnet.errors import RSGNetError
 from rsgnet.geometry import Floats, xyxy_to_xywh
+from rsgnet.overlays import DEFAULT_THRESHOLD, ColourBy, OverlayStyle, draw_poses
 from rsgnet.skeletons import Skeleton
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def oks(
     return mean
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Poses:
     """The people found in one image.
 
@@ -130,11 +132,31 @@ class Poses:
         """Returns the (N, K) arrays of OWNERSHIP_FIELDS by name, or an empty dict without an ownership fit."""
         return {name: value for name in OWNERSHIP_FIELDS if (value := getattr(self, name)) is not None}
 
+    def __repr__(self) -> str:
+        people = "1 person" if len(self) == 1 else f"{len(self)} people"
+        return f"Poses({people}, {self.skeleton.name}, {self.size_wh[0]}x{self.size_wh[1]})"
+
+    def _repr_png_(self) -> bytes | None:
+        """Returns the drawn poses as a PNG, which notebooks show; None where the image is not kept."""
+        if self.image is None:
+            return None
+        file = BytesIO()
+        self.draw().save(file, "png")
+        return file.getvalue()
+
     def __len__(self) -> int:
         return len(self.keypoints_xy)
 
+    def __iter__(self) -> Iterator[Poses]:
+        """Yields each person as `Poses` of one person."""
+        return (self[person] for person in range(len(self)))
+
     def __getitem__(self, people: Any) -> Poses:
-        """Returns the people that an index, slice, list or mask selects."""
+        """Returns the people that an index, slice, list or mask selects: `poses[poses.pose_scores > 0.5]`.
+
+        Raises:
+            IndexError: An index is out of range, or a mask has another length.
+        """
         rows = np.atleast_1d(np.arange(len(self))[people])
         return replace(
             self,
@@ -180,7 +202,10 @@ class Poses:
         )
 
     def to_coco(self, candidates: bool = False) -> list[dict[str, Any]]:
-        """Returns one COCO keypoint result per person; `keypoints` holds x, y and score of each keypoint.
+        """Returns one COCO keypoint result per person; `keypoints` holds x, y and confidence of each keypoint.
+
+        A confidence is the probability that the keypoint is present, right and this person's: `present` times `owned`;
+        without an ownership fit it is the score, clipped to 0..1.
 
         Where known, a result also has `track_id` and, as lists with one number per keypoint, `present`, `visible`,
         `owned`, `rival` and `rival_owned`. `rival` is an index into the returned list, -1 for nobody.
@@ -189,16 +214,19 @@ class Poses:
             candidates: Whether to add `candidates`, where known: for each keypoint a list of x, y, height and relation.
         """
         boxes = xyxy_to_xywh(self.boxes_xyxy)
+        confidences = self.scores.clip(0, 1)
+        if self.present is not None and self.owned is not None:
+            confidences = self.present * self.owned
         results = []
         for person in range(len(self)):
-            triples = np.column_stack([self.keypoints_xy[person], self.scores[person]])
+            triples = np.column_stack([self.keypoints_xy[person], confidences[person]])
             result: dict[str, Any] = {
                 "file_name": self.file_name,
                 "category_id": 1,
                 "keypoints": [round(float(value), 4) for value in triples.ravel()],
-                "score": float(self.pose_scores[person]),
+                "score": float(self.pose_scores[person].clip(0, 1)),
                 "bbox": [round(float(value), 4) for value in boxes[person]],
-                "box_score": float(self.box_scores[person]),
+                "box_score": float(self.box_scores[person].clip(0, 1)),
             }
             for name, values in self.ownership().items():
                 result[name] = [round(value, 4) for value in values[person].tolist()]
@@ -269,7 +297,18 @@ class Poses:
             people.append(keypoint)
         return fiftyone.Keypoints(keypoints=people)
 
-    def draw(self, image: NDArray[np.uint8] | None = None, threshold: float = 0.2, rivals: bool = False) -> Image.Image:
+    def draw(
+        self,
+        image: NDArray[np.uint8] | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
+        rivals: bool = False,
+        *,
+        boxes: bool = False,
+        scores: bool = False,
+        labels: bool = False,
+        line_width: float | None = None,
+        colour_by: ColourBy = "person",
+    ) -> Image.Image:
         """Draws the poses over the image; keypoints with `owned` below 0.5 are drawn as rings.
 
         Tracked people keep their colour from frame to frame and are labelled with their track number.
@@ -277,23 +316,35 @@ class Poses:
         Args:
             image: (H, W, 3) RGB to draw on; the kept image where None.
             threshold: Keypoints with a lower score are not drawn.
-            rivals: Whether to connect each contested keypoint with the person who may own it instead.
+            rivals: Whether each contested keypoint has a ring in the colour of the person who may own it instead, and a
+                dashed line to that person.
+            boxes: Whether to draw people's boxes.
+            scores: Whether to write people's scores.
+            labels: Whether to write people's numbers: the index i of `poses[i]`.
+            line_width: Width of lines in pixels; None for one that follows the image and the person, at least 2.
+            colour_by: "person": a colour for each; "side": left is orange, right blue; "owned": from red (0) to blue
+                (1).
 
         Raises:
-            RSGNetError: There is no image, or `rivals` is true and the rivals are not known.
+            RSGNetError: There is no image, `line_width` or `colour_by` is none of these, or what `rivals` or
+                `colour_by` shows is not known.
         """
+        style = OverlayStyle(threshold, rivals, boxes, scores, labels, line_width, colour_by)
         canvas = self.image if image is None else image
         if canvas is None:
             raise RSGNetError("these poses do not hold their image; pass it: poses.draw(image)")
-        if rivals and self.rival is None:
-            raise RSGNetError("these poses have no rivals: the weights have no ownership fit; run: rsgnet calibrate")
+        if (rivals or colour_by == "owned") and self.rival is None:
+            wanted = "rivals" if rivals else "owned"
+            raise RSGNetError(f"these poses have no {wanted}: the weights have no ownership fit; run: rsgnet calibrate")
         return draw_poses(
             canvas,
             self.keypoints_xy,
             self.scores,
-            self.skeleton.edges,
-            threshold,
-            self.owned,
-            self.rival if rivals else None,
-            self.track_ids,
+            self.skeleton,
+            style,
+            owned=self.owned,
+            rival=self.rival,
+            boxes_xyxy=self.boxes_xyxy,
+            pose_scores=self.pose_scores,
+            track_ids=self.track_ids,
         )

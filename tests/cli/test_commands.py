@@ -1,5 +1,6 @@
 """What all commands have in common."""
 
+import re
 import subprocess
 import sys
 
@@ -26,6 +27,30 @@ def test_help_fits_100_columns(name):
     paragraphs = command.help.split("\n\n")
     assert [each for each in paragraphs if "\n" in each and not each.startswith("  ")] == []
     assert [line for line in command.help.splitlines() if line.startswith("  ") and len(line) > 98] == []
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+@pytest.mark.parametrize("name", ["", *NAMES, "data"])
+def test_help_shows_names_whole_and_wraps_texts(name, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = CliRunner().invoke(cli.app, [*name.split(), "--help"])
+    text = result.output
+    command = typer.main.get_command(cli.app)
+    for part in name.split():
+        command = command.commands[part]
+    for param in command.params:
+        for shown in (*param.opts, *param.secondary_opts) if param.param_type_name == "option" else [param.metavar]:
+            assert shown in text, shown
+    # No types of Python, no cut words, no markup, no files that are not in the package, no line of text too long.
+    assert not re.search(r"<\w+>|\u2026|\[/?(bold|dim)|docs/\w+\.md", text)
+    described = [line for line in text.splitlines() if line.startswith("      ") and "rsgnet " not in line]
+    assert max(map(len, described), default=0) <= min(width, 100)
+
+
+def test_help_says_what_is_required_and_the_defaults():
+    text = " ".join(CliRunner().invoke(cli.app, ["predict", "--help"], env={"COLUMNS": "100"}).output.split())
+    assert "Output folder; created if missing. [required]" in text and "[default: onnx]" in text
+    assert "--flip/--no-flip" in text and "Usage: rsgnet predict SOURCE... OPTIONS" in text.replace("root", "rsgnet")
 
 
 @pytest.mark.parametrize("name", ["predict", "data check"])

@@ -78,7 +78,9 @@ class TestCheck:
 def test_submission(rsgnet, labels, tmp_path):
     poses = [{"file_name": "1.png", "category_id": 1, "keypoints": [1.0] * 51, "score": 0.5}]
     (tmp_path / "poses.json").write_text(json.dumps(poses))
-    code, printed, _ = rsgnet("data", "submission", tmp_path / "poses.json", tmp_path / "out", "--images", labels())
+    code, printed, _ = rsgnet(
+        "data", "submission", tmp_path / "poses.json", "--out", tmp_path / "out", "--images", labels()
+    )
     assert code == 0
     (entry,) = json.loads((tmp_path / "out/person_keypoints_test-dev2017_rsgnet_results.json").read_text())
     assert entry["image_id"] == 1 and "results.json" in printed
@@ -97,16 +99,18 @@ def test_labels_are_completed_from_results(rsgnet, labels, tmp_path):
 class TestConvert:
     def test_labels_to_another_format_and_back(self, rsgnet, labels, tmp_path):
         source = labels()
-        code, printed, _ = rsgnet("data", "convert", source, tmp_path / "people.xml", "--to", "cvat")
+        code, printed, _ = rsgnet("data", "convert", source, "--out", tmp_path / "people.xml", "--to", "cvat")
         assert code == 0 and printed.splitlines()[0].endswith("people.xml: 2 people in 2 images")
         assert "cvat cannot hold: scores" in printed
-        code, printed, _ = rsgnet("data", "convert", tmp_path / "people.xml", tmp_path / "back.json", "--to", "coco")
+        code, printed, _ = rsgnet(
+            "data", "convert", tmp_path / "people.xml", "--out", tmp_path / "back.json", "--to", "coco"
+        )
         back = json.loads((tmp_path / "back.json").read_text())
         assert code == 0 and [each["keypoints"][:3] for each in back["annotations"]] == [[20, 30, 2]] * 2
         assert [each["bbox"] for each in back["annotations"]] == [[10, 10, 30, 60]] * 2
 
     def test_an_unknown_format_is_reported_in_one_line(self, rsgnet, labels, tmp_path):
-        code, _, errors = rsgnet("data", "convert", labels(), tmp_path / "x", "--to", "excel")
+        code, _, errors = rsgnet("data", "convert", labels(), "--out", tmp_path / "x", "--to", "excel")
         assert code == 2 and errors == [
             "error: no format 'excel'; there are coco, coco-results, yolo, yolo-results, cvat, label-studio, "
             "openpose, csv"

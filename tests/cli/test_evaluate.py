@@ -107,7 +107,7 @@ def test_tracks_in_clips(rsgnet, pose_network, tmp_path):
     pytest.importorskip("av")
     pytest.importorskip("scipy")
     walks = tmp_path / "walks"
-    assert rsgnet("crowds", walks, "--scenes", 1, "--frames", 6, "--walkers", 3, "--size", "160x120")[0] == 0
+    assert rsgnet("crowds", "--out", walks, "--scenes", 1, "--frames", 6, "--walkers", 3, "--size", "160x120")[0] == 0
     truth = json.loads((walks / "crowds.json").read_text())
     for image in truth["images"]:
         image["file_name"] = f"000001.mp4#{image['frame_id']}"

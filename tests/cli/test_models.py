@@ -18,15 +18,15 @@ from rsgnet.reproduce.tables import TABLE2
 def test_convert_writes_a_model_directory(rsgnet, tmp_path):
     model, weights = published(CONFIGS["rsgnet17"])
     torch.save(weights, tmp_path / "tiny.pth")
-    code, printed, _ = rsgnet("convert", tmp_path / "tiny.pth", tmp_path / "model")
-    assert code == 0 and "coco17, 64x64, heatmaps at stride 2, relation dense" in printed
+    code, printed, _ = rsgnet("convert", tmp_path / "tiny.pth", "--out", tmp_path / "model")
+    assert code == 0 and "coco17, crops of 64x64, heatmaps at stride 2, relation dense" in printed
     assert read_config(tmp_path / "model").name == "tiny"
     torch.testing.assert_close(load_pose_model(tmp_path / "model").state_dict(), model.state_dict())
 
 
 def test_convert_with_a_size(rsgnet, tmp_path):
     torch.save(published(CONFIGS["simplebaseline"])[1], tmp_path / "tiny.pth")
-    assert rsgnet("convert", tmp_path / "tiny.pth", tmp_path / "model", "--size", "384x288")[0] == 0
+    assert rsgnet("convert", tmp_path / "tiny.pth", "--out", tmp_path / "model", "--size", "288x384")[0] == 0
     assert read_config(tmp_path / "model").crop.size_wh == (288, 384)
 
 
@@ -83,3 +83,16 @@ def test_info_on_a_preset_and_a_directory(tmp_path):
 def test_info_on_unknown_networks(name, message):
     with pytest.raises(RSGNetError, match=message):
         run_info(name)
+
+
+@pytest.mark.parametrize(("arguments", "shown"), [(["nano"], ["nano"]), ([], ["nano", "small", "detector-nano"])])
+def test_info_without_pytorch_says_what_the_files_say(rsgnet, monkeypatch, arguments, shown):
+    monkeypatch.setattr("rsgnet.cli.models.find_spec", lambda _: None)
+    code, printed, errors = rsgnet("info", *arguments)
+    assert code == 0 and sorted(line.partition(":")[0] for line in printed.splitlines()) == sorted(shown)
+    assert "M parameters" in printed and "rsgnet[train]" in errors[0]
+
+
+def test_sizes_are_width_by_height(rsgnet, tmp_path):
+    code, _, errors = rsgnet("convert", tmp_path / "a.pth", "--out", tmp_path / "m", "--size", "384x288")
+    assert code == 2 and errors == ["error: --size 384x288: crops of people are upright: WIDTHxHEIGHT, such as 192x256"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from rsgnet.inference import weights
 def test_a_folder(rsgnet, pipeline, images, tmp_path):
     code, _, errors = rsgnet("predict", images, "--out", tmp_path / "out", *pipeline)
     assert code == 0 and errors == [f"3 of 3 images, 3 people -> {tmp_path / 'out'}"]
-    assert list_files(tmp_path / "out") == ["a.jpg", "b.jpg", "poses.json", "run.json", "sub/a.jpg"]
+    assert list_files(tmp_path / "out") == ["a.jpg", "b.jpg", "images.json", "poses.json", "run.json", "sub/a.jpg"]
     results = json.loads((tmp_path / "out" / "poses.json").read_text())
     assert [result["file_name"] for result in results] == ["a.png", "b.jpg", "sub/a.png"]
     assert results[0]["bbox"] == [5, 5, 45, 55] and len(results[0]["keypoints"]) == 51
@@ -27,7 +28,7 @@ def test_a_folder(rsgnet, pipeline, images, tmp_path):
 def test_files_patterns_and_no_overlay(rsgnet, pipeline, images, tmp_path):
     sources = [images / "a.png", images / "*.jpg"]
     code, *_ = rsgnet("predict", *sources, "--out", tmp_path / "out", "--no-overlay", *pipeline)
-    assert code == 0 and list_files(tmp_path / "out") == ["poses.json", "run.json"]
+    assert code == 0 and list_files(tmp_path / "out") == ["images.json", "poses.json", "run.json"]
     assert len(json.loads((tmp_path / "out" / "poses.json").read_text())) == 2
 
 
@@ -51,7 +52,7 @@ def test_bad_images_are_reported_and_the_others_processed(rsgnet, pipeline, imag
         strict=False,
     ):
         assert error.startswith("error: ") and name in error and reason in error
-    assert list_files(tmp_path / "out") == ["a.jpg", "b.jpg", "poses.json", "run.json", "sub/a.jpg"]
+    assert list_files(tmp_path / "out") == ["a.jpg", "b.jpg", "images.json", "poses.json", "run.json", "sub/a.jpg"]
 
 
 def test_boxes_from_a_file(rsgnet, pose_network, images, tmp_path):
@@ -169,13 +170,34 @@ def install_weights(pose_network, box_network, tmp_path, monkeypatch):
     return install
 
 
-@pytest.mark.parametrize(("score", "message"), [(0.9, None), (0.0, "found 0 of the 8 drawn people: their true boxes")])
+@pytest.mark.parametrize(("score", "message"), [(0.9, None), (0.0, "found only 0 of them by itself")])
 def test_demo(rsgnet, install_weights, tmp_path, score, message):
     install_weights(score)
     code, printed, errors = rsgnet("demo", "--out", tmp_path / "out")
     assert code == 0 and errors == [] and "Try next:" in printed and str(tmp_path / "out" / "crowd.jpg") in printed
     assert (message in printed) if message else ("true boxes" not in printed)
-    assert list_files(tmp_path / "out") == ["crowd.jpg", "crowd.json", "crowd.png", "poses.json", "run.json"]
+    found = json.loads((tmp_path / "out/poses.json").read_text())
+    assert f"{len(found)} poses" in printed and "8 drawn people" in printed
+    assert list_files(tmp_path / "out") == [
+        "crowd.jpg",
+        "crowd.json",
+        "crowd.png",
+        "images.json",
+        "poses.json",
+        "run.json",
+    ]
+
+
+def test_the_commands_that_the_demo_prints_run_as_they_stand(rsgnet, install_weights, tmp_path, monkeypatch):
+    install_weights(0.9)
+    _, printed, _ = rsgnet("demo", "--out", tmp_path / "my demo")
+    commands = [shlex.split(line) for line in printed.partition("Try next:\n")[2].splitlines()]
+    assert [command[:2] for command in commands] == [["rsgnet", "show"], ["rsgnet", "evaluate"]]
+    for command in commands:
+        code, shown, errors = rsgnet(*command[1:])
+        assert code == 0, errors
+    # One image: no intervals and no -1, which COCO's tools give to what cannot be measured.
+    assert " to " not in shown.partition("keypoints:")[0] and "-1.0" not in shown
 
 
 def test_demo_without_weights(rsgnet, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -63,7 +64,7 @@ def pages(site):
 def test_every_page_of_docs_is_built(pages):
     for path in DOCS.rglob("*.md"):
         name = path.relative_to(DOCS).with_suffix("").as_posix()
-        assert (f"{name}/index.html" if name != "index" else "index.html") in pages
+        assert f"{name}.html" in pages
 
 
 def test_fetched_addresses_are_found():
@@ -86,9 +87,9 @@ def test_nothing_is_loaded_from_elsewhere(site, pages):
 
 
 def test_every_public_name_is_documented(pages):
-    anchors = pages["reference/rsgnet/index.html"].anchors
+    anchors = pages["reference/rsgnet.html"].anchors
     assert {f"rsgnet.{name}" for name in rsgnet.__all__} <= anchors
-    inference = pages["reference/inference/index.html"].anchors
+    inference = pages["reference/inference.html"].anchors
     assert {"rsgnet.inference.video.tracking.Tracker", "rsgnet.inference.estimator.PoseEstimator.stream"} <= inference
 
 
@@ -102,7 +103,7 @@ def test_every_module_is_documented(pages):
 
 
 def test_every_command_and_option_is_documented(pages):
-    page = pages["reference/commands/index.html"]
+    page = pages["reference/commands.html"]
     text = "".join(page.texts)
 
     def check(command, name):
@@ -115,3 +116,21 @@ def test_every_command_and_option_is_documented(pages):
 
     check(typer.main.get_command(app), "rsgnet")
     assert "[bold]" not in text and "&#x27;" not in text and "<span" not in text
+
+
+def test_the_search_works_from_disk(site, browser):
+    browser.get((site / "howto" / "export.html").as_uri())
+    browser.find_element("css selector", "[data-md-component=search-query]").send_keys("ownership")
+    deadline = time.monotonic() + 60
+    titles = []
+    while not titles and time.monotonic() < deadline:
+        time.sleep(0.2)
+        found = browser.find_elements("css selector", ".md-search-result__item h1")
+        titles = [each.get_attribute("textContent") for each in found]
+    assert any("ownership" in title.lower() for title in titles)
+
+
+def test_titles_of_code_blocks_are_for_readers(site):
+    texts = [page.read_text(encoding="utf-8") for page in site.rglob("*.html")]
+    assert not any("not run by the tests" in text for text in texts)
+    assert any('class="filename">It needs Docker' in text for text in texts)

@@ -83,3 +83,34 @@ def test_report_without_comparison_levels_or_people(truth):
     text = render_report(assess(annotations, read_keypoint_results([], annotations), resamples=2))
     page = Page(text)
     assert "Comparison" not in page.text and "nan" not in page.text and "-1.0" not in page.text
+
+
+def test_metrics_on_few_images_are_warned_of(assessment):
+    page = Page(render_report(assessment))
+    behind = assessment.images_behind  # of the twelve images two show nobody who is evaluated
+    assert behind["AP"] == 10 and behind["AP_easy"] + behind["AP_medium"] + behind["AP_hard"] == 10
+    assert "On fewer than 10 images, so that the intervals mean little: AP_easy" in page.text
+    assert all(f"AP_{level} ({behind[f'AP_{level}']})" in page.text for level in ("easy", "medium", "hard"))
+    assert "AP (10)" not in page.text
+
+
+def test_a_single_image_has_no_interval(truth):
+    crowds, results = random_crowds(np.random.default_rng(6), 1)
+    annotations = read_annotations(truth(*crowds, crowd_indices=[0.5]))
+    assessment = assess(annotations, read_keypoint_results(results, annotations), resamples=5)
+    page = Page(render_report(assessment))
+    assert assessment.intervals == {} and assessment.images_behind["AP"] == 1 and "AP (1)" in page.text
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_report_fits_the_screen(assessment, browser, tmp_path, width):
+    path = tmp_path / "report.html"
+    path.write_text(render_report(assessment), encoding="utf-8")
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(path.as_uri())
+    too_wide = browser.execute_script(
+        "return [document.documentElement, ...document.querySelectorAll('section')]"
+        ".filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.innerText.slice(0, 40))"
+    )
+    assert too_wide == []

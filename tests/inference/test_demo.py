@@ -31,7 +31,14 @@ def test_crowd_and_annotations_are_written(ship_weights):
     assert Image.open(out / "crowd.png").size == Image.open(out / "crowd.jpg").size
     truth = json.loads((out / "crowd.json").read_text())
     assert truth["images"][0]["file_name"] == "crowd.png" and truth["annotations"]
-    assert {path.name for path in out.iterdir()} == {"crowd.png", "crowd.jpg", "crowd.json", "poses.json", "run.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "crowd.png",
+        "crowd.jpg",
+        "crowd.json",
+        "images.json",
+        "poses.json",
+        "run.json",
+    }
 
 
 def test_true_boxes_are_used_if_nobody_is_detected(ship_weights):

@@ -124,6 +124,22 @@ class TestOneImage:
 
 
 class TestInputs:
+    def test_a_folder_stands_for_its_images(self, pipeline, image, tmp_path):
+        (tmp_path / "photos/deep").mkdir(parents=True)
+        for name in ("a.png", "b.png", "deep/c.png"):
+            Image.fromarray(image).save(tmp_path / "photos" / name)
+        for folder in (tmp_path / "photos", str(tmp_path / "photos"), [tmp_path / "photos"]):
+            assert [poses.file_name for poses in pipeline()(folder)] == ["a.png", "b.png", "deep/c.png"]
+        sources = [tmp_path / "photos", image]
+        assert [source is sources[0] for source, _ in pipeline().stream(sources)] == [True, True, True, False]
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(RSGNetError, match="empty: no images in this folder"):
+            pipeline()(tmp_path / "empty")
+
+    def test_stream_takes_several_sources(self, pipeline):
+        with pytest.raises(RSGNetError, match=r"several sources, not one path: pass \['a.png'\]"):
+            next(pipeline().stream("a.png"))
+
     def test_paths_arrays_pil_images_and_tensors_give_the_same(self, pipeline, image, tmp_path):
         Image.fromarray(image).save(tmp_path / "a.png")
         given = [image, tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(image), image / 255.0]

@@ -105,12 +105,12 @@ def test_overlays_and_results_are_written(tmp_path):
     results = json.loads((tmp_path / "out" / "poses.json").read_text())
     assert [result["file_name"] for result in results] == ["a.png", "a.png", "sub/b.png"] and results == done.results
     written = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert written == ["a.jpg", "b.jpg", "poses.json", "run.json"]
+    assert written == ["a.jpg", "b.jpg", "images.json", "poses.json", "run.json"]
 
 
 def test_without_overlays(tmp_path):
     assert write([(files("a.png")[0], poses("a.png"))], tmp_path, overlay=False).overlays == []
-    assert {path.name for path in tmp_path.iterdir()} == {"poses.json", "run.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"images.json", "poses.json", "run.json"}
     assert from_json(RunRecord, (tmp_path / "run.json").read_text(), "run.json") == RECORD
 
 

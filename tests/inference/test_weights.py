@@ -91,3 +91,18 @@ def test_named_files(tmp_path):
     assert parse_named_file(f"onnx:{path}@vitpose") == NamedFile("onnx", path, "vitpose")
     assert name_file(path) == f"onnx:{path}" and name_file(Path("t.xml")) == "openvino:t.xml"
     assert name_file(Path("runs/model")) == "runs/model"
+
+
+@pytest.mark.parametrize("name", ["nano", "small", "detector-nano"])
+def test_parameters_are_counted_without_pytorch_as_pytorch_counts_them(name):
+    checkpoint = pytest.importorskip("rsgnet.checkpoint")
+    model = checkpoint.load_model(weights.SHIPPED / name)[0]
+    expected = sum(parameter.numel() for parameter in model.parameters())
+    assert weights.count_parameters(weights.SHIPPED / name / "model.safetensors") == expected
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 20, b"\x02\0\0\0\0\0\0\0[]", b"\x05\0\0\0\0\0\0\0{bad}"])
+def test_broken_safetensors_are_one_line(content, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"model\.safetensors: not safetensors that can be read"):
+        weights.count_parameters(tmp_path / "model.safetensors")

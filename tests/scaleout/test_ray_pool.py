@@ -231,7 +231,7 @@ def test_a_worker_with_other_weights_ends_the_run(cluster, open_tiny, images, tm
 
 def test_the_shipped_network_on_drawn_crowds(rsgnet, cluster, monkeypatch, tmp_path):
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    assert rsgnet("crowds", tmp_path / "crowds", "--scenes", 3)[0] == 0
+    assert rsgnet("crowds", "--out", tmp_path / "crowds", "--scenes", 3)[0] == 0
     truth = f"boxes:{tmp_path / 'crowds' / 'crowds.json'}"
     images, out = tmp_path / "crowds" / "images", tmp_path / "out"
     arguments = [images, "--detector", truth]

@@ -389,3 +389,31 @@ def test_a_missing_extra_is_named(rsgnet, monkeypatch):
     monkeypatch.delitem(sys.modules, "rsgnet.server.app", raising=False)
     code, _, errors = rsgnet("serve")
     assert code == 2 and errors == ["error: rsgnet serve needs uvicorn: pip install 'rsgnet[serve]'"]
+
+
+class TestDiscovery:
+    @pytest.mark.parametrize(
+        ("method", "path", "allowed"),
+        [
+            ("GET", "/v1/poses", "POST"),
+            ("POST", "/v1/about", "GET"),
+            ("DELETE", "/healthz", "GET"),
+            ("PUT", "/v1/crowd", "GET"),
+        ],
+    )
+    def test_a_wrong_method_gets_405(self, client, method, path, allowed):
+        answer = client().request(method, path)
+        assert answer.status_code == 405 and answer.headers["allow"] == allowed
+        assert answer.json() == {"error": f"{path} takes {allowed}, not {method}"}
+
+    def test_docs_lead_to_the_api_page(self, client):
+        answer = client().get("/docs", follow_redirects=False)
+        assert answer.status_code == 307 and answer.headers["location"] == "api.html"
+        assert "RSGNet's API" in client().get("/docs").text
+
+    def test_the_schema_says_what_a_person_has(self, client):
+        schemas = client().get("/openapi.json").json()["components"]["schemas"]
+        (person,) = (each for each in (schemas["ImageResponse"]["properties"]["people"],) if each)
+        described = person["items"]["properties"]
+        (entry,) = three_people("a.png")[[0]].to_coco(candidates=True)
+        assert set(entry) <= set(described) and set(person["items"]["required"]) <= set(entry)

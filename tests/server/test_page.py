@@ -1,7 +1,6 @@
 """The page in a browser, used as a person uses it."""
 
 import json
-import shutil
 import time
 from threading import Thread
 
@@ -14,40 +13,10 @@ from rsgnet.server.app import create_app
 
 pytest.importorskip("selenium", reason="the page's tests need selenium: pip install 'rsgnet[dev]'")
 
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
-
-SWITCHES = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--window-size=1200,900",
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no Chromium with its driver here: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield browser
-    browser.quit()
 
 
 class Page:
@@ -327,3 +296,64 @@ def test_the_api_page(page, browser):
     opened.wait(lambda: len(opened.all("#operations section")) > 6)
     text = opened.one("main").text
     assert "POST /v1/poses" in text and "curl -F images=@photo.jpg" in text and opened.errors() == []
+
+
+def test_a_person_is_chosen_anywhere_on_them(opened):
+    area = opened.one("[data-area='0']")
+    box = opened.browser.execute_script(
+        "const {x, y, width, height} = arguments[0].getBoundingClientRect(); return [x, y, width, height]", area
+    )
+    left, top, width, height = box
+    # On the background between an arm and the hip, where no line is.
+    found = opened.browser.execute_script(
+        "return document.elementFromPoint(arguments[0], arguments[1]).dataset.area",
+        left + 0.06 * width, top + 0.05 * height,
+    )  # fmt: skip
+    assert found == "0"
+    ActionChains(opened.browser).move_to_element_with_offset(area, -0.44 * width, -0.45 * height).click().perform()
+    opened.wait(lambda: "Person 1 of 3" in opened.one("#panel").text)
+
+
+def test_an_example_begins_the_page(page):
+    opened = page()
+    opened.wait(lambda: opened.one("#weights").get_property("length") == 1)
+    opened.click(opened.one("#example"))
+    opened.wait_for_people(3)
+    assert opened.one("#photo").get_attribute("alt") == "crowd_3.png" and opened.errors() == []
+
+
+def test_no_old_image_stays_after_an_error(opened, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    opened.open(tmp_path / "broken.png")
+    opened.wait(lambda: opened.one("#error").is_displayed())
+    assert opened.all(".person") == [] or not opened.one("#overlay").is_displayed()
+    assert not opened.one("#photo").is_displayed() and opened.one("#hint").is_displayed()
+    assert opened.one("#panel").text == "" and not opened.one("#save-json").is_enabled()
+
+
+def test_the_lines_of_a_chosen_keypoint_are_dotted(opened):
+    opened.click(opened.one(".person circle"))
+    opened.click(opened.one(".handles circle"))
+    opened.wait(lambda: opened.all(".relations line"))
+    assert all(line.get_attribute("stroke-dasharray") for line in opened.all(".relations line"))
+
+
+@pytest.mark.parametrize("compares", [False, True])
+def test_on_a_phone_the_photo_is_on_the_first_screen(browser, page, photo, compares):
+    size = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        opened = page(compared=FakeEstimator()) if compares else page()
+        opened.wait(lambda: opened.one("#weights").get_property("length") == 1 + compares)
+        if compares:
+            opened.one("#compare").click()
+        opened.open(photo)
+        opened.wait_for_people(3)
+        browser.execute_script("scrollTo(0, 0)")
+        top, bottom = browser.execute_script(
+            "const {top, bottom} = document.querySelector('#photo').getBoundingClientRect(); return [top, bottom]"
+        )
+        assert 0 <= top < bottom <= 800
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

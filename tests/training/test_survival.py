@@ -121,3 +121,33 @@ def test_two_processes_train_as_one_with_twice_the_batch(crowd, start, tmp_path)
         moved = max((value - before[name.removeprefix("model.")]).abs().max() for name, value in weights.items())
         apart = max((value - two[state][name]).abs().max() for name, value in weights.items())
         assert moved > 1e-4 and apart < 1e-3 * moved
+
+
+class TestResume:
+    """--resume goes by the run's own settings, and names what contradicts them."""
+
+    @pytest.fixture
+    def run(self, crowd, tmp_path, rsgnet):
+        out = tmp_path / "run"
+        settings = [each for setting in [*TINY, "training.epochs=1"] for each in ("--set", setting)]
+
+        def train_again(*arguments, network="nano", settings=()):
+            given = ["train", network, "--data", crowd, "--out", out, "--from-scratch", "--workers", 0, *settings]
+            return rsgnet(*given, *arguments)
+
+        code, _, errors = train_again(settings=settings)
+        assert code == 0 and any(line.startswith("epoch 1/1, loss") for line in errors), errors
+        return train_again
+
+    def test_settings_need_not_be_repeated(self, run, tmp_path, recwarn):
+        code, _, errors = run("--resume", "--set", "training.epochs=2")
+        assert code == 0 and [line.partition(",")[0] for line in errors] == ["epoch 2/2"]
+        assert [str(each.message) for each in recwarn if "lightning" in each.filename] == []
+        assert '"batch_size": 4' in (tmp_path / "run/config.json").read_text()
+
+    def test_contradictions_are_named(self, run):
+        code, _, errors = run("--resume", "--set", "training.batch_size=8")
+        assert code == 2 and len(errors) == 1
+        assert "has training.batch_size=4, which --set training.batch_size=8 contradicts" in errors[0]
+        code, _, errors = run("--resume", network="small")
+        assert code == 2 and len(errors) == 1 and "holds a run of nano, not of small" in errors[0]

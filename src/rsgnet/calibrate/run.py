@@ -44,7 +44,7 @@ def calibrate_weights(
         data: Labels that the network was not trained on, each `LABELS[:IMAGES_DIR]`.
         flip_test: Whether to average with the mirrored crops; as the weights say where None.
         backend: "onnx", "torch" or "openvino".
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         report: Called after each person's crop with the data and the samples.
 
     Raises:

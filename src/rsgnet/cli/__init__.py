@@ -13,6 +13,7 @@ from rsgnet.cli.crowds import crowds
 from rsgnet.cli.data import data
 from rsgnet.cli.evaluate import compare, evaluate, evaluate_tracks
 from rsgnet.cli.fetch import fetch
+from rsgnet.cli.help import HelpCommand, HelpGroup
 from rsgnet.cli.models import calibrate, convert, export, info, push
 from rsgnet.cli.predict import demo, predict
 from rsgnet.cli.predict_dataset import predict_dataset
@@ -24,6 +25,7 @@ from rsgnet.cli.train import train
 from rsgnet.errors import RSGNetError
 
 app = typer.Typer(
+    cls=HelpGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,9 +36,9 @@ for command in (
     predict, predict_dataset, evaluate, evaluate_tracks, train, calibrate, reproduce, ablate, export, convert, push,
     crowds, show, compare,
 ):  # fmt: skip
-    app.command(no_args_is_help=True)(command)
+    app.command(no_args_is_help=True, cls=HelpCommand)(command)
 for command_without_arguments in (demo, info, serve, fetch):
-    app.command()(command_without_arguments)
+    app.command(cls=HelpCommand)(command_without_arguments)
 app.add_typer(data, name="data")
 for registered in (*app.registered_commands, *data.registered_commands):
     registered.help = join_paragraph_lines(registered.callback.__doc__ or "")

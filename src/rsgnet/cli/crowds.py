@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer import Argument, Option
+from typer import Option
 
-from rsgnet.cli.options import parse_out_folder, parse_size
+from rsgnet.cli.options import Out, parse_size
 from rsgnet.cli.terminal import show_progress
 from rsgnet.errors import RSGNetError
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def crowds(
-    out: Annotated[Path, Argument(help="Output folder; created if missing.", metavar="OUT", parser=parse_out_folder)],
     *,
+    out: Out,
     scenes: Annotated[int, Option(min=1, help="Images, or clips, to make.", metavar="COUNT")] = 100,
     crowd_index: Annotated[
         tuple[float, float] | None, Option(help="Range of the crowd index; default: 0 1.", metavar="LOW HIGH")
@@ -32,7 +32,7 @@ def crowds(
             metavar="LABELS[:IMAGES_DIR]",
         ),
     ] = None,
-    size: Annotated[str | None, Option(help="Size of the images in pixels.", metavar="WxH")] = None,
+    size: Annotated[str | None, Option(help="Size of the images in pixels.", metavar="WIDTHxHEIGHT")] = None,
     sheet: Annotated[bool, Option("--sheet", help="Also write sheet.png, an overview of the images.")] = False,
     frames: Annotated[
         int | None, Option(min=1, help="Make clips of drawn people who walk, of this length.", metavar="FRAMES")
@@ -41,19 +41,19 @@ def crowds(
 ) -> None:
     """Make crowds in which every keypoint, and who hides it, is known exactly.
 
-    Writes OUT/images and the annotations [bold]OUT/crowds.json[/bold]. With --frames also writes the videos
-    OUT/clips, which needs rsgnet\\[video], and the track of each person into crowds.json.
+    Writes DIR/images and the annotations [bold]DIR/crowds.json[/bold]. With --frames also writes the videos
+    DIR/clips, which needs rsgnet\\[video], and the track of each person into crowds.json.
 
     [dim]Examples:[/dim]
 
-      rsgnet crowds crowds --scenes 100 --crowd-index 0.2 0.8
-      rsgnet crowds crowds --people coco.json:images --crowd-index 0.8 1.5 --sheet
-      rsgnet crowds walks --scenes 5 --frames 100
+      rsgnet crowds --out crowds --scenes 100 --crowd-index 0.2 0.8
+      rsgnet crowds --out crowds --people coco.json:images --crowd-index 0.8 1.5 --sheet
+      rsgnet crowds --out walks --scenes 5 --frames 100
     """
     from rsgnet.crowds.data_sets import write_crowds
     from rsgnet.crowds.simulator.crowd import render_crowd
 
-    size_wh = parse_size("--size", size, "WxH, such as 640x480") if size else None
+    size_wh = parse_size("--size", size, "WIDTHxHEIGHT, such as 640x480") if size else None
     if frames is not None:
         if people or crowd_index or sheet:
             raise RSGNetError("--frames: can be combined with --scenes, --walkers, --seed and --size only")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from rsgnet.cli.options import parse_out_file, parse_out_folder
+from rsgnet.cli.help import HelpCommand, HelpGroup
+from rsgnet.cli.options import Out, parse_out_file
 
 if TYPE_CHECKING:
     from rsgnet.annotations.findings import Finding
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 FAULTS_FOUND = 1  # exit code
 
 data = typer.Typer(
-    no_args_is_help=True, help="Check, complete and convert data sets; write submissions.", rich_markup_mode="rich"
+    cls=HelpGroup,
+    no_args_is_help=True,
+    help="Check, complete and convert data sets; write submissions.",
+    rich_markup_mode="rich",
 )
 
 
-@data.command(no_args_is_help=True)
+@data.command(no_args_is_help=True, cls=HelpCommand)
 def check(
     paths: Annotated[list[str], Argument(help="JSON, data.yaml#SPLIT or CVAT's XML.", metavar="LABELS[:IMAGES_DIR]")],
     *,
@@ -67,7 +71,7 @@ def check(
         raise typer.Exit(FAULTS_FOUND)
 
 
-@data.command(no_args_is_help=True)
+@data.command(no_args_is_help=True, cls=HelpCommand)
 def complete(
     annotations: Annotated[Path, Argument(help="COCO-format keypoint annotations.", metavar="LABELS.json")],
     results: Annotated[Path, Argument(help="COCO results of a network: boxes or poses.", metavar="RESULTS.json")],
@@ -118,11 +122,11 @@ def complete(
     typer.echo(f"{out}: {len(new) - ignored} people and {ignored} regions to ignore added, {filled} people completed")
 
 
-@data.command(no_args_is_help=True)
+@data.command(no_args_is_help=True, cls=HelpCommand)
 def submission(
     poses: Annotated[Path, Argument(help="poses.json of predict or evaluate.", metavar="POSES.json")],
-    out: Annotated[Path, Argument(help="Output folder.", metavar="DIR", parser=parse_out_folder)],
     *,
+    out: Out,
     images: Annotated[Path, Option(help="COCO's list of images: image_info_test-dev2017.json.", metavar="INFO.json")],
     name: Annotated[str, Option(help="Name of the method in the file name.", metavar="NAME")] = "rsgnet",
     split: Annotated[str, Option(help="Name of the data set in the file name.", metavar="SPLIT")] = "test-dev2017",
@@ -134,7 +138,7 @@ def submission(
     [dim]Examples:[/dim]
 
       rsgnet evaluate --annotations INFO.json --images test2017 --boxes boxes.json --out out
-      rsgnet data submission out/poses.json out --images INFO.json
+      rsgnet data submission out/poses.json --out out --images INFO.json
     """
     from rsgnet.evaluation.results import write_submission
 
@@ -142,7 +146,7 @@ def submission(
     typer.echo(f"{written}\nTry next: zip it and upload it to the COCO keypoints server")
 
 
-@data.command(no_args_is_help=True)
+@data.command(no_args_is_help=True, cls=HelpCommand)
 def convert(
     source: Annotated[
         str,
@@ -150,8 +154,8 @@ def convert(
             help="Labels (JSON, data.yaml#SPLIT, XML, CSV), poses.json or poses.jsonl.", metavar="PEOPLE[:IMAGES_DIR]"
         ),
     ],
-    out: Annotated[Path, Argument(help="The file to write; for YOLO and OpenPose a folder.", metavar="OUT")],
     *,
+    out: Annotated[Path, Option(help="The file to write; for YOLO and OpenPose a folder.", metavar="PATH")],
     to: Annotated[
         str,
         Option(help="coco, coco-results, yolo, yolo-results, cvat, label-studio, openpose or csv.", metavar="FORMAT"),
@@ -164,7 +168,7 @@ def convert(
         float, Option(help="Where scores become labels, leave out keypoints with a lower score.", metavar="SCORE")
     ] = 0.2,
     split: Annotated[
-        str, Option(help="YOLO only: train, val or test; other splits in OUT stay.", metavar="SPLIT")
+        str, Option(help="YOLO only: train, val or test; other splits in PATH stay.", metavar="SPLIT")
     ] = "train",
 ) -> None:
     """Convert labels or results to another format, and say what is lost.
@@ -177,13 +181,13 @@ def convert(
 
     [dim]Examples:[/dim]
 
-      rsgnet data convert people.json:images yolo --to yolo --split val
-      rsgnet data convert out/poses.json:photos poses.xml --to cvat --threshold 0.3
-      rsgnet data convert out/poses.json poses.csv --to csv
-      rsgnet data convert out/poses.jsonl frames.csv --to csv
-      rsgnet data convert out/poses.jsonl pose --to openpose
-      rsgnet data convert people.json:images tasks.json --to label-studio
-      rsgnet data convert annotations.xml people.json --to coco
+      rsgnet data convert people.json:images --out yolo --to yolo --split val
+      rsgnet data convert out/poses.json:photos --out poses.xml --to cvat --threshold 0.3
+      rsgnet data convert out/poses.json --out poses.csv --to csv
+      rsgnet data convert out/poses.jsonl --out frames.csv --to csv
+      rsgnet data convert out/poses.jsonl --out pose --to openpose
+      rsgnet data convert people.json:images --out tasks.json --to label-studio
+      rsgnet data convert annotations.xml --out people.json --to coco
     """
     from rsgnet.annotations.catalog import resolve_labels_and_images
     from rsgnet.evaluation import conversion

@@ -178,6 +178,8 @@ def _predict(
 
 
 def _print_assessment(box_metrics: dict[str, float], assessment: Assessment) -> None:
+    from rsgnet.evaluation.report import warn_of_few_images
+
     intervals = assessment.intervals.items()
     columns = {"95 % interval": {name: f"{interval.low:.4f} to {interval.high:.4f}" for name, interval in intervals}}
     comparison = assessment.comparison
@@ -187,6 +189,8 @@ def _print_assessment(box_metrics: dict[str, float], assessment: Assessment) -> 
             for name, difference in comparison.differences.items()
         }
     print_metrics(box_metrics | assessment.metrics, columns)
+    if warning := warn_of_few_images(assessment):
+        typer.echo(f"note: {warning}")
     shares = (f"{share:.1%} {kind}" for kind, share in assessment.errors["all"].keypoint_shares().items())
     typer.echo(f"keypoints: {', '.join(shares)}")
     gains = (
@@ -209,7 +213,7 @@ def evaluate_tracks(
 
     [dim]Examples:[/dim]
 
-      rsgnet crowds walks --scenes 2 --frames 100
+      rsgnet crowds --out walks --scenes 2 --frames 100
       rsgnet predict walks/clips --out out
       rsgnet evaluate-tracks --annotations walks/crowds.json --results out/poses.jsonl
     """

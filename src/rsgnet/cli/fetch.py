@@ -12,7 +12,9 @@ from rsgnet.errors import RSGNetError
 
 
 def fetch(
-    name: Annotated[str | None, Argument(help="A name of the table; without one the table is printed.")] = None,
+    name: Annotated[
+        str | None, Argument(help="A name of the table; without one the table is printed.", metavar="NAME")
+    ] = None,
     *,
     out: Annotated[
         Path | None, Option(help="Folder to fetch into; default: rsgnet in the user's cache folder.", metavar="DIR")

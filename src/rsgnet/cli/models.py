@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -16,6 +17,7 @@ from rsgnet.cli.options import (
     ModelDirectory,
     Network,
     name_network,
+    parse_model_directory,
     parse_out_folder,
     parse_size,
 )
@@ -97,13 +99,14 @@ def export(
 
 def convert(
     checkpoint: Annotated[Path, Argument(help="A .pth or .safetensors file.", metavar="CHECKPOINT")],
-    out: Annotated[Path, Argument(help="The model directory to write.", metavar="DIR", parser=parse_out_folder)],
     *,
+    out: Annotated[Path, Option(help="The model directory to write.", metavar="DIR", parser=parse_out_folder)],
     size: Annotated[
         str | None,
         Option(
-            help="Height and width of the crops; default: 256x192. RSGNet's weights determine it themselves.",
-            metavar="HEIGHTxWIDTH",
+            help="Width and height of the crops, such as 288x384 for a network named 384x288; default: 192x256. "
+            "RSGNet's weights determine it themselves.",
+            metavar="WIDTHxHEIGHT",
         ),
     ] = None,
 ) -> None:
@@ -114,20 +117,21 @@ def convert(
 
     [dim]Examples:[/dim]
 
-      rsgnet convert rsgnet_w32_256x192.pth out/rsgnet-w32
-      rsgnet convert pose_hrnet_w32_384x288.pth out/hrnet-w32 --size 384x288
+      rsgnet convert rsgnet_w32_256x192.pth --out out/rsgnet-w32
+      rsgnet convert pose_hrnet_w32_384x288.pth --out out/hrnet-w32 --size 288x384
     """
     with requires_extra("rsgnet convert", "train"):
         from rsgnet.checkpoint import read_released, save_model
     size_wh = None
     if size is not None:
-        height, width = parse_size("--size", size, "height and width, such as 256x192")
-        size_wh = width, height
+        size_wh = parse_size("--size", size, "WIDTHxHEIGHT, such as 192x256")
+        if size_wh[0] > size_wh[1]:
+            raise RSGNetError(f"--size {size}: crops of people are upright: WIDTHxHEIGHT, such as 192x256")
     model, config = read_released(checkpoint, size_wh)
     save_model(model, config, out)
     width, height = config.crop.size_wh
     typer.echo(
-        f"{out}: {config.model.backbone}, {config.model.skeleton}, {height}x{width}, "
+        f"{out}: {config.model.backbone}, {config.model.skeleton}, crops of {width}x{height}, "
         f"heatmaps at stride {config.crop.stride}, relation {config.model.relation_kind}\n"
         f"Try next: rsgnet export {out}\n"
         f"      or: rsgnet predict PHOTOS --out out --weights {out} --backend torch"
@@ -237,8 +241,9 @@ def info(
 ) -> None:
     """Print a network's parameters and multiply-adds beside the paper's figures.
 
-    Needs rsgnet\\[train]. Multiply-adds are counted in full, and also as the paper's tool counts them: convolutions and
-    linear layers only, transposed convolutions four times, in units of 2^30.
+    Without rsgnet\\[train] it prints what the files of shipped networks and model directories say, and counts no
+    multiply-adds. These are counted in full, and also as the paper's tool counts them: convolutions and linear layers
+    only, transposed convolutions four times, in units of 2^30.
 
     [dim]Examples:[/dim]
 
@@ -246,12 +251,19 @@ def info(
       rsgnet info rsgnet-w32-256x192-coco
       rsgnet info runs/mine/model
     """
-    with requires_extra("rsgnet info", "train"):
+    from rich.console import Console
+    from rich.table import Table
+
+    from rsgnet.config_files import SHIPPED
+
+    directory = parse_model_directory(network)
+    if find_spec("torch") is None and (network == "table2" or directory.is_dir()):
+        _print_files(sorted(SHIPPED.iterdir()) if network == "table2" else [directory])
+        return
+    with requires_extra(f"rsgnet info {network}", "train"):
         from rsgnet.checkpoint import read_config
         from rsgnet.presets import preset_named
         from rsgnet.reproduce.tables import TABLE2
-    from rich.console import Console
-    from rich.table import Table
 
     (block,) = TABLE2.blocks
     table = Table(*_INFO_COLUMNS)
@@ -271,6 +283,34 @@ def info(
         table.add_row(*_table_row(network, config, paper_row))
     # At least as wide as the table, because output to a file has no width.
     Console(width=max(120, Console().width)).print(table)
+
+
+def _print_files(directories: list[Path]) -> None:
+    """Prints what can be read of networks without PyTorch."""
+    from rsgnet.config import FasterRCNNConfig, PoseConfig
+    from rsgnet.config_files import CONFIG_FILE, WEIGHTS_FILE, parse_network_config
+    from rsgnet.inference.weights import count_parameters
+
+    for directory in directories:
+        if not (directory / CONFIG_FILE).is_file():
+            continue
+        config = parse_network_config((directory / CONFIG_FILE).read_bytes(), str(directory / CONFIG_FILE))
+        parts = [f"{directory.name}: "]
+        if isinstance(config, PoseConfig):
+            parts.append(
+                f"pose network {config.model.backbone}, {config.model.skeleton}, crops of {_size(config.crop)}"
+            )
+        else:
+            size = "" if isinstance(config, FasterRCNNConfig) else f", images of {_size(config)}"
+            parts.append(f"person detector {config.name}{size}")
+        if (directory / WEIGHTS_FILE).is_file():
+            parts.append(f", {count_parameters(directory / WEIGHTS_FILE) / 1e6:.2f} M parameters")
+        typer.echo("".join(parts))
+    typer.echo("multiply-adds, and the paper's networks: pip install 'rsgnet[train]'", err=True)
+
+
+def _size(config: Any) -> str:
+    return f"{config.size_wh[0]}x{config.size_wh[1]}"
 
 
 def _table_row(name: str, config: NetworkConfig, paper_row: Row | None) -> Iterator[str]:

@@ -150,7 +150,7 @@ Precision = Annotated[
         metavar="PRECISION",
     ),
 ]
-Device = Annotated[str, Option(help="auto, cpu or cuda.", metavar="DEVICE")]
+Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:1, or mps (with --backend torch).", metavar="DEVICE")]
 BatchSize = Annotated[int, Option(min=1, help="Crops per run of the network.", metavar="COUNT")]
 MaxPixels = Annotated[int, Option(min=1, help="Refuse images with more pixels.", metavar="PIXELS")]
 

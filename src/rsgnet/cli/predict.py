@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +35,8 @@ def predict(
     sources: Annotated[
         list[str],
         Argument(
-            help="Images and clips: files, folders and patterns; camera:0 for the first camera.", metavar="SOURCE"
+            help="Images and clips: files, folders, patterns and https addresses; camera:0 for the first camera.",
+            metavar="SOURCE",
         ),
     ],
     *,
@@ -47,7 +50,13 @@ def predict(
     flip: Flip = None,
     overlay: Annotated[bool, Option(help="Draw the poses over each image and clip.")] = True,
     rivals: Annotated[
-        bool, Option("--rivals", help="Draw a line from each disputed keypoint to the other person.")
+        bool, Option("--rivals", help="Draw a dashed line from each disputed keypoint to the other person.")
+    ] = False,
+    colour_by: Annotated[
+        str, Option(help="Colours of the poses: person, side (left and right) or owned.", metavar="WHAT")
+    ] = "person",
+    labels: Annotated[
+        bool, Option("--labels", help="Write people's numbers, which `show --person` takes, and scores.")
     ] = False,
     track_threshold: Annotated[
         float | None,
@@ -94,10 +103,11 @@ def predict(
       rsgnet predict clip.mp4 --out out --smooth 3 --people largest
       rsgnet predict camera:0 --out out
 
-    poses.json is a COCO results list. Each result has the name of its image and its box, and for each keypoint the
-    probabilities that it is present, visible and this person's, and who else may own it (docs/ownership.md).
+    poses.json is a COCO results list, and images.json lists its images: COCO's tools load both. Each result has the
+    name of its image and its box, and for each keypoint its confidence, the probabilities that it is present, visible
+    and this person's, and who else may own it.
 
-    poses.jsonl has a line per frame; the same track_id is the same person (docs/video.md). A camera runs until Ctrl-C.
+    poses.jsonl has a line per frame; the same track_id is the same person. A camera runs until Ctrl-C.
 
     An image that cannot be read is reported in one line, the other images are processed, and the exit code is 1.
     """
@@ -108,9 +118,13 @@ def predict(
     from rsgnet.inference.video.clips import TRACKS_FILE, ClipOptions, write_clips
     from rsgnet.inference.video.people import parse_people
     from rsgnet.inference.video.tracking import TrackingConfig, choose_tracking_config
+    from rsgnet.overlays import COLOURS_BY, OverlayStyle
 
     weights, detector = name_network(weights, network), name_layout(detector, detector_layout)
     choice = None if people is None else parse_people(people)
+    if colour_by not in COLOURS_BY:
+        raise RSGNetError(f"--colour-by {colour_by}: expected {', '.join(COLOURS_BY)}")
+    style = OverlayStyle(rivals=rivals, scores=labels, labels=labels, colour_by=colour_by)
     files = find_images(sources, skip=out, clips=True)
     overlays = choose_overlay_paths(files, out) if overlay else None
     estimator = PoseEstimator(
@@ -125,21 +139,22 @@ def predict(
         box_threshold=box_threshold,
         precision=precision,
     )
-    if rivals and estimator.network.ownership is None:
-        raise RSGNetError(f"--rivals: {weights} has no ownership fit; run: rsgnet calibrate {weights}")
+    if (rivals or colour_by == "owned") and estimator.network.ownership is None:
+        option = "--rivals" if rivals else "--colour-by owned"
+        raise RSGNetError(f"{option}: {weights} has no ownership fit; run: rsgnet calibrate {weights}")
     record = record_run(estimator, weights, detector)
     images, clips = ([file for file in files if file.is_clip is is_clip] for is_clip in (False, True))
     errors: list[RSGNetError] = []
     if images:
         with show_progress(len(images), get_partial_path(out / RESULTS_FILE)) as report:
-            done = write_predictions(estimator.stream(images), out, overlays, report, record, rivals)
+            done = write_predictions(estimator.stream(images), out, overlays, report, record, style)
         typer.echo(f"{done.images} of {len(images)} images, {len(done.results)} people -> {out}", err=True)
         errors += done.errors
     if clips:
         tracking = (
             choose_tracking_config(estimator.detector) if track_threshold is None else TrackingConfig(track_threshold)
         )
-        options = ClipOptions(tracking, smooth, rivals, choice)
+        options = ClipOptions(tracking, smooth, style, choice)
         with show_progress(None, get_partial_path(out / TRACKS_FILE), "frames") as report:
             tracked = write_clips(estimator, clips, out, overlays, report, record, options)
         counts = f"{tracked.frames} frames of {len(clips)} clips, {tracked.tracks} people tracked"
@@ -168,7 +183,7 @@ def demo(
       rsgnet demo my-photo.jpg --out out
     """
     from rsgnet.files import get_partial_path
-    from rsgnet.inference.demo import run_demo
+    from rsgnet.inference.demo import CROWD_FILE, TRUTH_FILE, run_demo
     from rsgnet.inference.predictions import RESULTS_FILE
 
     with show_progress(None, get_partial_path(out / RESULTS_FILE)) as report:
@@ -176,17 +191,22 @@ def demo(
     done = result.predictions
     if result.uses_true_boxes:
         typer.echo(
-            f"The detector, trained on photos, found {result.people_detected} of the {result.people_drawn} drawn "
-            "people: their true boxes were used."
+            f"crowd.png: {result.people_posed} poses in the true boxes of the {result.people_drawn} drawn people. "
+            f"The detector, trained on photos, found only {result.people_detected} of them by itself."
         )
-    typer.echo(f"{len(done.results)} people in {done.images} images:")
-    for path in done.overlays:
+    else:
+        typer.echo(f"crowd.png: {result.people_drawn} drawn people, {result.people_posed} poses.")
+    if done.images > 1:
+        typer.echo(f"your photos: {len(done.results) - result.people_posed} people in {done.images - 1} images.")
+    for path in (*done.overlays, out / "poses.json"):
         typer.echo(f"  {path}")
-    typer.echo(f"  {out / 'poses.json'}")
+    program = shlex.quote(sys.argv[0]) if Path(sys.argv[0]).name == "rsgnet" else "rsgnet"
+    show, evaluated = (shlex.quote(str(out / name)) for name in ("look", "evaluation"))
+    crowd, truth, found = (shlex.quote(str(out / name)) for name in (CROWD_FILE, TRUTH_FILE, "poses.json"))
     typer.echo(
         "Try next:\n"
-        f"  rsgnet predict YOUR_PHOTOS/ --out {out}\n"
-        f"  rsgnet evaluate --annotations {result.truth} --images {out} --out {out / 'evaluation'}"
+        f"  {program} show {crowd} --out {show}\n"
+        f"  {program} evaluate --annotations {truth} --results {found} --out {evaluated}"
     )
     if done.errors:
         raise typer.Exit(BAD_IMAGES)

@@ -24,7 +24,7 @@ from rsgnet.cli.options import (
     name_network,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, show_progress
-from rsgnet.errors import requires_extra
+from rsgnet.errors import RSGNetError, requires_extra
 
 
 def predict_dataset(
@@ -76,7 +76,8 @@ def predict_dataset(
       rsgnet predict-dataset s3://bucket/shards --out s3://bucket/poses
       rsgnet predict-dataset 's3://bucket/*.tar' --out s3://poses --ray-address auto --device cuda
 
-    The same command continues a run that was killed. docs/scaling.md has the columns of the rows and the limits.
+    The same command continues a run that was killed. Of the archives and Parquet files
+    among the sources each image becomes a row, too.
     """
     with requires_extra("rsgnet predict-dataset", "ray"):
         from rsgnet.scaleout.ray_pool import RayOptions, process_on_ray
@@ -85,6 +86,9 @@ def predict_dataset(
     from rsgnet.inference.predictions import record_run
 
     weights, detector = name_network(weights, network), name_layout(detector, detector_layout)
+    if device not in ("auto", "cpu", "cuda"):
+        raise RSGNetError(f"--device {device}: expected auto, cpu or cuda; Ray gives each worker a GPU of its own")
+    with_gpu = device == "cuda"
     open_estimator = partial(
         PoseEstimator,
         weights,
@@ -102,7 +106,6 @@ def predict_dataset(
     planned = plan_run(sources, out, estimator, run, shard_size)
     if planned.complete:
         typer.echo(f"{len(planned.complete)} of {planned.manifest.shards} shards are done already", err=True)
-    with_gpu = device == "cuda"
     job = Job(planned.store.uri, partial(open_estimator, device="cuda" if with_gpu else "cpu"), run)
     process_shards = partial(process_on_ray, options=RayOptions(ray_address, workers, with_gpu))
     with show_progress(len(planned.missing), out, "shards") as report:

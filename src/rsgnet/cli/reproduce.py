@@ -140,15 +140,15 @@ def ablate(
 
     Crowds for the measurement are made once of held-out people, 100 scenes per level:
 
-      rsgnet crowds crowds-easy --scenes 100 --crowd-index 0 0.2 --seed 7 --people val.json:images
-      rsgnet crowds crowds-medium --scenes 100 --crowd-index 0.2 0.8 --seed 7 --people val.json:images
-      rsgnet crowds crowds-hard --scenes 100 --crowd-index 0.8 1.2 --seed 7 --people val.json:images
+      rsgnet crowds --out easy --scenes 100 --crowd-index 0 0.2 --seed 7 --people val.json:images
+      rsgnet crowds --out medium --scenes 100 --crowd-index 0.2 0.8 --seed 7 --people val.json:images
+      rsgnet crowds --out hard --scenes 100 --crowd-index 0.8 1.2 --seed 7 --people val.json:images
 
     [dim]Examples:[/dim]
 
       rsgnet ablate --smoke --out ablation
       rsgnet ablate --data train.json --validate val.json --variants plain,trp,dense --out ablation
-      rsgnet ablate --data train.json --crowds crowds-hard/crowds.json --backbone-from nano --out out
+      rsgnet ablate --data train.json --crowds hard/crowds.json --backbone-from nano --out out
     """
     with requires_extra("rsgnet ablate", "train"):
         from rsgnet.reproduce import synthetic_data

@@ -84,8 +84,8 @@ def serve(
 ) -> None:
     """Serve poses by HTTP, with a web page, to this machine or with --host to others.
 
-    Needs rsgnet\\[serve]. Runs until Ctrl-C or SIGTERM, and then finishes accepted requests. docs/service.md describes
-    the API, the page and the limits.
+    Needs rsgnet\\[serve]. Runs until Ctrl-C or SIGTERM, and then finishes accepted requests. The page is at
+    http://127.0.0.1:8000, the description of the API at http://127.0.0.1:8000/docs.
 
     [dim]Examples:[/dim]
 

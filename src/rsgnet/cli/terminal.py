@@ -57,11 +57,20 @@ def show_progress(
         typer.Exit: The block was interrupted by Ctrl-C.
     """
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
     console = Console(stderr=True)
     done = 0
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    bar = Progress(  # on one line, whatever the width
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(None, table_column=Column(ratio=1, max_width=40)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
     task = bar.add_task(unit, total=total)
     # Without a terminal the bar is not even started, because older versions of rich end a disabled one with a line.
     with bar if console.is_terminal else nullcontext():
@@ -96,6 +105,8 @@ def print_metrics(metrics: Mapping[str, float], columns: Mapping[str, Mapping[st
     table = Table("metric", "value", *columns)
     for name, value in metrics.items():
         text = f"{value:.4f}" if isinstance(value, float) else str(value)
+        if isinstance(value, float) and value < 0 and name.startswith(("AP", "AR")):
+            text = "none"  # no labelled person of this size or level
         table.add_row(name, text, *(column.get(name, "") for column in columns.values()))
     Console().print(table)
 

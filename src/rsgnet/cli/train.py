@@ -89,13 +89,16 @@ def train(
       rsgnet train faster-rcnn-r101 --set shorter_side_px=640,720,800 --data coco.json --out runs/r101
       torchrun --nnodes 2 --nproc-per-node 8 -m rsgnet train small --data coco.json --out runs/small
 
-    A killed run continues with --resume and ends with the same weights. Runs that torchrun --max-restarts restarts
-    continue by themselves; PyTorch 2.14 needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for it, else the processes wait
+    A killed run continues with --resume and ends with the same weights. Its settings need not be repeated; only
+    training.epochs may differ. Runs that torchrun --max-restarts restarts continue by themselves; PyTorch 2.14 needs
+    TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for it, else the processes wait
     forever. To measure a detector's boxes, and poses in them: rsgnet evaluate --detector runs/boxes/model
     """
     with requires_extra("rsgnet train", "train"):
+        from rsgnet.checkpoint import read_config
         from rsgnet.data.teacher import Teacher
         from rsgnet.training import run
+        from rsgnet.training.checkpoints import has_checkpoint
     from rsgnet.config import FasterRCNNConfig
     from rsgnet.config_files import with_settings
     from rsgnet.inference.teacher import open_teacher
@@ -115,7 +118,14 @@ def train(
     if plan.teacher:
         open_teacher(plan.teacher)  # to report errors before anything else is opened
         teacher_network = Teacher(plan.teacher, partial(open_teacher, plan.teacher), plan.teacher_paddings)
-    config = with_settings(plan.config, settings or [])
+    if resume and has_checkpoint(out):
+        own = read_config(out)
+        if own.name != plan.config.name:
+            raise RSGNetError(f"{out}: holds a run of {own.name}, not of {plan.config.name}: choose another --out")
+        config = with_settings(own, settings or [])
+        run.require_own_config(config, out, f"--set {' '.join(settings or [])}")
+    else:
+        config = with_settings(plan.config, settings or [])
     model = run.train(
         config,
         plan.data,

@@ -12,9 +12,11 @@ from PIL import Image, ImageDraw
 
 from rsgnet.crowds.scenes import CROWD_INDEX_TOLERANCE, CrowdMaker, CrowdScene
 from rsgnet.crowds.simulator.crowd import render_crowd
-from rsgnet.draw import draw_poses, person_colour
+from rsgnet.draw import person_colour
 from rsgnet.errors import RSGNetError
 from rsgnet.files import replace_atomically, write_text
+from rsgnet.overlays import OverlayStyle, draw_poses
+from rsgnet.skeletons import DEFAULT_SIGMA, Skeleton, find_flip_pairs
 
 CROWDS_FILE, SHEET_FILE = "crowds.json", "sheet.png"
 _SCENES_ON_SHEET, _SHEET_COLUMNS, _TILE_WH = 24, 4, (448, 336)
@@ -123,5 +125,11 @@ def _draw_truth(scene: CrowdScene) -> Image.Image:
     keypoints = np.array([person["keypoints"] for person in people]).reshape(len(people), -1, 3)
     visibility = keypoints[..., 2]
     scores = np.select([visibility == 2, visibility == 1], [_VISIBLE_SCORE, _HIDDEN_SCORE], 0.0)
-    edges = tuple((first - 1, second - 1) for first, second in scene.annotations["categories"][0]["skeleton"])
-    return draw_poses(image, keypoints[..., :2], scores, edges, threshold=_HIDDEN_SCORE)
+    return draw_poses(image, keypoints[..., :2], scores, _get_skeleton(scene), OverlayStyle(_HIDDEN_SCORE))
+
+
+def _get_skeleton(scene: CrowdScene) -> Skeleton:
+    category = scene.annotations["categories"][0]
+    edges = tuple((first - 1, second - 1) for first, second in category["skeleton"])
+    keypoints = tuple(category["keypoints"])
+    return Skeleton("scene", keypoints, edges, edges, find_flip_pairs(keypoints), (DEFAULT_SIGMA,) * len(keypoints))

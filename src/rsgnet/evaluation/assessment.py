@@ -92,7 +92,8 @@ class Assessment:
     Attributes:
         settings: The inputs and options.
         metrics: By the names of `evaluate_keypoints`.
-        intervals: The 95 % interval of each metric that has one.
+        intervals: The 95 % interval of each metric that has one; none where it rests on a single image.
+        images_behind: The number of images with evaluated people that each metric with an interval rests on.
         precision: (10, 101) precision at each OKS threshold from 0.5 to 0.95 and recall of 0, 0.01, ... 1; NaN without
             evaluated people.
         errors: Errors on all images ("all") and by crowd level.
@@ -105,6 +106,7 @@ class Assessment:
     settings: Settings
     metrics: dict[str, float]
     intervals: dict[str, Interval]
+    images_behind: dict[str, int]
     precision: Floats
     errors: dict[str, ErrorCounts]
     metrics_without_errors: dict[str, dict[str, float]]
@@ -119,6 +121,7 @@ class Assessment:
         return {
             **self.metrics,
             "intervals": {name: asdict(interval) for name, interval in self.intervals.items()},
+            "images_behind": self.images_behind,
             "errors": {level: _errors_dict(counts) for level, counts in self.errors.items()},
             "repaired": self.metrics_without_errors,
             "calibration": {
@@ -169,6 +172,8 @@ def assess(
     crowdpose = is_crowdpose(truth, protocol)
     measured = _measure(truth, results, crowdpose)
     counts = bootstrap_counts(len(truth.images), resamples, seed)
+    intervals = compute_intervals(bootstrap_metrics(measured.ranking, counts))
+    images_behind = {name: _count_images(measured.ranking, name) for name in intervals}
     scores, correct = collect_keypoint_scores(measured.images, truth.skeleton)
     return Assessment(
         settings=Settings(
@@ -186,7 +191,8 @@ def assess(
             errors_from_score=measured.min_score if np.isfinite(measured.min_score) else None,
         ),
         metrics=measured.metrics,
-        intervals=compute_intervals(bootstrap_metrics(measured.ranking, counts)),
+        intervals={name: interval for name, interval in intervals.items() if images_behind[name] > 1},
+        images_behind=images_behind,
         precision=compute_precision_recall(measured.ranking, np.ones((1, len(truth.images)), np.int64))[0][0],
         errors=measured.errors,
         metrics_without_errors=compute_metrics_without_errors(truth, measured.images, crowdpose),
@@ -194,6 +200,13 @@ def assess(
         scores_out_of_range=float((scores != scores.clip(0, 1)).mean()) if scores.size else 0.0,
         comparison=None if other is None else _compare(measured, truth, other, crowdpose, counts),
     )
+
+
+def _count_images(ranking: RankedPoses, metric: str) -> int:
+    """Returns the number of images with evaluated people of the crowd level that a metric is about."""
+    levels = group_by_level(ranking.levels)
+    rows = levels[metric.removeprefix("AP_")] if metric.startswith("AP_") else range(len(ranking.levels))
+    return int((ranking.people[list(rows)] > 0).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +236,11 @@ def _compare(
     measured: _Measured, truth: Annotations, other: Results, crowdpose: bool, counts: NDArray[np.int64]
 ) -> Comparison:
     measured_other = _measure(truth, other, crowdpose)
-    differences = compute_differences(measured.ranking, measured_other.ranking, counts)
+    differences = {
+        name: difference
+        for name, difference in compute_differences(measured.ranking, measured_other.ranking, counts).items()
+        if _count_images(measured.ranking, name) > 1
+    }
     return Comparison(other.origin, measured_other.metrics, differences, measured_other.errors["all"])
 
 

@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from rsgnet.annotations.people import AnnotatedImage, Annotations, Person
-from rsgnet.draw import arrange_tiles, draw_poses, person_colour
+from rsgnet.draw import arrange_tiles, person_colour
 from rsgnet.errors import AnnotationError
 from rsgnet.geometry import Floats, xywh_to_xyxy
 from rsgnet.images import RGBImage
+from rsgnet.overlays import OverlayStyle, draw_poses
 from rsgnet.poses import oks
 from rsgnet.skeletons import Skeleton
 
@@ -236,7 +237,7 @@ def _draw_side(
     # draw_poses takes colours from the track ids, and draws people without one grey.
     agree = [pairs[row].difference < _SMALL_DIFFERENCE * max(pairs[row].weight, 1e-9) for row in order]
     track_ids = np.array([-1 if agreed else row for row, agreed in zip(order, agree, strict=True)], np.intp)
-    drawn = draw_poses(background, keypoints_xy, scores, skeleton.edges, _THRESHOLD, track_ids=track_ids)
+    drawn = draw_poses(background, keypoints_xy, scores, skeleton, OverlayStyle(_THRESHOLD), track_ids=track_ids)
     pen = ImageDraw.Draw(drawn)
     for row, person in zip(order, drawn_people, strict=True):
         if pairs[row].is_unmatched:

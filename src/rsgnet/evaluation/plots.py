@@ -12,15 +12,18 @@ from html import escape
 
 STYLE = """
 :root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem;
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; overflow-wrap: anywhere; margin: 0 auto; padding: 1rem;
   background: Canvas; color: CanvasText; }
 h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin: 0 0 .25rem; }
-main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 2rem; }
-section { min-width: 0; overflow-x: auto; } p { margin: .25rem 0 .5rem; } .note { opacity: .75; font-size: .9rem; }
+main { columns: 24rem; column-gap: 2.5rem; }
+section { break-inside: avoid; overflow-x: auto; padding-bottom: 1.5rem; }
+p { margin: .25rem 0 .5rem; } .note { opacity: .75; font-size: .9rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; width: 100%; }
 th, td { text-align: right; padding: .15rem .3rem; border-bottom: 1px solid rgb(128 128 128 / .3); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; } td { white-space: nowrap; }
-td:last-child { white-space: normal; }
+table, .legend { overflow-wrap: normal; } .texts td:last-child { white-space: normal; overflow-wrap: anywhere; }
+@media (max-width: 30rem) { table { font-size: .8rem; } td { white-space: normal; } }
+.warning { border-left: 4px solid #d55e00; padding-left: .6rem; font-size: .9rem; }
 .legend { font-size: .85rem; } .legend span { margin-right: .75rem; white-space: nowrap; }
 svg { width: 100%; max-width: 34rem; height: auto; font: 11px system-ui, sans-serif; fill: currentColor; }
 svg .axis { stroke: currentColor; stroke-opacity: .25; } svg .line { fill: none; stroke-width: 2; }

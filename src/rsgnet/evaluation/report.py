@@ -21,15 +21,12 @@ from rsgnet.evaluation.plots import (
     render_stacked_bars,
 )
 
-_DESCRIPTIONS = {
-    "AP": "average precision, mean over OKS 0.5 to 0.95",
-    "AR": "average recall",
-    "APM": "medium people (32² to 96² pixels)",
-    "APL": "large people",
-    "AP_easy": "crowd index below 0.2",
-    "AP_medium": "crowd index below 0.8",
-    "AP_hard": "crowd index from 0.8",
-}
+FEW_IMAGES = 10  # below it, a bootstrap interval says little
+
+_METRICS_NOTE = (
+    "AP and AR: average precision and recall over OKS from 0.5 to 0.95. M and L: medium people (32² to 96² pixels) and "
+    "large ones. easy, medium and hard: crowd index below 0.2, below 0.8, and from 0.8 on."
+)
 
 
 def render_report(assessment: Assessment) -> str:
@@ -53,20 +50,32 @@ def _metrics(assessment: Assessment) -> str:
     for name, value in assessment.metrics.items():
         interval = assessment.intervals.get(name)
         bounds = "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
-        rows.append([name, _format_metric(value), bounds, _DESCRIPTIONS.get(name, "")])
+        rows.append([name, _format_metric(value), bounds])
         if interval is not None:
             plotted.append(IntervalRow(name, value, interval.low, interval.high))
-    note = f"Intervals contain 95 % of {assessment.settings.resamples} bootstrap resamples of the images."
-    table = _table(["", "", "95 % interval", ""], rows)
-    return render_section("Official metrics", note, render_intervals(plotted, "Metrics with their intervals"), table)
+    resamples = assessment.settings.resamples
+    note = f"{_METRICS_NOTE} Intervals contain 95 % of {resamples} bootstrap resamples of the images."
+    warning = warn_of_few_images(assessment)
+    alert = f'<p class="warning">{escape(warning)}</p>' if warning else ""
+    table = _table(["", "", "95 % interval"], rows)
+    plot = render_intervals(plotted, "Metrics with their intervals") if plotted else ""
+    return render_section("Official metrics", note, alert, plot, table)
+
+
+def warn_of_few_images(assessment: Assessment) -> str:
+    """Returns a sentence about the metrics that rest on fewer than FEW_IMAGES images; "" where none does."""
+    few = [f"{name} ({count})" for name, count in assessment.images_behind.items() if 0 < count < FEW_IMAGES]
+    if not few:
+        return ""
+    return f"On fewer than {FEW_IMAGES} images, so that the intervals mean little: {', '.join(few)}."
 
 
 def _comparison(assessment: Assessment, other: Comparison) -> str:
     rows, plotted = [], []
     for name, difference in other.differences.items():
-        bounds = f"{difference.low:+.3f} to {difference.high:+.3f}"
+        bounds = f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
         both = [_format_metric(assessment.metrics[name]), _format_metric(other.metrics[name])]
-        rows.append([name, *both, f"{difference.value:+.3f}", bounds, f"{difference.better:.0%}"])
+        rows.append([name, *both, bounds, f"{difference.better:.0%}"])
         plotted.append(IntervalRow(name, difference.value, difference.low, difference.high))
     shares, other_shares = assessment.errors["all"].keypoint_shares(), other.errors.keypoint_shares()
     kinds = [[kind, f"{shares[kind]:.1%}", f"{other_shares[kind]:.1%}"] for kind in KEYPOINT_KINDS]
@@ -74,7 +83,7 @@ def _comparison(assessment: Assessment, other: Comparison) -> str:
         f"Minus {other.results}, in the same resamples of the images. If an interval excludes 0, the results differ. "
         '"better" is the share of resamples in which these results score higher.'
     )
-    table = _table(["", "this", "other", "difference", "95 % interval", "better"], rows)
+    table = _table(["", "this", "other", "difference (95 % interval)", "better"], rows)
     plot = render_intervals(plotted, "Differences with their intervals", zero=True)
     return render_section("Comparison", note, plot, table, _table(["keypoints", "this", "other"], kinds))
 
@@ -82,15 +91,15 @@ def _comparison(assessment: Assessment, other: Comparison) -> str:
 def _keypoint_errors(assessment: Assessment) -> str:
     shares = {level: counts.keypoint_shares() for level, counts in _disjoint_levels(assessment).items()}
     rows = [
-        [level, *(f"{getattr(counts, kind)}" for kind in KEYPOINT_KINDS), f"{counts.keypoints}"]
-        for level, counts in assessment.errors.items()
+        [kind, *(getattr(counts, kind) for counts in assessment.errors.values())]
+        for kind in (*KEYPOINT_KINDS, "keypoints")
     ]
     note = (
         "Labelled keypoints of people with a pose: good or jittered at their position, inverted to the other side of "
         "the same person, swapped to another person, or missed."
     )
     plot = render_stacked_bars(shares, KEYPOINT_KINDS, "Keypoints by kind of error and crowd level")
-    return render_section("Keypoint errors", note, plot, _table(["", *KEYPOINT_KINDS, "all"], rows))
+    return render_section("Keypoint errors", note, plot, _table(["", *_spaced(assessment.errors)], rows))
 
 
 def _error_costs(assessment: Assessment) -> str:
@@ -99,14 +108,21 @@ def _error_costs(assessment: Assessment) -> str:
         [kind, *(_format_gain(metrics[name], assessment.metrics[name]) for name in names)]
         for kind, metrics in assessment.metrics_without_errors.items()
     ]
-    note = "How much the metrics would gain if every keypoint with one kind of error were at its labelled position."
-    return render_section("Cost of keypoint errors", note, _table(["", *names], rows))
+    note = (
+        "How much AP would gain, on all images and by crowd level, if every keypoint with one kind of error were right."
+    )
+    levels = _spaced(name.removeprefix("AP_").replace("AP", "all") for name in names)
+    return render_section("Cost of keypoint errors", note, _table(["", *levels], rows))
+
+
+def _spaced(names: Iterable[str]) -> list[str]:
+    return [name.replace("_", " + ") for name in names]
 
 
 def _people_errors(assessment: Assessment) -> str:
     rows = [
         [level, counts.matched_people, counts.missed_people, counts.duplicate_people, counts.false_people]
-        for level, counts in assessment.errors.items()
+        for level, counts in zip(_spaced(assessment.errors), assessment.errors.values(), strict=True)
     ]
     min_score = assessment.settings.errors_from_score
     note = "People without a pose, further poses of the same person, and poses of nobody" + (
@@ -136,8 +152,13 @@ def _calibration(assessment: Assessment) -> str:
 
 
 def _settings(assessment: Assessment) -> str:
-    rows = [[name.replace("_", " "), value] for name, value in asdict(assessment.settings).items() if value != ""]
-    return render_section("Settings", "", _table(["", ""], rows))
+    settings = {**asdict(assessment.settings), "errors_from_score": assessment.settings.errors_from_score or 0.0}
+    rows = [
+        [name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else value]
+        for name, value in settings.items()
+        if value != ""
+    ]
+    return render_section("Settings", "", f'<div class="texts">{_table(["", ""], rows)}</div>')
 
 
 def _disjoint_levels(assessment: Assessment) -> dict[str, ErrorCounts]:

@@ -214,7 +214,7 @@ def _describe(index: int, entry: object) -> str:
 
 
 class _ImageIndex:
-    """Finds the image of a result by its `image_id` or `file_name`."""
+    """Finds the image of a result by its `image_id`, or by its `file_name` where `rsgnet predict` chose the id."""
 
     def __init__(self, annotations: Annotations) -> None:
         self._path = annotations.path
@@ -231,7 +231,7 @@ class _ImageIndex:
             AnnotationError: The entry names no image of the data set, or more than one.
         """
         image_id = entry.get("image_id")
-        if image_id is not None:
+        if image_id is not None and entry.get("image_id_from") != "file_name":
             if not _is_number(image_id) or image_id not in self._ids:
                 raise AnnotationError(f"{self._path} has no image of image_id {image_id!r}")
             return int(image_id)

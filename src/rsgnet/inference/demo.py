@@ -30,13 +30,15 @@ class DemoResult:
         predictions: The overlays and results.
         truth: The annotations of the drawn crowd.
         people_drawn: The number of people in the crowd.
-        people_detected: How many of them the detector found.
+        people_detected: How many people the detector found in it, right or not.
+        people_posed: How many poses the results of the crowd hold.
     """
 
     predictions: Predictions
     truth: Path
     people_drawn: int
     people_detected: int
+    people_posed: int = 0
 
     @property
     def uses_true_boxes(self) -> bool:
@@ -70,7 +72,9 @@ def run_demo(
         boxes += ", nano for the photos" if files[1:] else ""
     record = record_run(crowd_estimator, "nano", boxes)
     outcomes = chain(crowd_estimator.stream(files[:1]), estimator.stream(files[1:]))
-    return replace(result, predictions=write_predictions(outcomes, out, overlays, report, record))
+    predictions = write_predictions(outcomes, out, overlays, report, record)
+    posed = sum(entry["file_name"] == CROWD_FILE for entry in predictions.results)
+    return replace(result, predictions=predictions, people_posed=posed)
 
 
 def _write_crowd(out: Path, seed: int) -> tuple[ImageFile, Path, int]:

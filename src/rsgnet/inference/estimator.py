@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice, repeat
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -28,7 +29,7 @@ from rsgnet.inference.nms import oks_nms
 from rsgnet.inference.ownership import CROP_FEATURES, Features, add_rival_features, find_rivals
 from rsgnet.inference.runtime.network import PoseNetwork
 from rsgnet.inference.runtime.open_network import choose_backend, open_network
-from rsgnet.inference.sources import chunk_images, read_ahead
+from rsgnet.inference.sources import chunk_images, is_folder, read_ahead
 from rsgnet.inference.weights import download_from_hub, find_weights, list_shipped_weights
 from rsgnet.poses import Poses
 from rsgnet.skeletons import COCO17, Skeleton, get_skeleton
@@ -61,7 +62,7 @@ class PoseEstimator:
             published network as "onnx:FILE[@NETWORK]" or "openvino:FILE[@NETWORK]"; or a `PoseNetwork` of your own.
         detector: How people are found: "nano" (shipped), "onnx:PATH", "torchvision", "boxes:PATH", "full"; or a
             `Detector` of your own.
-        device: "auto", "cpu" or "cuda".
+        device: "auto" (a CUDA GPU where there is one), "cpu", "cuda", "cuda:1", or "mps" (PyTorch only).
         backend: "onnx" (ONNX Runtime), "torch" (PyTorch) or "openvino".
         flip_test: Whether outputs are averaged with those of the mirrored crop; None for what the weights say.
         batch_size: How many crops, of any number of people and images, the network gets at once.
@@ -154,31 +155,38 @@ class PoseEstimator:
         """Estimates the poses in one image, or in each of a list of images.
 
         Args:
-            images: A path, a PIL image, an RGB array (H, W, 3) or a tensor (3, H, W); or a list or tuple of these.
+            images: A path, an http or https address, a PIL image, an RGB array (H, W, 3), an RGBA array (H, W, 4) or a
+                tensor (3, H, W); or a list or tuple of these; or a folder, which stands for all images in it.
 
         Returns:
-            The people of the image, highest score first, with the image kept for `draw`; a list for a list.
+            The people of the image, highest score first, with the image kept for `draw`; a list for a list or folder.
 
         Raises:
             ImageError: An image cannot be read. Use `stream` to go on with the other images.
         """
-        several = isinstance(images, (list, tuple))
+        is_list = isinstance(images, (list, tuple))
         poses = []
-        for _, result in self.stream(images if several else [images]):
+        for _, result in self.stream(images if is_list else [images]):
             if isinstance(result, RSGNetError):
                 raise result
             poses.append(result)
-        return poses if several else poses[0]
+        return poses if is_list or is_folder(images) else poses[0]
 
     def stream(self, sources: Iterable[Source]) -> Iterator[tuple[Source, Poses | RSGNetError]]:
         """Estimates the poses in any number of images, in bounded memory.
 
         Args:
-            sources: Images as in a call, `LoadedImage`s, or any `ImageSource`, such as `ImageFile`.
+            sources: Images as in a call, folders, `LoadedImage`s, or any `ImageSource`, such as `ImageFile`.
 
         Yields:
-            Each source, in order, with its poses, or with the error that prevented them.
+            Each source, in order, with its poses, or with the error that prevented them; a folder once for each of its
+            images, which `Poses.file_name` names.
+
+        Raises:
+            RSGNetError: `sources` is a single path instead of several sources.
         """
+        if isinstance(sources, (str, PathLike)):
+            raise RSGNetError(f"stream takes several sources, not one path: pass [{str(sources)!r}]")
         pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="rsgnet")
         try:
             for chunk in chunk_images(read_ahead(sources, pool, self.max_pixels)):

@@ -20,7 +20,6 @@ from rsgnet.draw import (
     draw_heatmap,
     draw_lines,
     draw_matrix,
-    draw_poses,
     person_colour,
 )
 from rsgnet.errors import RSGNetError
@@ -32,6 +31,7 @@ from rsgnet.inference.detectors.detector import Boxes, LoadedImage
 from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.runtime.outputs import InnerMaps
 from rsgnet.inference.weights import find_weights
+from rsgnet.overlays import OverlayStyle, draw_poses
 from rsgnet.poses import Poses
 from rsgnet.skeletons import Skeleton, get_skeleton
 
@@ -198,7 +198,7 @@ def _draw_result_in_crop(inspection: PersonInspection) -> Image.Image:
     in_tile = _scale_points(in_crop, _LARGE_TILE_PX / inspection.config.crop.size_wh[1])
     tile = np.asarray(Image.fromarray(inspection.crop.pixels).resize(size_wh, Image.Resampling.BICUBIC))
     threshold = inspection.config.decode.keypoint_threshold
-    return draw_poses(tile, in_tile, poses.scores, poses.skeleton.edges, threshold, poses.owned)
+    return draw_poses(tile, in_tile, poses.scores, poses.skeleton, OverlayStyle(threshold), owned=poses.owned)
 
 
 def _draw_result(inspection: PersonInspection) -> Image.Image:

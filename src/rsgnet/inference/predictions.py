@@ -1,4 +1,8 @@
-"""Writing what the pipeline predicts: an overlay for each image, one poses.json, and run.json, which says from what."""
+"""Writing what the pipeline predicts.
+
+An overlay for each image; poses.json, a COCO results list; images.json, a COCO file that lists the images, which COCO's
+tools need beside it; and run.json, which says what the run used.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,13 @@ from rsgnet.errors import RSGNetError
 from rsgnet.files import compute_sha256, get_partial_path, replace_atomically, write_text
 from rsgnet.inference.detectors.detector import Detector
 from rsgnet.inference.estimator import PoseEstimator
+from rsgnet.inference.image_list import list_image, make_image_list, number_images
 from rsgnet.inference.sources import ImageFile
+from rsgnet.overlays import OverlayStyle
 from rsgnet.poses import Poses
+from rsgnet.skeletons import COCO17
 
-RESULTS_FILE, RUN_FILE = "poses.json", "run.json"
+RESULTS_FILE, IMAGES_FILE, RUN_FILE = "poses.json", "images.json", "run.json"
 _LARGEST_JPEG_SIDE_PX = 65_500
 _MAX_PENDING_OVERLAYS = 4  # overlays that may wait to be drawn, with their images in memory
 
@@ -80,12 +87,14 @@ class Predictions:
     Attributes:
         results: One COCO keypoint result for each person.
         images: The number of images that were processed.
+        listed: The COCO entry of each of these images.
         errors: The errors of the other images.
         overlays: The images that were drawn.
     """
 
     results: list[dict[str, Any]] = field(default_factory=list)
     images: int = 0
+    listed: list[dict[str, Any]] = field(default_factory=list)
     errors: list[RSGNetError] = field(default_factory=list)
     overlays: list[Path] = field(default_factory=list)
 
@@ -156,7 +165,7 @@ def choose_overlay_paths(files: Sequence[ImageFile], out: Path) -> dict[ImageFil
         paths[file] = out / path
     targets = {path.resolve() for path in paths.values()}
     targets |= {path.with_suffix(".mkv") for path in targets if path.suffix == ".mp4"}  # as some sound requires
-    overwritten = {file.path.resolve() for file in files} & targets
+    overwritten = {file.path.resolve() for file in files if not file.url} & targets
     if overwritten:
         raise RSGNetError(f"--out {out}: would overwrite {min(overwritten)}; choose another folder")
     return paths
@@ -190,11 +199,12 @@ def write_predictions(
     overlays: dict[ImageFile, Path] | None,
     report: Callable[[ImageFile, Poses | RSGNetError], None],
     record: RunRecord,
-    rivals: bool = False,
+    style: OverlayStyle | None = None,
 ) -> Predictions:
     """Draws and writes outcomes as they come; overlays are drawn while the next outcomes are computed.
 
-    Only a finished run writes poses.json and run.json; an interrupted one writes poses.partial.json.
+    Only a finished run writes poses.json, images.json and run.json; an interrupted one writes poses.partial.json and
+    images.partial.json. Each result has an `image_id`.
 
     Args:
         outcomes: Images with their poses or errors, as `PoseEstimator.stream` yields them.
@@ -202,11 +212,12 @@ def write_predictions(
         overlays: The path of each image's overlay, None to draw none.
         report: Called with each outcome once it is written.
         record: What the run uses; written to run.json.
-        rivals: Whether overlays show who else may own contested keypoints.
+        style: How overlays are drawn; the defaults where None.
     """
     out = Path(out)
     done, pending, is_finished = Predictions(), deque[_PendingOutcome](), False
-    results, partial = out / RESULTS_FILE, get_partial_path(out / RESULTS_FILE)
+    results_of: list[list[dict[str, Any]]] = []  # of each of done.listed
+    skeleton = COCO17
 
     def finish_first() -> None:
         first = pending.popleft()
@@ -221,10 +232,14 @@ def write_predictions(
                 if isinstance(outcome, RSGNetError):
                     done.errors.append(outcome)
                 else:
-                    done.results += outcome.to_coco()
+                    found = outcome.to_coco()
+                    done.results += found
                     done.images += 1
+                    done.listed.append(list_image(outcome))
+                    results_of.append(found)
+                    skeleton = outcome.skeleton
                     if overlays is not None:
-                        overlay = drawing.submit(_write_overlay, outcome, overlays[file], rivals)
+                        overlay = drawing.submit(_write_overlay, outcome, overlays[file], style or OverlayStyle())
                 pending.append(_PendingOutcome(file, outcome, overlay))
                 while pending and (len(pending) > _MAX_PENDING_OVERLAYS or pending[0].is_done):
                     finish_first()
@@ -232,15 +247,19 @@ def write_predictions(
                 finish_first()
             is_finished = True
         finally:
-            write_text(results if is_finished else partial, json.dumps(done.results))
+            number_images(done.listed, results_of)
+            listed = make_image_list(done.listed, skeleton)
+            for path, content in ((out / IMAGES_FILE, listed), (out / RESULTS_FILE, done.results)):
+                write_text(path if is_finished else get_partial_path(path), json.dumps(content))
         write_text(out / RUN_FILE, to_json(record))
-        partial.unlink(missing_ok=True)
+        for name in (IMAGES_FILE, RESULTS_FILE):
+            get_partial_path(out / name).unlink(missing_ok=True)
     return done
 
 
-def _write_overlay(poses: Poses, path: Path, rivals: bool) -> Path:
+def _write_overlay(poses: Poses, path: Path, style: OverlayStyle) -> Path:
     if max(poses.size_wh) > _LARGEST_JPEG_SIDE_PX:
         path = path.with_suffix(".png")
     with replace_atomically(path) as beside:
-        poses.draw(rivals=rivals).save(beside, quality=90)
+        poses.draw(**vars(style)).save(beside, quality=90)
     return path

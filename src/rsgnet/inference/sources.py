@@ -17,6 +17,7 @@ from PIL import Image
 from rsgnet.errors import RSGNetError
 from rsgnet.images import IMAGE_SUFFIXES, decode_image, read_image, to_rgb_image
 from rsgnet.inference.detectors.detector import Boxes, LoadedImage
+from rsgnet.inference.downloads import download_image, is_url, name_in_url
 from rsgnet.inference.video.reader import VIDEO_SUFFIXES, is_camera
 
 IMAGES_AHEAD = 4  # images that are loaded while the network works
@@ -46,18 +47,22 @@ class ImageFile:
     Attributes:
         path: The file.
         file_name: Its name in results: its path below the folder that the user named.
+        url: The address to fetch it from; "" for a file that is here. `path` is its name alone then.
     """
 
     path: Path
     file_name: str
+    url: str = ""
 
     @property
     def is_clip(self) -> bool:
         """Whether it holds many images: a clip, by its suffix, or a camera."""
-        return self.path.suffix.lower() in VIDEO_SUFFIXES or is_camera(self.path)
+        return not self.url and (self.path.suffix.lower() in VIDEO_SUFFIXES or is_camera(self.path))
 
     def load_image(self, max_pixels: int) -> LoadedImage:
         """Reads the image; raises ImageError if it cannot, or if the image has more pixels than `max_pixels`."""
+        if self.url:
+            return LoadedImage(decode_image(download_image(self.url), self.url, max_pixels), self.file_name)
         return LoadedImage(read_image(self.path, max_pixels), self.file_name, self.path)
 
 
@@ -81,11 +86,11 @@ class UploadedImage:
 
 
 def find_images(sources: Sequence[str | Path], skip: Path | None = None, clips: bool = False) -> list[ImageFile]:
-    """Finds the images that files, folders (searched recursively) and glob patterns mean, each once, in their order.
+    """Finds the images that files, folders (searched recursively), glob patterns and addresses mean, each once.
 
     Args:
-        sources: Paths and patterns. A file is taken whatever its suffix. A missing file is taken too: reading it will
-            raise an error that names it, while the other images are processed.
+        sources: Paths, patterns and http or https addresses. A file is taken whatever its suffix. A missing file is
+            taken too: reading it will raise an error that names it, while the other images are processed.
         skip: A folder below a source whose images are left out, such as the folder of earlier results.
         clips: Whether folders and patterns are searched for clips as well.
 
@@ -97,6 +102,10 @@ def find_images(sources: Sequence[str | Path], skip: Path | None = None, clips: 
     found: dict[Path, ImageFile] = {}
     suffixes = IMAGE_SUFFIXES | VIDEO_SUFFIXES if clips else IMAGE_SUFFIXES
     for source in sources:
+        if is_url(source):
+            name = name_in_url(str(source))
+            found.setdefault(Path(str(source)), ImageFile(Path(name), name, str(source)))
+            continue
         for file in _expand_source(Path(source), skip, suffixes):
             found.setdefault(file.path.resolve(), file)
     return _make_names_unique(list(found.values()))
@@ -142,21 +151,45 @@ def _folder_above_pattern(source: Path) -> Path:
 def _make_names_unique(files: Sequence[ImageFile]) -> list[ImageFile]:
     """Names files that would have the same name in results by their whole path."""
     counts = Counter(file.file_name for file in files)
-    return [file if counts[file.file_name] == 1 else replace(file, file_name=file.path.as_posix()) for file in files]
+    return [file if counts[file.file_name] == 1 else replace(file, file_name=_whole_name(file)) for file in files]
+
+
+def _whole_name(file: ImageFile) -> str:
+    return file.url.partition("://")[2] if file.url else file.path.as_posix()
+
+
+def _expand_folders(sources: Iterable[Source]) -> Iterator[tuple[Source, object]]:
+    """Yields each source with what is to be loaded for it: for a folder each of its images, or an error without any."""
+    for source in sources:
+        if is_folder(source):
+            try:
+                yield from ((source, file) for file in find_images([str(source)]))
+            except RSGNetError as error:
+                yield source, error
+        else:
+            yield source, source
+
+
+def is_folder(source: object) -> bool:
+    """Returns whether a source is the path of a folder."""
+    return isinstance(source, (str, PathLike)) and not is_url(source) and Path(source).is_dir()
 
 
 def load_image(source: object, max_pixels: int) -> LoadedImage | RSGNetError:
     """Loads the image that a source means; returns the error where it cannot.
 
     Args:
-        source: A `LoadedImage`, an `ImageSource`, or whatever `rsgnet.images.to_rgb_image` takes.
+        source: A `LoadedImage`, an `ImageSource`, an error, an http or https address, or whatever
+            `rsgnet.images.to_rgb_image` takes.
         max_pixels: Files with more pixels than this are refused.
     """
     try:
-        if isinstance(source, LoadedImage):
+        if isinstance(source, (LoadedImage, RSGNetError)):
             return source
         if isinstance(source, ImageSource):
             return source.load_image(max_pixels)
+        if isinstance(source, str) and is_url(source):
+            return ImageFile(Path(name_in_url(source)), source, source).load_image(max_pixels)
         if isinstance(source, (str, PathLike)):
             path = Path(source)
             return LoadedImage(read_image(path, max_pixels), path.as_posix(), path)
@@ -169,15 +202,18 @@ def load_image(source: object, max_pixels: int) -> LoadedImage | RSGNetError:
 def read_ahead(
     sources: Iterable[Source], pool: ThreadPoolExecutor, max_pixels: int
 ) -> Iterator[tuple[Source, LoadedImage | RSGNetError]]:
-    """Yields each source with its image or error, in order, and loads the next few while the caller works."""
+    """Yields each source with its image or error, in order, and loads the next few while the caller works.
+
+    A folder is yielded once for each of its images.
+    """
     pending: deque[tuple[Source, Future[LoadedImage | RSGNetError]]] = deque()
-    remaining = iter(sources)
-    for source in islice(remaining, IMAGES_AHEAD):
-        pending.append((source, pool.submit(load_image, source, max_pixels)))
+    remaining = _expand_folders(sources)
+    for source, image in islice(remaining, IMAGES_AHEAD):
+        pending.append((source, pool.submit(load_image, image, max_pixels)))
     while pending:
         source, future = pending.popleft()
         loaded = future.result()
-        pending.extend((later, pool.submit(load_image, later, max_pixels)) for later in islice(remaining, 1))
+        pending.extend((later, pool.submit(load_image, image, max_pixels)) for later, image in islice(remaining, 1))
         yield source, loaded
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ DETECTOR_PREFIX, HUB_PREFIX = "detector-", "hub:"
 FILE_PREFIXES = {"onnx:": "onnx", "openvino:": "openvino"}  # of files of any project, and the back end that runs them
 CARD_FILE = "README.md"
 HUB_FILES = (CONFIG_FILE, WEIGHTS_FILE, *DERIVED_FILES, CARD_FILE)
+_MAX_HEADER_BYTES = 100_000_000
 _LONE_SUFFIXES = (".onnx", ".xml")
 _EXPECTED = f"a model directory ({CONFIG_FILE}, {ONNX_FILE}, {WEIGHTS_FILE}), an .onnx file, or {HUB_PREFIX}USER/MODEL"
 OWNERSHIP_SUFFIX = ".ownership.json"  # of the fit beside a published network's file
@@ -147,6 +150,25 @@ def find_weights(name_or_path: str | Path, prefix: str = "") -> WeightFiles:
         return WeightFiles(path)
     shipped = ", ".join(list_shipped_weights(prefix)) or "none in this installation"
     raise WeightsError(f"no weights {name!r}; expected a shipped name ({shipped}), {_EXPECTED}")
+
+
+def count_parameters(path: Path) -> int:
+    """Counts the parameters in a safetensors file by its header; running statistics are none.
+
+    Raises:
+        WeightsError: The file is broken.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 0 < length < min(path.stat().st_size, _MAX_HEADER_BYTES):
+                raise ValueError("its header has no length")
+            header = json.loads(file.read(length))
+        shapes = {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+        statistics = ("running_mean", "running_var", "num_batches_tracked")
+        return sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(statistics))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{path}: not safetensors that can be read ({error}); is it truncated?") from error
 
 
 def read_config_text(files: WeightFiles) -> str | None:

@@ -7,7 +7,7 @@ import logging
 import mimetypes
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -21,7 +21,8 @@ import uvicorn
 from anyio.to_thread import run_sync
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
@@ -162,8 +163,34 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     mimetypes.add_type("text/javascript", ".js")  # some systems say text/plain, which browsers refuse to run
-    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    methods = {route.path: route.methods or set() for route in app.routes if isinstance(route, APIRoute)}
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> RedirectResponse:
+        return RedirectResponse("api.html")
+
+    app.mount("/", PageFiles(methods))
     return app
+
+
+class PageFiles(StaticFiles):
+    """The files of the page. A wrong method of a path of the API gets 405, though no file is there.
+
+    Args:
+        methods: The methods of each path of the API.
+    """
+
+    def __init__(self, methods: Mapping[str, set[str]]) -> None:
+        super().__init__(directory=PAGE, html=True)
+        self._methods = methods
+
+    async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
+        """Returns a file; raises HTTPException where there is none."""
+        allowed = self._methods.get(f"/{path}")
+        if allowed is not None:
+            listed = ", ".join(sorted(allowed))
+            raise HTTPException(405, f"/{path} takes {listed}, not {scope['method']}", {"allow": listed})
+        return await super().get_response(path, scope)
 
 
 def _add_pose_routes(app: FastAPI, service: Service) -> None:

@@ -3,11 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import WithJsonSchema
 
 from rsgnet.poses import Poses
 from rsgnet.server.limits import Limits
 from rsgnet.skeletons import Skeleton
+
+
+def _list_schema(description: str, kind: str = "number") -> dict[str, Any]:
+    return {"type": "array", "items": {"type": kind}, "description": description}
+
+
+# An entry of poses.json, as `Poses.to_coco` makes it.
+PERSON_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "title": "Person",
+    "required": ["keypoints", "score", "bbox", "box_score"],
+    "properties": {
+        "file_name": {"type": "string"},
+        "category_id": {"type": "integer", "const": 1},
+        "keypoints": _list_schema("x, y and confidence (0 to 1) of each keypoint, in pixels of the upright image."),
+        "score": {"type": "number", "description": "Of the person, 0 to 1."},
+        "bbox": _list_schema("Left, top, width and height of the person's box in pixels."),
+        "box_score": {"type": "number", "description": "Of the detector, 0 to 1."},
+        "present": _list_schema("For each keypoint the probability that it is in the crop."),
+        "visible": _list_schema("For each keypoint the probability that it is visible."),
+        "owned": _list_schema("For each keypoint the probability that its place is right and this person's."),
+        "rival": _list_schema("For each keypoint the index of who may own it instead; -1: nobody.", "integer"),
+        "rival_owned": _list_schema("For each keypoint that person's probability; 0 where there is nobody."),
+        "candidates": {
+            "type": "array",
+            "description": "On request: for each keypoint a list of [x, y, height, relation to the person].",
+            "items": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+        },
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +72,7 @@ class ImageResponse:
     file_name: str
     width: int | None = None
     height: int | None = None
-    people: list[dict[str, Any]] | None = None
+    people: Annotated[list[dict[str, Any]] | None, WithJsonSchema({"type": "array", "items": PERSON_SCHEMA})] = None
     error: str | None = None
 
 

@@ -17,11 +17,12 @@ from PIL import Image
 from rsgnet.checkpoint import save_model
 from rsgnet.config import PoseConfig
 from rsgnet.data.dataset import PoseDataset, Sample
-from rsgnet.draw import arrange_tiles, draw_heatmap, draw_poses
+from rsgnet.draw import arrange_tiles, draw_heatmap
 from rsgnet.files import replace_atomically
 from rsgnet.geometry import apply_affine, invert_affine
 from rsgnet.heatmaps import decode, heatmap_affine
 from rsgnet.model import ModelOutput
+from rsgnet.overlays import OverlayStyle, draw_poses
 from rsgnet.skeletons import Skeleton, get_skeleton
 
 
@@ -149,4 +150,5 @@ def _draw_pose(
     size_wh = round(config.crop.size_wh[0] * scale), _TILE_HEIGHT_PX
     tile = np.asarray(Image.fromarray(crop).resize(size_wh, Image.Resampling.BICUBIC))
     tile_xy = (apply_affine(to_crop, keypoints_xy) + 0.5) * scale - 0.5
-    return draw_poses(tile, tile_xy[None], np.asarray(scores)[None], skeleton.edges, config.decode.keypoint_threshold)
+    style = OverlayStyle(config.decode.keypoint_threshold)
+    return draw_poses(tile, tile_xy[None], np.asarray(scores)[None], skeleton, style)

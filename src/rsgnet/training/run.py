@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,12 @@ from lightning.pytorch.callbacks import (
     Callback,
     LearningRateMonitor,
     ModelCheckpoint,
-    RichProgressBar,
     WeightAveraging,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from rsgnet.checkpoint import load_backbone, load_fitting, load_weights
+from rsgnet.checkpoint import load_backbone, load_fitting, load_weights, read_config
 from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig
 from rsgnet.config_files import to_json
 from rsgnet.data.dataset import PoseDataset
@@ -41,6 +41,7 @@ from rsgnet.training.checkpoints import (
 )
 from rsgnet.training.detector_task import DetectorTask
 from rsgnet.training.faster_rcnn_task import FasterRCNNTask
+from rsgnet.training.progress import EpochProgress
 from rsgnet.training.sources import TrainingData, parse_source
 from rsgnet.training.task import PoseTask
 from rsgnet.training_config import TrainingConfig
@@ -84,7 +85,7 @@ def train(
             `torchrun`, its numbers of processes and machines are used instead.
         validate_every: Epochs between validations.
         teacher: A pose network whose heatmaps are learnt in addition to the labels.
-        progress: Whether to show a progress bar.
+        progress: Whether to show a progress bar and print a line for each epoch.
 
     Returns:
         The model directory, `out`/model.
@@ -100,6 +101,8 @@ def train(
     if has_checkpoint(out) and not (resume or _is_restarted()):
         raise RSGNetError(f"{out} holds a run already; continue it with --resume or choose another --out")
     checkpoint = find_intact_checkpoint(out)
+    if checkpoint is not None:
+        require_own_config(config, out)
     held_out = parse_source(validation) if validation else None
     if teacher is not None:
         _check_teacher(config)
@@ -136,7 +139,7 @@ def train(
         plugins=[TwoCheckpoints()],
         check_val_every_n_epoch=validate_every,
         num_sanity_val_steps=0,
-        enable_progress_bar=progress,
+        enable_progress_bar=False,  # EpochProgress shows it
         enable_model_summary=False,
         log_every_n_steps=20,
         use_distributed_sampler=False,  # SeededDraws splits the samples between processes
@@ -145,6 +148,36 @@ def train(
     with report_full_disk(out):
         trainer.fit(task, sources, ckpt_path=checkpoint, weights_only=True)
     return out / MODEL_DIRECTORY
+
+
+def require_own_config(config: NetworkConfig, out: Path, because: str = "") -> None:
+    """Checks that a config is that of the run in a folder, but for the number of epochs.
+
+    Raises:
+        RSGNetError: It is not; the first setting that differs is named, and what asked for it.
+    """
+    own, given = (dict(_list_settings(each)) for each in (read_config(out), config))
+    if own.keys() != given.keys():
+        raise RSGNetError(f"{out}: holds a run of another kind of network; choose another --out")
+    for name, value in given.items():
+        if value != own[name] and name != "training.epochs":
+            raise RSGNetError(
+                f"{out}: the run there has {name}={own[name]}, which {because or f'{name}={value}'} contradicts; "
+                "leave it out to resume, or choose another --out"
+            )
+
+
+def _list_settings(config: NetworkConfig) -> list[tuple[str, object]]:
+    """Returns every setting of a config by its name as in --set."""
+
+    def walk(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, object]]:
+        for name, value in values.items():
+            if isinstance(value, dict):
+                yield from walk(f"{prefix}{name}.", value)
+            else:
+                yield f"{prefix}{name}", value
+
+    return list(walk("", asdict(config)))
 
 
 def _start_backbone(task: PoseTask | DetectorTask | FasterRCNNTask, path: Path, data: TrainingData) -> None:
@@ -167,6 +200,8 @@ def _hide_expected_warnings() -> None:
     for message in (
         "You have overridden `transfer_batch_to_device`",
         "Found .* in eval mode",  # frozen modules
+        "Checkpoint directory .* exists and is not empty",  # a run that is resumed
+        "You're resuming from a checkpoint that ended before the epoch ended",
         "The number of training batches",  # is lower than log_every_n_steps
         "Total length of `list` across ranks is zero",  # no validation
         "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
@@ -219,5 +254,5 @@ def _make_callbacks(config: TrainingConfig, out: Path, held_out: object, progres
             out / FOLDER, filename=Path(LAST).stem, enable_version_counter=False, save_on_train_epoch_end=True
         ),
         LearningRateMonitor("step"),
-        *([RichProgressBar()] if progress else []),
+        *([EpochProgress()] if progress else []),
     ]

@@ -142,3 +142,9 @@ class TestSpecifications:
         for name in ("missing.onnx", "broken.onnx"):
             with pytest.raises(WeightsError, match=name):
                 open_detector(f"onnx:{tmp_path / name}")
+
+
+@pytest.mark.parametrize("threshold", [5, -0.1, float("nan")])
+def test_a_threshold_that_no_score_can_have(threshold):
+    with pytest.raises(RSGNetError, match=r"--box-threshold\) is in 0\.\.1, not"):
+        open_detector("nano", threshold=threshold)

@@ -79,6 +79,11 @@ class TestBrokenWeights:
     [
         ({"backend": "tensorflow"}, "onnx, torch, openvino"),
         ({"device": "tpu"}, "auto, cpu, cuda"),
+        ({"device": "cpu:1"}, "auto, cpu, cuda, cuda:NUMBER, mps, not 'cpu:1'"),
+        ({"device": "cuda:"}, "cuda:NUMBER"),
+        ({"device": "cuda:one"}, "cuda:NUMBER"),
+        ({"device": "mps"}, "only PyTorch runs on it"),
+        ({"backend": "openvino", "device": "mps"}, "runs on the processor"),
         ({"backend": "torch", "device": "tpu"}, "auto, cpu, cuda"),
     ],
 )

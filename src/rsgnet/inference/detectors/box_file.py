@@ -160,7 +160,8 @@ def _from_results(path: Path, content: Sequence[Any], file_names: Mapping[int, s
         if entry.get("category_id", 1) != 1:
             continue
         found = _parse_box(entry, index), float(entry.get("box_score", entry.get("score", 1.0)))
-        image_id = None if entry.get("image_id") is None else int(entry["image_id"])
+        is_given = entry.get("image_id") is not None and entry.get("image_id_from") != "file_name"
+        image_id = int(entry["image_id"]) if is_given else None
         name = entry.get("file_name") or file_names.get(image_id if image_id is not None else -1)
         if name:
             named.setdefault(str(name), []).append(found)

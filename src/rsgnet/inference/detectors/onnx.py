@@ -25,7 +25,7 @@ def open_onnx_detector(
 
     Args:
         files: A model directory of this package or a lone .onnx file.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda" or "cuda:1"; "mps" means "cpu".
         threshold: Boxes that score less are dropped; None for the threshold of its config.
         backend: OpenVINO runs it where this is "openvino", else ONNX Runtime.
         layout: The layout of a published detector, where it is named; see `layouts.LAYOUTS`.
@@ -36,7 +36,7 @@ def open_onnx_detector(
     config = _parse_config(read_config_text(files), files)
     library = "openvino" if backend == "openvino" else "onnx"
     path = files.network(library, "float32")
-    session = open_backend(path, device, library)
+    session = open_backend(path, "cpu" if device == "mps" else device, library)
     config = config or _parse_config(session.metadata.get(ONNX_CONFIG_PROPERTY), files)
     format, outputs = recognise_format(session, config, path, layout)
     if threshold is None:

@@ -28,7 +28,7 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
             (YOLOX, RTMDet, PicoDet, D-FINE, RT-DETR, RF-DETR or a detector of this package; "onnx:PATH@LAYOUT" where
             the file does not say which, see `layouts.LAYOUTS`), "torchvision" or "torchvision:MODEL" (Faster R-CNN),
             "boxes:PATH" (COCO JSON) or "full" (the whole image is one person).
-        device: "auto", "cpu" or "cuda", for detectors that are networks.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps", for detectors that are networks.
         threshold: A network drops boxes that score less than this; None for the threshold that its config names. Boxes
             from a file are all taken.
         backend: The back end of the pose network. Where it is "openvino", detectors in ONNX files run in OpenVINO too,
@@ -37,6 +37,8 @@ def open_detector(spec: str, device: str = "auto", threshold: float | None = Non
     Raises:
         RSGNetError: The specification is none of these, or the detector cannot be opened.
     """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise RSGNetError(f"the threshold of boxes (--box-threshold) is in 0..1, not {threshold}")
     if spec == "full":
         return WholeImageDetector()
     kind, colon, rest = spec.partition(":")

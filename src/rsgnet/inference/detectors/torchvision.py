@@ -32,7 +32,7 @@ def open_faster_rcnn(
     Args:
         directory: Its model directory.
         config: The config in that directory.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         threshold: Boxes that score less are dropped; None for the threshold of its config.
 
     Raises:
@@ -53,7 +53,7 @@ def open_torchvision_detector(model_name: str, device: str, threshold: float | N
 
     Args:
         model_name: One of MODELS.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         threshold: Boxes that score less are dropped; None for DEFAULT_BOX_THRESHOLD.
 
     Raises:

@@ -19,7 +19,7 @@ from rsgnet.config_files import METADATA_PROPERTIES
 from rsgnet.errors import RSGNetError, RSGNetWarning, WeightsError, network_errors, requires_extra
 from rsgnet.inference.runtime.onnx_structure import check_tensors_inside
 
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "cuda:NUMBER", "mps")
 PRECISIONS: dict[str, tuple[str, ...]] = {
     "onnx": ("float32",),
     "torch": ("float32", "bf16"),
@@ -88,7 +88,7 @@ def open_backend(path: Path, device: str = "auto", backend: str = "onnx", precis
 
     Args:
         path: An .onnx file, or for OpenVINO an .xml file.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda" or "cuda:1".
         backend: "onnx" (ONNX Runtime) or "openvino".
         precision: One of the back end's PRECISIONS.
 
@@ -128,7 +128,8 @@ def check_device(device: str) -> None:
     Raises:
         RSGNetError: It is none of DEVICES.
     """
-    if device not in DEVICES:
+    kind, colon, number = device.partition(":")
+    if kind not in DEVICES or (colon and not (kind == "cuda" and number.isdecimal())):
         raise RSGNetError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
 
 
@@ -146,7 +147,7 @@ class OnnxBackend:
 
     Args:
         path: The file.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda" or "cuda:1".
 
     Raises:
         WeightsError: The file is truncated, not ONNX, or keeps tensors in other files.
@@ -165,8 +166,8 @@ class OnnxBackend:
         except Exception as error:  # ONNX Runtime's own classes derive from nothing narrower
             reason = str(error).splitlines()[0]
             raise WeightsError(f"{path}: not an ONNX network that can be read ({reason}); is it truncated?") from error
-        if device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
-            raise RSGNetError("device cuda: ONNX Runtime could not start it; use --device cpu")
+        if device.startswith("cuda") and "CUDAExecutionProvider" not in self._session.get_providers():
+            raise RSGNetError(f"device {device}: ONNX Runtime could not start it; use --device cpu")
         if device == "auto" and self._session.get_providers() == ["CPUExecutionProvider"] and gpu_is_visible():
             warnings.warn(_CPU_FALLBACK, RSGNetWarning, stacklevel=2)
         self.inputs = tuple(_onnx_spec(each) for each in self._session.get_inputs())
@@ -195,12 +196,16 @@ def gpu_is_visible() -> bool:
     return not is_hidden and (Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None)
 
 
-def _onnx_providers(device: str) -> list[str]:
+def _onnx_providers(device: str) -> list[str | tuple[str, dict[str, int]]]:
     has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if device == "cuda" and not has_cuda:
-        raise RSGNetError("device cuda: this ONNX Runtime does not support it: pip install onnxruntime-gpu")
-    use_cuda = has_cuda and device != "cpu"
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if use_cuda else ["CPUExecutionProvider"]
+    if device == "mps":
+        raise RSGNetError("device mps: only PyTorch runs on it: add --backend torch, or use --device cpu")
+    if device.startswith("cuda") and not has_cuda:
+        raise RSGNetError(f"device {device}: this ONNX Runtime does not support it: pip install onnxruntime-gpu")
+    if device == "cpu" or not has_cuda:
+        return ["CPUExecutionProvider"]
+    number = int(device.partition(":")[2] or 0)
+    return [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]
 
 
 def _main_input(inputs: Sequence[TensorSpec]) -> TensorSpec:
@@ -228,7 +233,7 @@ class OpenVinoBackend:
     def __init__(self, path: Path, device: str, precision: str) -> None:
         with requires_extra("backend openvino", "openvino"):
             import openvino  # noqa: PLC0415
-        if device == "cuda":
+        if device not in ("auto", "cpu"):
             raise RSGNetError("backend openvino runs on the processor; use --device cpu, or --backend onnx or torch")
         hints = {
             "PERFORMANCE_HINT": "LATENCY",

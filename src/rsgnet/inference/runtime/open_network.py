@@ -45,7 +45,7 @@ def open_network(
             project as "onnx:FILE[@NETWORK]" or "openvino:FILE[@NETWORK]", where NETWORK describes it (see
             `network_descriptions.find_description`).
         backend: "onnx" (ONNX Runtime), "torch" (PyTorch, from safetensors) or "openvino".
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda", "cuda:1", or "mps" (PyTorch only).
         ownership: Whether to read the ownership fit that came with the weights, if one did.
         precision: "float32"; "bf16" in PyTorch and OpenVINO; "int8" in OpenVINO, where it was exported.
 

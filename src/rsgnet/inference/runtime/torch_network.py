@@ -24,10 +24,15 @@ def pytorch_device(device: str) -> str:
     import torch  # noqa: PLC0415
 
     check_device(device)
-    has_cuda = torch.cuda.is_available()
-    if device == "cuda" and not has_cuda:
-        raise RSGNetError("device cuda: PyTorch finds no GPU; use --device cpu")
-    return "cuda" if device != "cpu" and has_cuda else "cpu"
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return "cuda" if gpus else "cpu"
+    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= gpus:
+        found = f"only {', '.join(f'cuda:{number}' for number in range(gpus))}" if gpus else "no GPU"
+        raise RSGNetError(f"device {device}: PyTorch finds {found}; use --device cpu")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise RSGNetError("device mps: PyTorch finds no Apple GPU; use --device cpu")
+    return device
 
 
 class TorchNetwork(PoseNetwork):
@@ -36,7 +41,7 @@ class TorchNetwork(PoseNetwork):
     Args:
         path: Its weights, the safetensors file of a model directory.
         config: What it was built with.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         precision: "float32", or "bf16" for autocasting to it.
 
     Raises:
@@ -83,7 +88,8 @@ class TorchNetwork(PoseNetwork):
         crop, torch = self.config.crop, self._torch
         writable = np.require(crops, requirements=("C", "W"))  # PyTorch warns of read-only arrays
         pixels = torch.from_numpy(writable).to(self._device)
-        with network_errors(self.path), torch.autocast(self._device, torch.bfloat16, enabled=self._uses_bf16):
+        autocast = torch.autocast(self._device.partition(":")[0], torch.bfloat16, enabled=self._uses_bf16)
+        with network_errors(self.path), autocast:
             return self._model(self._normalise(pixels, crop.mean, crop.std))
 
     def _to_heatmap_output(self, output: Any, crops: int) -> HeatmapOutput:

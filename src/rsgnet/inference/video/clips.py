@@ -22,6 +22,7 @@ from rsgnet.inference.video.reader import Frame, is_camera, open_clip
 from rsgnet.inference.video.smoothing import smooth_poses
 from rsgnet.inference.video.tracking import Tracker, TrackingConfig, track_poses
 from rsgnet.inference.video.writer import ClipWriter, open_clip_writer
+from rsgnet.overlays import OverlayStyle
 from rsgnet.poses import Poses
 
 TRACKS_FILE = "poses.jsonl"
@@ -34,13 +35,13 @@ class ClipOptions:
     Attributes:
         tracking: How people are tracked.
         smooth: Frames before and after over which keypoints are smoothed; results come that many frames later.
-        rivals: Whether overlays show who else may own contested keypoints.
+        style: How overlays are drawn.
         people: Whom results and overlays show; everyone where None.
     """
 
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     smooth: int = 0
-    rivals: bool = False
+    style: OverlayStyle = field(default_factory=OverlayStyle)
     people: PeopleChoice | None = None
 
 
@@ -131,7 +132,7 @@ def _write_clip(
                         open_clip_writer(overlay, frame.size_wh, clip.time_base, clip.rate, clip.path)
                     )
                     done.overlays.append(writer.path)
-                _draw_frame(writer, frame, poses, options.rivals)
+                _draw_frame(writer, frame, poses, options.style)
             done.frames += 1
             report(file, frame)
     done.tracks += tracker.people_count if people is None else len(shown)
@@ -166,6 +167,6 @@ def _frame_record(file: ImageFile, frame: Frame, poses: Poses | RSGNetError) -> 
     return {**record, "people": poses.to_coco()}
 
 
-def _draw_frame(writer: ClipWriter, frame: Frame, poses: Poses | RSGNetError, rivals: bool) -> None:
-    drawing = Image.fromarray(frame.pixels) if isinstance(poses, RSGNetError) else poses.draw(rivals=rivals)
+def _draw_frame(writer: ClipWriter, frame: Frame, poses: Poses | RSGNetError, style: OverlayStyle) -> None:
+    drawing = Image.fromarray(frame.pixels) if isinstance(poses, RSGNetError) else poses.draw(**vars(style))
     writer.write(drawing, frame.time)

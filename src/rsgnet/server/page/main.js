@@ -9,6 +9,7 @@ import { saveImage, saveJson } from "./save.js";
 import { drawCrowd, fetchAbout, findPoses } from "./service.js";
 
 const $ = (id) => document.getElementById(id);
+const EXAMPLE_SEED = 3;
 const THRESHOLDS = ["people", "keypoints", "owned"]; // the ids of their sliders
 
 // What the page shows. `results` are the people as the service returned them, `people` as the page draws them.
@@ -66,13 +67,16 @@ async function runTask(status, task) {
   try {
     await task(signal);
   } catch (error) {
-    if (!signal.aborted) showStatus("", error.message);
+    if (signal.aborted) return;
+    clearImage(); // what is shown would be taken for the answer
+    showStatus("", error.message);
   } finally {
     if (!signal.aborted) document.body.classList.remove("busy");
   }
 }
 
 function openImage(image) {
+  if (image !== currentImage) clearImage();
   return runTask("Looking for people…", async (signal) => {
     if (limits && image.blob.size > limits.request_bytes) {
       throw new Error(`${image.name} is larger than this service takes (${Math.round(limits.request_bytes / 1e6)} MB).`);
@@ -81,9 +85,9 @@ function openImage(image) {
   });
 }
 
-function openDrawnCrowd() {
+function openDrawnCrowd(seed) {
+  clearImage();
   return runTask("Drawing a crowd…", async (signal) => {
-    const seed = Math.floor(Math.random() * 2 ** 31);
     const crowd = await drawCrowd($("crowding").value, seed, signal);
     showStatus("Looking for people…");
     await findPeople(crowd, signal);
@@ -115,6 +119,21 @@ function otherNetworks() {
   return [...$("weights").options].map(({ value }) => value).filter((value) => value !== $("weights").value);
 }
 
+// Takes the image and everything about it off the page.
+function clearImage() {
+  currentImage = null;
+  Object.assign(view, {
+    name: "", size: null, edges: [], results: [], people: [], truth: null, highlighted: null,
+    selected: { person: null, keypoint: null },
+  });
+  $("frame").classList.add("empty");
+  $("frame").style.removeProperty("--aspect");
+  $("panel").replaceChildren();
+  $("first").textContent = "";
+  comparison.hide();
+  for (const id of ["save-json", "save-image"]) $(id).disabled = true;
+}
+
 function showPeople(image, skeleton) {
   URL.revokeObjectURL($("photo").src);
   $("photo").src = URL.createObjectURL(currentImage.blob);
@@ -142,7 +161,8 @@ function listenToControls() {
       showStatus("", error.message);
     }
   });
-  $("draw").addEventListener("click", openDrawnCrowd);
+  $("draw").addEventListener("click", () => openDrawnCrowd(Math.floor(Math.random() * 2 ** 31)));
+  $("example").addEventListener("click", () => openDrawnCrowd(EXAMPLE_SEED));
   $("truth").addEventListener("change", redraw);
   for (const id of ["boxes", "weights", "compare"]) {
     $(id).addEventListener("change", () => currentImage && openImage(currentImage));

@@ -18,7 +18,7 @@ export class Overlay {
     this.silhouette = svg("g", { stroke: "black", fill: "black", "stroke-linecap": "round", filter: `url(#${this.ids.blur})` });
     this.dim = svg("g", { class: "dim" });
     this.layers = Object.fromEntries(
-      ["people", "truth", "relations", "handles"].map((name) => [name, svg("g", { class: name })]),
+      ["areas", "people", "truth", "relations", "handles"].map((name) => [name, svg("g", { class: name })]),
     );
     element.addEventListener("pointerleave", () => actions.highlight(null));
     element.addEventListener("click", (event) => event.target === element && actions.deselect());
@@ -37,6 +37,7 @@ export class Overlay {
     this.layers.people.replaceChildren(
       ...people.filter((person) => isShown(person, thresholds)).map((person) => this.#drawPerson(person, view)),
     );
+    this.layers.areas.replaceChildren(...this.#drawAreas(people.filter((person) => isShown(person, thresholds))));
     this.layers.truth.replaceChildren(...(view.truth ? drawTruth(view) : []));
     this.update(view);
   }
@@ -76,6 +77,17 @@ export class Overlay {
     group.addEventListener("blur", () => this.actions.highlight(null));
     group.addEventListener("click", () => this.actions.select(person, null));
     return group;
+  }
+
+  // Everyone's box, so that a person is chosen anywhere on them; of overlapping boxes the smallest lies on top.
+  #drawAreas(people) {
+    return people.toSorted((one, other) => other.size - one.size).map((person) => {
+      const [x, y, width, height] = person.box;
+      const area = svg("rect", { x, y, width, height, "data-area": person.index });
+      area.addEventListener("pointerover", () => this.actions.highlight(person));
+      area.addEventListener("click", () => this.actions.select(person, null));
+      return area;
+    });
   }
 
   #imagePixelsPerScreenPixel(view) {
@@ -126,7 +138,8 @@ function drawRelations(view, person, keypoint, pixel) {
     const side = x > 0.85 * view.size.width ? { x: x - 4 * unit, "text-anchor": "end" } : { x: x + 4 * unit };
     const label = { ...side, y: y - 2 * unit, "font-size": 7 * unit, "stroke-width": 1.6 * unit };
     return [
-      svg("line", { ...colour, x1: x, y1: y, x2: end.x, y2: end.y, "stroke-width": unit * (0.3 + 3 * relation) }),
+      svg("line", { ...colour, x1: x, y1: y, x2: end.x, y2: end.y, "stroke-width": unit * (0.3 + 3 * relation),
+        "stroke-dasharray": `${unit} ${4 * unit}` }), // dotted, so that nobody takes it for a limb
       svg("circle", { ...colour, class: selected ? "selected" : "", cx: x, cy: y, r: 2.6 * unit, "stroke-width": unit }),
       ...(hasRoom ? [svg("text", label, document.createTextNode(relation.toFixed(2)))] : []),
     ];

@@ -3,8 +3,14 @@
 const FAINT_OPACITY = 0.4; // of edges to keypoints that may belong to somebody else
 const CANDIDATE_RADIUS = 0.12; // of a person's size: a candidate this near to a keypoint belongs to its owner
 
+// The colours of overlays (rsgnet.draw.person_colour): every second ten is pale.
+const COLOURS = ["#ffb000", "#4cc9ff", "#ff7ab8", "#8ce04a", "#b9a2ff", "#ff8a5c", "#2fe0c0", "#f6e64a", "#e48cf5", "#6fa8ff"];
+
 function personColour(index) {
-  return `hsl(${((index * 0.618034) % 1) * 360} 95% 60%)`; // the golden ratio keeps the hues of neighbours apart
+  const colour = COLOURS[index % COLOURS.length];
+  if (Math.floor(index / COLOURS.length) % 2 === 0) return colour;
+  const channels = colour.match(/[0-9a-f]{2}/g).map((text) => (255 + parseInt(text, 16)) >> 1);
+  return `rgb(${channels.join(" ")})`;
 }
 
 // Returns the people of an image's response. The service gives pixel indices and SVG counts from a pixel's corner:
@@ -87,7 +93,7 @@ export function readCandidates(people, person, index) {
 export function personShapes(person, edges, thresholds, size) {
   const shown = person.keypoints.map(({ score }) => score >= thresholds.keypoints);
   const owned = person.keypoints.map((keypoint) => keypoint.owned === undefined || keypoint.owned >= thresholds.owned);
-  const width = Math.max(1, Math.min(extent(person, shown) / 60, Math.max(size.width, size.height) / 150));
+  const width = Math.max(1.5, Math.min(extent(person, shown) / 50, Math.max(size.width, size.height) / 200));
   const opacity = (score) => Math.max(0, Math.min(1, 0.45 + score));
   const lines = edges
     .filter(([a, b]) => shown[a] && shown[b])

@@ -1,0 +1,102 @@
+"""Counts what a detector takes for people at each threshold of the score, to choose its `box_threshold`.
+
+`python benchmarks/detection_precision.py ANNOTATIONS.json IMAGES_DIR [--detector nano] [--precision 0.9]`
+
+A box is right where its IoU with a person who has no better box is at least 0.5. Boxes mostly inside a group
+(`iscrowd`) count neither way. Choose on images that test nothing, and write the threshold into the detector's config.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rsgnet.annotations.people import Annotations
+from rsgnet.annotations.readers import read_annotations
+from rsgnet.geometry import Floats, box_iou, xywh_to_xyxy
+from rsgnet.inference.dataset_inference import detect_dataset
+from rsgnet.inference.detectors.open_detector import open_detector
+
+MIN_IOU = 0.5
+THRESHOLDS = np.arange(0.1, 0.85, 0.05)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The boxes of some images.
+
+    Attributes:
+        scores: (N,) of the boxes that count.
+        is_right: (N,) whether they are people.
+        people: The number of people who are not in groups.
+        images: The number of images.
+    """
+
+    scores: Floats
+    is_right: Floats
+    people: int
+    images: int
+
+    def at(self, threshold: float) -> tuple[float, float, float]:
+        """Returns precision, recall and wrong boxes per image."""
+        kept = self.scores >= threshold
+        right = float(self.is_right[kept].sum())
+        return right / max(kept.sum(), 1), right / max(self.people, 1), (kept.sum() - right) / self.images
+
+
+def count_boxes(annotations: Annotations, found: list[dict[str, object]]) -> Counts:
+    """Matches COCO box results with annotated people, highest scores first."""
+    by_image: dict[object, list[dict[str, object]]] = {}
+    for entry in found:
+        by_image.setdefault(entry["image_id"], []).append(entry)
+    scores, is_right, people = [], [], 0
+    for image in annotations.images:
+        persons = [person.box_xywh for person in image.people if not person.is_crowd]
+        groups = [person.box_xywh for person in image.people if person.is_crowd]
+        people += len(persons)
+        entries = sorted(by_image.get(image.id, []), key=lambda entry: -float(str(entry["score"])))
+        boxes = xywh_to_xyxy(np.array([entry["bbox"] for entry in entries], float).reshape(-1, 4))
+        similarity = box_iou(boxes, xywh_to_xyxy(np.array(persons).reshape(-1, 4)))
+        in_group = _share_inside(boxes, xywh_to_xyxy(np.array(groups).reshape(-1, 4)))
+        for row, entry in enumerate(entries):
+            best = int(similarity[row].argmax()) if persons else -1
+            right = best >= 0 and similarity[row, best] >= MIN_IOU
+            if right:
+                similarity[:, best] = 0  # each person is found once
+            elif in_group[row] >= MIN_IOU:
+                continue
+            scores.append(float(str(entry["score"])))
+            is_right.append(float(right))
+    return Counts(np.array(scores), np.array(is_right), people, len(annotations.images))
+
+
+def _share_inside(boxes: Floats, groups: Floats) -> Floats:
+    """Returns (N,) the largest share of each box that lies inside one of the groups."""
+    overlap_wh = np.minimum(boxes[:, None, 2:], groups[:, 2:]) - np.maximum(boxes[:, None, :2], groups[:, :2])
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(-1).clip(1e-9)
+    shares: Floats = (overlap_wh.clip(0).prod(-1) / areas[:, None]).max(-1, initial=0)
+    return shares
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("annotations", type=Path)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--detector", default="nano", help="as `rsgnet predict --detector`")
+    parser.add_argument("--precision", type=float, default=0.9, help="propose the lowest threshold that reaches it")
+    arguments = parser.parse_args()
+    annotations = read_annotations(arguments.annotations)
+    detector = open_detector(arguments.detector, "cpu", threshold=float(THRESHOLDS[0]))
+    counts = count_boxes(annotations, detect_dataset(detector, annotations, arguments.images))
+    print("threshold  precision  recall  F1     wrong boxes per image")
+    for threshold in THRESHOLDS:
+        precision, recall, wrong = counts.at(threshold)
+        f1 = 2 * precision * recall / max(precision + recall, 1e-9)
+        print(f"{threshold:.2f}       {precision:.3f}      {recall:.3f}   {f1:.3f}  {wrong:.2f}")
+    reached = [threshold for threshold in THRESHOLDS if counts.at(threshold)[0] >= arguments.precision]
+    print(f"precision {arguments.precision}: " + (f"from {min(reached):.2f} on" if reached else "at no threshold"))
+
+
+if __name__ == "__main__":
+    main()
