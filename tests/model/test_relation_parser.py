@@ -73,7 +73,7 @@ def test_places_are_all_those_above_the_threshold_the_highest_first():
     for keypoint, xy in zip(found.keypoint[found.mask[0]], found.xy[found.mask], strict=True):
         assert heatmaps[0, keypoint, int(xy[1]), int(xy[0])] > 0.3
     assert found.xy[0, 0].tolist() == [4, 5] and (found.scores.reshape(2, 40).diff() <= 0).all()
-    assert find_places(heatmaps, 3, 0.3).mask.all() and find_places(heatmaps, 999, 0.3).peaks == 16 * 12
+    assert find_places(heatmaps, 3, 0.3).mask.all()
 
 
 def test_the_category_clue_is_a_distribution_over_kinds(parser):

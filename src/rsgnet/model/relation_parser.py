@@ -86,8 +86,7 @@ def find_candidates(
 def find_places(heatmaps: Float[Tensor, "batch keypoints height width"], count: int, threshold: float) -> Candidates:
     """The highest places of each heatmap, whether or not they are peaks; arguments and result as `find_candidates`."""
     heatmaps = heatmaps.detach().float()
-    keypoints, height, width = heatmaps.shape[1:]
-    count = min(count, height * width)
+    keypoints, width = heatmaps.shape[1], heatmaps.shape[3]
     scores, index = heatmaps.flatten(2).topk(count, dim=-1)
     return Candidates(
         xy=torch.stack([index % width, index // width], dim=-1).flatten(1, 2).float(),
