@@ -32,11 +32,11 @@ def test_convert_with_a_size(rsgnet, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["none.pth", "model"], "none.pth: no such file"), (["none.pth", "model", "--size", "wide"], "--size wide")],
+    [([], "none.pth: no such file"), (["--size", "wide"], "--size wide")],
 )
 def test_convert_reports_unusable_input_in_one_line(rsgnet, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, _, errors = rsgnet("convert", *arguments)
+    code, _, errors = rsgnet("convert", "none.pth", "--out", "model", *arguments)
     assert code == 2 and len(errors) == 1 and message in errors[0]
     assert list(tmp_path.iterdir()) == []
 

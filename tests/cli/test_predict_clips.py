@@ -61,7 +61,9 @@ def test_clips_and_images_in_one_folder(rsgnet, pipeline, clip, tmp_path):
     out = tmp_path / "out"
     code, _, errors = rsgnet("predict", tmp_path / "mixed", "--out", out, *pipeline)
     assert code == 0 and len(errors) == 2
-    assert list_files(out) == ["a.mp4.mp4", "a.png.jpg", "poses.json", "poses.jsonl", "run.json", "sub/b.mp4"]
+    assert list_files(out) == [
+        "a.mp4.mp4", "a.png.jpg", "images.json", "poses.json", "poses.jsonl", "run.json", "sub/b.mp4",
+    ]  # fmt: skip
     assert len(json.loads((out / "poses.json").read_text())) == 1
     assert [(each["file_name"], each["frame"]) for each in read_lines(out)] == [
         ("a.mp4", 0), ("a.mp4", 1), ("a.mp4", 2), ("sub/b.mkv", 0), ("sub/b.mkv", 1),

@@ -105,7 +105,7 @@ class TestRequests:
             "upgrade": "websocket",
             "sec_websocket_key": "AAAAAAAAAAAAAAAAAAAAAA==",
         }
-        assert server.request("GET", "/v1/poses", **upgrade, sec_websocket_version="13").status == 404
+        assert server.request("GET", "/v1/poses", **upgrade, sec_websocket_version="13").status == 405
 
     @pytest.mark.parametrize(
         "kind",

@@ -131,8 +131,8 @@ class TestResume:
         out = tmp_path / "run"
         settings = [each for setting in [*TINY, "training.epochs=1"] for each in ("--set", setting)]
 
-        def train_again(*arguments, network="nano", settings=()):
-            given = ["train", network, "--data", crowd, "--out", out, "--from-scratch", "--workers", 0, *settings]
+        def train_again(*arguments, network="rsgnet-light", settings=()):
+            given = ["train", network, "--data", crowd, "--out", out, "--workers", 0, *settings]
             return rsgnet(*given, *arguments)
 
         code, _, errors = train_again(settings=settings)
@@ -150,4 +150,4 @@ class TestResume:
         assert code == 2 and len(errors) == 1
         assert "has training.batch_size=4, which --set training.batch_size=8 contradicts" in errors[0]
         code, _, errors = run("--resume", network="small")
-        assert code == 2 and len(errors) == 1 and "holds a run of nano, not of small" in errors[0]
+        assert code == 2 and len(errors) == 1 and "holds a run of rsgnet-light, not of small" in errors[0]
