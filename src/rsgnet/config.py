@@ -132,7 +132,7 @@ class DenseRelationConfig(Strict):
     Attributes:
         kind: "dense", which tells this relation from others in files.
         embedding_dim: Dimension of the embedding of a keypoint's name.
-        subsample: Whether pixels are related to the maxima of 2x2 windows instead of to all pixels.
+        subsample: Whether 2x2 windows, by their maxima, are related instead of pixels.
         peaks_per_keypoint: Peaks of each candidate heatmap that are returned as candidates.
         candidate_threshold: Lower peaks are masked out.
 
@@ -246,6 +246,8 @@ class DecodeConfig(Strict):
             log-heatmap, as in DARK) or "expected_oks" (the position of the highest expected OKS).
         keypoint_threshold: Keypoints with higher scores count towards the pose's score, 0..1.
         nms_threshold: Of two poses with a higher OKS than this, the one with the lower score is removed.
+        flip_shift: Heatmap pixels by which the mirrored heatmaps are shifted to the right; None for the shift that the
+            crop's geometry requires.
     """
 
     flip_test: bool = True
