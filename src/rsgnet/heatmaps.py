@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.config import CropConfig, Refinement
+from rsgnet.config import CropConfig, PoseConfig, Refinement
 from rsgnet.geometry import Floats
 
 PEAK_RADIUS_PX = 4.0  # two standard deviations of a Gaussian; values farther off belong to another peak
@@ -36,8 +36,14 @@ def crop_to_heatmap(crop: CropConfig) -> Floats:
     return np.concatenate([np.diag(scale), np.zeros((2, 1))], axis=1)
 
 
-def mirrored_shift(crop: CropConfig) -> int:
-    """Returns by how many pixels, rounded, heatmaps of mirrored crops lie too far left once they are mirrored back."""
+def mirrored_shift(config: PoseConfig) -> int:
+    """Returns by how many pixels heatmaps of mirrored crops lie too far left once they are mirrored back.
+
+    It is `decode.flip_shift`, or else, rounded, what follows from the geometry of the crop.
+    """
+    if config.decode.flip_shift is not None:
+        return config.decode.flip_shift
+    crop = config.crop
     return 1 if crop.alignment != "corners" and crop.pixel_centre == 0 else 0
 
 

@@ -59,6 +59,6 @@ def test_flip_test(pixel_centre):
     )
     assert np.array_equal(expected.target_heatmaps, inference.average_flip(one, other, flip, shift))
     given = [torch.from_numpy(values) for values in (one, other, flip, tables[1])]
-    assert np.array_equal(average_flip(given[0], given[1], given[2], pixel_centre), expected.target_heatmaps)
+    assert np.array_equal(average_flip(given[0], given[1], given[2], shift), expected.target_heatmaps)
     last = 16 - (1 if pixel_centre else 0)
     np.testing.assert_allclose(flip_candidates(given[3], given[2], last), expected.candidate_tables[1])

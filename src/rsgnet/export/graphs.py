@@ -15,7 +15,14 @@ from torch import Tensor, nn
 
 from rsgnet.config import DetectorConfig, ExportOptions, PoseConfig, Refinement
 from rsgnet.geometry import invert_affine
-from rsgnet.heatmaps import expected_oks, heatmap_affine, is_refinable, peak_offset, second_peak_heights
+from rsgnet.heatmaps import (
+    expected_oks,
+    heatmap_affine,
+    is_refinable,
+    mirrored_shift,
+    peak_offset,
+    second_peak_heights,
+)
 from rsgnet.model import DenseRSGNet, ModelOutput, PersonDetector, RSGNet
 from rsgnet.model.layers import normalise
 from rsgnet.model.relation_parser import candidate_table
@@ -84,12 +91,12 @@ class PoseGraph(nn.Module):
         pairs = torch.stack([crops, crops.flip(2)], 1).flatten(0, 1)
         heatmaps, _, tables = self._run(pairs)
         own, mirrored = _split_pairs(heatmaps)
-        pixel_centre = self.config.crop.pixel_centre
-        mean = average_flip(own, mirrored, self.flip_indices, pixel_centre)
+        shift = mirrored_shift(self.config)
+        mean = average_flip(own, mirrored, self.flip_indices, shift)
         if not tables:
             return mean, [], []
         own, mirrored = _split_pairs(tables[0])
-        last = heatmaps.shape[3] - (1 if pixel_centre else 0)
+        last = heatmaps.shape[3] - 1 + shift
         return mean, [], [own, flip_candidates(mirrored, self.flip_indices, last)]
 
 
@@ -149,10 +156,10 @@ def _windows(heatmaps: Tensor, row: Tensor, column: Tensor) -> Tensor:
     return padded.flatten(2).gather(2, index.flatten(2)).reshape(index.shape)
 
 
-def average_flip(heatmaps: _Heatmaps, mirrored: _Heatmaps, flip_indices: Tensor, pixel_centre: float) -> _Heatmaps:
-    """Averages heatmaps of crops with those of the mirrored crops, shifted by a pixel where `pixel_centre` is 0."""
+def average_flip(heatmaps: _Heatmaps, mirrored: _Heatmaps, flip_indices: Tensor, shift: int) -> _Heatmaps:
+    """Averages heatmaps of crops with those of the mirrored crops, moved by a pixel where `shift` is 1."""
     back = mirrored[:, flip_indices].flip(-1)
-    if pixel_centre == 0:
+    if shift:
         back = torch.cat([back[..., :1], back[..., :-1]], -1)
     return (heatmaps + back) * 0.5
 

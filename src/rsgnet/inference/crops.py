@@ -124,8 +124,7 @@ def _run_and_decode(
             output = average_simcc(output, mirrored, skeleton.flip_indices)
         else:
             assert isinstance(mirrored, HeatmapOutput)
-            shift = mirrored_shift(config.crop) if config.decode.flip_shift is None else config.decode.flip_shift
-            output = average_outputs(output, mirrored, skeleton.flip_indices, shift)
+            output = average_outputs(output, mirrored, skeleton.flip_indices, mirrored_shift(config))
     if isinstance(output, SimccOutput):
         return decode_simcc(output)
     return decode_heatmaps(output, config.decode.refinement, skeleton.sigmas, second_peaks)
