@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,16 @@ BROWSER_SWITCHES = (
     "--use-fake-ui-for-media-stream",
     "--window-size=1200,900",
 )
+
+
+def load_script(path: Path) -> ModuleType:
+    """Returns a Python file that is in no package, such as a benchmark, as a module of its name."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
 
 
 PEOPLE19_OWNERSHIP = Path(__file__).with_name("people19_ownership.json")  # a fit for a network with candidates

@@ -1,12 +1,12 @@
 """The README and the documentation hold the values of docs/accuracy.json and docs/performance.json."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
+from tests.conftest import load_script
 
 from rsgnet.checkpoint import build, read_config
 from rsgnet.inference.weights import SHIPPED
@@ -17,10 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def fill_tables():
-    spec = importlib.util.spec_from_file_location("fill_tables", ROOT / "benchmarks" / "fill_tables.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "benchmarks" / "fill_tables.py")
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,19 @@
 """Measurements are medians with their range, ratios are taken round by round, and one file holds all benchmarks."""
 
-import importlib.util
 import json
-import sys
 import time
 from argparse import Namespace
 from pathlib import Path
 
 import pytest
+from tests.conftest import load_script
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "measurement.py"
 
 
 @pytest.fixture(scope="module")
 def measurement():
-    spec = importlib.util.spec_from_file_location("measurement", FILE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["measurement"] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
+    return load_script(FILE)
 
 
 def test_a_ratio_is_taken_within_each_round(measurement):

@@ -1,11 +1,10 @@
 """What the benchmark of the relation counts, against arithmetic done another way."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from tests.conftest import load_script
 
 from rsgnet.config import CandidateRelationConfig, ModelConfig, PoseConfig
 from rsgnet.data.dataset import Sample
@@ -18,11 +17,7 @@ FILE = Path(__file__).parents[2] / "benchmarks" / "relation_accuracy.py"
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("relation_accuracy", FILE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["relation_accuracy"] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
+    return load_script(FILE)
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """The Space's function finds people, says in a line what it cannot do, and its app can be built."""
 
-import importlib.util
-
 import numpy as np
 import pytest
+from tests.conftest import load_script
 from tests.docs.pages import ROOT
 
 from rsgnet.crowds.simulator.crowd import simulate_crowd
@@ -11,10 +10,7 @@ from rsgnet.crowds.simulator.crowd import simulate_crowd
 
 @pytest.fixture(scope="module")
 def app():
-    spec = importlib.util.spec_from_file_location("space_app", ROOT / "space" / "app.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "space" / "app.py")
 
 
 @pytest.mark.parametrize("colour_by", ["person", "side", "owned"])
