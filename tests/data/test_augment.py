@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rsgnet.config import CropConfig
-from rsgnet.data.augment import half_body_box, jitter_colour, fast_warp, training_affine
+from rsgnet.data.augment import fast_warp, half_body_box, jitter_colour, training_affine
 from rsgnet.geometry import apply_affine, compose_affine, crop_affine, flip_affine, invert_affine
 from rsgnet.images import warp
 from rsgnet.skeletons import COCO17

@@ -12,7 +12,7 @@ from rsgnet.crowds.real_people.cutouts import PeopleLibrary
 from rsgnet.data.batches import Draw
 from rsgnet.data.dataset import DataSource
 from rsgnet.data.detection import DetectionDataset
-from rsgnet.data.mosaic import BoxedImage, to_box_array, make_mosaic, paste_into_image
+from rsgnet.data.mosaic import BoxedImage, make_mosaic, paste_into_image, to_box_array
 from rsgnet.errors import RSGNetWarning
 from rsgnet.skeletons import COCO17
 from rsgnet.training_config import AugmentConfig, TrainingConfig

@@ -101,7 +101,7 @@ def jitter_colour(image: RGBImage, spread: float, random: np.random.Generator) -
 def fast_warp(image: RGBImage, matrix: Floats, size_wh: tuple[int, int]) -> RGBImage:
     """Cuts a crop faster than `rsgnet.images.warp`.
 
-    Values differ from `warp`'s by at most 1 in 0..255, except at the outermost pixels of the image, which fade to black.
+    Values differ from `warp`'s by at most 1 in 0..255, except at the image's outermost pixels, which fade to black.
 
     Args:
         image: (H, W, 3) RGB.

@@ -177,8 +177,7 @@ class PoseDataset(Dataset[Sample]):
         return crop_affine(centre, region, crop.size_wh, pixel_centre=crop.pixel_centre), False
 
     def _read_people(self, entry: _Entry) -> CropPeople:
-        """Returns everyone in the image, in image pixels: the box's person, the labelled others by distance, the rest.
-        """
+        """Returns everyone in the image, in image pixels: the box's person, labelled others by distance, the rest."""
         centre = _box_centre(entry.person)
         others = [person for person in entry.image.people if person is not entry.person]
         others.sort(key=lambda person: (not person.num_labelled, float(np.square(_box_centre(person) - centre).sum())))

@@ -117,9 +117,7 @@ def _draw_placement(cutout: CutOut, boxes: Floats, extent: Floats, random: np.ra
     zoom = min(person_height / height, _MAX_ZOOM)
     zoom_x = -zoom if random.random() < 0.5 else zoom
     # Edges lie between pixels, at index - 0.5.
-    return np.array(
-        [[zoom_x, 0, centre_x - zoom_x * (width - 1) / 2], [0, zoom, feet_y - 0.5 - zoom * (height - 0.5)]]
-    )
+    return np.array([[zoom_x, 0, centre_x - zoom_x * (width - 1) / 2], [0, zoom, feet_y - 0.5 - zoom * (height - 0.5)]])
 
 
 def _lower_edge(to_image: Floats, cutout: CutOut) -> float:

@@ -175,7 +175,9 @@ class CropCrowds:
         count = min(int(random.integers(1, _MAX_PASTED + 1)), self._max_people - in_crop)
         if count < 1:
             return crop, people
-        person = CropPerson(target, self._estimate_stature(entry, target), affine, self._warp_mask(entry, affine, size_wh))
+        person = CropPerson(
+            target, self._estimate_stature(entry, target), affine, self._warp_mask(entry, affine, size_wh)
+        )
         crowded = paste_people(crop, person, self.library, count, random)
         others = people[1:]
         visible = np.array(
