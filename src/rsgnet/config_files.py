@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from rsgnet.config import DetectorConfig, FasterRCNNConfig, NetworkConfig, PoseConfig
+from rsgnet.config import DetectorConfig, FasterRCNNConfig, NetworkConfig, PoseConfig, RelationConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.skeletons import read_skeleton
 
@@ -106,12 +106,16 @@ def _parse_value(text: str, present: object) -> object:
 
     Args:
         text: The text.
-        present: The present value of the setting. A relation of the same kind keeps its other settings.
+        present: The present value of the setting. A relation of the same kind keeps its other settings, one of another
+            kind has its defaults, which later settings may change.
     """
     if text.endswith(".toml"):
         return asdict(read_skeleton(text))
     if isinstance(present, dict) and present.get("kind") == text:
         return present
+    for relation in get_args(RelationConfig):
+        if text == relation.kind:
+            return asdict(relation())
     if isinstance(present, (tuple, list)):
         return text.split(",") if text else []
     return text

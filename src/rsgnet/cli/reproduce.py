@@ -111,7 +111,7 @@ def ablate(
         str, Option(help="The network whose modules are switched on and off.", metavar="PRESET")
     ] = "rsgnet-light",
     variants: Annotated[
-        str, Option(help="Any of plain, plain+conv, sgm, trp, trp+sgm, dense.", metavar="VARIANT,VARIANT")
+        str, Option(help="Any of plain, plain+conv, sgm, trp, trp+sgm, paper, dense.", metavar="VARIANT,VARIANT")
     ] = "plain,trp,trp+sgm,dense",
     seeds: Annotated[int, Option(min=1, help="Runs of each variant.", metavar="COUNT")] = 3,
     start_from: FittingFrom = None,
