@@ -112,8 +112,8 @@ def resolve_labels_and_images(text: str, images: str | Path | None = None) -> Da
     if Path(labels).is_dir():
         if not rest:
             raise RSGNetError(
-                f"{labels} is a folder: name its label file, or a published data set in it as {labels}:NAME, where NAME "
-                f"is one of {', '.join(DATA_SETS)}"
+                f"{labels} is a folder: name its label file, or a published data set in it as {labels}:NAME with NAME "
+                f"one of {', '.join(DATA_SETS)}"
             )
         return find_data_set(labels, rest)
     label_file, _ = split_label_path(labels)
