@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from rsgnet.cli.options import BackboneFrom, FittingFrom, Settings, Workers, parse_out_folder
+from rsgnet.cli.options import FittingFrom, Settings, Workers, parse_model_directory, parse_out_folder
 from rsgnet.cli.terminal import print_markdown
 from rsgnet.errors import RSGNetError, requires_extra
 from rsgnet.files import write_text
@@ -115,7 +115,14 @@ def ablate(
     ] = "plain,trp,trp+sgm,dense",
     seeds: Annotated[int, Option(min=1, help="Runs of each variant.", metavar="COUNT")] = 3,
     start_from: FittingFrom = None,
-    backbone_from: BackboneFrom = None,
+    backbone_from: Annotated[
+        Path | None,
+        Option(
+            help="Start from the backbone of a shipped network or a model directory; all heads start untrained.",
+            metavar="NAME|DIR",
+            parser=parse_model_directory,
+        ),
+    ] = None,
     settings: Settings = None,
     workers: Workers = 1,
     bootstrap: Annotated[
