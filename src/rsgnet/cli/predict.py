@@ -28,6 +28,7 @@ from rsgnet.cli.options import (
     name_network,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, exit_with_error, show_progress
+from rsgnet.defaults import DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 from rsgnet.errors import RSGNetError
 
 
@@ -41,9 +42,9 @@ def predict(
     ],
     *,
     out: Out,
-    weights: Weights = "nano",
+    weights: Weights = DEFAULT_WEIGHTS,
     network: Network = None,
-    detector: Detector = "nano",
+    detector: Detector = DEFAULT_DETECTOR,
     detector_layout: DetectorLayout = None,
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,
@@ -101,7 +102,7 @@ def predict(
       rsgnet predict photo.jpg --out out --weights runs/mine/model
       rsgnet predict photo.jpg --out out --weights onnx:vitpose-b.onnx
       rsgnet predict clip.mp4 --out out --smooth 3 --people largest
-      rsgnet predict camera:0 --out out
+      rsgnet predict camera:0 --out out --weights nano
 
     poses.json is a COCO results list, and images.json lists its images: COCO's tools load both. Each result has the
     name of its image and its box, and for each keypoint its confidence, the probabilities that it is present, visible
