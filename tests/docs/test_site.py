@@ -112,6 +112,8 @@ def test_every_command_and_option_is_documented(pages):
             for option in [*parameter.opts, *parameter.secondary_opts]:
                 assert not option.startswith("--") or option in text, f"{name} {option}"
         for each, inner in getattr(command, "commands", {}).items():
+            summary = inner.help.partition("\n")[0].partition("[")[0]
+            assert text.count(summary) >= 2, f"{each}: cut in the list of commands"
             check(inner, f"{name} {each}")
 
     check(typer.main.get_command(app), "rsgnet")
