@@ -189,9 +189,9 @@ def test_demo(rsgnet, install_weights, tmp_path, score, message):
     ]
 
 
-def test_the_commands_that_the_demo_prints_run_as_they_stand(rsgnet, install_weights, tmp_path, monkeypatch):
+def test_the_commands_that_the_demo_prints_run_as_they_stand(rsgnet, install_weights, images, tmp_path):
     install_weights(0.9)
-    _, printed, _ = rsgnet("demo", "--out", tmp_path / "my demo")
+    _, printed, _ = rsgnet("demo", images / "a.png", "--out", tmp_path / "my demo")
     commands = [shlex.split(line) for line in printed.partition("Try next:\n")[2].splitlines()]
     assert [command[:2] for command in commands] == [["rsgnet", "show"], ["rsgnet", "evaluate"]]
     for command in commands:

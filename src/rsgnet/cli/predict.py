@@ -198,16 +198,17 @@ def demo(
     else:
         typer.echo(f"crowd.png: {result.people_drawn} drawn people, {result.people_posed} poses.")
     if done.images > 1:
-        typer.echo(f"your photos: {len(done.results) - result.people_posed} people in {done.images - 1} images.")
+        typer.echo(f"your photos: {done.images - 1}, with {len(done.results) - result.people_posed} people.")
     for path in (*done.overlays, out / "poses.json"):
         typer.echo(f"  {path}")
     program = shlex.quote(sys.argv[0]) if Path(sys.argv[0]).name == "rsgnet" else "rsgnet"
-    show, evaluated = (shlex.quote(str(out / name)) for name in ("look", "evaluation"))
-    crowd, truth, found = (shlex.quote(str(out / name)) for name in (CROWD_FILE, TRUTH_FILE, "poses.json"))
+    show, evaluated, crowd, truth = (
+        shlex.quote(str(out / name)) for name in ("look", "evaluation", CROWD_FILE, TRUTH_FILE)
+    )
     typer.echo(
         "Try next:\n"
         f"  {program} show {crowd} --out {show}\n"
-        f"  {program} evaluate --annotations {truth} --results {found} --out {evaluated}"
+        f"  {program} evaluate --annotations {truth} --images {shlex.quote(str(out))} --out {evaluated}"
     )
     if done.errors:
         raise typer.Exit(BAD_IMAGES)
