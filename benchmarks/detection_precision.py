@@ -94,7 +94,7 @@ def main() -> None:
         precision, recall, wrong = counts.at(threshold)
         f1 = 2 * precision * recall / max(precision + recall, 1e-9)
         print(f"{threshold:.2f}       {precision:.3f}      {recall:.3f}   {f1:.3f}  {wrong:.2f}")
-    reached = [threshold for threshold in THRESHOLDS if counts.at(threshold)[0] >= arguments.precision]
+    reached = [threshold for threshold in np.arange(0.1, 1, 0.01) if counts.at(threshold)[0] >= arguments.precision]
     print(f"precision {arguments.precision}: " + (f"from {min(reached):.2f} on" if reached else "at no threshold"))
 
 

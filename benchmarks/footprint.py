@@ -60,7 +60,7 @@ def measure_start(arguments: argparse.Namespace) -> list[Measurement]:
 
 
 def measure_photo(arguments: argparse.Namespace) -> Measurement:
-    estimator = PoseEstimator()
+    estimator = PoseEstimator("nano")
     files = find_images([str(arguments.images)])
     counts = ((file.path, len(estimator(file.path))) for file in files)
     photo, people = next((path, count) for path, count in counts if count >= PEOPLE)

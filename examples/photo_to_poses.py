@@ -4,7 +4,7 @@ import sys
 
 from rsgnet import PoseEstimator
 
-poses = PoseEstimator("nano")(sys.argv[1])
+poses = PoseEstimator()(sys.argv[1])
 poses.draw().save(sys.argv[2])
 for box, score, keypoints in zip(poses.boxes_xyxy, poses.pose_scores, poses.keypoints_xy, strict=True):
     nose = keypoints[poses.skeleton.keypoints.index("nose")]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from rsgnet import PoseEstimator
 from rsgnet.crowds.simulator.crowd import simulate_crowd
+from rsgnet.defaults import DEFAULT_WEIGHTS
 from rsgnet.inference.weights import list_shipped_weights
 
 COLOURS = ("person", "side", "owned")
@@ -41,19 +42,18 @@ def make_app() -> Any:
     """Returns the Gradio app."""
     import gradio
 
-    weights = list_shipped_weights()
     return gradio.Interface(
         find_poses,
         [
             gradio.Image(type="numpy", label="Image"),
-            gradio.Dropdown(weights, value=weights[-1], label="Network"),
+            gradio.Dropdown(list_shipped_weights(), value=DEFAULT_WEIGHTS, label="Network"),
             gradio.Slider(0, 1, 0.2, label="People from this score"),
             gradio.Radio(list(COLOURS), value="person", label="Colours"),
             gradio.Checkbox(label="Show who else may own a keypoint"),
         ],
         [gradio.Image(label="Poses"), gradio.Textbox(label="Found"), gradio.JSON(label="COCO results")],
         title="RSGNet: everyone's pose in crowded images",
-        examples=[[simulate_crowd(3, (960, 540), 10).image, weights[-1], 0.2, "person", False]],
+        examples=[[simulate_crowd(3, (960, 540), 10).image, DEFAULT_WEIGHTS, 0.2, "person", False]],
         cache_examples=False,
         flagging_mode="never",
     )

@@ -1,7 +1,7 @@
 """RSGNet: multi-person 2D pose for crowded scenes.
 
     import rsgnet
-    poses = rsgnet.PoseEstimator("nano")("crowd.jpg")
+    poses = rsgnet.PoseEstimator()("crowd.jpg")
     poses.draw().save("overlay.jpg")
 
 The names below are imported on first use. Only `RSGNet` needs PyTorch.

@@ -71,6 +71,14 @@ def test_a_detector_and_a_missing_image(rsgnet, truth, images, pipeline, tmp_pat
     assert boxes and all(box["file_name"] != "c1.png" for box in boxes)
 
 
+def test_boxes_that_predict_would_not_show_count(rsgnet, truth, images, pose_network, box_network, tmp_path):
+    box_network([[5, 5, 50, 60]], [0.1], name="doubtful")
+    detector = ["--weights", pose_network(), "--detector", tmp_path / "doubtful", "--out", tmp_path / "out"]
+    assert rsgnet("evaluate", "--annotations", truth, "--images", images, *detector)[0] == 0
+    boxes = json.loads((tmp_path / "out" / "boxes.json").read_text())
+    assert len(boxes) == len(json.loads(truth.read_text())["images"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from tests.cli.conftest import list_files
 
+from rsgnet.defaults import DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 from rsgnet.inference import weights
 
 
@@ -163,8 +164,8 @@ def test_a_folder_that_cannot_be_made_is_found_before_any_work(rsgnet, images):
 @pytest.fixture
 def install_weights(pose_network, box_network, tmp_path, monkeypatch):
     def install(score):
-        pose_network(name="nano")
-        box_network([[6 * x, 10, 6 * x + 16, 50] for x in range(8)], [score] * 8, name="detector-nano")
+        pose_network(name=DEFAULT_WEIGHTS)
+        box_network([[6 * x, 10, 6 * x + 16, 50] for x in range(8)], [score] * 8, name=f"detector-{DEFAULT_DETECTOR}")
         monkeypatch.setattr(weights, "SHIPPED", tmp_path)
 
     return install
@@ -188,9 +189,9 @@ def test_demo(rsgnet, install_weights, tmp_path, score, message):
     ]
 
 
-def test_the_commands_that_the_demo_prints_run_as_they_stand(rsgnet, install_weights, tmp_path, monkeypatch):
+def test_the_commands_that_the_demo_prints_run_as_they_stand(rsgnet, install_weights, images, tmp_path):
     install_weights(0.9)
-    _, printed, _ = rsgnet("demo", "--out", tmp_path / "my demo")
+    _, printed, _ = rsgnet("demo", images / "a.png", "--out", tmp_path / "my demo")
     commands = [shlex.split(line) for line in printed.partition("Try next:\n")[2].splitlines()]
     assert [command[:2] for command in commands] == [["rsgnet", "show"], ["rsgnet", "evaluate"]]
     for command in commands:
@@ -203,4 +204,4 @@ def test_the_commands_that_the_demo_prints_run_as_they_stand(rsgnet, install_wei
 def test_demo_without_weights(rsgnet, tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "SHIPPED", tmp_path)
     code, _, errors = rsgnet("demo", "--out", tmp_path / "out")
-    assert code == 2 and len(errors) == 1 and "no weights 'nano'" in errors[0]
+    assert code == 2 and len(errors) == 1 and f"no weights '{DEFAULT_WEIGHTS}'" in errors[0]

@@ -96,7 +96,7 @@ def test_every_public_name_is_documented(pages):
 def test_every_module_is_documented(pages):
     package = Path(rsgnet.__file__).parent
     documented = set().union(*(page.anchors for name, page in pages.items() if name.startswith("reference/")))
-    without_page = {"cli", "reproduce", "files", "images", "skeleton_tables"}
+    without_page = {"cli", "reproduce", "files", "images", "defaults", "skeleton_tables"}
     for path in package.rglob("[!_]*.py"):
         module = path.relative_to(package).with_suffix("")
         assert module.parts[0] in without_page or f"rsgnet.{'.'.join(module.parts)}" in documented, module
@@ -112,6 +112,8 @@ def test_every_command_and_option_is_documented(pages):
             for option in [*parameter.opts, *parameter.secondary_opts]:
                 assert not option.startswith("--") or option in text, f"{name} {option}"
         for each, inner in getattr(command, "commands", {}).items():
+            summary = inner.help.partition("\n")[0].partition("[")[0]
+            assert text.count(summary) >= 2, f"{each}: cut in the list of commands"
             check(inner, f"{name} {each}")
 
     check(typer.main.get_command(app), "rsgnet")

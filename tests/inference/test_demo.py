@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from rsgnet.defaults import DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 from rsgnet.inference import weights
 from rsgnet.inference.demo import run_demo
 
@@ -14,8 +15,8 @@ def ship_weights(pose_network, box_network, tmp_path, monkeypatch):
     """Replaces the shipped weights by a detector that gives eight boxes a score; returns a folder to write into."""
 
     def ship(score):
-        pose_network(name="nano")
-        box_network([[6 * x, 10, 6 * x + 16, 50] for x in range(8)], [score] * 8, name="detector-nano")
+        pose_network(name=DEFAULT_WEIGHTS)
+        box_network([[6 * x, 10, 6 * x + 16, 50] for x in range(8)], [score] * 8, name=f"detector-{DEFAULT_DETECTOR}")
         monkeypatch.setattr(weights, "SHIPPED", tmp_path)
         return tmp_path / "out"
 

@@ -14,6 +14,7 @@ from tests.server.conftest import LEFT, TIMEOUT_S, WRIST, files, png, three_peop
 from tests.server.process import FORM_TYPE, form, running, serving
 
 from rsgnet.annotations.readers import read_annotations
+from rsgnet.defaults import DEFAULT_WEIGHTS
 from rsgnet.server.app import _SHUTDOWN_GRACE_S, PAGE, create_app
 
 
@@ -371,7 +372,7 @@ def test_unusable_options(rsgnet):
         (["--weights", "nowhere"], "no weights 'nowhere'"),
         (["--detector", "nowhere"], "no detector 'nowhere'"),
         (["--max-waiting", "3"], "could never be accepted"),
-        (["--compare", "nano"], "--compare"),
+        (["--compare", DEFAULT_WEIGHTS], "--compare"),
         (["--token", ""], "the token is empty"),
     ):
         code, _, errors = rsgnet("serve", "--port", "0", *arguments)

@@ -24,6 +24,7 @@ from rsgnet.cli.options import (
     name_network,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, print_metrics, show_progress
+from rsgnet.defaults import DEFAULT_WEIGHTS
 from rsgnet.errors import RSGNetError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def evaluate(
     results: Annotated[
         Path | None, Option(help="Evaluate these results instead of predicting.", metavar="RESULTS.json")
     ] = None,
-    weights: Weights = "nano",
+    weights: Weights = DEFAULT_WEIGHTS,
     network: Network = None,
     boxes: Annotated[
         str | None,

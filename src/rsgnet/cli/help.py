@@ -9,7 +9,17 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 _NAME_COLUMN, _MAX_WIDTH = 26, 100
 
 
-class HelpCommand(TyperCommand):
+class _WholeSummary:
+    """A command whose line in lists of commands is not cut."""
+
+    help: str | None
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Returns the first paragraph of the help; the limit, after which typer cuts, does not matter."""
+        return (self.help or "").split("\n\n")[0]
+
+
+class HelpCommand(_WholeSummary, TyperCommand):
     """A command with this project's help."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -17,13 +27,13 @@ class HelpCommand(TyperCommand):
         _print_help(self, ctx, [])
 
 
-class HelpGroup(TyperGroup):
+class HelpGroup(_WholeSummary, TyperGroup):
     """A group of commands with this project's help."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Prints the help with the list of commands."""
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        _print_help(self, ctx, [(name, command.help or "") for name, command in commands if command])
+        _print_help(self, ctx, [(name, command.get_short_help_str()) for name, command in commands if command])
 
 
 def _print_help(command: Any, ctx: Any, commands: list[tuple[str, str]]) -> None:
@@ -43,7 +53,7 @@ def _print_help(command: Any, ctx: Any, commands: list[tuple[str, str]]) -> None
         else:
             console.print(Text.from_markup(paragraph), width=width)
     sections = {
-        "Commands": [(name, text.split("\n\n")[0]) for name, text in commands],
+        "Commands": commands,
         "Arguments": [(_name_argument(each), _describe(each)) for each in arguments],
         "Options": [(_name_option(each), _describe(each)) for each in options if not each.hidden],
     }

@@ -94,8 +94,9 @@ def name_layout(detector: str, layout: str | None) -> str:
 Weights = Annotated[
     str,
     Option(
-        help="Pose network: a shipped name (nano, small), a model directory, an .onnx file (with --backend openvino "
-        "also an .xml file), or hub:USER/MODEL; or a published network, onnx:FILE or openvino:FILE.",
+        help="Pose network: a shipped name (small, or nano, which is faster), a model directory, an .onnx file "
+        "(with --backend openvino also an .xml file), or hub:USER/MODEL; or a published network, onnx:FILE or "
+        "openvino:FILE.",
         metavar="WEIGHTS",
     ),
 ]

@@ -28,6 +28,7 @@ from rsgnet.cli.options import (
     name_network,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, exit_with_error, show_progress
+from rsgnet.defaults import DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 from rsgnet.errors import RSGNetError
 
 
@@ -41,9 +42,9 @@ def predict(
     ],
     *,
     out: Out,
-    weights: Weights = "nano",
+    weights: Weights = DEFAULT_WEIGHTS,
     network: Network = None,
-    detector: Detector = "nano",
+    detector: Detector = DEFAULT_DETECTOR,
     detector_layout: DetectorLayout = None,
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,
@@ -101,7 +102,7 @@ def predict(
       rsgnet predict photo.jpg --out out --weights runs/mine/model
       rsgnet predict photo.jpg --out out --weights onnx:vitpose-b.onnx
       rsgnet predict clip.mp4 --out out --smooth 3 --people largest
-      rsgnet predict camera:0 --out out
+      rsgnet predict camera:0 --out out --weights nano
 
     poses.json is a COCO results list, and images.json lists its images: COCO's tools load both. Each result has the
     name of its image and its box, and for each keypoint its confidence, the probabilities that it is present, visible
@@ -197,16 +198,17 @@ def demo(
     else:
         typer.echo(f"crowd.png: {result.people_drawn} drawn people, {result.people_posed} poses.")
     if done.images > 1:
-        typer.echo(f"your photos: {len(done.results) - result.people_posed} people in {done.images - 1} images.")
+        typer.echo(f"your photos: {done.images - 1}, with {len(done.results) - result.people_posed} people.")
     for path in (*done.overlays, out / "poses.json"):
         typer.echo(f"  {path}")
     program = shlex.quote(sys.argv[0]) if Path(sys.argv[0]).name == "rsgnet" else "rsgnet"
-    show, evaluated = (shlex.quote(str(out / name)) for name in ("look", "evaluation"))
-    crowd, truth, found = (shlex.quote(str(out / name)) for name in (CROWD_FILE, TRUTH_FILE, "poses.json"))
+    show, evaluated, crowd, truth = (
+        shlex.quote(str(out / name)) for name in ("look", "evaluation", CROWD_FILE, TRUTH_FILE)
+    )
     typer.echo(
         "Try next:\n"
         f"  {program} show {crowd} --out {show}\n"
-        f"  {program} evaluate --annotations {truth} --results {found} --out {evaluated}"
+        f"  {program} evaluate --annotations {truth} --images {shlex.quote(str(out))} --out {evaluated}"
     )
     if done.errors:
         raise typer.Exit(BAD_IMAGES)

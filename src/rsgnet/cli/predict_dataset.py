@@ -24,6 +24,7 @@ from rsgnet.cli.options import (
     name_network,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, show_progress
+from rsgnet.defaults import DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 from rsgnet.errors import RSGNetError, requires_extra
 
 
@@ -38,9 +39,9 @@ def predict_dataset(
     ],
     *,
     out: Annotated[str, Option(help="Output folder of this data set alone, a path or URI.", metavar="STORE")],
-    weights: Weights = "nano",
+    weights: Weights = DEFAULT_WEIGHTS,
     network: Network = None,
-    detector: Detector = "nano",
+    detector: Detector = DEFAULT_DETECTOR,
     detector_layout: DetectorLayout = None,
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,

@@ -24,6 +24,7 @@ from rsgnet.cli.options import (
     name_layout,
     name_network,
 )
+from rsgnet.defaults import DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 from rsgnet.errors import RSGNetError, requires_extra
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ def serve(
     port: Annotated[
         int, Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.", metavar="PORT")
     ] = 8000,
-    weights: Weights = "nano",
+    weights: Weights = DEFAULT_WEIGHTS,
     network: Network = None,
     compare: Annotated[
         str | None, Option(help="A second pose network that clients may choose.", metavar="WEIGHTS")
     ] = None,
-    detector: Detector = "nano",
+    detector: Detector = DEFAULT_DETECTOR,
     detector_layout: DetectorLayout = None,
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,

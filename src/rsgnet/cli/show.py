@@ -20,6 +20,7 @@ from rsgnet.cli.options import (
     name_layout,
     name_network,
 )
+from rsgnet.defaults import DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 from rsgnet.errors import RSGNetError
 
 
@@ -38,9 +39,9 @@ def show(
     box: Annotated[
         str | None, Option(help="Box of the person in pixels, instead of --person.", metavar="LEFT,TOP,WIDTH,HEIGHT")
     ] = None,
-    weights: Weights = "nano",
+    weights: Weights = DEFAULT_WEIGHTS,
     network: Network = None,
-    detector: Detector = "nano",
+    detector: Detector = DEFAULT_DETECTOR,
     detector_layout: DetectorLayout = None,
     flip: Flip = None,
     backend: Annotated[

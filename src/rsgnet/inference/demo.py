@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from rsgnet.crowds.simulator.crowd import simulate_crowd
+from rsgnet.defaults import DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 from rsgnet.errors import RSGNetError
 from rsgnet.files import replace_atomically, write_text
 from rsgnet.inference.estimator import PoseEstimator
@@ -65,12 +66,12 @@ def run_demo(
     files = [crowd, *(find_images(images, skip=out) if images else [])]
     overlays = choose_overlay_paths(files, out)
     result = DemoResult(Predictions(), truth, people, people_detected=len(estimator(crowd.path)))
-    crowd_estimator, boxes = estimator, "nano"
+    crowd_estimator, boxes = estimator, DEFAULT_DETECTOR
     if result.uses_true_boxes:
         boxes = f"boxes:{truth}"
         crowd_estimator = PoseEstimator(estimator.network, boxes)
-        boxes += ", nano for the photos" if files[1:] else ""
-    record = record_run(crowd_estimator, "nano", boxes)
+        boxes += f", {DEFAULT_DETECTOR} for the photos" if files[1:] else ""
+    record = record_run(crowd_estimator, DEFAULT_WEIGHTS, boxes)
     outcomes = chain(crowd_estimator.stream(files[:1]), estimator.stream(files[1:]))
     predictions = write_predictions(outcomes, out, overlays, report, record)
     posed = sum(entry["file_name"] == CROWD_FILE for entry in predictions.results)

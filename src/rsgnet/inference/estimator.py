@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.config_files import CONFIG_FILE
+from rsgnet.defaults import DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 from rsgnet.errors import NetworkError, RSGNetError
 from rsgnet.geometry import Floats
 from rsgnet.images import MAX_PIXELS, RGBImage
@@ -54,12 +55,13 @@ class _PersonPrediction:
 class PoseEstimator:
     """Estimates the poses of everyone in images.
 
-        poses = PoseEstimator("nano")("crowd.jpg")
+        poses = PoseEstimator()("crowd.jpg")
         poses.draw().save("overlay.jpg")
 
     Args:
-        weights: A shipped name ("nano"), a model directory, an .onnx file (.xml for OpenVINO) or "hub:USER/MODEL"; a
-            published network as "onnx:FILE[@NETWORK]" or "openvino:FILE[@NETWORK]"; or a `PoseNetwork` of your own.
+        weights: A shipped name ("small", or "nano", which is faster), a model directory, an .onnx file (.xml for
+            OpenVINO) or "hub:USER/MODEL"; a published network as "onnx:FILE[@NETWORK]" or "openvino:FILE[@NETWORK]"; or
+            a `PoseNetwork` of your own.
         detector: How people are found: "nano" (shipped), "onnx:PATH", "torchvision", "boxes:PATH", "full"; or a
             `Detector` of your own.
         device: "auto" (a CUDA GPU where there is one), "cpu", "cuda", "cuda:1", or "mps" (PyTorch only).
@@ -78,8 +80,8 @@ class PoseEstimator:
 
     def __init__(
         self,
-        weights: str | Path | PoseNetwork = "nano",
-        detector: str | Detector = "nano",
+        weights: str | Path | PoseNetwork = DEFAULT_WEIGHTS,
+        detector: str | Detector = DEFAULT_DETECTOR,
         *,
         device: str = "auto",
         backend: str = "onnx",

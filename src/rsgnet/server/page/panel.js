@@ -22,7 +22,7 @@ function imageOverview(view) {
   return [
     element("h2", {}, plural(shown, "person", "people")),
     element("p", {}, "Point at somebody, or tab to them, to highlight them. Click to see each keypoint and its candidates."),
-    element("p", {}, `${plural(disputed || "No", "keypoint", "keypoints")} may belong to somebody else.`),
+    ...(disputed ? [element("p", {}, `${plural(disputed, "keypoint", "keypoints")} may belong to somebody else.`)] : []),
     element("p", {}, "Rings are keypoints that are not likely enough to be the person's own."),
     ...(view.truth ? [element("p", {}, `White lines are the annotations, dotted where hidden. Crowd index ${
       view.truth.images[0].crowdIndex.toFixed(2)}, ${view.truth.annotations.length} people.`)] : []),
