@@ -31,6 +31,7 @@ SHOWN_ONLY = {
     ("howto/published-networks.md", "from rsgnet", "needs a published file"),
     ("howto/published-networks.md", "network =", "a file beside the network"),
     ("howto/published-networks.md", "rsgnet calibrate", "needs a published file"),
+    ("howto/published-networks.md", "rsgnet fetch", "it needs a network"),
     ("howto/published-networks.md", "rsgnet predict", "needs a published file"),
     ("howto/published-networks.md", "sha256sum yolox_nano.onnx", "it needs the file"),
     ("howto/published-networks.md", "rsgnet convert", "it needs the file"),

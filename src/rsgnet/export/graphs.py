@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rsgnet.config import DetectorConfig, ExportOptions, PoseConfig, Refinement
 from rsgnet.geometry import invert_affine
 from rsgnet.heatmaps import (
+    blur,
     expected_oks,
     heatmap_affine,
     is_refinable,
@@ -142,7 +143,8 @@ def decode_heatmaps(
     keypoints_xy = torch.stack([column, row], -1).to(heatmaps.dtype)
     if refinement != "none":
         inside = is_refinable(column, row, shape_hw, refinement)
-        offset = peak_offset(_windows(heatmaps, row, column), refinement)
+        windows = _windows(blur(heatmaps) if refinement == "udp" else heatmaps, row, column)
+        offset = peak_offset(windows, refinement)
         keypoints_xy = keypoints_xy + torch.where(inside[..., None], offset, 0.0)
     return torch.where((scores > 0)[..., None], keypoints_xy, 0.0), scores
 
