@@ -22,6 +22,7 @@ from rsgnet.cli.options import (
     Weights,
     name_layout,
     name_network,
+    parse_out_store,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, show_progress
 from rsgnet.errors import RSGNetError, requires_extra
@@ -37,7 +38,10 @@ def predict_dataset(
         ),
     ],
     *,
-    out: Annotated[str, Option(help="Output folder of this data set alone, a path or URI.", metavar="STORE")],
+    out: Annotated[
+        str,
+        Option(help="Output folder of this data set alone, a path or URI.", metavar="STORE", parser=parse_out_store),
+    ],
     weights: Weights = "nano",
     network: Network = None,
     detector: Detector = "nano",
