@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from rsgnet.cli.help import HelpCommand, HelpGroup
-from rsgnet.cli.options import Out, parse_out_file
+from rsgnet.cli.options import Out, parse_out_file, parse_out_folder
 
 if TYPE_CHECKING:
     from rsgnet.annotations.findings import Finding
@@ -155,7 +155,7 @@ def convert(
         ),
     ],
     *,
-    out: Annotated[Path, Option(help="The file to write; for YOLO and OpenPose a folder.", metavar="PATH")],
+    out: Annotated[str, Option(help="The file to write; for YOLO and OpenPose a folder.", metavar="PATH")],
     to: Annotated[
         str,
         Option(help="coco, coco-results, yolo, yolo-results, cvat, label-studio, openpose or csv.", metavar="FORMAT"),
@@ -192,9 +192,10 @@ def convert(
     from rsgnet.annotations.catalog import resolve_labels_and_images
     from rsgnet.evaluation import conversion
 
+    path = (parse_out_folder if to in conversion.FOLDER_FORMATS else parse_out_file)(out)
     files = resolve_labels_and_images(source)
     done = conversion.convert(
-        files.annotations, out, to, images=files.images, listed_in=listed_in, threshold=threshold, split=split
+        files.annotations, path, to, images=files.images, listed_in=listed_in, threshold=threshold, split=split
     )
     typer.echo(f"{done.path}: {done.people} people in {done.images} images")
     for loss in done.losses:

@@ -37,6 +37,14 @@ def parse_out_folder(text: str) -> Path:
     return Path(text)
 
 
+def parse_out_store(text: str) -> str:
+    """Returns an output folder in any store; raises OSError as `parse_out_folder` does where it is local."""
+    path = text.removeprefix("file://")
+    if "://" not in path:
+        check_folder(Path(path))
+    return text
+
+
 def parse_out_file(text: str) -> Path:
     """Returns the path of an output file; raises OSError as `parse_out_folder` does for its folder."""
     check_folder(Path(text).parent)

@@ -22,6 +22,7 @@ from rsgnet.cli.options import (
     Weights,
     name_layout,
     name_network,
+    parse_out_store,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, show_progress
 from rsgnet.defaults import DEFAULT_DETECTOR, DEFAULT_WEIGHTS
@@ -38,7 +39,10 @@ def predict_dataset(
         ),
     ],
     *,
-    out: Annotated[str, Option(help="Output folder of this data set alone, a path or URI.", metavar="STORE")],
+    out: Annotated[
+        str,
+        Option(help="Output folder of this data set alone, a path or URI.", metavar="STORE", parser=parse_out_store),
+    ],
     weights: Weights = DEFAULT_WEIGHTS,
     network: Network = None,
     detector: Detector = DEFAULT_DETECTOR,

@@ -69,6 +69,7 @@ OUTPUT_FORMATS = {
     ),
     "csv": OutputFormat("a skeleton's edges and sigmas", has_scores=True, has_crowd_regions=True),
 }
+FOLDER_FORMATS = frozenset({"yolo", "yolo-results", "openpose"})  # the others are files
 
 
 @dataclass(frozen=True)
