@@ -13,9 +13,11 @@ from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.average_precision import (
     Ranking,
     best_f1_threshold,
-    compute_keypoint_metrics,
+    compute_level_metrics,
+    compute_overall_metrics,
+    compute_part_metrics,
     compute_precision_recall,
-    rank_poses,
+    rank_by_area,
 )
 from rsgnet.evaluation.calibration import ReliabilityCurve, collect_keypoint_scores, compute_reliability
 from rsgnet.evaluation.error_types import ErrorCounts, compute_metrics_without_errors, count_image_errors
@@ -27,7 +29,7 @@ from rsgnet.evaluation.intervals import (
     compute_differences,
     compute_intervals,
 )
-from rsgnet.evaluation.matching import MatchedImage, match_images
+from rsgnet.evaluation.matching import MatchedImage, compare_poses, split_images
 from rsgnet.evaluation.protocol import OksProtocol, choose_protocol, group_by_level
 from rsgnet.evaluation.results import Results
 from rsgnet.geometry import Floats
@@ -220,13 +222,19 @@ class _Measured:
 
 
 def _measure(truth: Annotations, results: Results, protocol: OksProtocol) -> _Measured:
-    images = match_images(truth, results, protocol)
-    ranking = rank_poses(images)
+    candidates = compare_poses(truth, results, protocol, protocol.part)
+    images = split_images(truth, results, candidates)
+    rankings = rank_by_area(candidates, protocol.skips_empty_images)
+    ranking = rankings[""]
     min_score = best_f1_threshold(ranking)
     levels = {"all": list(range(len(images))), **group_by_level(ranking.levels)}
     counts = count_image_errors(images, truth.skeleton, min_score)
     errors = {level: sum((counts[row] for row in rows), ErrorCounts()) for level, rows in levels.items()}
-    metrics = compute_keypoint_metrics(truth, results, protocol)
+    metrics = {
+        **compute_overall_metrics(rankings),
+        **compute_level_metrics(ranking),
+        **compute_part_metrics(truth, results, protocol),
+    }
     return _Measured(images, ranking, metrics, min_score, errors)
 
 

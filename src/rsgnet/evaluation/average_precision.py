@@ -69,7 +69,7 @@ def compute_keypoint_metrics(truth: Annotations, results: Results, protocol: Oks
     return {
         **compute_overall_metrics(rankings),
         **compute_level_metrics(rankings[""]),
-        **_compute_part_metrics(truth, results, protocol),
+        **compute_part_metrics(truth, results, protocol),
     }
 
 
@@ -99,7 +99,8 @@ def compute_level_metrics(ranking: Ranking) -> dict[str, float]:
     }
 
 
-def _compute_part_metrics(truth: Annotations, results: Results, protocol: OksProtocol) -> dict[str, float]:
+def compute_part_metrics(truth: Annotations, results: Results, protocol: OksProtocol) -> dict[str, float]:
+    """Computes AP and AR of each further part of the protocol."""
     metrics: dict[str, float] = {}
     for name, part in protocol.further_parts:
         ranking = rank_candidates(compare_poses(truth, results, protocol, part), protocol.skips_empty_images)
