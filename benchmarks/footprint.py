@@ -22,7 +22,7 @@ from rsgnet.inference.sources import find_images
 
 ROOT = Path(__file__).resolve().parents[1]
 PEOPLE = 5
-HEAVY = ("torch", "onnxruntime", "openvino", "faster_coco_eval", "PIL", "scipy", "pydantic")
+HEAVY = ("torch", "onnxruntime", "openvino", "hotcoco", "PIL", "scipy", "pydantic")
 
 
 def measure_install(rounds: int) -> list[Measurement]:

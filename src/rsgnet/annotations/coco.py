@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from rsgnet.annotations.findings import Finding, FindingHandler, report_entry_er
 from rsgnet.annotations.people import SIZE_UNKNOWN, AnnotatedImage, Annotations, Person, estimate_area
 from rsgnet.annotations.skeleton_matching import match_skeleton
 from rsgnet.errors import AnnotationError
-from rsgnet.skeletons import COCO17, CROWDPOSE14, Skeleton
+from rsgnet.skeletons import COCO17, CROWDPOSE14, WHOLEBODY133, Skeleton
 
 PERSON_CATEGORY = 1
 _ID_TYPES = (int, str)
+_PARTS = ("foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")  # of COCO-WholeBody, besides the body
 _CROWDPOSE_COUNTED = 12  # CrowdPose's num_keypoints does not count the last two keypoints, head and neck
 
 
@@ -57,6 +59,16 @@ def read_coco(
         for same_id in images.values()
         for image in same_id
     ]
+
+
+def join_whole_body(entry: Any) -> Any:
+    """Returns an entry in which COCO-WholeBody's parts, lists of their own, are joined to its keypoints."""
+    if not isinstance(entry, dict) or _PARTS[0] not in entry:
+        return entry
+    if not all(isinstance(entry.get(key), list) for key in ("keypoints", *_PARTS)):
+        return entry
+    keypoints = [*entry["keypoints"], *chain.from_iterable(entry[key] for key in _PARTS)]
+    return {**entry, "keypoints": keypoints, "num_keypoints": None}  # that of the file counts the body only
 
 
 def to_coco(annotations: Annotations) -> dict[str, Any]:
@@ -125,7 +137,7 @@ def _iterate_people(content: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
     for index, raw in enumerate(content.get("annotations") or []):
         category_id = raw.get("category_id") if isinstance(raw, Mapping) else None
         if not (isinstance(category_id, _ID_TYPES) and category_id in other_ids):
-            yield index, raw
+            yield index, join_whole_body(raw)
 
 
 def _read_ids(entries: Iterable[Any]) -> frozenset[int | str]:
@@ -144,6 +156,8 @@ def _find_skeleton(
         raise AnnotationError(f"a category's `keypoints` must be a list of names, not {names!r}")
     keypoint_lists = [raw.get("keypoints") for raw in entries if isinstance(raw, Mapping)]
     lengths = [len(each) for each in keypoint_lists if isinstance(each, list) and each]
+    if names and len(names) == len(COCO17) and {*lengths} == {3 * len(WHOLEBODY133)}:
+        names = None  # COCO-WholeBody's files name the body only
     if not names and not lengths and not content.get("annotations"):
         return custom_skeletons[0] if custom_skeletons else COCO17  # a list of images to predict on
     # The most frequent number decides: an entry with another number is reported as broken by itself.

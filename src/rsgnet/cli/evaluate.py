@@ -99,7 +99,7 @@ def evaluate(
     """
     from rsgnet.annotations.readers import read_annotations
     from rsgnet.evaluation.assessment import assess
-    from rsgnet.evaluation.protocol import is_crowdpose
+    from rsgnet.evaluation.protocol import choose_protocol
     from rsgnet.evaluation.report import render_report
     from rsgnet.evaluation.results import read_keypoint_results
     from rsgnet.files import write_text
@@ -117,7 +117,7 @@ def evaluate(
     if detector_layout is not None:
         detector = name_layout(detector or "given boxes", detector_layout)
     truth = read_annotations(annotations, None if skeleton is None else read_skeleton(skeleton))
-    is_crowdpose(truth, protocol)  # refuses a protocol that does not fit before anything is predicted
+    choose_protocol(truth, protocol)  # refuses a protocol that does not fit before anything is predicted
     other = None if compare is None else read_keypoint_results(compare, truth)
     box_metrics: dict[str, float] = {}
     has_failures = False
