@@ -5,6 +5,7 @@ from rsgnet.annotations.readers import read_annotations
 from rsgnet.evaluation.error_types import KEYPOINT_KINDS, count_errors
 from rsgnet.evaluation.matching import NOBODY, match_images
 from rsgnet.evaluation.paired_errors import count_kinds, judge_results, list_judged_images
+from rsgnet.evaluation.protocol import COCO
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.skeletons import COCO17
 
@@ -65,7 +66,8 @@ def test_counts_equal_those_of_the_report(truth):
     groups, results = random_crowds(random, 30)
     path = truth(*groups)
     annotations = read_annotations(path)
-    errors = count_errors(match_images(annotations, read_keypoint_results(results, annotations), False), COCO17)
+    matched = match_images(annotations, read_keypoint_results(results, annotations), COCO)
+    errors = count_errors(matched, COCO17)
     counts = count_kinds([image.first for image in judge(path, results, [])])
     assert errors.keypoints > 100
     assert {kind: counts[kind] for kind in KEYPOINT_KINDS} == {kind: getattr(errors, kind) for kind in KEYPOINT_KINDS}

@@ -12,7 +12,7 @@ from rsgnet.annotations.people import AnnotatedImage, Annotations
 from rsgnet.evaluation.average_precision import best_f1_threshold, rank_poses
 from rsgnet.evaluation.error_types import KEYPOINT_KINDS, MATCH_OKS, classify_keypoints
 from rsgnet.evaluation.matching import NOBODY, MatchedImage, find_matched_pairs, match_images, match_poses
-from rsgnet.evaluation.protocol import is_crowdpose
+from rsgnet.evaluation.protocol import choose_protocol
 from rsgnet.evaluation.results import Results
 from rsgnet.skeletons import Skeleton
 
@@ -86,21 +86,26 @@ def judge_results(truth: Annotations, first: Results, second: Results) -> list[J
     Returns:
         All images, in order of descending number of keypoints that are right in one result only.
     """
-    crowdpose = is_crowdpose(truth, "auto")
+    protocol = choose_protocol(truth)
     sides = []
     for results in (first, second):
-        matched = match_images(truth, results, crowdpose)
+        matched = match_images(truth, results, protocol)
         min_score = best_f1_threshold(rank_poses(matched))
-        sides.append([_judge_people(image, truth.skeleton, min_score) for image in matched])
+        matches = match_poses(matched, [MATCH_OKS])
+        sides.append(
+            [
+                _judge_people(image, own[0], truth.skeleton, min_score)
+                for image, own in zip(matched, matches, strict=True)
+            ]
+        )
     annotated = sorted(truth.images, key=lambda image: image.id)  # the order of match_images
     judged = [JudgedImage(*each) for each in zip(annotated, *sides, strict=True)]
     return sorted(judged, key=lambda image: -int(image.differing.sum()))
 
 
-def _judge_people(image: MatchedImage, skeleton: Skeleton, min_score: float) -> JudgedPeople:
+def _judge_people(image: MatchedImage, matches: NDArray[np.intp], skeleton: Skeleton, min_score: float) -> JudgedPeople:
     poses = np.full(len(image.people), NOBODY, np.intp)
     kinds = np.where((image.people[..., 2] > 0) & image.counted[:, None], _MISSED, _NOT_JUDGED)
-    matches = match_poses(image, [MATCH_OKS])[0]
     for pose, person in find_matched_pairs(image, matches):
         poses[person] = pose
         labelled = kinds[person] != _NOT_JUDGED
