@@ -107,7 +107,15 @@ def model_table(accuracy: dict[str, Any]) -> str:
     }
     boxes = {row["detector"]: f"{row['AP50']:.3f}" for row in accuracy["boxes"]}
     return format_table(
-        ("weights", "input", "parameters", "multiply-adds", "AP, ground-truth boxes", "AP, own boxes", "box AP50"),
+        (
+            "weights",
+            "input, high x wide",
+            "parameters",
+            "multiply-adds",
+            "AP, ground-truth boxes",
+            "AP, own boxes",
+            "box AP50",
+        ),
         (
             [
                 f"[`{weights}`](src/rsgnet/weights/{weights}/README.md)",
