@@ -1,4 +1,4 @@
-"""Fills the tables of measurements in the README and the documentation.
+"""Fills the tables and lines of measurements in the README and the documentation.
 
     python benchmarks/fill_tables.py [PERFORMANCE.json]
 
@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from rsgnet.defaults import DEFAULT_WEIGHTS
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/accuracy.md", "docs/performance.md")
@@ -107,7 +109,15 @@ def model_table(accuracy: dict[str, Any]) -> str:
     }
     boxes = {row["detector"]: f"{row['AP50']:.3f}" for row in accuracy["boxes"]}
     return format_table(
-        ("weights", "input", "parameters", "multiply-adds", "AP, ground-truth boxes", "AP, own boxes", "box AP50"),
+        (
+            "weights",
+            "input, high x wide",
+            "parameters",
+            "multiply-adds",
+            "AP, ground-truth boxes",
+            "AP, own boxes",
+            "box AP50",
+        ),
         (
             [
                 f"[`{weights}`](src/rsgnet/weights/{weights}/README.md)",
@@ -122,6 +132,18 @@ def model_table(accuracy: dict[str, Any]) -> str:
             for weights in [model["weights"]]
         ),
     )
+
+
+def default_line(accuracy: dict[str, Any]) -> str:
+    """Returns what to expect of the default weights, in one line for the README's first screen."""
+    (row,) = (
+        row
+        for row in accuracy["poses"]
+        if (row["weights"], row["images"], row["boxes"], row["flip_test"])
+        == (DEFAULT_WEIGHTS, "coco_val", "ground truth", True)
+    )
+    expected = f"AP {row['AP']:.3f} in ground-truth boxes of COCO images"
+    return f"Default weights, `{DEFAULT_WEIGHTS}`: {expected}; see [Models](#models).\n"
 
 
 def _three_digits(row: dict[str, Any], measures: Iterable[str]) -> list[str]:
@@ -141,6 +163,7 @@ def read_tables(performance: Path = ROOT / "docs/performance.json") -> dict[str,
     """Returns every table by the name that pages give it."""
     accuracy = json.loads((ROOT / "docs/accuracy.json").read_text())
     return {
+        "default": default_line(accuracy),
         "models": model_table(accuracy),
         "poses": pose_table(accuracy),
         "boxes": box_table(accuracy),

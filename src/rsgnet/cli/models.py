@@ -297,9 +297,8 @@ def _print_files(directories: list[Path]) -> None:
         config = parse_network_config((directory / CONFIG_FILE).read_bytes(), str(directory / CONFIG_FILE))
         parts = [f"{directory.name}: "]
         if isinstance(config, PoseConfig):
-            parts.append(
-                f"pose network {config.model.backbone}, {config.model.skeleton}, crops of {_size(config.crop)}"
-            )
+            network = f"{config.model.backbone}, {config.model.skeleton}"
+            parts.append(f"pose network {network}, crops of {_size(config.crop)} (wide x high)")
         else:
             size = "" if isinstance(config, FasterRCNNConfig) else f", images of {_size(config)}"
             parts.append(f"person detector {config.name}{size}")
