@@ -40,7 +40,7 @@ class PublishedFile(Strict):
         licence: Its licence, one of LICENCES.
         training_data: The data that it was trained on and their terms, as its authors state them.
         score: Its accuracy, as published.
-        use: The option of a command that uses it; {path} is where it lies.
+        use: The options of a command that uses it; {path} is where it lies.
         member: Where the address is a .zip that holds the file: how the file's name in it ends, such as "end2end.onnx".
             `sha256` and `bytes` are the file's, not the archive's.
 
