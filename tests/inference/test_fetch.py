@@ -106,7 +106,8 @@ def zipped(server, **change):
 class TestArchives:
     @pytest.mark.parametrize(("ranges", "starts"), [(True, [0, 300_000]), (False, [0, 0])])
     def test_the_file_in_an_archive_is_fetched(self, server, tmp_path, ranges, starts):
-        server.content, server.break_after, server.ranges = archive(end2end_onnx=CONTENT, a_json="{}"), 300_000, ranges
+        server.content = archive(end2end_onnx=CONTENT, __end2end_onnx="?")
+        server.break_after, server.ranges = 300_000, ranges
         with pytest.raises(RSGNetError, match=rf"broke after 300000 of {len(server.content)} bytes"):
             fetch_file(zipped(server), tmp_path)
         server.break_after = None
@@ -120,7 +121,7 @@ class TestArchives:
         [
             (CONTENT, "not a zip file"),
             (archive(a_json="{}"), "holds no end2end.onnx"),
-            (archive(end2end_onnx=CONTENT, other_end2end_onnx=CONTENT), "holds no end2end.onnx"),
+            (archive(end2end_onnx=CONTENT, **{"b/end2end_onnx": CONTENT}), "holds no end2end.onnx"),
             (archive(end2end_onnx=CONTENT * 9), "has 9216000 bytes, not 1024000"),  # however large, it is not unpacked
             (archive(end2end_onnx=CONTENT[::-1]), "its SHA-256 is"),
             (archive(end2end_onnx=CONTENT).replace(CONTENT[:9], b"damaged!!", 1), "Bad CRC-32"),

@@ -40,9 +40,9 @@ class PublishedFile(Strict):
         licence: Its licence, one of LICENCES.
         training_data: The data that it was trained on and their terms, as its authors state them.
         score: Its accuracy, as published.
-        use: The option of a command that uses it; {path} is where it lies.
-        member: Where the address is a .zip that holds the file: how the file's name in it ends, such as "end2end.onnx".
-            `sha256` and `bytes` are the file's, not the archive's.
+        use: The options of a command that uses it; {path} is where it lies.
+        member: Where the address is a .zip that holds the file: the file's name in it, in whatever folder. `sha256` and
+            `bytes` are the file's, not the archive's.
 
     Raises:
         RSGNetError: The address or the licence is of another kind, or a number is out of range.
@@ -172,7 +172,7 @@ def _unpack(archive: Path, file: PublishedFile) -> None:
     unpacked = archive.with_name(archive.name + ".member")
     try:
         with zipfile.ZipFile(archive) as opened:
-            (member,) = (each for each in opened.infolist() if each.filename.endswith(file.member or ""))
+            (member,) = (each for each in opened.infolist() if PurePosixPath(each.filename).name == file.member)
             if member.file_size != file.bytes:
                 raise ValueError(f"{member.filename} has {member.file_size} bytes, not {file.bytes}")
             with opened.open(member) as source, unpacked.open("wb") as out:
