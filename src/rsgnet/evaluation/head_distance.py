@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.annotations.people import Annotations
+from rsgnet.annotations.people import AnnotatedImage, Annotations, Person
 from rsgnet.errors import AnnotationError
+from rsgnet.evaluation.protocol import HEAD_DISTANCE_PROTOCOLS, require_skeleton
 from rsgnet.evaluation.results import Results
 from rsgnet.geometry import Floats
 
@@ -18,21 +18,6 @@ _NEAR = 0.5  # a keypoint is correct within half the size of the head
 _VERY_NEAR = 0.1
 _MPII_GROUPS = ("head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _MPII_TRUNK = ("pelvis", "thorax")  # not in MPII's mean
-
-
-@dataclass(frozen=True)
-class HeadDistanceProtocol:
-    """The rules of a benchmark that measures distances in sizes of the head.
-
-    Attributes:
-        name: Its name on the command line.
-        skeleton: The name of the skeleton that it is for.
-        compute: Computes its metrics from annotations and results.
-    """
-
-    name: str
-    skeleton: str
-    compute: Callable[[Annotations, Results], dict[str, float]]
 
 
 def compute_pckh(truth: Annotations, results: Results) -> dict[str, float]:
@@ -67,7 +52,8 @@ def compute_pckh(truth: Annotations, results: Results) -> dict[str, float]:
             )
         for person, pose in zip(people, poses, strict=True):
             labelled.append(person.keypoints[None, :, 2] > 0)
-            distance.append(_measure_distance(pose, person, truth)[None])
+            offsets = pose - person.keypoints[:, :2]
+            distance.append(np.hypot(offsets[:, 0], offsets[:, 1])[None] / _measure_head(person, labelled[-1], truth))
     is_labelled, distances = np.concatenate(labelled), np.concatenate(distance)
     near, counts = (is_labelled & (distances <= _NEAR)).sum(0), is_labelled.sum(0)
     very_near = (is_labelled & (distances <= _VERY_NEAR)).sum(0)
@@ -103,23 +89,105 @@ def compute_posetrack_ap(truth: Annotations, results: Results) -> dict[str, floa
     correct: list[NDArray[np.bool_]] = [np.zeros((0, len(columns)), bool)]
     counts = np.zeros(len(columns), np.int64)
     for image in truth.images:
-        people = [person for person in image.people if person.keypoints[columns, 2].any()]
         if not image.people:
             continue
+        labels = np.array([person.keypoints[columns] for person in image.people])
         poses = results.values[results.image_ids == image.id][:, columns]
-        poses = poses.copy()
-        poses[(poses == 0).all(-1), 2] = np.nan
-        poses[_find_ignored(image, poses[..., :2]), 2] = np.nan
-        labels = np.array([person.keypoints[columns] for person in people]).reshape(-1, len(columns), 3)
-        is_labelled = (labels[..., 2] > 0) & ~_find_ignored(image, labels[..., :2])
-        kept = is_labelled.any(1)
-        people = [person for person, is_kept in zip(people, kept, strict=True) if is_kept]
-        labels, is_labelled = labels[kept], is_labelled[kept]
+        is_labelled, is_predicted = ((each != 0).any(-1) & ~_find_ignored(image, each) for each in (labels, poses))
         counts += is_labelled.sum(0)
-        poses = poses[~np.isnan(poses[..., 2]).all(1)]
-        heads = np.array([_measure_head(person, truth) for person in people])[:, None]
-        distance = np.linalg.norm(poses[:, None, :, :2] - labels[None, ..., :2], axis=-1)
-        hits = is_labelled & ~np.isnan(poses[:, None, :, 2]) & (distance <= _NEAR * heads)
-        scores.append(poses[..., 2])
+        sizes = [_measure_head(*each, truth) for each in zip(image.people, is_labelled, strict=True)]
+        distance = np.linalg.norm(poses[:, None, :, :2] - labels[None, ..., :2], axis=-1) / np.array(sizes)[:, None]
+        hits = is_labelled & is_predicted[:, None] & (distance <= _NEAR)
+        scores.append(np.where(is_predicted, poses[..., 2], np.nan))
         correct.append(_assign_poses(hits, is_labelled))
-    return _average_precisions(np.concatenate(scores), np.concatenate(correct), counts, truth, columns)
+    ranked = zip(np.concatenate(scores).T, np.concatenate(correct).T, counts.tolist(), strict=True)
+    curves = np.array([_compute_average_precision(*each) for each in ranked])
+    average, precision, recall = (float(each[~np.isnan(each)].mean()) for each in curves.T)
+    names = [truth.skeleton.keypoints[column] for column in columns]
+    return {
+        "AP": average,
+        "precision": precision,
+        "recall": recall,
+        **{f"AP_{name}": float(value) for name, value in zip(names, curves[:, 0], strict=True)},
+    }
+
+
+def _assign_poses(hits: NDArray[np.bool_], is_labelled: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Returns the (N, K) keypoints that are right of (N, M, K) hits of poses and people, after their assignment."""
+    correct = np.zeros((hits.shape[0], hits.shape[2]), bool)
+    if not len(hits):
+        return correct
+    shares = hits.sum(2) / np.maximum(is_labelled.sum(1), 1)
+    shares[np.arange(hits.shape[1]) != shares.argmax(1)[:, None]] = 0
+    for person, pose in enumerate(shares.argmax(0)):
+        if shares[pose, person] > 0:
+            correct[pose] = hits[pose, person]
+    return correct
+
+
+def _compute_average_precision(scores: Floats, is_correct: NDArray[np.bool_], count: int) -> tuple[float, float, float]:
+    """Returns the average precision of one keypoint, and the precision and recall of all its predictions.
+
+    Args:
+        scores: (N,) the score of each prediction; NaN for poses without the keypoint.
+        is_correct: (N,) whether the prediction is correct.
+        count: The number of labelled keypoints.
+    """
+    found = ~np.isnan(scores)
+    if not found.any():
+        return 0.0, 0.0, 0.0
+    correct = np.cumsum(is_correct[found][np.argsort(-scores[found], kind="stable")])
+    precision = correct / np.arange(1, len(correct) + 1)
+    if not count:
+        return np.nan, float(precision[-1]), np.nan
+    recall = correct / count
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    average = float((np.diff(recall, prepend=0.0) * envelope).sum())
+    return average, float(precision[-1]), float(recall[-1])
+
+
+def _find_ignored(image: AnnotatedImage, keypoints: Floats) -> NDArray[np.bool_]:
+    """Returns which of (N, K, 3) keypoints lie in the image's ignored regions."""
+    x, y = keypoints[..., 0], keypoints[..., 1]
+    ignored = np.zeros(x.shape, bool)
+    for region in image.ignored_regions:
+        inside = np.zeros(x.shape, bool)
+        for (x0, y0), (x1, y1) in zip(region, np.roll(region, -1, axis=0), strict=True):
+            crosses = (y0 > y) != (y1 > y)
+            inside ^= crosses & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0 if y1 != y0 else 1.0))
+        ignored |= inside
+    return ignored
+
+
+def _measure_head(person: Person, is_labelled: NDArray[np.bool_], truth: Annotations) -> float:
+    """Returns the size of a person's head in pixels; 1 for people of whom nothing is labelled.
+
+    Raises:
+        AnnotationError: The person has no box of the head.
+    """
+    if not is_labelled.any():
+        return 1.0
+    if person.head_box_xywh is None:
+        raise AnnotationError(f"{truth.path}: annotation {person.id} has no bbox_head, by which distances are measured")
+    return _HEAD_SHARE * float(np.hypot(*person.head_box_xywh[2:]))
+
+
+def _share(part: int, whole: int) -> float:
+    return float(part / whole) if whole else float("nan")
+
+
+_METRICS: dict[str, Callable[[Annotations, Results], dict[str, float]]] = {
+    "mpii": compute_pckh,
+    "posetrack": compute_posetrack_ap,
+}
+
+
+def compute_head_distance_metrics(truth: Annotations, results: Results, protocol: str) -> dict[str, float]:
+    """Computes the metrics of one of `protocol.HEAD_DISTANCE_PROTOCOLS`.
+
+    Raises:
+        AnnotationError: As the functions above.
+        RSGNetError: The protocol is for people with other keypoints.
+    """
+    require_skeleton(truth, protocol, (HEAD_DISTANCE_PROTOCOLS[protocol],))
+    return _METRICS[protocol](truth, results)
