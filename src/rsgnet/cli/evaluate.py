@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -240,7 +242,7 @@ def evaluate_tracks(
     ],
     results: Annotated[Path, Option(help="Tracks, as `predict` writes them.", metavar="poses.jsonl")],
 ) -> None:
-    """Measure how well people are tracked: [bold]IDF1[/bold], identity switches and MOTA.
+    """Measure how well people are tracked: [bold]HOTA[/bold], [bold]IDF1[/bold], identity switches and MOTA.
 
     Prints a table; writes nothing.
 
@@ -250,12 +252,17 @@ def evaluate_tracks(
       rsgnet predict walks/clips --out out
       rsgnet evaluate-tracks --annotations walks/crowds.json --results out/poses.jsonl
     """
+    from rsgnet.evaluation.hota import count_hota
     from rsgnet.evaluation.tracking_metrics import TrackingCounts, count_tracks, read_clips
 
     clips = read_clips(annotations, results)
+    hota = reduce(add, map(count_hota, clips.values()))
     counts = sum((count_tracks(frames) for frames in clips.values()), TrackingCounts())
     print_metrics(
         {
+            "HOTA": hota.hota,
+            "DetA": hota.detection_accuracy,
+            "AssA": hota.association_accuracy,
             "IDF1": counts.idf1,
             "switches": counts.switches,
             "MOTA": counts.mota,
