@@ -53,7 +53,7 @@ class Person:
     @property
     def num_labelled(self) -> int:
         """The number of labelled keypoints."""
-        return int((self.keypoints[:, 2] > 0).sum())
+        return int(np.count_nonzero(self.keypoints[:, 2] > 0))
 
     @property
     def confidence(self) -> float:
