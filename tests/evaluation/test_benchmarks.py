@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_whole_body_equals_xtcocotools(truth):
 
 def test_whole_body_results_may_be_one_list_of_keypoints(truth, tmp_path):
     crowds, results = make_whole_bodies()
-    joined = [{**each, "keypoints": [value for part in PARTS for value in each[part]]} for each in results]
+    joined = [{**each, "keypoints": [*chain(*(each[part] for part in PARTS))]} for each in results]
     joined = [{key: value for key, value in each.items() if not key.endswith("_kpts")} for each in joined]
     (tmp_path / "results.json").write_text(json.dumps(joined))
     path = truth(*crowds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -55,9 +56,7 @@ def read_coco(
             for kind, what in _check_entry(raw, person, category_ids, skeleton):
                 on_finding(Finding(kind, what, image_id, images[image_id][0].file_name, person.id))
     return skeleton, [
-        AnnotatedImage(image.id, image.file_name, image.size_wh, tuple(people.pop(image.id, ())), image.crowd_index)
-        for same_id in images.values()
-        for image in same_id
+        replace(image, people=tuple(people.pop(image.id, ()))) for same_id in images.values() for image in same_id
     ]
 
 
@@ -169,13 +168,17 @@ def _parse_person(raw: Mapping[str, Any], keypoint_count: int) -> Person:
     keypoints = np.asarray(raw.get("keypoints") or [0.0] * 3 * keypoint_count, np.float64)
     if keypoints.shape != (3 * keypoint_count,):
         raise AnnotationError(f"expected {3 * keypoint_count} keypoint numbers, got {keypoints.size}")
+    head = np.asarray(raw["bbox_head"], np.float64) if raw.get("bbox_head") else None
+    if head is not None and not (head.shape == (4,) and np.isfinite(head).all()):
+        raise AnnotationError(f"bbox_head must be left, top, width and height, not {raw['bbox_head']!r}")
     box = np.asarray(raw["bbox"], np.float64)
     if box.shape != (4,) or not np.isfinite(box).all() or not np.isfinite(keypoints).all():
         raise AnnotationError(f"box and keypoints must be finite numbers, box is {raw['bbox']!r}")
     area = estimate_area(box) if raw.get("area") is None else float(raw["area"])
     if not np.isfinite(area):
         raise AnnotationError(f"area must be a finite number, not {area}")
-    return Person(int(raw["id"]), box, keypoints.reshape(keypoint_count, 3), area, bool(raw.get("iscrowd", 0)))
+    keypoints = keypoints.reshape(keypoint_count, 3)
+    return Person(int(raw["id"]), box, keypoints, area, bool(raw.get("iscrowd", 0)), head_box_xywh=head)
 
 
 def _parse_image(raw: Mapping[str, Any]) -> AnnotatedImage:
@@ -187,6 +190,10 @@ def _parse_image(raw: Mapping[str, Any]) -> AnnotatedImage:
         size_wh=size_wh if min(size_wh) > 0 else SIZE_UNKNOWN,
         people=(),
         crowd_index=None if crowd_index is None else float(crowd_index),
+        ignored_regions=tuple(
+            np.array([x, y], np.float64).T
+            for x, y in zip(raw.get("ignore_regions_x") or (), raw.get("ignore_regions_y") or (), strict=True)
+        ),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +32,7 @@ from rsgnet.errors import RSGNetError
 if TYPE_CHECKING:
     from rsgnet.annotations.people import Annotations
     from rsgnet.evaluation.assessment import Assessment
+    from rsgnet.evaluation.results import Results
     from rsgnet.inference.detectors.detector import Detector
     from rsgnet.inference.estimator import PoseEstimator
     from rsgnet.inference.predictions import RunRecord
@@ -68,7 +71,12 @@ def evaluate(
         ),
     ] = None,
     protocol: Annotated[
-        str, Option(help="coco, crowdpose or auto, which chooses by the keypoints.", metavar="PROTOCOL")
+        str,
+        Option(
+            help="The rules: coco, crowdpose, ochuman, wholebody, ex-oks (keypoints outside the box), mpii (PCKh), "
+            "posetrack, or auto, which chooses by the keypoints.",
+            metavar="PROTOCOL",
+        ),
     ] = "auto",
     compare: Annotated[
         Path | None, Option(help="Also compare with these results of the same images.", metavar="OTHER.json")
@@ -83,12 +91,12 @@ def evaluate(
     device: Device = "auto",
     batch_size: BatchSize = 32,
 ) -> None:
-    """Measure poses by COCO's or CrowdPose's official rules, and analyse their errors.
+    """Measure poses by the official rules of a benchmark, and analyse their errors.
 
     Needs --images, to predict poses first, or --results, which any program may have written. Writes
     [bold]metrics.json[/bold] and [bold]report.html[/bold]: average precision with 95 % intervals, kinds of errors by
-    level of crowding, and the calibration of the scores. Predicted poses go to [bold]poses.json[/bold], detected boxes
-    to [bold]boxes.json[/bold].
+    level of crowding, and the calibration of the scores; of mpii and posetrack the figures only. Predicted poses go to
+    [bold]poses.json[/bold], detected boxes to [bold]boxes.json[/bold].
 
     [dim]Examples:[/dim]
 
@@ -99,7 +107,7 @@ def evaluate(
     """
     from rsgnet.annotations.readers import read_annotations
     from rsgnet.evaluation.assessment import assess
-    from rsgnet.evaluation.protocol import choose_protocol
+    from rsgnet.evaluation.protocol import HEAD_DISTANCE_PROTOCOLS
     from rsgnet.evaluation.report import render_report
     from rsgnet.evaluation.results import read_keypoint_results
     from rsgnet.files import write_text
@@ -117,7 +125,7 @@ def evaluate(
     if detector_layout is not None:
         detector = name_layout(detector or "given boxes", detector_layout)
     truth = read_annotations(annotations, None if skeleton is None else read_skeleton(skeleton))
-    choose_protocol(truth, protocol)  # refuses a protocol that does not fit before anything is predicted
+    _check_protocol(truth, protocol, compare)
     other = None if compare is None else read_keypoint_results(compare, truth)
     box_metrics: dict[str, float] = {}
     has_failures = False
@@ -142,16 +150,43 @@ def evaluate(
         results, has_failures = _predict(estimator, truth, images, out, record)
     assert results is not None
     run = read_run_record(results)
-    found_by = "" if run is None else f"{run.weights.name}, flip test {run.flip_test}, boxes {run.boxes.name}"
     found = read_keypoint_results(results, truth)
-    assessment = assess(truth, found, protocol, other, resamples=bootstrap, found_by=found_by)
-    metrics = {**box_metrics, **assessment.to_dict(), "boxes": run and asdict(run.boxes)}
-    write_text(out / "metrics.json", json.dumps(metrics, indent=2))
-    if report:
-        write_text(out / "report.html", render_report(assessment))
-    _print_assessment(box_metrics, assessment)
+    if protocol in HEAD_DISTANCE_PROTOCOLS:
+        _write_head_distances(truth, found, protocol, box_metrics, out)
+    else:
+        found_by = "" if run is None else f"{run.weights.name}, flip test {run.flip_test}, boxes {run.boxes.name}"
+        assessment = assess(truth, found, protocol, other, resamples=bootstrap, found_by=found_by)
+        metrics = {**box_metrics, **assessment.to_dict(), "boxes": run and asdict(run.boxes)}
+        write_text(out / "metrics.json", json.dumps(metrics, indent=2))
+        if report:
+            write_text(out / "report.html", render_report(assessment))
+        _print_assessment(box_metrics, assessment)
     if has_failures:
         raise typer.Exit(BAD_IMAGES)
+
+
+def _check_protocol(truth: Annotations, protocol: str, compare: Path | None) -> None:
+    """Refuses a protocol that does not fit, before anything is predicted."""
+    from rsgnet.evaluation.protocol import HEAD_DISTANCE_PROTOCOLS, choose_protocol, require_skeleton
+
+    if protocol not in HEAD_DISTANCE_PROTOCOLS:
+        choose_protocol(truth, protocol)
+        return
+    require_skeleton(truth, protocol, (HEAD_DISTANCE_PROTOCOLS[protocol],))
+    if compare is not None:
+        raise RSGNetError(f"--compare needs intervals, which --protocol {protocol} has not; evaluate each by itself")
+
+
+def _write_head_distances(
+    truth: Annotations, found: Results, protocol: str, box_metrics: dict[str, float], out: Path
+) -> None:
+    from rsgnet.evaluation.head_distance import compute_head_distance_metrics
+    from rsgnet.files import write_text
+
+    metrics = box_metrics | compute_head_distance_metrics(truth, found, protocol)
+    settings = {"annotations": str(truth.path), "results": found.origin, "protocol": protocol}
+    write_text(out / "metrics.json", json.dumps({**metrics, "settings": settings}, indent=2))
+    print_metrics(metrics)
 
 
 def _detect(detector: Detector, truth: Annotations, images: Path, out: Path) -> dict[str, float]:
@@ -208,7 +243,7 @@ def evaluate_tracks(
     ],
     results: Annotated[Path, Option(help="Tracks, as `predict` writes them.", metavar="poses.jsonl")],
 ) -> None:
-    """Measure how well people are tracked: [bold]IDF1[/bold], identity switches and MOTA.
+    """Measure how well people are tracked: [bold]HOTA[/bold], [bold]IDF1[/bold], identity switches and MOTA.
 
     Prints a table; writes nothing.
 
@@ -218,12 +253,17 @@ def evaluate_tracks(
       rsgnet predict walks/clips --out out
       rsgnet evaluate-tracks --annotations walks/crowds.json --results out/poses.jsonl
     """
+    from rsgnet.evaluation.hota import count_hota
     from rsgnet.evaluation.tracking_metrics import TrackingCounts, count_tracks, read_clips
 
     clips = read_clips(annotations, results)
+    hota = reduce(add, map(count_hota, clips.values()))
     counts = sum((count_tracks(frames) for frames in clips.values()), TrackingCounts())
     print_metrics(
         {
+            "HOTA": hota.hota,
+            "DetA": hota.detection_accuracy,
+            "AssA": hota.association_accuracy,
             "IDF1": counts.idf1,
             "switches": counts.switches,
             "MOTA": counts.mota,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rsgnet.annotations.people import Annotations
 from rsgnet.annotations.readers import read_annotations
+from rsgnet.evaluation.head_distance import compute_head_distance_metrics
 from rsgnet.evaluation.matching import (
     NOBODY,
     Candidates,
@@ -24,7 +25,7 @@ from rsgnet.evaluation.matching import (
     join_images,
     match_candidates,
 )
-from rsgnet.evaluation.protocol import OksProtocol, choose_protocol, group_by_level
+from rsgnet.evaluation.protocol import HEAD_DISTANCE_PROTOCOLS, OksProtocol, choose_protocol, group_by_level
 from rsgnet.evaluation.results import Results, ResultsSource, read_box_results, read_keypoint_results
 from rsgnet.geometry import Floats, box_iou, xywh_to_xyxy
 
@@ -43,7 +44,7 @@ def evaluate_keypoints(annotations: str | Path, results: ResultsSource, protocol
     Args:
         annotations: COCO-format keypoint file.
         results: COCO keypoint results, a file or a list.
-        protocol: The name of one of `protocol.OKS_PROTOCOLS`. "coco": areas as annotated, every person with a labelled
+        protocol: One of `protocol.PROTOCOL_NAMES`. "coco": areas as annotated, every person with a labelled
             keypoint is evaluated. "crowdpose": 0.53 of the box as area, only people with one of the first twelve
             keypoints labelled are evaluated. "auto": CrowdPose's rules for its 14 keypoints, COCO-WholeBody's for its
             133, else COCO's. All use the falloffs of the annotations' skeleton.
@@ -52,13 +53,15 @@ def evaluate_keypoints(annotations: str | Path, results: ResultsSource, protocol
         AP, AP50, AP75, AR, AR50, AR75 over everyone, APM, APL, ARM, ARL by area, and where images have a crowd index
         AP_easy (below 0.2), AP_medium (below 0.8), AP_hard (the rest) and AP_medium_hard (medium and hard together);
         AP and AR of the protocol's further parts, such as AP_foot and AR_foot. Each in 0..1, or -1 where there is no
-        labelled person.
+        labelled person. "mpii" and "posetrack" have the metrics of `head_distance`.
 
     Raises:
         AnnotationError: A file is missing or broken, or an entry of the results does not fit the annotations.
         RSGNetError: There is no such protocol, or it is for people with other keypoints.
     """
     truth = read_annotations(annotations)
+    if protocol in HEAD_DISTANCE_PROTOCOLS:
+        return compute_head_distance_metrics(truth, read_keypoint_results(results, truth), protocol)
     rules = choose_protocol(truth, protocol)
     return compute_keypoint_metrics(truth, read_keypoint_results(results, truth), rules)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rsgnet.annotations.people import AREA_SHARE_OF_BOX, AnnotatedImage, Annotations, Person
 from rsgnet.errors import RSGNetError
-from rsgnet.skeletons import COCO17, CROWDPOSE14, WHOLEBODY133
+from rsgnet.skeletons import COCO17, CROWDPOSE14, MPII16, POSETRACK17, WHOLEBODY133
 
 _EASY_BELOW, _MEDIUM_BELOW = 0.2, 0.8  # bounds of the crowd index between CrowdPose's levels
 
@@ -124,6 +124,9 @@ EXTENDED_OKS = OksProtocol(
     outside=OutsideRule(),
 )
 OKS_PROTOCOLS = {protocol.name: protocol for protocol in (COCO, CROWDPOSE, OCHUMAN, WHOLEBODY, EXTENDED_OKS)}
+# By name, the skeleton of protocols that measure distances in sizes of the head; see head_distance.py.
+HEAD_DISTANCE_PROTOCOLS = {"mpii": MPII16.name, "posetrack": POSETRACK17.name}
+PROTOCOL_NAMES = ("auto", *OKS_PROTOCOLS, *HEAD_DISTANCE_PROTOCOLS)
 _AUTOMATIC = {CROWDPOSE14.name: CROWDPOSE, WHOLEBODY133.name: WHOLEBODY}
 
 
@@ -140,7 +143,7 @@ def choose_protocol(truth: Annotations, name: str = "auto") -> OksProtocol:
     if name == "auto":
         return _AUTOMATIC.get(truth.skeleton.name, COCO)
     if name not in OKS_PROTOCOLS:
-        raise RSGNetError(f"no protocol is named {name!r}; there are auto, {', '.join(OKS_PROTOCOLS)}")
+        raise RSGNetError(f"no protocol is named {name!r}; there are {', '.join(PROTOCOL_NAMES)}")
     protocol = OKS_PROTOCOLS[name]
     require_skeleton(truth, protocol.name, protocol.skeletons)
     return protocol
