@@ -67,6 +67,16 @@ def test_hashes_match_to_40_differing_bits():
     assert list(match_similar_images([None, bits], [*others, None])) == [(1, 0), (1, 1)]
 
 
+def test_hashes_with_few_set_bits_must_agree_better():
+    """Of two even images with 50 set bits each, at most 20 may differ."""
+
+    def with_set(indices):
+        return np.packbits(np.isin(np.arange(312), indices))
+
+    even = with_set(range(50))
+    assert list(match_similar_images([even], [with_set(range(10, 60)), with_set(range(11, 61))])) == [(0, 0)]
+
+
 def test_many_hashes_are_matched_in_blocks():
     many = random_hashes(1200, seed=1)
     assert list(match_similar_images(many, many[::-1])) == [(index, 1199 - index) for index in range(1200)]

@@ -364,7 +364,7 @@ def _draw_figure(annotations: Path, files: tuple[Path, Path], images: Path, out:
         typer.echo(f"{len(judged)} images, none with a keypoint that is right in one result only")
         return
     drawn = [(image, read_image(images / image.annotated.file_name)) for image in chosen]
-    names = _name_results(files[0]), _name_results(files[1])
+    names = _name_results(*files)
     texts = {
         "figure.html": render_figure_page(judged, drawn, truth.skeleton, names, (*files, annotations)),
         "figure.svg": render_figure(drawn, truth.skeleton, names),
@@ -376,9 +376,18 @@ def _draw_figure(annotations: Path, files: tuple[Path, Path], images: Path, out:
     typer.echo(f"keypoints right only in A ({names[0]}): {first}, only in B ({names[1]}): {second}")
 
 
-def _name_results(path: Path) -> str:
-    """Returns a name for a figure: the weights, where a run.json beside the file records them, else the file."""
+def _name_results(first: Path, second: Path) -> tuple[str, str]:
+    """Returns names for a figure: the weights, where a run.json beside the file records them, else the file.
+
+    Two runs of weights of one name are named by their folders.
+    """
     from rsgnet.inference.predictions import read_run_record
 
-    record = read_run_record(path)
-    return path.stem if record is None else Path(record.weights.name).name
+    records = read_run_record(first), read_run_record(second)
+    names = [
+        path.stem if record is None else Path(record.weights.name).name
+        for path, record in zip((first, second), records, strict=True)
+    ]
+    if names[0] == names[1]:
+        names = [str(Path(path.parent.name) / path.stem) for path in (first, second)]
+    return names[0], names[1]
