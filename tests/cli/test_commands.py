@@ -54,7 +54,7 @@ def test_help_shows_names_whole_and_wraps_texts(name, width, monkeypatch):
 
 def test_help_says_what_is_required_and_the_defaults():
     text = " ".join(CliRunner().invoke(cli.app, ["predict", "--help"], env={"COLUMNS": "100"}).output.split())
-    assert "Output folder; created if missing. [required]" in text and "[default: onnx]" in text
+    assert "Output folder; created if missing. [required]" in text and "[default: auto]" in text
     assert "--flip/--no-flip" in text and "Usage: rsgnet predict SOURCE... OPTIONS" in text.replace("root", "rsgnet")
 
 

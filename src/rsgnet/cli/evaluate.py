@@ -86,7 +86,7 @@ def evaluate(
     ] = 1000,
     report: Annotated[bool, Option("--report/--no-report", help="Write report.html.")] = True,
     flip: Flip = None,
-    backend: Backend = "onnx",
+    backend: Backend = "auto",
     precision: Precision = "float32",
     device: Device = "auto",
     batch_size: BatchSize = 32,
@@ -115,6 +115,7 @@ def evaluate(
     from rsgnet.inference.detectors.open_detector import open_detector
     from rsgnet.inference.estimator import PoseEstimator
     from rsgnet.inference.predictions import read_run_record, record_run
+    from rsgnet.inference.runtime.engines import choose_engine
     from rsgnet.skeletons import read_skeleton
 
     if (results is None) == (images is None):
@@ -133,7 +134,8 @@ def evaluate(
         boxes_name, opened_detector = detector or boxes or "gt", None
         if detector is not None:
             # The threshold is low because average precision needs boxes of low scores, too.
-            opened_detector = open_detector(detector, device, threshold=0.05, backend=backend)
+            engine = choose_engine(weights, backend, precision, device)
+            opened_detector = open_detector(detector, device, threshold=0.05, backend=engine.backend)
             box_metrics = _detect(opened_detector, truth, images, out)
             boxes = str(out / "boxes.json")
         estimator = PoseEstimator(

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rsgnet.config import DetectorConfig, ExportOptions, PoseConfig, Refinement
+from rsgnet.export.in_place_shuffles import make_exportable
 from rsgnet.geometry import invert_affine
 from rsgnet.heatmaps import (
     blur,
@@ -46,7 +47,7 @@ class PoseGraph(nn.Module):
 
     def __init__(self, model: RSGNet | DenseRSGNet, config: PoseConfig, options: ExportOptions | None = None) -> None:
         super().__init__()
-        self.model, self.config, self.options = model, config, options or ExportOptions()
+        self.model, self.config, self.options = make_exportable(model), config, options or ExportOptions()
         skeleton = get_skeleton(config.model.skeleton)
         self.sigmas = skeleton.sigmas
         self.register_buffer("flip_indices", torch.from_numpy(skeleton.flip_indices))
