@@ -10,7 +10,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any
@@ -155,12 +155,12 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
 def _check_scans(image: Image.Image, name: str) -> None:
     """Raises ImageError where a JPEG file that was opened, but not decoded, has too many scans."""
     file = image.fp  # type: ignore[attr-defined]
-    position = file.tell()
-    file.seek(0)
-    content = file.read(MAX_JPEG_BYTES + 1)
-    file.seek(position)
-    if len(content) > MAX_JPEG_BYTES:
+    position, size = file.tell(), file.seek(0, SEEK_END)
+    if size > MAX_JPEG_BYTES:
         raise ImageError(f"{name}: over {MAX_JPEG_BYTES} bytes, which is more than a JPEG file may have")
+    file.seek(0)
+    content = file.read(size)
+    file.seek(position)
     if content.count(_JPEG_SCAN) <= MAX_JPEG_SCANS:
         return
     position, scans = 2, 0  # thumbnails and what follows the image have scans too, so segments are read one by one

@@ -47,6 +47,7 @@ def decode_segmentation(segmentation: Segmentation, size_wh: tuple[int, int]) ->
             is_compressed = isinstance(segmentation["counts"], str | bytes)
             encoded = dict(segmentation) if is_compressed else rle.frPyObjects(dict(segmentation), height, width)
         else:
+            _check_polygons(segmentation, size_wh)
             encoded = rle.merge(rle.frPyObjects(segmentation, height, width))
         decoded = rle.decode(encoded)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -55,6 +56,13 @@ def decode_segmentation(segmentation: Segmentation, size_wh: tuple[int, int]) ->
         raise AnnotationError(f"a segmentation is {decoded.shape[1]}x{decoded.shape[0]}, its image {width}x{height}")
     mask: Mask = decoded.astype(np.bool_)
     return mask
+
+
+def _check_polygons(polygons: Sequence[Sequence[float]], size_wh: tuple[int, int]) -> None:
+    """Raises ValueError or TypeError where there are no points, or some far outside: edges take memory by length."""
+    for polygon in polygons:
+        if not (np.abs(np.asarray(polygon, np.float64)) <= 2 * max(size_wh)).all():
+            raise ValueError("a point is far outside its image")
 
 
 def encode_mask(mask: Mask) -> dict[str, Any]:
