@@ -270,7 +270,7 @@ def compare(
     [dim]Examples:[/dim]
 
       rsgnet compare old/poses.json new/poses.json --images photos --out differences --count 20
-      rsgnet compare hrnet.json rsgnet.json --annotations val.json --images val --figure --out figure3 --count 6
+      rsgnet compare hrnet.json rsgnet.json --annotations val.json --images val --figure --out fig
     """
     if figure != (annotations is not None):
         raise RSGNetError("--figure needs --annotations TRUTH.json, and --annotations is for --figure")
