@@ -340,6 +340,7 @@ def _name_results(first: Path, second: Path) -> tuple[str, str]:
 
     Two runs of weights of one name are named by their folders.
     """
+    from rsgnet.files import escape_name
     from rsgnet.inference.predictions import read_run_record
 
     records = read_run_record(first), read_run_record(second)
@@ -349,4 +350,4 @@ def _name_results(first: Path, second: Path) -> tuple[str, str]:
     ]
     if names[0] == names[1]:
         names = [str(Path(path.parent.name) / path.stem) for path in (first, second)]
-    return names[0], names[1]
+    return escape_name(names[0]), escape_name(names[1])
