@@ -73,6 +73,11 @@ def test_the_photo_is_embedded_once_and_nothing_is_loaded(drawn):
     assert not re.search(r"https?://(?!www\.w3\.org/)", text)
 
 
+def test_names_with_control_characters_are_well_formed(drawn):
+    texts = [each.text for each in ElementTree.fromstring(render_figure(drawn, COCO17, ("a\x01b", "<"))).iter()]
+    assert "A · a\ufffdb" in texts and "B · <" in texts
+
+
 def test_figures_of_several_images_are_as_wide_and_higher(drawn):
     one, five = (ElementTree.fromstring(render_figure(drawn * count, COCO17, ("a", "b"))) for count in (2, 5))
     assert one.get("width") == five.get("width")

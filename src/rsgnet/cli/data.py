@@ -111,7 +111,7 @@ def hash_sets(
 
     [dim]Examples:[/dim]
 
-      rsgnet data hash coco:val2017=DIR:coco:val2017 crowdpose:test=DIR:crowdpose:test --out mine.hashes
+      rsgnet data hash coco=DIR:coco:val2017 crowdpose=DIR:crowdpose:test --out mine.hashes
       rsgnet data hash coco:val2017=some.json:images --size coco:val2017=5000 --out mine.hashes
       rsgnet data check train.json:images --against mine.hashes
     """

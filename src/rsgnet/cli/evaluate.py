@@ -313,7 +313,7 @@ def compare(
     [dim]Examples:[/dim]
 
       rsgnet compare old/poses.json new/poses.json --images photos --out differences --count 20
-      rsgnet compare hrnet.json rsgnet.json --annotations val.json --images val --figure --out figure3 --count 6
+      rsgnet compare hrnet.json rsgnet.json --annotations val.json --images val --figure --out fig
     """
     if figure != (annotations is not None):
         raise RSGNetError("--figure needs --annotations TRUTH.json, and --annotations is for --figure")
@@ -383,6 +383,7 @@ def _name_results(first: Path, second: Path) -> tuple[str, str]:
 
     Two runs of weights of one name are named by their folders.
     """
+    from rsgnet.files import escape_name
     from rsgnet.inference.predictions import read_run_record
 
     records = read_run_record(first), read_run_record(second)
@@ -392,4 +393,4 @@ def _name_results(first: Path, second: Path) -> tuple[str, str]:
     ]
     if names[0] == names[1]:
         names = [str(Path(path.parent.name) / path.stem) for path in (first, second)]
-    return names[0], names[1]
+    return escape_name(names[0]), escape_name(names[1])

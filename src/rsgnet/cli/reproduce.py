@@ -68,7 +68,7 @@ def reproduce(
       rsgnet reproduce table1 --data /data --train --boxes runs/faster-rcnn-r101/model
       rsgnet reproduce table3 --data /data --boxes coco-test-dev-boxes.json
       rsgnet reproduce table4 --data /data --boxes crowdpose:test=a.json --boxes coco:val2017=b.json
-      rsgnet reproduce table1 --data /data --results OPEC-Net=opec.json --results "RTMO=rtmo.json,boxes=none"
+      rsgnet reproduce table1 --data /data --results OPEC-Net=a.json --results RTMO=b.json,boxes=none
     """
     with requires_extra("rsgnet reproduce", "train"):
         from rsgnet.reproduce import measure, synthetic_data, table_output, tables

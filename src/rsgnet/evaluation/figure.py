@@ -22,6 +22,7 @@ from rsgnet.evaluation.error_types import KEYPOINT_KINDS
 from rsgnet.evaluation.matching import NOBODY
 from rsgnet.evaluation.paired_errors import RIGHT_KINDS, JudgedImage, JudgedPeople, count_kinds
 from rsgnet.evaluation.plots import render_page, render_section, render_table
+from rsgnet.files import escape_name
 from rsgnet.geometry import Floats, xywh_to_xyxy
 from rsgnet.images import RGBImage
 from rsgnet.skeletons import Skeleton
@@ -118,7 +119,7 @@ def render_figure_page(
         ["people without a pose", *(each["people without a pose"] for each in counts)],
         ["keypoints right in this only", *once],
     ]
-    sources = [[name, str(path)] for name, path in zip(("A", "B", "labels"), files, strict=True)]
+    sources = [[name, escape_name(str(path))] for name, path in zip(("A", "B", "labels"), files, strict=True)]
     summary = render_section(
         f"{len(judged)} images",
         "Kinds of the labelled keypoints of people with a pose. A keypoint is right if it is near its label: good or "
@@ -144,12 +145,11 @@ def _pair(image: JudgedImage, photo: RGBImage, skeleton: Skeleton, names: tuple[
     """Returns both results' tiles side by side, with names above and a caption below."""
     frame = _choose_frame(image, (photo.shape[1], photo.shape[0]))
     identity = f"photo{number}"
-    shared = f"<defs>{_embed_photo(photo, frame, identity)}</defs>"
-    parts = [shared]
-    for column, (people, other) in enumerate(((image.first, image.second), (image.second, image.first))):
+    parts = [f"<defs>{_embed_photo(photo, frame, identity)}</defs>"]
+    for column, people in enumerate((image.first, image.second)):
         x = column * (_TILE + _GAP)
         parts.append(_text(x, _TEXT * 0.85, f"{'AB'[column]} · {names[column]}"[:_MAX_NAME]))
-        content = f'<use xlink:href="#{identity}"/>{_draw_people(image, people, other, frame, skeleton)}'
+        content = f'<use xlink:href="#{identity}"/>{_draw_people(image, people, frame, skeleton)}'
         box = f'x="{x:.1f}" y="{_TEXT + 2:.1f}" width="{_TILE:.1f}" height="{_TILE:.1f}"'
         parts.append(
             f'<svg {box} viewBox="0 0 {_TILE:.0f} {_TILE:.0f}" overflow="hidden" style="width:auto">'
@@ -199,9 +199,7 @@ def _embed_photo(photo: RGBImage, frame: _Frame, identity: str) -> str:
     )
 
 
-def _draw_people(
-    image: JudgedImage, people: JudgedPeople, other: JudgedPeople, frame: _Frame, skeleton: Skeleton
-) -> str:
+def _draw_people(image: JudgedImage, people: JudgedPeople, frame: _Frame, skeleton: Skeleton) -> str:
     """Draws one result's poses: faint where the results agree, and coloured, with rings, where they differ."""
     rows = np.flatnonzero(image.differing.any(1))
     agreeing = set(people.poses.tolist()) - set(people.poses[rows].tolist()) - {NOBODY}
@@ -300,6 +298,7 @@ def _legend() -> str:
 
 
 def _text(x: float, y: float, text: str, size: float = _TEXT) -> str:
+    text = "".join(each if each.isprintable() else "\ufffd" for each in text)  # XML has no control characters
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" font-family="sans-serif" fill="currentColor">'
         f"{escape(text)}</text>"
