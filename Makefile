@@ -39,11 +39,12 @@ FIGURES ?= docs/performance.json
 BENCH = $(FULL)/bin/python benchmarks
 RESULT = --json $(FIGURES)
 
-bench: $(FULL)/installed ## Measure every speed into docs/performance.json; 45 minutes on an idle machine
+bench: $(FULL)/installed ## Measure every speed of this kind of processor into docs/performance.json; takes 45 minutes
 	$(BENCH)/candidate_cost.py $(RESULT)
 	$(BENCH)/dense_relation_cost.py $(RESULT)
 	$(BENCH)/backend_speed.py $(RESULT)
 	$(BENCH)/backend_agreement.py $(HELD_OUT) $(IMAGES) --calibrate $(LABELS):$(IMAGES) $(RESULT)
+	$(BENCH)/published_speed.py $(RESULT)
 	$(BENCH)/pipeline_speed.py $(IMAGES) $(RESULT)
 	$(BENCH)/evaluation_speed.py $(RESULT)
 	$(BENCH)/training_samples.py $(LABELS) $(IMAGES) $(RESULT)

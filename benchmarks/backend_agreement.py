@@ -19,7 +19,7 @@ from rsgnet.annotations.people import Annotations
 from rsgnet.annotations.readers import read_annotations
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.average_precision import compute_keypoint_metrics
-from rsgnet.evaluation.official import build_evaluator
+from rsgnet.evaluation.protocol import COCO
 from rsgnet.export.directory import export_onnx, export_openvino
 from rsgnet.geometry import xywh_to_xyxy
 from rsgnet.images import read_image
@@ -73,7 +73,7 @@ def measure(truth: Annotations, directory: Path, arguments: argparse.Namespace) 
             continue
         keypoints = predict_keypoints(network, truth, arguments.images)
         results = predict_results(network, truth, arguments.images, arguments.weights, flip=False)
-        ap = compute_keypoint_metrics(build_evaluator(truth, results, "keypoints"), truth)["AP"]
+        ap = compute_keypoint_metrics(truth, results, COCO)["AP"]
         if not measurements:
             reference, reference_ap = keypoints, ap
             measurements.append(Measurement(f"{engine}: AP", Spread.of(ap)))

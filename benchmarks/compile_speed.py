@@ -101,7 +101,8 @@ def main() -> None:
         for batch in arguments.batches
         for measurement in measure(name, batch, arguments)
     ]
-    report(f"compile_speed_{arguments.device}_{arguments.precision}", measurements, arguments)
+    kind = None if arguments.device == "cpu" else "gpu"
+    report(f"compile_speed_{arguments.device}_{arguments.precision}", measurements, arguments, kind)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from rsgnet.inference.predictions import RESULTS_FILE, record_run, write_predict
 from rsgnet.inference.runtime.network import PoseNetwork
 from rsgnet.inference.runtime.open_network import open_network
 
-REFINEMENTS = ("quarter", "none", "taylor", "expected_oks")
+REFINEMENTS = ("quarter", "none", "taylor", "udp", "expected_oks")
 
 
 def predict_results(network: PoseNetwork, truth: Annotations, images: Path, weights: str, flip: bool) -> Results:

@@ -1,6 +1,9 @@
-"""Compares the evaluation of many detections with pycocotools: the time, and the equality of the metrics.
+"""Compares the evaluation of many detections with three libraries: the time, and the equality of the metrics.
 
-`pip install pycocotools; python benchmarks/evaluation_speed.py [--detections 100000]`
+`pip install pycocotools faster-coco-eval; python benchmarks/evaluation_speed.py [--detections 100000]`
+
+The tools have their turns in each of several rounds, and ratios are taken within a round, so that they stay meaningful
+on a machine that does other work; the seconds do not.
 
 The data are synthetic: two people per image as in COCO, each predicted ten times with random errors.
 """
@@ -11,17 +14,21 @@ import io
 import json
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-from measurement import Measurement, Spread, at_least, at_most, make_parser, print_machine, report
+from measurement import Measurement, Spread, at_most, make_parser, print_machine, report
 
 from rsgnet.annotations.readers import read_annotations
-from rsgnet.evaluation.average_precision import compute_level_metrics, compute_overall_metrics
-from rsgnet.evaluation.official import build_evaluator
+from rsgnet.evaluation.average_precision import compute_level_metrics, compute_overall_metrics, rank_by_area
+from rsgnet.evaluation.intervals import bootstrap_counts, bootstrap_metrics, compute_intervals
+from rsgnet.evaluation.matching import compare_poses
+from rsgnet.evaluation.protocol import COCO
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.skeletons import COCO17
 
+RESAMPLES = 1000
 PEOPLE, POSES = 2, 20  # per image
 SIDE = 640
 METRICS = ["AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"]  # in pycocotools' order
@@ -67,39 +74,54 @@ def write_data_set(images: int, folder: Path, seed: int = 0) -> tuple[Path, Path
     return paths
 
 
-class PycocotoolsEvaluation:
-    """Reads and evaluates with pycocotools."""
-
-    def read(self, annotations: Path, results: Path) -> None:
-        from pycocotools.coco import COCO  # noqa: PLC0415
-        from pycocotools.cocoeval import COCOeval  # noqa: PLC0415
-
-        with contextlib.redirect_stdout(io.StringIO()):
-            truth = COCO(str(annotations))
-            self.evaluation = COCOeval(truth, truth.loadRes(str(results)), "keypoints")
-
-    def evaluate(self) -> dict[str, float]:
-        with contextlib.redirect_stdout(io.StringIO()):
-            self.evaluation.evaluate()
-            self.evaluation.accumulate()
-            self.evaluation.summarize()
-        return dict(zip(METRICS, map(float, self.evaluation.stats), strict=True))
-
-
 class OurEvaluation:
-    """Reads and evaluates with this project, which also validates every entry."""
+    """This project, which also validates every entry."""
+
+    name = "ours"
 
     def read(self, annotations: Path, results: Path) -> None:
         self.truth = read_annotations(annotations)
         self.results = read_keypoint_results(results, self.truth)
 
     def evaluate(self) -> dict[str, float]:
-        self.evaluation = build_evaluator(self.truth, self.results, "keypoints")
-        return compute_overall_metrics(self.evaluation, self.truth)
+        self.rankings = rank_by_area(compare_poses(self.truth, self.results, COCO, COCO.part))
+        return compute_overall_metrics(self.rankings)
 
     def evaluate_levels(self) -> None:
-        """Computes the metrics by crowd level, which pycocotools does not have."""
-        compute_level_metrics(self.evaluation, self.truth)
+        """Computes the metrics by crowd level, which the other tools do not have."""
+        compute_level_metrics(self.rankings[""])
+
+    def bootstrap(self) -> None:
+        """Computes the intervals of all metrics."""
+        counts = bootstrap_counts(len(self.truth.images), RESAMPLES)
+        compute_intervals(bootstrap_metrics(self.rankings[""], counts))
+
+
+class CocoEvaluation:
+    """A library with the interface of pycocotools."""
+
+    def __init__(self, name: str, coco: tuple[str, str], evaluator: tuple[str, str]) -> None:
+        self.name = name
+        self._coco, self._evaluator = (getattr(import_module(path), attribute) for path, attribute in (coco, evaluator))
+
+    def read(self, annotations: Path, results: Path) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            truth = self._coco(str(annotations))
+            self.evaluation = self._evaluator(truth, truth.loadRes(str(results)), "keypoints")
+
+    def evaluate(self) -> dict[str, float]:
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.evaluation.evaluate()
+            self.evaluation.accumulate()
+            self.evaluation.summarize()
+        return dict(zip(METRICS, map(float, self.evaluation.stats), strict=False))
+
+
+OTHERS = (
+    ("pycocotools", ("pycocotools.coco", "COCO"), ("pycocotools.cocoeval", "COCOeval")),
+    ("faster-coco-eval", ("faster_coco_eval", "COCO"), ("faster_coco_eval", "COCOeval_faster")),
+    ("hotcoco", ("hotcoco", "COCO"), ("hotcoco", "COCOeval")),
+)
 
 
 def main() -> None:
@@ -107,36 +129,49 @@ def main() -> None:
     parser.add_argument("--detections", type=int, default=100_000)
     arguments: argparse.Namespace = parser.parse_args()
     print_machine(arguments.threads)
-    evaluating, with_levels, reading, differences = [], [], [], []
+    reading: dict[str, list[float]] = {}
+    evaluating: dict[str, list[float]] = {}
+    levels, bootstrap, differences = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         paths = write_data_set(arguments.detections // POSES, Path(folder))
         for _ in range(arguments.rounds):
-            seconds, metrics = [], []
-            for tool in (own := OurEvaluation(), PycocotoolsEvaluation()):
+            metrics = {}
+            for tool in (own := OurEvaluation(), *(CocoEvaluation(*each) for each in OTHERS)):
                 start = time.perf_counter()
                 tool.read(*paths)
                 read = time.perf_counter()
-                metrics.append(tool.evaluate())
-                seconds.append((read - start, time.perf_counter() - read))
+                metrics[tool.name] = tool.evaluate()
+                reading.setdefault(tool.name, []).append(read - start)
+                evaluating.setdefault(tool.name, []).append(time.perf_counter() - read)
+                print(f"{tool.name}: {reading[tool.name][-1]:.2f} + {evaluating[tool.name][-1]:.2f} s", flush=True)
             start = time.perf_counter()
             own.evaluate_levels()
-            levels = time.perf_counter() - start
-            (our_reading, ours), (their_reading, theirs) = seconds
-            print(
-                f"ours {our_reading:.1f} + {ours:.1f} s, pycocotools {their_reading:.1f} + {theirs:.1f} s", flush=True
-            )
-            evaluating.append(theirs / ours)
-            with_levels.append(theirs / (ours + levels))
-            reading.append((their_reading + theirs) / (our_reading + ours))
-            differences.append(max(abs(metrics[0][name] - metrics[1][name]) for name in METRICS))
-    prefix = f"{arguments.detections:,} detections, pycocotools' time over ours"
-    measurements = [
-        at_least(f"{prefix}: evaluating", Spread.of(*evaluating), 10.0),
-        Measurement(f"{prefix}: evaluating, with crowd levels", Spread.of(*with_levels)),
-        Measurement(f"{prefix}: reading and evaluating", Spread.of(*reading)),
-        at_most("largest difference of a metric from pycocotools'", Spread.of(*differences), 1e-9),
+            levels.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            own.bootstrap()
+            bootstrap.append(time.perf_counter() - start)
+            theirs = metrics["pycocotools"]
+            differences.append(max(abs(metrics["ours"][name] - theirs[name]) for name in METRICS))
+    measurements = compare_tools(f"{arguments.detections:,} detections", reading, evaluating)
+    measurements += [
+        Measurement("crowd levels, seconds more", Spread.of(*levels)),
+        at_most(f"{RESAMPLES} resamples for intervals, seconds more", Spread.of(*bootstrap), 5.0),
+        at_most("largest difference of a metric from pycocotools'", Spread.of(*differences), 1e-12),
     ]
     report("evaluation_speed", measurements, arguments)
+
+
+def compare_tools(
+    prefix: str, reading: dict[str, list[float]], evaluating: dict[str, list[float]]
+) -> list[Measurement]:
+    """Returns the ratio of pycocotools' time to each tool's, from the seconds of each round."""
+    both = {name: [sum(round_) for round_ in zip(reading[name], evaluating[name], strict=True)] for name in reading}
+    measurements = []
+    for name in reading.keys() - {"pycocotools"}:
+        for what, seconds in (("reading and evaluating", both), ("evaluating", evaluating)):
+            ratios = [one / two for one, two in zip(seconds["pycocotools"], seconds[name], strict=True)]
+            measurements.append(Measurement(f"{prefix}, pycocotools' time over {name}: {what}", Spread.of(*ratios)))
+    return sorted(measurements, key=lambda measurement: measurement.name)
 
 
 if __name__ == "__main__":

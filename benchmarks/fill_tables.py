@@ -17,12 +17,14 @@ from typing import Any
 from rsgnet.defaults import DEFAULT_WEIGHTS
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/accuracy.md", "docs/performance.md")
+PAGES = ("README.md", "docs/accuracy.md", "docs/performance.md", "docs/performance_tables.md")
+KINDS = {"amx": "AMX", "avx512": "AVX-512", "avx2": "AVX2", "other": "Other processors", "gpu": "GPUs"}
 TITLES = {
     "candidate_cost": "Cost of relating candidates",
     "dense_relation_cost": "The released form",
     "backend_speed": "Back ends, and the machine's peak",
     "backend_agreement": "Agreement of the back ends",
+    "published_speed": "Published networks",
     "pipeline_speed": "From image files to result files",
     "evaluation_speed": "Evaluation",
     "training_samples": "Training crops",
@@ -32,6 +34,7 @@ TITLES = {
     "clip_memory": "An hour of video",
     "growth": "Growth of cost",
 }
+_CROPS_PER_SECOND = re.compile(r"(.+), batch (\d+): crops per second, (.+)")
 _BLOCK = re.compile(r"(<!-- begin (\w+): .*? -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 
@@ -49,10 +52,39 @@ def format_table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
+def engine_table(performance: dict[str, Any]) -> str:
+    """Returns the table of the back ends' speeds, a row for each network and kind of processor."""
+    rows, engines = {}, ["eager PyTorch"]
+    for kind, title in KINDS.items():
+        for measurement in performance.get(kind, {}).get("backend_speed", {"measurements": []})["measurements"]:
+            match = _CROPS_PER_SECOND.fullmatch(measurement["name"])
+            if match:
+                network, batch, engine = match.groups()
+                rows.setdefault((network, title, batch), {})[engine] = measurement["value"]["median"]
+                engines += [engine] if engine not in engines else []
+    cells = (
+        [f"`{network}`", title, batch, *(_relative_speed(speeds, engine) for engine in engines)]
+        for (network, title, batch), speeds in sorted(rows.items(), key=lambda row: row[0][0])
+    )
+    return format_table(("network", "processor", "batch", *engines), cells)
+
+
+def _relative_speed(speeds: dict[str, float], engine: str) -> str:
+    if engine not in speeds:
+        return ""
+    return f"{format_number(speeds[engine])} ({speeds[engine] / speeds['eager PyTorch']:.2f})"
+
+
 def speed_sections(performance: dict[str, Any]) -> str:
-    """Returns a section with one table for each benchmark in performance.json."""
-    order = [*TITLES, *(name for name in performance if name not in TITLES)]
-    return "\n".join(_speed_section(name, performance[name]) for name in order if name in performance)
+    """Returns a section for each kind of processor, with one table for each benchmark."""
+    return "\n".join(
+        f"## {title}\n\n{_kind_section(performance[kind])}" for kind, title in KINDS.items() if kind in performance
+    )
+
+
+def _kind_section(benchmarks: dict[str, Any]) -> str:
+    order = [*TITLES, *(name for name in benchmarks if name not in TITLES)]
+    return "\n".join(_speed_section(name, benchmarks[name]) for name in order if name in benchmarks)
 
 
 def _speed_section(name: str, benchmark: dict[str, Any]) -> str:
@@ -162,12 +194,14 @@ def fill(page: str, tables: dict[str, str]) -> str:
 def read_tables(performance: Path = ROOT / "docs/performance.json") -> dict[str, str]:
     """Returns every table by the name that pages give it."""
     accuracy = json.loads((ROOT / "docs/accuracy.json").read_text())
+    speeds = json.loads(performance.read_text())
     return {
         "default": default_line(accuracy),
         "models": model_table(accuracy),
         "poses": pose_table(accuracy),
         "boxes": box_table(accuracy),
-        "speeds": speed_sections(json.loads(performance.read_text())),
+        "engines": engine_table(speeds),
+        "speeds": speed_sections(speeds),
     }
 
 

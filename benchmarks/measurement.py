@@ -1,7 +1,8 @@
 """Shared by all benchmarks: timing of several calls side by side, measurements with bounds, and their JSON file.
 
 A measurement is the median over rounds, with its range. In every round each call has its turn, so that a
-machine that is slow for a while slows all of them, and ratios are stable where times are not.
+machine that is slow for a while slows all of them, and ratios are stable where times are not. The file keeps the
+measurements of each kind of processor ("amx", "avx512", "avx2", see `rsgnet.inference.runtime.engines`) and of GPUs.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from rsgnet.inference.runtime.engines import describe_processor
+
 LIBRARIES = ("torch", "torchvision", "timm", "onnxruntime", "openvino", "nncf", "numpy", "pillow")
-INSTRUCTION_SETS = (
-    "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_bf16", "amx_int8", "asimd", "sve",
-)  # fmt: skip
 
 Calls = Mapping[str, Callable[[], object]]
 
@@ -136,31 +136,24 @@ def set_up(threads: int) -> None:
 
 
 def print_machine(threads: int) -> None:
-    machine = describe_machine(threads)
-    print(f"{machine['processor']}, {machine['cores']} cores, {threads} threads, Python {machine['python']}")
+    machine, processor = describe_machine(threads), describe_processor()
+    print(f"{processor.name}, {processor.cores} cores, {threads} threads, Python {machine['python']}")
+    print(f"processor of the kind {processor.kind}: {', '.join(processor.instructions) or 'no known units'}")
     print(", ".join(f"{name} {number}" for name, number in machine["libraries"].items()))  # type: ignore[union-attr]
 
 
 def describe_machine(threads: int) -> dict[str, object]:
     """Returns the processor, libraries and settings that measurements depend on."""
-    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
+    processor = describe_processor()
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "processor": _cpuinfo("model name") or platform.processor() or platform.machine(),
-        "instructions": [name for name in INSTRUCTION_SETS if name in flags],
-        "cores": os.cpu_count(),
+        "processor": processor.name,
+        "instructions": list(processor.instructions),
+        "cores": processor.cores,
         "threads": threads,
         "python": platform.python_version(),
         "libraries": {name: _library_version(name) for name in LIBRARIES},
     }
-
-
-def _cpuinfo(key: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(": ")[2] for line in lines if line.startswith(key)), "")
 
 
 def _library_version(name: str) -> str:
@@ -170,19 +163,31 @@ def _library_version(name: str) -> str:
         return "absent"
 
 
-def report(benchmark: str, measurements: list[Measurement], arguments: argparse.Namespace) -> None:
-    """Prints measurements; with --json also replaces those of this benchmark in the file."""
+def report(
+    benchmark: str, measurements: list[Measurement], arguments: argparse.Namespace, kind: str | None = None
+) -> None:
+    """Prints measurements; with --json also replaces those of this benchmark and kind of processor in the file.
+
+    Args:
+        benchmark: Its name.
+        measurements: What it measured.
+        arguments: The values of `make_parser`'s options.
+        kind: "gpu" for measurements on a GPU; None for the kind of this machine's processor.
+    """
     for measurement in measurements:
         print(measurement)
     if arguments.json is None:
         return
     path: Path = arguments.json
     content = json.loads(path.read_text()) if path.exists() else {}
-    content[benchmark] = {
+    kind = kind or describe_processor().kind
+    of_kind = content.get(kind, {})
+    of_kind[benchmark] = {
         "machine": describe_machine(arguments.threads),
         "rounds": arguments.rounds,
         "measurements": [asdict(measurement) for measurement in measurements],
     }
+    content[kind] = dict(sorted(of_kind.items()))
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(dict(sorted(content.items())), indent=1) + "\n")
     temporary.replace(path)

@@ -3,7 +3,8 @@
 `python benchmarks/published_speed.py [--pose WEIGHTS ...] [--detector DETECTOR ...] [--batch 1 8 32]`
 
 WEIGHTS and DETECTOR are what `--weights` and `--detector` of `rsgnet predict` take. Crops and the image of 640x480 are
-noise. Pose networks are timed without decoding, detectors from the decoded image to boxes.
+noise. Pose networks are timed without decoding, each batch relative to the first as well, detectors from the decoded
+image to boxes.
 """
 
 import argparse
@@ -18,25 +19,30 @@ from rsgnet.inference.detectors.open_detector import open_detector
 from rsgnet.inference.runtime.open_network import open_network
 
 
-def measure_networks(weights: Sequence[str], batch: int, arguments: argparse.Namespace) -> list[Measurement]:
+def measure_networks(
+    weights: Sequence[str], batches: Sequence[int], arguments: argparse.Namespace
+) -> list[Measurement]:
     calls = {}
     for name in weights:
         network = open_network(name, "onnx" if ":" in name else arguments.backend)
         width, height = network.config.crop.size_wh
-        crops = np.random.default_rng(0).integers(0, 256, (batch, height, width, 3), np.uint8)
-        calls[name] = functools.partial(network.run, crops)
+        for batch in batches:
+            crops = np.random.default_rng(0).integers(0, 256, (batch, height, width, 3), np.uint8)
+            calls[f"{name} {batch}"] = functools.partial(network.run, crops)
     times = Timings(calls, arguments.rounds, arguments.seconds)
-    prefix = f"batch {batch}, {arguments.backend}"
-    return [
-        *(
-            Measurement(f"{prefix}: milliseconds per crop, {name}", times.spread(name).scaled(1000 / batch))
-            for name in weights
-        ),
-        *(
-            Measurement(f"{prefix}: speed of {weights[0]} relative to {name}", times.ratio(name, to=weights[0]))
-            for name in weights[1:]
-        ),
-    ]
+    first, measurements = weights[0], []
+    for batch in batches:
+        prefix = f"batch {batch}, {arguments.backend}"
+        for name in weights:
+            per_crop = times.spread(f"{name} {batch}").scaled(1000 / batch)
+            measurements.append(Measurement(f"{prefix}: milliseconds per crop, {name}", per_crop))
+        for name in weights[1:]:
+            ratio = times.ratio(f"{name} {batch}", to=f"{first} {batch}")
+            measurements.append(Measurement(f"{prefix}: speed of {first} relative to {name}", ratio))
+        for name in weights if batch != batches[0] else ():
+            gain = times.ratio(f"{name} {batches[0]}", to=f"{name} {batch}").scaled(batch / batches[0])
+            measurements.append(Measurement(f"{prefix}: crops per second relative to batch {batches[0]}, {name}", gain))
+    return measurements
 
 
 def measure_detectors(names: Sequence[str], arguments: argparse.Namespace) -> list[Measurement]:
@@ -67,9 +73,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0)
     arguments = parser.parse_args()
     set_up(arguments.threads)
-    measurements = [
-        measurement for batch in arguments.batch for measurement in measure_networks(arguments.pose, batch, arguments)
-    ]
+    measurements = measure_networks(arguments.pose, arguments.batch, arguments)
     report("published_speed", [*measurements, *measure_detectors(arguments.detector, arguments)], arguments)
 
 

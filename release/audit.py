@@ -58,12 +58,15 @@ def main() -> int:
     """Prints the vulnerabilities of the installed packages and returns the exit code."""
     installed = {canonicalize_name(each.metadata["Name"]): each.version for each in distributions()}
     found = list(find_known(installed))
-    listed = find_with_pip_audit()
-    if listed is None:
-        print(f"note: pip-audit has no data here; {len(ADVISORIES)} advisories of the list by hand were checked")
-    for line in dict.fromkeys([*found, *(listed or ())]):
+    audited, listed = find_with_pip_audit()
+    for line in dict.fromkeys([*found, *listed]):
         print(f"error: {line}", file=sys.stderr)
-    print(f"{len(installed)} packages, {len(found) + len(listed or ())} findings")
+    print(
+        f"{len(installed)} packages, {len(found) + len(listed)} findings; checked against {len(ADVISORIES)} advisories "
+        f"of the list by hand, and {audited} packages by pip-audit"
+    )
+    if not audited:
+        print("note: pip-audit has no data here; run it again with a network, where PyPI itself is reached")
     return int(bool(found or listed))
 
 
@@ -75,18 +78,21 @@ def find_known(installed: Mapping[str, str]) -> Iterator[str]:
             yield f"{each.package} {version}: {each.effect}"
 
 
-def find_with_pip_audit() -> list[str] | None:
-    """Returns a line for every vulnerability that pip-audit finds; None where it cannot reach its data."""
+def find_with_pip_audit() -> tuple[int, list[str]]:
+    """Returns how many packages pip-audit has data of, and a line for every vulnerability that it finds.
+
+    Some mirrors of PyPI have packages, but no vulnerabilities; pip-audit skips these packages and reports success.
+    """
     command = [sys.executable, "-m", "pip_audit", "--local", "--skip-editable", "--format", "json"]
     done = subprocess.run([*command, "--progress-spinner", "off"], capture_output=True, text=True, check=False)
     try:
-        packages = json.loads(done.stdout)["dependencies"]
+        packages = [each for each in json.loads(done.stdout)["dependencies"] if "vulns" in each]
     except json.JSONDecodeError:
-        return None
-    return [
+        return 0, []
+    return len(packages), [
         f"{package['name']} {package['version']}: {fault['id']}, fixed in {', '.join(fault['fix_versions']) or 'none'}"
         for package in packages
-        for fault in package.get("vulns", ())
+        for fault in package["vulns"]
     ]
 
 

@@ -145,6 +145,38 @@ class TestDecode:
         assert found.shape == (0, 17, 2)
         assert scores.shape == (0, 17)
 
+    @pytest.mark.parametrize("shape_hw", [(64, 48), (16, 12), (4, 9)])
+    def test_udp_is_what_vitpose_does(self, shape_hw):
+        """The steps of its authors (MMPose's `post_dark_udp`), one keypoint at a time, border pixels included."""
+        height, width = shape_hw
+        random = np.random.default_rng(4)
+        offsets = [(y, x) for y in range(-5, 6) for x in range(-5, 6)]
+        gaussian = np.array([np.exp(-(y * y + x * x) / (2 * 2.0**2)) for y, x in offsets])
+        moved = 0
+        for _ in range(60):
+            first, second = random.uniform(-1, [[width, height]] * 2, (2, 2))
+            noise = random.uniform(0, 0.03, shape_hw)
+            heatmap = (encode(first, shape_hw, 2.0) + 0.5 * encode(second, shape_hw, 1.5) + noise).astype(np.float32)
+            mirrored = np.pad(heatmap.astype(np.float64), 6, mode="reflect")
+            blurred = np.zeros(shape_hw)
+            for (y, x), weight in zip(offsets, gaussian / gaussian.sum(), strict=True):
+                blurred += weight * mirrored[6 + y : 6 + y + height, 6 + x : 6 + x + width]
+            f = np.pad(np.log(np.maximum(blurred, 0.001)), 1, mode="edge")
+            row, column = np.unravel_index(heatmap.argmax(), shape_hw)
+            y, x = row + 1, column + 1
+            gradient = [(f[y, x + 1] - f[y, x - 1]) / 2, (f[y + 1, x] - f[y - 1, x]) / 2]
+            xx, yy = f[y, x + 1] - 2 * f[y, x] + f[y, x - 1], f[y + 1, x] - 2 * f[y, x] + f[y - 1, x]
+            xy = f[y + 1, x + 1] - f[y, x + 1] - f[y + 1, x] + 2 * f[y, x] - f[y, x - 1] - f[y - 1, x] + f[y - 1, x - 1]
+            hessian = np.array([[xx, xy / 2], [xy / 2, yy]])
+            if not (np.linalg.eigvalsh(hessian) < -1e-6).all():
+                continue  # no maximum: where ViTPose steps away from it, `decode` stays
+            step = np.linalg.solve(hessian, gradient)
+            moved += np.abs(step).max() > 1
+            found, score = decode(heatmap, "udp")
+            np.testing.assert_allclose(found, [column, row] - step.clip(-4, 4), atol=1e-3)
+            assert score == heatmap.max()
+        assert moved  # further than "taylor" would allow
+
     def test_expected_oks_is_the_mean_over_positions(self):
         """Plain arithmetic: softmax(10 x heatmap), and the OKS of a person with a quarter of the crop's area."""
         random = np.random.default_rng(0)

@@ -232,7 +232,7 @@ class ModelConfig(Strict):
         return "none" if self.relation is None else self.relation.kind
 
 
-Refinement = Literal["none", "quarter", "taylor", "expected_oks"]
+Refinement = Literal["none", "quarter", "taylor", "udp", "expected_oks"]
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,8 @@ class DecodeConfig(Strict):
         flip_test: Whether heatmaps are averaged with those of the mirrored crop.
         refinement: How a keypoint is located within its heatmap's highest pixel: "none", "quarter" (a quarter pixel
             towards the higher neighbour, as in the paper), "taylor" (the maximum of the second-order expansion of the
-            log-heatmap, as in DARK) or "expected_oks" (the position of the highest expected OKS).
+            log-heatmap, as in DARK), "udp" (the same of a heatmap blurred more, as ViTPose decodes) or "expected_oks"
+            (the position of the highest expected OKS).
         keypoint_threshold: Keypoints with higher scores count towards the pose's score, 0..1.
         nms_threshold: Of two poses with a higher OKS than this, the one with the lower score is removed.
         flip_shift: Heatmap pixels by which the mirrored heatmaps are shifted to the right; None for the shift that the

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from rsgnet.config import DetectorConfig, FasterRCNNConfig, NetworkConfig, PoseConfig
+from rsgnet.config import DetectorConfig, FasterRCNNConfig, NetworkConfig, PoseConfig, RelationConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.skeletons import read_skeleton
 
@@ -30,10 +31,15 @@ ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, EXPORT_OPTIONS_PROPERTY = "rsgnet
 METADATA_PROPERTIES = (ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, EXPORT_OPTIONS_PROPERTY)
 
 
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """Returns what reads and writes configs of a class; making it takes as long as opening a network."""
+    return TypeAdapter(kind)
+
+
 def to_json(config: object) -> str:
     """Returns a config as indented JSON."""
-    adapter: TypeAdapter[object] = TypeAdapter(type(config))
-    return adapter.dump_json(config, indent=2).decode()
+    return _adapter(type(config)).dump_json(config, indent=2).decode()
 
 
 def from_json(kind: type[Config], text: str | bytes, origin: str) -> Config:
@@ -48,7 +54,7 @@ def from_json(kind: type[Config], text: str | bytes, origin: str) -> Config:
         RSGNetError: The text is no such config.
     """
     try:
-        config = TypeAdapter(kind).validate_json(text)
+        config: Config = _adapter(kind).validate_json(text)
     except ValidationError as error:
         raise RSGNetError(f"{origin}: not a {kind.__name__}: {validation_reasons(error)}") from error
     return config
@@ -95,7 +101,7 @@ def with_settings(config: Config, settings: Iterable[str]) -> Config:
             raise RSGNetError(f"--set {setting}: expected key=value with one of the keys {known}")
         branch[leaf] = _parse_value(text, branch[leaf])
     try:
-        changed = TypeAdapter(type(config)).validate_python(values)
+        changed: Config = _adapter(type(config)).validate_python(values)
     except ValidationError as error:
         raise RSGNetError(f"--set: {validation_reasons(error)}") from error
     return changed
@@ -106,12 +112,16 @@ def _parse_value(text: str, present: object) -> object:
 
     Args:
         text: The text.
-        present: The present value of the setting. A relation of the same kind keeps its other settings.
+        present: The present value of the setting. A relation of the same kind keeps its other settings, one of another
+            kind has its defaults, which later settings may change.
     """
     if text.endswith(".toml"):
         return asdict(read_skeleton(text))
     if isinstance(present, dict) and present.get("kind") == text:
         return present
+    for relation in get_args(RelationConfig):
+        if text == relation.kind:
+            return asdict(relation())
     if isinstance(present, (tuple, list)):
         return text.split(",") if text else []
     return text

@@ -171,6 +171,7 @@ def _draw_caption(
     pen: ImageDraw.ImageDraw, left_middle: tuple[float, float], text: str, font_size: int, max_width: float
 ) -> None:
     """Draws one line of text; text that is too long gets a smaller font, then is cut off."""
+    text = text[: int(max_width)]  # which holds fewer letters; names may have any length
     while text and pen.textlength(text, font_size=font_size) > max_width:
         font_size, text = (font_size - 1, text) if font_size > 11 else (font_size, text[:-2].rstrip("…") + "…")
     pen.text(left_middle, text, _TEXT, font_size=font_size, anchor="lm")

@@ -53,10 +53,12 @@ def replace_atomically(path: Path, keep_partial: bool = False) -> Iterator[Path]
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
-        if renamed is not None:
-            temporary.chmod(0o666 & ~_read_umask())
-            temporary.replace(renamed)
-        temporary.unlink(missing_ok=True)
+        try:
+            if renamed is not None:
+                temporary.chmod(0o666 & ~_read_umask())
+                temporary.replace(renamed)
+        finally:
+            temporary.unlink(missing_ok=True)
         if renamed == path and keep_partial:
             partial.unlink(missing_ok=True)
 
@@ -136,9 +138,10 @@ def read_bounded(path: Path, max_bytes: int = MAX_SETTINGS_BYTES) -> bytes:
     Raises:
         OSError: The file is missing, not a regular file, too large, or unreadable.
     """
-    if get_regular_size(path) <= max_bytes:
+    size = get_regular_size(path)
+    if size <= max_bytes:
         with path.open("rb") as file:
-            content = file.read(max_bytes + 1)
+            content = file.read(size + 1)  # which is allocated before it is read
         if len(content) <= max_bytes:
             return content
     raise OSError(errno.EFBIG, f"over {max_bytes} bytes, which is more than such a file may have", str(path))

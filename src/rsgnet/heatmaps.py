@@ -18,6 +18,7 @@ from rsgnet.geometry import Floats
 
 PEAK_RADIUS_PX = 4.0  # two standard deviations of a Gaussian; values farther off belong to another peak
 _SOFTMAX_SCALE = 10.0  # the location loss trains softmax(10 * heatmap) as the distribution of the position
+_BLUR_SIGMA, _BLUR_RADIUS, _LOWEST = 2.0, 5, 1e-3  # of "udp": MMPose's blur of 11x11 pixels, floor of the logarithm
 # The area that sets the OKS scale, as a share of the crop: 0.53 of a box padded to 1.25 that fills about 3/4 of it.
 _AREA_SHARE = 0.25
 
@@ -76,8 +77,9 @@ def decode(
         heatmaps: (..., H, W).
         refinement: How the position is refined below pixel precision. "none": not at all. "quarter": a quarter pixel
             towards the higher neighbour on each axis. "taylor": the maximum of the second-order Taylor expansion of
-            the smoothed log-heatmap (DARK). "expected_oks": "taylor" applied to `expected_oks` of (..., K, H, W)
-            heatmaps.
+            the smoothed log-heatmap (DARK). "udp": the same of the heatmap blurred by `blur`, at the borders too, as
+            ViTPose and MMPose's UDP networks are decoded. "expected_oks": "taylor" applied to `expected_oks` of
+            (..., K, H, W) heatmaps.
         sigmas: (K,) OKS falloffs, for "expected_oks" only.
 
     Returns:
@@ -98,7 +100,8 @@ def decode(
     found = np.stack([column, row], -1).astype(np.float64)
     inside = is_refinable(column, row, (height, width), refinement)
     if inside.any():
-        windows = _windows(flat[inside].reshape(-1, height, width), row[inside], column[inside])
+        refined = flat[inside].reshape(-1, height, width)
+        windows = _windows(blur(refined) if refinement == "udp" else refined, row[inside], column[inside])
         found[inside] += peak_offset(windows, refinement)
     found[scores <= 0] = 0.0
     return found.reshape(*lead, 2), scores.reshape(lead)
@@ -110,6 +113,24 @@ def _windows(heatmaps: NDArray[np.float32], row: Any, column: Any) -> Floats:
     index, offsets = np.arange(len(heatmaps))[:, None, None], np.arange(5)
     windows: Floats = padded[index, row[:, None, None] + offsets[:, None], column[:, None, None] + offsets]
     return windows
+
+
+def blur(heatmaps: Any) -> Any:
+    """Blurs (..., H, W) heatmaps, arrays or tensors, by the Gaussian of UDP decoding, mirrored at the border pixels."""
+    xp = _library_of(heatmaps)
+    down, across = (_blur_weights(length, heatmaps, xp) for length in heatmaps.shape[-2:])
+    return down @ heatmaps @ across.T
+
+
+def _blur_weights(length: int, like: Any, xp: Any) -> Any:
+    """Returns the (length, length) weights by which pixels of one axis make up the blurred ones."""
+    offsets = np.arange(-_BLUR_RADIUS, _BLUR_RADIUS + 1)
+    kernel = np.exp(-(offsets**2) / (2 * _BLUR_SIGMA**2))
+    period = max(2 * (length - 1), 1)
+    sources = (np.arange(length)[:, None] + offsets) % period
+    weights = np.zeros((length, length))
+    np.add.at(weights, (np.arange(length)[:, None], np.minimum(sources, period - sources)), kernel / kernel.sum())
+    return xp.asarray(weights, dtype=like.dtype, device=like.device)
 
 
 def expected_oks(heatmaps: Any, sigmas: Sequence[float]) -> Any:
@@ -144,6 +165,8 @@ def _falloffs(length: int, spreads: list[float], like: Any, xp: Any) -> Any:
 def is_refinable(column: Any, row: Any, shape_hw: tuple[int, int], refinement: Refinement) -> Any:
     """Returns which (...) peaks of (H, W) heatmaps are far enough from the border for sub-pixel refinement."""
     height, width = shape_hw
+    if refinement == "udp":
+        return column >= 0
     # The published "quarter" decoding does not refine peaks in the second row and column either.
     edge = {"none": max(shape_hw), "quarter": 1}.get(refinement, 0)
     return (column > edge) & (column < width - 1) & (row > edge) & (row < height - 1)
@@ -153,29 +176,36 @@ def peak_offset(windows: Any, refinement: Refinement) -> Any:
     """Computes the offset of each peak from its pixel centre.
 
     Args:
-        windows: (..., 5, 5) window of the heatmap around each peak.
-        refinement: "quarter" or "taylor", as in `decode`.
+        windows: (..., 5, 5) window of the heatmap around each peak; of the blurred heatmap for "udp".
+        refinement: "quarter", "taylor" or "udp", as in `decode`.
 
     Returns:
-        (..., 2) x and y in heatmap pixels, each in -1..1.
+        (..., 2) x and y in heatmap pixels, each in -1..1, or within PEAK_RADIUS_PX for "udp".
     """
     xp = _library_of(windows)
     if refinement == "quarter":
         return 0.25 * xp.sign(_central_differences(windows[..., 1:-1, 1:-1], xp))
-    smooth = (windows[..., :-2, :] + 2 * windows[..., 1:-1, :] + windows[..., 2:, :]) / 4  # a 3x3 binomial kernel
-    smooth = (smooth[..., :-2] + 2 * smooth[..., 1:-1] + smooth[..., 2:]) / 4
-    logs = xp.log(smooth.clip(1e-10))
+    if refinement == "udp":
+        logs = xp.log(windows[..., 1:-1, 1:-1].clip(_LOWEST))
+    else:
+        smooth = (windows[..., :-2, :] + 2 * windows[..., 1:-1, :] + windows[..., 2:, :]) / 4  # a 3x3 binomial kernel
+        smooth = (smooth[..., :-2] + 2 * smooth[..., 1:-1] + smooth[..., 2:]) / 4
+        logs = xp.log(smooth.clip(1e-10))
     slope = _central_differences(logs, xp) / 2
     xx = logs[..., 1, 2] - 2 * logs[..., 1, 1] + logs[..., 1, 0]
     yy = logs[..., 2, 1] - 2 * logs[..., 1, 1] + logs[..., 0, 1]
     xy = (logs[..., 2, 2] - logs[..., 2, 0] - logs[..., 0, 2] + logs[..., 0, 0]) / 4
+    if refinement == "udp":  # the mixed difference along one diagonal
+        xy = (logs[..., 2, 2] + logs[..., 0, 0] - xx - yy) / 2 - logs[..., 1, 1]
     determinant = xx * yy - xy * xy
     is_maximum = (determinant > 1e-12) & (xx < 0)
     safe = xp.where(is_maximum, determinant, 1.0)[..., None]
     x, y = slope[..., 0], slope[..., 1]
     offset = -xp.stack([yy * x - xy * y, xx * y - xy * x], -1) / safe
-    # A peak more than a pixel away would belong to another pixel; a flat or saddle-shaped top is not refined.
-    return xp.where(is_maximum[..., None], offset.clip(-1, 1), 0.0)
+    # A peak more than a pixel away would belong to another pixel, though a blurred heatmap may have its own there; a
+    # flat or saddle-shaped top is not refined.
+    farthest = PEAK_RADIUS_PX if refinement == "udp" else 1
+    return xp.where(is_maximum[..., None], offset.clip(-farthest, farthest), 0.0)
 
 
 def _central_differences(windows: Any, xp: Any) -> Any:

@@ -6,10 +6,11 @@ Images may have any mode and any EXIF orientation; their size is bounded, and ev
 from __future__ import annotations
 
 import re
+import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BytesIO
+from contextlib import closing, contextmanager
+from io import SEEK_END, BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any
@@ -135,7 +136,7 @@ def _open_image(file: IO[bytes], name: str, max_pixels: int) -> Iterator[Image.I
             raise ImageError(f"{name}: PNM images in decimal digits are not read; convert it to binary PNM or PNG")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of an attack at a lower limit than this module's
-            with Image.open(file, formats=_FORMATS) as image:
+            with closing(Image.open(file, formats=_FORMATS)) as image:
                 _check_size(image, name, max_pixels)
                 yield image
 
@@ -154,12 +155,12 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
 def _check_scans(image: Image.Image, name: str) -> None:
     """Raises ImageError where a JPEG file that was opened, but not decoded, has too many scans."""
     file = image.fp  # type: ignore[attr-defined]
-    position = file.tell()
-    file.seek(0)
-    content = file.read(MAX_JPEG_BYTES + 1)
-    file.seek(position)
-    if len(content) > MAX_JPEG_BYTES:
+    position, size = file.tell(), file.seek(0, SEEK_END)
+    if size > MAX_JPEG_BYTES:
         raise ImageError(f"{name}: over {MAX_JPEG_BYTES} bytes, which is more than a JPEG file may have")
+    file.seek(0)
+    content = file.read(size)
+    file.seek(position)
     if content.count(_JPEG_SCAN) <= MAX_JPEG_SCANS:
         return
     position, scans = 2, 0  # thumbnails and what follows the image have scans too, so segments are read one by one
@@ -172,7 +173,7 @@ def _check_scans(image: Image.Image, name: str) -> None:
 
 @contextmanager
 def _as_image_errors(name: str) -> Iterator[None]:
-    """Turns every error of the block into an `ImageError` that names the image."""
+    """Turns every error of the block into an `ImageError` that names the image, and holds no pixels if it is kept."""
     try:
         yield
     except ImageError:
@@ -182,6 +183,7 @@ def _as_image_errors(name: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: too large to decode safely ({error}); scale it down") from error
     except Exception as error:  # a malicious file can make a decoder raise any error
+        traceback.clear_frames(error.__traceback__)
         if isinstance(error, MemoryError) or "out of memory" in str(error):
             raise ImageError(f"{name}: not enough memory to decode it; scale it down") from error
         raise ImageError(f"{name}: not an image that can be read ({error}); is it truncated?") from error

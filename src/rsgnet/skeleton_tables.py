@@ -3,8 +3,8 @@
 Points of the same place have the same name in all of them, so that `Skeleton.indices_in` maps one to another: the top
 of the head is `head`, the upper neck `neck`.
 
-Sources: Halpe (26 of its points, with feet), MPII Human Pose (sigmas adapted from COCO's), AI Challenger, and
-COCO-WholeBody, with the sigmas of each data set's own evaluation.
+Sources: Halpe (26 of its points, with feet), MPII Human Pose and PoseTrack (sigmas adapted from COCO's), AI Challenger,
+and COCO-WholeBody, with the sigmas of each data set's own evaluation.
 """
 
 from __future__ import annotations
@@ -49,6 +49,16 @@ MPII16_EDGES = (
     ("left_hip", "left_knee"), ("left_knee", "left_ankle"), ("pelvis", "thorax"), ("thorax", "neck"), ("neck", "head"),
     ("neck", "right_shoulder"), ("right_shoulder", "right_elbow"), ("right_elbow", "right_wrist"),
     ("neck", "left_shoulder"), ("left_shoulder", "left_elbow"), ("left_elbow", "left_wrist"),
+)  # fmt: skip
+
+POSETRACK17_KEYPOINTS = ("nose", "neck", "head", *COCO_KEYPOINTS[3:])
+POSETRACK17_SIGMAS = (COCO_SIGMAS[0], 0.079, 0.079, *COCO_SIGMAS[3:])
+POSETRACK17_EDGES = (
+    ("left_ankle", "left_knee"), ("left_knee", "left_hip"), ("right_ankle", "right_knee"), ("right_knee", "right_hip"),
+    ("left_hip", "right_hip"), ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"),
+    ("left_shoulder", "right_shoulder"), ("left_shoulder", "left_elbow"), ("right_shoulder", "right_elbow"),
+    ("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"), ("nose", "neck"), ("nose", "head"),
+    ("neck", "left_shoulder"), ("neck", "right_shoulder"), ("left_ear", "nose"), ("right_ear", "nose"),
 )  # fmt: skip
 
 AIC14_KEYPOINTS = (

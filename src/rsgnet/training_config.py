@@ -92,7 +92,7 @@ class TrainingConfig(Strict):
         epochs: Number of epochs.
         epoch_samples: Samples (crops, or a detector's images) in an epoch; 0 for the number of samples in the data.
         batch_size: Samples in a step of one process.
-        optimizer: "adam" (the paper), "adamw", "sgd" (momentum 0.9) or "muon" (matrices by Muon, the rest by AdamW).
+        optimizer: "adam" (the paper), "adamw" or "sgd" (momentum 0.9).
         learning_rate: Highest learning rate.
         weight_decay: Decay of weights of two or more dimensions.
         schedule: "step" (times 0.1 at each of `milestones`) or "cosine" (to zero).
@@ -114,7 +114,7 @@ class TrainingConfig(Strict):
     epochs: int = 210
     epoch_samples: int = 0
     batch_size: int = 32
-    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     schedule: Literal["step", "cosine"] = "step"

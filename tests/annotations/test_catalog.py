@@ -64,3 +64,5 @@ def test_labels_with_and_without_a_folder(tmp_path):
     assert resolve_labels_and_images(f"{labels}:{tmp_path}", tmp_path / "b") == DataSetFiles(labels, tmp_path)
     with pytest.raises(RSGNetError, match=r"none\.json does not exist"):
         resolve_labels_and_images("none.json")
+    with pytest.raises(RSGNetError, match="is a folder: name its label file, or a published data set in it as"):
+        resolve_labels_and_images(str(tmp_path))

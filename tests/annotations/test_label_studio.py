@@ -44,8 +44,18 @@ def test_scored_people_become_predictions():
     assert convert()["annotations"] == [{"result": []}]
 
 
+def test_keypoints_outside_the_image_are_left_out():
+    keypoints = KEYPOINTS.copy()
+    keypoints[1], keypoints[2], keypoints[3] = (201, 40, 2), (50, -1, 2), (200, 150, 2)
+    regions = convert(Person(3, BOX, keypoints, 900.0))["annotations"][0]["result"][1:]
+    assert [region["value"]["keypointlabels"] for region in regions] == [["nose"], ["left_ear"], ["left_shoulder"]]
+    assert all(0 <= region["value"][side] <= 100 for region in regions for side in "xy")  # as its import requires
+
+
 def test_the_interface_has_the_labels_that_the_tasks_use():
     view = ElementTree.fromstring(label_studio_interface(COCO17))
+    # Its exports to COCO and YOLO need the order of the keypoints.
+    assert [each.get("model_index") for each in view.find("KeyPointLabels")] == [str(index) for index in range(17)]
     assert [each.get("value") for each in view.find("KeyPointLabels")] == list(COCO17.keypoints)
     names = {each.get("name") for each in view}
     regions = convert(Person(3, BOX, KEYPOINTS, 900.0))["annotations"][0]["result"]

@@ -37,10 +37,30 @@ def test_every_table_is_in_one_page_and_up_to_date(fill_tables):
     assert sorted(named) == sorted(fill_tables.read_tables())
 
 
-def test_every_benchmark_of_the_make_target_is_in_the_file(performance):
+def test_the_file_holds_benchmarks_of_the_make_target_by_kind_of_processor(fill_tables, performance):
     target = (ROOT / "Makefile").read_text().partition("\nbench:")[2].partition("\n\n")[0]
     named = set(re.findall(r"\$\(BENCH\)/(\w+)\.py.*\$\(RESULT\)", target))
-    assert named == {name.partition("_cpu")[0] for name in performance}
+    assert set(performance) <= set(fill_tables.KINDS)
+    for benchmarks in performance.values():
+        assert {re.sub("_(cpu|cuda).*", "", name) for name in benchmarks} <= named
+
+
+def test_engine_table_has_a_row_for_each_network_and_kind(fill_tables):
+    speeds = {"eager PyTorch": 10.0, "onnx float32": 15.0}
+    measurements = [
+        {"name": f"small, batch 8: crops per second, {engine}", "value": {"median": speed}}
+        for engine, speed in speeds.items()
+    ]
+    measurements.append({"name": "small, batch 8: onnx float32 relative to eager PyTorch", "value": {"median": 1.5}})
+    other = [{"name": "small, batch 8: crops per second, eager PyTorch", "value": {"median": 4.0}}]
+    performance = {
+        "avx512": {"backend_speed": {"measurements": measurements}, "footprint": {"measurements": []}},
+        "avx2": {"backend_speed": {"measurements": other}},
+    }
+    assert fill_tables.engine_table(performance).splitlines()[2:] == [
+        "| `small` | AVX-512 | 8 | 10 (1.00) | 15 (1.50) |",
+        "| `small` | AVX2 | 8 | 4 (1.00) |  |",
+    ]
 
 
 def test_model_sizes_are_those_of_the_weights(accuracy):

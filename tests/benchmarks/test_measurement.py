@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.conftest import load_script
 
+from rsgnet.inference.runtime.engines import Processor
+
 FILE = Path(__file__).parents[2] / "benchmarks" / "measurement.py"
 
 
@@ -44,15 +46,22 @@ def test_bounds(measurement, value, lowest, highest):
     assert measurement.at_most("x", spread, 1.0).met is highest
 
 
-def test_report_replaces_the_measurements_of_the_same_benchmark_only(measurement, tmp_path, capsys):
+def test_report_replaces_the_same_benchmark_of_the_same_kind_of_processor_only(
+    measurement, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(measurement, "describe_processor", lambda: Processor("new", ("avx2", "avx512f"), 2))
     path = tmp_path / "figures.json"
-    path.write_text(json.dumps({"other": {"measurements": []}, "speed": {"measurements": ["old"]}}))
+    old = {"other": {"measurements": []}, "speed": {"measurements": ["old"]}}
+    path.write_text(json.dumps({"avx2": old, "avx512": old}))
     arguments = Namespace(json=path, threads=2, rounds=3)
     found = measurement.at_least("crops", measurement.Spread(1.5, 1.0, 2.0), 2.0)
     measurement.report("speed", [found], arguments)
     assert "crops: 1.5 (from 1 to 2)   target at least 2: MISSED" in capsys.readouterr().out
     written = json.loads(path.read_text())
-    assert list(written) == ["other", "speed"]
-    assert written["speed"]["measurements"][0]["value"] == {"median": 1.5, "low": 1.0, "high": 2.0}
-    assert written["speed"]["machine"]["threads"] == 2
+    assert written["avx2"] == old and list(written["avx512"]) == ["other", "speed"]
+    speed = written["avx512"]["speed"]
+    assert speed["measurements"][0]["value"] == {"median": 1.5, "low": 1.0, "high": 2.0}
+    assert speed["machine"]["threads"] == 2 and speed["machine"]["instructions"] == ["avx2", "avx512f"]
+    measurement.report("speed", [found], arguments, kind="gpu")
+    assert set(json.loads(path.read_text())) == {"avx2", "avx512", "gpu"}
     assert sorted(tmp_path.iterdir()) == [path]

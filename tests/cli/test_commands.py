@@ -9,9 +9,15 @@ import typer
 from typer.testing import CliRunner
 
 from rsgnet import cli
+from rsgnet.cli.options import parse_out_store
 
 COMMANDS = typer.main.get_command(cli.app).commands
 NAMES = [name for name in COMMANDS if name != "data"] + [f"data {name}" for name in COMMANDS["data"].commands]
+
+
+def find_command(name):
+    group, _, sub_command = name.partition(" ")
+    return COMMANDS["data"].commands[sub_command] if sub_command else COMMANDS[group]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -22,8 +28,7 @@ def test_help_has_examples(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_help_fits_100_columns(name):
-    group, _, sub_command = name.partition(" ")
-    command = COMMANDS["data"].commands[sub_command] if sub_command else COMMANDS[group]
+    command = find_command(name)
     paragraphs = command.help.split("\n\n")
     assert [each for each in paragraphs if "\n" in each and not each.startswith("  ")] == []
     assert [line for line in command.help.splitlines() if line.startswith("  ") and len(line) > 98] == []
@@ -49,7 +54,7 @@ def test_help_shows_names_whole_and_wraps_texts(name, width, monkeypatch):
 
 def test_help_says_what_is_required_and_the_defaults():
     text = " ".join(CliRunner().invoke(cli.app, ["predict", "--help"], env={"COLUMNS": "100"}).output.split())
-    assert "Output folder; created if missing. [required]" in text and "[default: onnx]" in text
+    assert "Output folder; created if missing. [required]" in text and "[default: auto]" in text
     assert "--flip/--no-flip" in text and "Usage: rsgnet predict SOURCE... OPTIONS" in text.replace("root", "rsgnet")
 
 
@@ -74,3 +79,35 @@ def test_version(rsgnet):
 )
 def test_wrong_usage_exits_with_2(rsgnet, arguments):
     assert rsgnet(*arguments)[0] == 2
+
+
+WITH_OUT = [name for name in NAMES if any("--out" in param.opts for param in find_command(name).params)]
+
+
+@pytest.mark.parametrize("name", WITH_OUT)
+def test_an_output_that_cannot_be_made_is_found_before_any_work(rsgnet, tmp_path, name):
+    """Nothing else that these commands are given exists; none says so, because none looks for it."""
+    (tmp_path / "file").write_text("")
+    required = [param for param in find_command(name).params if param.required and "--out" not in param.opts]
+    others = [
+        text
+        for param in required
+        for text in ([param.opts[0], "missing"] if param.param_type_name == "option" else ["missing"])
+    ]
+    code, _, errors = rsgnet(*name.split(), *others, "--out", tmp_path / "file" / "below")
+    assert (code, errors) == (2, [f"error: {tmp_path / 'file'}: Not a directory"])
+
+
+@pytest.mark.parametrize(("form", "name"), [("csv", "folder"), ("yolo", "file"), ("openpose", "file")])
+def test_a_conversion_to_the_wrong_kind_of_output_is_found_before_any_work(rsgnet, tmp_path, form, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    code, _, errors = rsgnet("data", "convert", "missing", "--to", form, "--out", tmp_path / name)
+    assert code == 2 and errors[0].startswith(f"error: {tmp_path / name}: ") and "missing" not in errors[0]
+
+
+def test_a_store_is_no_local_folder():
+    for uri in ("s3://bucket/poses", "memory://out", "file:///tmp"):
+        assert parse_out_store(uri) == uri
+    with pytest.raises(NotADirectoryError):
+        parse_out_store(f"file://{__file__}/below")

@@ -3,6 +3,7 @@ import json
 import pytest
 from PIL import Image
 
+from rsgnet.annotations.hash_files import read_hash_file
 from rsgnet.crowds.simulator.crowd import simulate_crowd
 from rsgnet.skeletons import COCO17
 
@@ -64,6 +65,22 @@ class TestCheck:
         assert code == 1 and f"image 2 (2.png): is 1.png of {two}" in printed
         assert printed.count("images,") == (1 if more else 2)
 
+    def test_an_image_of_a_hashed_set_is_found(self, rsgnet, labels, tmp_path):
+        """The second image of the checked set is a smaller JPEG of one whose hash is known."""
+        train, published = labels("a"), labels("b", seed=10)
+        with Image.open(published.parent / "images/1.png") as image:
+            image.resize((100, 75)).save(train.parent / "images/2.png", "JPEG")
+        code, printed, errors = rsgnet(
+            "data", "hash", f"val={published}", "--size", "val=50", "--out", tmp_path / "p.hashes"
+        )
+        assert code == 0 and printed == f"val={published}: 2 of 2 images hashed\n", errors
+        arguments = ["--against", tmp_path / "p.hashes", "--against", "coco:val2017", "--out", tmp_path / "r.json"]
+        code, printed, errors = rsgnet("data", "check", train, *arguments)
+        assert code == 1, errors
+        assert "    image 2 (2.png): is nearly 1.png of val\n" in printed
+        assert "  1 images are of val, as far as known: 2 of its 50 images have a hash\n" in printed
+        assert "  0 images are of coco:val2017, as far as known: 2057 of its 5000 images have a hash\n" in printed
+
     def test_labels_without_images(self, rsgnet, labels, tmp_path):
         code, printed, _ = rsgnet("data", "check", labels(), "--images", tmp_path / "nowhere")
         assert code == 0 and "no image was read: --images names their folder" in printed
@@ -73,6 +90,33 @@ class TestCheck:
         assert (
             rsgnet("data", "check", tmp_path / "a.json")[0] == rsgnet("data", "check", tmp_path / "none.json")[0] == 2
         )
+
+
+def test_hashes_of_sets_named_twice_are_joined(rsgnet, labels, tmp_path):
+    one, two = labels("a"), labels("b", seed=10)
+    two.write_text(two.read_text().replace('"1.png"', '"3.png"').replace('"2.png"', '"4.png"'))
+    (two.parent / "images/1.png").rename(two.parent / "images/3.png")
+    code, printed, errors = rsgnet("data", "hash", f"x={one}", f"x={two}", "--out", tmp_path / "p.hashes")
+    assert code == 0, errors
+    assert printed.splitlines() == [f"x={one}: 2 of 2 images hashed", f"x={two}: 1 of 2 images hashed"]
+    (joined,) = read_hash_file(tmp_path / "p.hashes")
+    assert (joined.name, joined.size, list(joined.bits)) == ("x", 4, ["1.png", "2.png", "3.png"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x={labels}", "--out", "p.txt"], "ends with .hashes"),
+        (["x={labels}", "--size", "x=few", "--out", "p.hashes"], "expected SET=COUNT"),
+        (["x=none.json", "--out", "p.hashes"], "none.json does not exist"),
+        (["{labels}", "--out", "p.hashes"], "expected SET=LABELS"),
+    ],
+)
+def test_hashes_without_a_name_or_file_raise(rsgnet, labels, tmp_path, arguments, message):
+    path = labels()
+    given = [tmp_path / each if each.startswith("p.") else each.replace("{labels}", str(path)) for each in arguments]
+    code, _, errors = rsgnet("data", "hash", *given)
+    assert code == 2 and message in "\n".join(errors)
 
 
 def test_submission(rsgnet, labels, tmp_path):

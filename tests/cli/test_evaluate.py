@@ -92,7 +92,11 @@ def test_boxes_that_predict_would_not_show_count(rsgnet, truth, images, pose_net
         (["--results", "wrong.json"], "wrong.json: entry 0 (id 4): truth.json has no image of image_id 99"),
         (["--images", "images", "--compare", "wrong.json"], "wrong.json: entry 0 (id 4)"),
         (["--images", "images", "--protocol", "crowdpose"], "the crowdpose protocol is for crowdpose14 people"),
-        (["--images", "images", "--protocol", "mpii"], "no protocol is named 'mpii'"),
+        (["--images", "images", "--protocol", "mpii"], "the mpii protocol is for mpii16 people"),
+        (
+            ["--images", "images", "--protocol", "oks"],
+            "there are auto, coco, crowdpose, ochuman, wholebody, ex-oks, mpii, posetrack",
+        ),
     ],
     ids=str,
 )
@@ -137,3 +141,26 @@ def test_clips_without_tracks(rsgnet, tmp_path):
     (tmp_path / "a.json").write_text("{}")
     code, _, errors = rsgnet("evaluate-tracks", "--annotations", tmp_path / "a.json", "--results", "b.jsonl")
     assert code == 2 and len(errors) == 1 and "a.json: no clips with tracks" in errors[0]
+
+
+def test_mpii(rsgnet, tmp_path):
+    """The figures of a benchmark without average precision, which has no report and no comparison."""
+    keypoints = [value for index in range(16) for value in (10.0 * index, 5.0, 2)]
+    people = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "bbox": [0, 0, 99, 99], "bbox_head": [0, 0, 30, 40], "keypoints": keypoints}
+        ],
+    }
+    truth, results, out = tmp_path / "truth.json", tmp_path / "results.json", tmp_path / "out"
+    truth.write_text(json.dumps(people))
+    keypoints[0] += 100
+    results.write_text(json.dumps([{"image_id": 1, "score": 1, "keypoints": keypoints}]))
+    arguments = ["--annotations", truth, "--results", results, "--out", out, "--protocol", "mpii"]
+    code, printed, errors = rsgnet("evaluate", *arguments)
+    assert code == 0 and errors == [] and "PCKh_ankle" in printed
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["PCKh"] == pytest.approx(13 / 14) and metrics["settings"]["protocol"] == "mpii"
+    assert list_files(out) == ["metrics.json"]
+    code, _, errors = rsgnet("evaluate", *arguments, "--compare", results)
+    assert code == 2 and "--compare needs intervals" in errors[0]

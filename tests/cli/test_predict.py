@@ -154,13 +154,6 @@ def test_an_interrupted_run_keeps_its_results(pipeline, images, tmp_path, number
     assert 20 <= len(results) < 2000 and abs(overlays - len(results)) <= 1
 
 
-def test_a_folder_that_cannot_be_made_is_found_before_any_work(rsgnet, images):
-    blocked = images / "a.png" / "out"
-    for command in (["predict", images, "--weights", "nowhere"], ["train", "nano", "--data", "nothing"]):
-        code, _, errors = rsgnet(*command, "--out", blocked)
-        assert (code, errors) == (2, [f"error: {images / 'a.png'}: Not a directory"])
-
-
 @pytest.fixture
 def install_weights(pose_network, box_network, tmp_path, monkeypatch):
     def install(score):

@@ -9,6 +9,8 @@ from tests.published_networks import NETWORKS, write_constant_network, write_net
 
 from rsgnet.inference.estimator import PoseEstimator
 
+SKELETONS_BY_LENGTH = {17: "coco17", 26: "halpe26", 133: "wholebody133"}
+
 
 @pytest.fixture
 def photo(tmp_path, colours):
@@ -65,9 +67,24 @@ def test_a_batch_of_one_is_said_to_be_slow_once(rsgnet, tmp_path, photo):
     assert code == 0 and sum(line.startswith("warning: ") and "slow" in line for line in errors) == 1
 
 
-def test_evaluate(rsgnet, tmp_path, people_set):
+@pytest.mark.parametrize("name", NETWORKS)
+def test_clips(rsgnet, tmp_path, clip, name):
+    pytest.importorskip("scipy")
+    network, out = write_published(tmp_path, name), tmp_path / "out"
+    code, _, errors = rsgnet(
+        "predict", clip(frames=2), "--out", out, "--no-overlay", "--weights", f"onnx:{network}", "--detector", "full",
+        "--track-threshold", 0.01, "--skeleton", SKELETONS_BY_LENGTH[NETWORKS[name][1]],
+    )  # fmt: skip
+    assert code == 0, errors
+    frames = [json.loads(line)["people"] for line in (out / "poses.jsonl").read_text().splitlines()]
+    assert [[person["track_id"] for person in people] for people in frames] == [[1], [1]]
+    assert len(frames[0][0]["keypoints"]) == 3 * NETWORKS[name][1]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_evaluate(rsgnet, tmp_path, people_set, name):
     labels, images = people_set
-    network = write_published(tmp_path, "rtmpose-m")
+    network = write_published(tmp_path, name)
     code, out, errors = rsgnet(
         "evaluate", "--annotations", labels, "--images", images, "--weights", f"onnx:{network}", "--out",
         tmp_path / "out", "--bootstrap", 10,
@@ -76,7 +93,37 @@ def test_evaluate(rsgnet, tmp_path, people_set):
     assert json.loads((tmp_path / "out/metrics.json").read_text())["AP"] >= 0
 
 
-@pytest.mark.parametrize("name", ["vitpose-s", "dwpose-133"])
+def test_compare(rsgnet, tmp_path, photo):
+    path, boxes = photo
+    for name in ("vitpose-b", "hrnet-w32"):
+        network = write_published(tmp_path, name)
+        rsgnet("predict", path, "--out", tmp_path / name, "--weights", f"onnx:{network}", "--detector", boxes)
+    results = [tmp_path / name / "poses.json" for name in ("vitpose-b", "hrnet-w32")]
+    code, _, errors = rsgnet("compare", *results, "--images", tmp_path, "--out", tmp_path / "differences")
+    assert code == 0, errors
+    assert json.loads((tmp_path / "differences/differences.json").read_text())[0]["file_name"] == "photo.png"
+
+
+@pytest.mark.parametrize("name", ["vitpose-s", "rtmpose-m"])
+def test_a_teacher_of_a_training_run(rsgnet, tmp_path, people_set, name):
+    pytest.importorskip("torch")
+    labels, images = people_set
+    settings = [
+        "crop.size_wh=64,64", "model.backbone=test_efficientnet", "model.neck.kind=pyramid", "model.neck.width=8",
+        "training.epochs=1", "training.batch_size=2", "training.epoch_samples=4", "training.precision=32-true",
+        "training.norm_statistics=batch", "training.loss.distillation=1",
+    ]  # fmt: skip
+    options = [word for setting in settings for word in ("--set", setting)]
+    code, _, errors = rsgnet(
+        "train", "nano", "--data", f"{labels}:{images}", "--out", tmp_path / "run", "--from-scratch", "--workers", 0,
+        "--teacher", f"onnx:{write_published(tmp_path, name)}", *options,
+    )  # fmt: skip
+    assert code == 0, errors
+    header, *_, last = next((tmp_path / "run").glob("curves/*/metrics.csv")).read_text().splitlines()
+    assert float(dict(zip(header.split(","), last.split(","), strict=True))["train/distillation"]) > 0
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_show(rsgnet, tmp_path, photo, name):
     path, boxes = photo
     network = write_published(tmp_path, name)

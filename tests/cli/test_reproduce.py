@@ -2,6 +2,8 @@
 
 import json
 
+from rsgnet.reproduce.synthetic_data import write_data_sets
+
 METHODS = ["HRNet", "HRNet + TRP", "RSGNet, this project's", "RSGNet, as printed", "RSGNet, released"]
 
 
@@ -33,6 +35,26 @@ def test_without_networks_only_the_papers_figures_are_printed(rsgnet, tmp_path):
     assert code == 0, errors
     assert "| RSGNet, as printed | HRNet-W32 | 256x192 | 73.6 / - |" in printed
     assert "Not trained yet: dense-w32-256x192-coco" in "\n".join(errors)
+
+
+def test_results_of_another_system_are_measured_on_the_data_set(rsgnet, tmp_path):
+    labels = synthetic_labels(tmp_path / "data")
+    entries = [{"image_id": each["image_id"], "keypoints": each["keypoints"], "score": 1} for each in labels]
+    (tmp_path / "opec.json").write_text(json.dumps(entries))
+    arguments = ["--data", tmp_path / "data", "--runs", tmp_path, "--out", tmp_path]
+    arguments += ["--results", f"opec-net={tmp_path / 'opec.json'}", "--results", f"RTMO={tmp_path / 'opec.json'}"]
+    code, printed, errors = rsgnet("reproduce", "table1", *arguments)
+    assert code == 0, errors
+    assert "| OPEC-Net | ResNet-101 | 320x256 | 70.6 / 100.0 | 86.8 / 100.0 | 75.6 / 100.0 |" in printed
+    assert "| RTMO | - | - | - / 100.0 | - / 100.0 |" in printed
+    assert f"| RTMO | {tmp_path / 'opec.json'} | not stated | " in printed
+    code, _, errors = rsgnet("reproduce", "table1", *arguments[:-1], "RSGNet=none.json")
+    assert code == 2 and "none.json does not exist" in "\n".join(errors)
+
+
+def synthetic_labels(folder):
+    write_data_sets(folder)
+    return json.loads((folder / "crowdpose/json/crowdpose_test.json").read_bytes())["annotations"]
 
 
 def test_one_file_of_boxes_for_two_data_sets_is_an_error(rsgnet, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from rsgnet.annotations.readers import read_annotations
 from rsgnet.evaluation.matching import match_images
+from rsgnet.evaluation.protocol import choose_protocol
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.skeletons import COCO17
 
@@ -50,7 +51,7 @@ def random_crowds(random, images, count=17):
             group.append(person(keypoints, box_xywh, iscrowd=int(random.random() > 0.9)))
             for _ in range(int(random.integers(0, 3))):
                 moved = keypoints[:, :2] + random.normal(0, 1, (count, 2)) * random.uniform(1, 15)
-                results.append(result(moved, round(float(random.random()), 1), image_id))
+                results.append(result(moved, round(float(random.random()), 1), image_id, count))
         crowds.append(group)
     return crowds, results
 
@@ -68,9 +69,9 @@ def interpolated_ap(*steps):
 def match(truth):
     """Combines images, as `truth` takes them, and results into MatchedImages."""
 
-    def combine(images, results, crowdpose=False, **options):
+    def combine(images, results, **options):
         annotations = read_annotations(truth(*images, **options))
-        return match_images(annotations, read_keypoint_results(results, annotations), crowdpose)
+        return match_images(annotations, read_keypoint_results(results, annotations), choose_protocol(annotations))
 
     return combine
 

@@ -14,7 +14,7 @@ from rsgnet.evaluation.average_precision import (
     rank_poses,
 )
 from rsgnet.evaluation.matching import match_images
-from rsgnet.evaluation.protocol import is_crowdpose
+from rsgnet.evaluation.protocol import COCO, choose_protocol
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.skeletons import COCO17, CROWDPOSE14
 
@@ -317,7 +317,7 @@ def test_equals_the_official_tool(truth, seed):
     """The data contain groups, people without labels, equal scores and empty images."""
     crowds, results = random_crowds(np.random.default_rng(seed), 12)
     annotations = read_annotations(truth(*crowds))
-    images = match_images(annotations, read_keypoint_results(results, annotations), False)
+    images = match_images(annotations, read_keypoint_results(results, annotations), COCO)
     official = evaluate_keypoints(annotations.path, results)
     assert compute_metrics(images) == pytest.approx(
         {name: official[name] for name in compute_metrics(images)}, abs=1e-12
@@ -328,7 +328,7 @@ def test_equals_the_official_tool(truth, seed):
 def test_equals_the_official_tool_on_golden_data(shared, name):
     path, results = (shared(f"golden/evaluation/{name}_{kind}.json") for kind in ("gt", "results"))
     annotations = read_annotations(path)
-    images = match_images(annotations, read_keypoint_results(results, annotations), is_crowdpose(annotations, name))
+    images = match_images(annotations, read_keypoint_results(results, annotations), choose_protocol(annotations, name))
     official = evaluate_keypoints(path, results, name)
     assert compute_metrics(images) == pytest.approx(
         {name: official[name] for name in compute_metrics(images)}, abs=1e-12
@@ -343,7 +343,7 @@ def test_an_image_drawn_twice_counts_as_two_images(truth, seed):
         entry["score"] = float(random.random())  # with equal scores the order would matter
     counts = random.multinomial(6, np.full(6, 1 / 6))
     annotations = read_annotations(truth(*crowds))
-    images = match_images(annotations, read_keypoint_results(results, annotations), False)
+    images = match_images(annotations, read_keypoint_results(results, annotations), COCO)
     precision, recall = compute_precision_recall(rank_poses(images), counts[None])
     drawn = np.repeat(np.arange(6), counts)
     copies = [

@@ -96,3 +96,33 @@ def test_command(rsgnet, tmp_path):
     assert [each["file_name"] for each in listed] == ["b.png", "a.png"] and listed[1]["difference"] == 0
     assert [path.name for path in sorted((tmp_path / "out").glob("*.jpg"))] == ["001-b.jpg"]
     assert rsgnet("compare", *arguments, "--images", tmp_path / "nowhere")[0] == 2
+
+
+def test_figure_by_annotations(rsgnet, tmp_path, truth):
+    """Two of three images differ; one result has the labels, the other the first person's nose elsewhere."""
+    labels = [{"keypoints": KEYPOINTS.ravel().tolist(), "bbox": [20, 30, 40, 100], "area": 2000.0, "iscrowd": 0}]
+    path = truth(*([each | {"num_keypoints": 17, "category_id": 1} for each in labels] for _ in range(3)))
+    (tmp_path / "images").mkdir()
+    for number in (1, 2, 3):
+        Image.new("RGB", (120, 200)).save(tmp_path / f"images/{number}.jpg")
+    for name, wrong in (("one", []), ("two", [2, 3])):
+        entries = []
+        for number in (1, 2, 3):
+            keypoints = KEYPOINTS.copy()
+            keypoints[: number * (number in wrong), 0] += 500
+            entries.append({"image_id": number, "score": 0.01, "keypoints": keypoints.ravel().tolist()})
+        (tmp_path / f"{name}.json").write_text(json.dumps(entries))
+    results = [tmp_path / "one.json", tmp_path / "two.json"]
+    arguments = [*results, "--images", tmp_path, "--out", tmp_path / "out", "--figure", "--annotations", path]
+    code, printed, errors = rsgnet("compare", *arguments)
+    assert code == 0, errors
+    assert "keypoints right only in A (one): 5, only in B (two): 0" in printed
+    listed = json.loads((tmp_path / "out/differences.json").read_text())
+    assert [each["file_name"] for each in listed] == ["images/3.jpg", "images/2.jpg", "images/1.jpg"]
+    assert [each["right_in_a_only"] for each in listed] == [3, 2, 0]
+    assert (tmp_path / "out/figure.svg").read_text().count("data:image/jpeg") == 2
+    assert (tmp_path / "out/figure.html").read_text().count("data:image/jpeg") == 2
+    code, printed, _ = rsgnet("compare", results[0], results[0], *arguments[2:])
+    assert code == 0 and "3 images, none with a keypoint that is right in one result only" in printed
+    code, _, errors = rsgnet("compare", *arguments[:-2])
+    assert code == 2 and "--figure needs --annotations" in "\n".join(errors)

@@ -16,6 +16,7 @@ from rsgnet.evaluation.error_types import (
     count_errors,
 )
 from rsgnet.evaluation.matching import match_images
+from rsgnet.evaluation.protocol import COCO
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.skeletons import COCO17
 
@@ -206,14 +207,14 @@ def test_metrics_without_errors(truth, kind):
         people.append([person(dict(enumerate(keypoints)), area=9e4) for keypoints in (first, second)])
         results += [result(pose, 0.4 + image / 10, image), result(second, 0.5, image)]
     annotations = read_annotations(truth(*people))
-    before = match_images(annotations, read_keypoint_results(results, annotations), crowdpose=False)
+    before = match_images(annotations, read_keypoint_results(results, annotations), COCO)
     poses = correct_errors(before, COCO17)[kind]
-    after = match_images(annotations, poses, crowdpose=False)
+    after = match_images(annotations, poses, COCO)
     counts, remaining = count_errors(before, COCO17), count_errors(after, COCO17)
     assert getattr(counts, kind) > 0 and getattr(remaining, kind) == 0
     assert remaining.good == counts.good + getattr(counts, kind) and remaining.keypoints == counts.keypoints
 
-    metrics = compute_metrics_without_errors(annotations, before, crowdpose=False)
+    metrics = compute_metrics_without_errors(annotations, before, COCO)
     assert tuple(metrics) == ERROR_KINDS == KEYPOINT_KINDS[1:]
     entries = [
         {"image_id": int(image_id), "category_id": 1, "keypoints": values.ravel().tolist(), "score": float(score)}

@@ -18,6 +18,7 @@ from rsgnet.evaluation.intervals import (
     compute_seed_means,
 )
 from rsgnet.evaluation.matching import match_images
+from rsgnet.evaluation.protocol import COCO
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.skeletons import COCO17
 
@@ -161,7 +162,7 @@ def test_run_metrics_of_the_original_images(truth):
     crowds, results = random_crowds(np.random.default_rng(2), 30)
     path = truth(*crowds)
     annotations = read_annotations(path)
-    images = match_images(annotations, read_keypoint_results(results, annotations), crowdpose=False)
+    images = match_images(annotations, read_keypoint_results(results, annotations), COCO)
     metrics = bootstrap_run_metrics(images, COCO17, bootstrap_counts(30, 3))
     official = evaluate_keypoints(path, results)
     assert metrics["AP"][0] == pytest.approx(official["AP"])

@@ -1,90 +1,52 @@
-"""OKS compared with the official tool's, and matching on small examples."""
-
-from pathlib import Path
+"""OKS and the metrics compared with the official tool's, and matching on small examples."""
 
 import numpy as np
 import pytest
-from faster_coco_eval import COCO
-from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 from tests.evaluation.conftest import distance_at, person, random_crowds, result
+from tests.evaluation.official import METRICS, run_pycocotools
 
-from rsgnet.annotations.people import AnnotatedImage, Annotations, Person
-from rsgnet.evaluation.matching import NOBODY, compute_oks, keypoint_similarity, match_poses
-from rsgnet.evaluation.protocol import oks_area
-from rsgnet.evaluation.results import Results
+from rsgnet.annotations.readers import read_annotations
+from rsgnet.evaluation.average_precision import evaluate_keypoints
+from rsgnet.evaluation.matching import NOBODY, keypoint_similarity, match_images, match_poses
+from rsgnet.evaluation.protocol import COCO, CROWDPOSE
+from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.poses import oks
-from rsgnet.skeletons import COCO17
-
-MAX_POSES = 20
+from rsgnet.skeletons import COCO17, CROWDPOSE14
 
 
-def crowd(people_in_images, found_in_images, seed=0):
-    random, count = np.random.default_rng(seed), len(COCO17)
-    images, ids, values = [], [], []
-    for row, (people, poses) in enumerate(zip(people_in_images, found_in_images, strict=True)):
-        group = []
-        for _ in range(people):
-            box = random.uniform(20, 200, 4)
-            visibility = random.integers(0, 3, (count, 1)) * (len(group) != 1)  # the second person has no labels
-            keypoints = np.hstack([box[:2] + random.uniform(0, 1, (count, 2)) * box[2:], visibility])
-            group.append(Person(len(group), box, keypoints, float(box[2] * box[3] * 0.6)))
-        images.append(AnnotatedImage(40 - row, f"{row}.jpg", (400, 400), tuple(group)))
-        ids += [40 - row] * poses
-        values.append(random.uniform(0, 300, (poses, count, 3)))
-    order = random.permutation(len(ids))
-    scores = random.integers(0, 6, len(ids)) / 5.0  # many scores are equal
-    results = Results("results", np.array(ids)[order], scores, np.concatenate(values)[order])
-    return Annotations(Path("people.json"), COCO17, tuple(images)), results
+def follow_crowdpose(entry):
+    """Changes an annotation such that COCO's rules do what CrowdPose's do."""
+    entry["area"] = 0.53 * entry["bbox"][2] * entry["bbox"][3]
+    entry["num_keypoints"] = int((np.array(entry["keypoints"][2 : 3 * 12 : 3]) > 0).sum())
 
 
-def compute_official_oks(truth, results, crowdpose):
-    """Returns the official tool's OKS of the same people."""
-    people = [(image.id, person) for image in truth.images for person in image.people]
-    truths = [
-        {
-            "id": index,
-            "image_id": image_id,
-            "category_id": 1,
-            "bbox": person.box_xywh.tolist(),
-            "area": oks_area(person, crowdpose),
-            "iscrowd": 0,
-            "keypoints": person.keypoints.ravel().tolist(),
-            "num_keypoints": person.num_labelled,
-        }
-        for index, (image_id, person) in enumerate(people, 1)
-    ]
-    predictions = [
-        {"id": index + 1, "image_id": int(results.image_ids[index]), "category_id": 1, "area": 1.0}
-        | {"score": float(results.scores[index]), "keypoints": results.values[index].ravel().tolist()}
-        for index in range(len(results))
-    ]
-    frame = {"images": [{"id": image.id} for image in truth.images], "categories": [{"id": 1}]}
-    evaluator = COCOeval_faster(
-        COCO({**frame, "annotations": truths}),
-        COCO({**frame, "annotations": predictions}),
-        "keypoints",
-        kpt_oks_sigmas=list(COCO17.sigmas),
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    ("skeleton", "protocol", "prepare"), [(COCO17, COCO, None), (CROWDPOSE14, CROWDPOSE, follow_crowdpose)]
+)
+def test_equals_pycocotools(truth, skeleton, protocol, prepare, seed):
+    """The data contain groups, people without labels, equal scores, images without people and with over 20 poses."""
+    random = np.random.default_rng(seed)
+    crowds, results = random_crowds(random, 25, len(skeleton))
+    crowds[2], many = [person(random.uniform(0, 2, (len(skeleton), 3)))], random.uniform(0, 60, (25, len(skeleton), 2))
+    results += [result(pose, round(random.random(), 1), 3, len(skeleton)) for pose in many]
+    for entry in crowds[4] + crowds[5]:
+        entry["area"] = 2000.0  # a medium person
+    path = truth(*crowds, skeleton=skeleton)
+    official = run_pycocotools(path, results, skeleton.sigmas, prepare)
+    metrics = evaluate_keypoints(path, results, protocol.name)
+    assert {name: metrics[name] for name in METRICS} == pytest.approx(
+        dict(zip(METRICS, official.stats, strict=True)), abs=1e-14
     )
-    evaluator.evaluate()
-    return {image_id: oks for (image_id, _), oks in evaluator.ious.items() if len(oks)}
-
-
-@pytest.mark.parametrize("crowdpose", [False, True])
-def test_equals_the_official_tool(crowdpose):
-    truth, results = crowd([3, 0, 1, 4, 2], [5, 3, 0, 30, 1])
-    ours, official = compute_oks(truth, results, crowdpose, MAX_POSES), compute_official_oks(truth, results, crowdpose)
-    assert ours.keys() == official.keys() == {40, 37, 36}
-    for image_id, expected in official.items():
-        assert ours[image_id].shape == expected.shape
-        np.testing.assert_allclose(ours[image_id], expected, rtol=1e-12, atol=1e-300)
-    assert len(ours[37]) == MAX_POSES
-
-
-def test_no_results_or_no_people():
-    no_results = Results("results", np.zeros(0, np.int64), np.zeros(0), np.zeros((0, len(COCO17), 3)))
-    assert compute_oks(crowd([2], [0])[0], no_results, False, MAX_POSES) == {}
-    truth, results = crowd([0], [3])
-    assert compute_oks(truth, results, False, MAX_POSES) == {}
+    annotations = read_annotations(path)
+    images = match_images(annotations, read_keypoint_results(results, annotations), protocol)
+    assert max(len(image.scores) for image in images) == 20
+    for image in images:
+        expected = official.ious[image.image_id, 1]
+        if len(expected):
+            np.testing.assert_allclose(image.oks, expected, rtol=1e-12, atol=1e-300)
+        else:
+            assert not image.oks.size
 
 
 LEFT, RIGHT = person({5: (50, 50)}), person({5: (300, 50)}, (250, 0, 100, 100))
@@ -118,8 +80,8 @@ def test_drop_poses_below(match):
 def test_match_without_people_or_poses(match):
     assert match([], []) == ()
     empty, alone = match([[], [LEFT]], [result({}, 0.5, 1)])
-    assert match_poses(empty, [0.5, 0.9]).tolist() == [[NOBODY], [NOBODY]]
-    assert match_poses(alone, [0.5]).shape == (1, 0)
+    assert match_poses([empty], [0.5, 0.9])[0].tolist() == [[NOBODY], [NOBODY]]
+    assert match_poses([alone], [0.5])[0].shape == (1, 0)
 
 
 def distance(similarity):
@@ -141,12 +103,12 @@ def distance(similarity):
 )
 def test_match_poses(match, people, positions, matches):
     results = [result({5: position}, 0.9 - index / 10) for index, position in enumerate(positions)]
-    assert match_poses(match([people], results)[0], [0.5]).tolist() == [matches]
+    assert match_poses(match([people], results), [0.5])[0].tolist() == [matches]
 
 
 def test_thresholds_are_matched_independently(match):
     results = [result({5: (50 + distance(0.7), 50)}, 0.9), result({5: (50, 50)}, 0.8)]
-    assert match_poses(match([[LEFT]], results)[0], [0.6, 0.8]).tolist() == [[0, NOBODY], [NOBODY, 0]]
+    assert match_poses(match([[LEFT]], results), [0.6, 0.8])[0].tolist() == [[0, NOBODY], [NOBODY, 0]]
 
 
 def test_keypoint_similarity_is_the_term_of_oks(match):

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from tests.evaluation.conftest import person
+from tests.evaluation.conftest import person, result
 
 from rsgnet.annotations.readers import read_annotations
 from rsgnet.errors import AnnotationError, RSGNetError
@@ -232,3 +232,24 @@ def test_submission_has_the_twenty_best_poses_of_each_image(image_list, tmp_path
 def test_invalid_submissions_raise(image_list, tmp_path, results, name, message):
     with pytest.raises(RSGNetError, match=message):
         write_submission(results, image_list, tmp_path, name)
+
+
+def test_many_entries_are_read_as_one_by_one(annotations, monkeypatch):
+    """What is read all at once equals what is read entry by entry, with integers, repeated poses and negative zeros."""
+    random = np.random.default_rng(0)
+    entries = [result(random.uniform(-9, 600, (17, 2)), float(random.random()), index % 2 + 1) for index in range(200)]
+    entries[3]["score"], entries[5]["keypoints"][:2] = 1, [3, -0.0]
+    entries[7]["keypoints"] = entries[9]["keypoints"]  # of another score
+    quick = read_keypoint_results(entries, annotations)
+    monkeypatch.setattr("rsgnet.evaluation.results._read_columns", lambda *_: None)
+    slow = read_keypoint_results(entries, annotations)
+    for name in ("image_ids", "scores", "values"):
+        one, other = getattr(quick, name), getattr(slow, name)
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("boxes", [([0, 0, 1, 1], [5, 5, 1, 1]), ([0, 0, 1, 1], None)])
+def test_equal_poses_from_different_boxes_are_kept(annotations, boxes):
+    entries = [{**result({0: (1, 2)}, 0.5), "bbox": box} for box in boxes]
+    assert len(read_keypoint_results(entries, annotations)) == 2

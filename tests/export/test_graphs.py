@@ -26,7 +26,7 @@ def heatmaps():
     return maps
 
 
-@pytest.mark.parametrize("refinement", ["none", "quarter", "taylor", "expected_oks"])
+@pytest.mark.parametrize("refinement", ["none", "quarter", "taylor", "udp", "expected_oks"])
 def test_decode_heatmaps(refinement):
     maps = heatmaps()
     expected, expected_scores = in_numpy.decode(maps, refinement, COCO17.sigmas)

@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 import atheris
@@ -21,6 +22,10 @@ with atheris.instrument_imports(include=["rsgnet"]):
 
 from tests.fuzz.seeds import SEEDS
 
+INSTRUMENTED = ["rsgnet", "python_multipart", "starlette.formparsers"]
+# What a reader imports when it runs; imported here, because later imports would not be instrumented.
+LATE_IMPORTS = {"weights": "rsgnet.checkpoint", "upload": "rsgnet.server.uploads"}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -28,6 +33,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--inputs", type=Path, help="folder of inputs, kept between runs; default: a temporary one")
     options = parser.parse_args()
+    if options.reader in LATE_IMPORTS:
+        with atheris.instrument_imports(include=INSTRUMENTED):
+            import_module(LATE_IMPORTS[options.reader])
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         inputs = options.inputs or Path(folder) / "inputs"

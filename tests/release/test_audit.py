@@ -44,7 +44,8 @@ def test_installed_versions_are_compared():
     ("output", "code", "printed"),
     [
         ("", 0, "has no data here"),
-        (json.dumps({"dependencies": [{"name": "a", "version": "1", "vulns": []}, {"name": "b"}]}), 0, "0 findings"),
+        (json.dumps({"dependencies": [{"name": "a", "skip_reason": "not found on PyPI"}]}), 0, "has no data here"),
+        (json.dumps({"dependencies": [{"name": "a", "version": "1", "vulns": []}, {"name": "b"}]}), 0, "1 packages by"),
         (json.dumps({"dependencies": [{"name": "a", "version": "1", "vulns": [FAULT]}]}), 1, "a 1: X-1, fixed in 2"),
     ],
 )

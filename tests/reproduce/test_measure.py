@@ -10,6 +10,7 @@ from rsgnet.checkpoint import build, save_model
 from rsgnet.crowds.data_sets import write_crowds
 from rsgnet.errors import RSGNetError
 from rsgnet.reproduce import synthetic_data
+from rsgnet.reproduce.given_results import parse_results
 from rsgnet.reproduce.measure import (
     SERVER_METRICS,
     Reproduction,
@@ -21,7 +22,7 @@ from rsgnet.reproduce.measure import (
     predict_poses,
     untrained_rows,
 )
-from rsgnet.reproduce.tables import TABLE1, TABLE4, Block, Row
+from rsgnet.reproduce.tables import TABLE1, TABLE4, Block, Row, Table
 from rsgnet.reproduce.variants import PLAIN, variant_config
 
 
@@ -105,6 +106,25 @@ def test_without_labels_boxes_are_needed(reproduction):
     measure_block(VAL, reproduction)
     with pytest.raises(RSGNetError, match=r"no boxes of its own.*--boxes"):
         measure_block(TEST_DEV, Reproduction(reproduction.data, reproduction.runs, reproduction.out / "other"))
+
+
+def test_given_results_are_measured_in_the_place_of_a_network(reproduction, tmp_path):
+    """Labels given as results have an AP of 1; on test-dev they become a submission."""
+    reproduction, lines = reproduction
+    measure_block(VAL, reproduction)
+    lines.clear()
+    labels = json.loads((reproduction.data / "coco/annotations/person_keypoints_val2017.json").read_bytes())
+    entries = [{key: each[key] for key in ("image_id", "keypoints")} | {"score": 1.0} for each in labels["annotations"]]
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    texts = [f"{ROW.preset}@coco:val2017={tmp_path / 'r.json'}", f"New one@coco:test-dev2017={tmp_path / 'r.json'}"]
+    table, given = parse_results(texts, Table("table9", "", (VAL, TEST_DEV)))
+    assert measure_block(table.blocks[0], reproduction, given)[ROW.preset]["AP"] == pytest.approx(1)
+    assert lines == []
+    measured = measure_block(table.blocks[1], reproduction, given)
+    assert measured["New one"] == {}
+    assert "results-New-one/coco-test-dev2017/person_keypoints_test-dev2017_" in lines[0]
+    (reproduction.out / "results-New-one/coco-test-dev2017" / SERVER_METRICS).write_text('{"AP": 0.5}')
+    assert measure_block(table.blocks[1], reproduction, given)["New one"] == {"AP": 0.5}
 
 
 @pytest.mark.parametrize(

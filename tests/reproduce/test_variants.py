@@ -2,6 +2,7 @@
 
 import pytest
 
+from rsgnet.config import CandidateRelationConfig
 from rsgnet.errors import RSGNetError
 from rsgnet.reproduce.measure import compute_cost
 from rsgnet.reproduce.variants import PLAIN, VARIANTS, variant_config, variants_named
@@ -14,7 +15,7 @@ def cost(name):
 def test_variants_named_is_in_order_and_includes_plain():
     assert [variant.name for variant in variants_named("dense, trp")] == ["plain", "trp", "dense"]
     assert variants_named("trp")[0] == PLAIN
-    with pytest.raises(RSGNetError, match=r"'trq'; there are plain, plain\+conv, sgm, trp, trp\+sgm, dense"):
+    with pytest.raises(RSGNetError, match=r"'trq'; there are plain, plain\+conv, sgm, trp, trp\+sgm, paper, dense"):
         variants_named("plain,trq")
 
 
@@ -22,12 +23,21 @@ def test_variants_named_is_in_order_and_includes_plain():
     ("name", "relation", "graph"),
     [
         ("plain", "none", False), ("plain+conv", "convolutions", False), ("sgm", "none", True),
-        ("trp", "candidates", False), ("trp+sgm", "candidates", True), ("dense", "dense", True),
+        ("trp", "candidates", False), ("trp+sgm", "candidates", True), ("paper", "candidates", True),
+        ("dense", "dense", True),
     ],
 )  # fmt: skip
-def test_modules_of_variants(name, relation, graph):
-    model = variant_config("rsgnet-light", VARIANTS[name].settings).model
+@pytest.mark.parametrize("preset", ["rsgnet-light", "nano"])
+def test_modules_of_variants(name, relation, graph, preset):
+    model = variant_config(preset, VARIANTS[name].settings).model
     assert (model.relation_kind, model.skeleton_graph) == (relation, graph)
+
+
+def test_the_paper_reads_heatmaps_from_the_encoding_of_all_places():
+    model = variant_config("nano", VARIANTS["paper"].settings).model
+    assert model.fusion == "none" and model.relation == CandidateRelationConfig(
+        selection="places", peaks_per_keypoint=32
+    )
 
 
 def test_the_control_costs_nearly_what_the_relation_does():

@@ -21,6 +21,8 @@ SHORT: list[Scenario] = [
     predictions.kill_prediction,
     predictions.interrupt_prediction,
     scaleout.begin_at_once,
+    scaleout.run_at_once,
+    scaleout.kill_data_set,
     service.crash_network,
 ]
 LONG: list[Scenario] = [*SHORT, training.kill_torchrun_worker, predictions.kill_on_ray]

@@ -8,10 +8,11 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from rsgnet import cli
 from rsgnet.cli.terminal import INTERRUPTED
@@ -29,8 +30,13 @@ def start(arguments: Sequence[object], log: Path, largest_file: int | None = Non
         log: The file to which its output is appended.
         largest_file: Bytes after which writing a file fails, as on a full disk; None for no limit.
     """
+    return start_function(_run_rsgnet, [str(each) for each in arguments], log, largest_file)
+
+
+def start_function(function: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Starts a process that calls a function of a module."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    process = _CONTEXT.Process(target=_run_rsgnet, args=([str(each) for each in arguments], log, largest_file))
+    process = _CONTEXT.Process(target=function, args=arguments)
     process.start()
     return process
 
@@ -72,10 +78,15 @@ class RandomKiller:
         return kill(process, number)
 
 
-def _run_rsgnet(arguments: list[str], log: Path, largest_file: int | None) -> None:
+def write_to_log(log: Path) -> None:
+    """Appends what this process prints from now on to a file."""
     with log.open("ab") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
+
+
+def _run_rsgnet(arguments: list[str], log: Path, largest_file: int | None) -> None:
+    write_to_log(log)
     if largest_file is not None:
         import resource
 

@@ -50,12 +50,12 @@ def interrupt_prediction(folder: Path, short: bool) -> Outcome:
     if finish(start(arguments, log)):
         return Outcome("rsgnet predict", 0, log.read_text()[-300:])
     killer, interrupted = RandomKiller(time.monotonic() - started), 0
-    finished = {name: (out / name).read_bytes() for name in ("poses.json", "run.json")}
+    finished = {path.name: path.read_bytes() for path in out.iterdir()}
     while interrupted < wanted:
         interrupted += killer.kill_at_random_time(start(arguments, log), signal.SIGTERM)
         if {name: (out / name).read_bytes() for name in finished} != finished:
             return Outcome("SIGTERM to rsgnet predict", interrupted, f"the results in {out}")
-        left = {path.name for path in out.iterdir()} - {*finished, "poses.partial.json"}
+        left = {path.name for path in out.iterdir()} - {*finished, "poses.partial.json", "images.partial.json"}
         if left:
             return Outcome("SIGTERM to rsgnet predict", interrupted, f"left {left}")
     return Outcome("SIGTERM at random times to rsgnet predict, in a folder of finished results", interrupted, "")

@@ -110,6 +110,11 @@ def resolve_labels_and_images(text: str, images: str | Path | None = None) -> Da
     images = Path(images) if images is not None else None
     labels, _, rest = text.partition(":")
     if Path(labels).is_dir():
+        if not rest:
+            raise RSGNetError(
+                f"{labels} is a folder: name its label file, or a published data set in it as {labels}:NAME with NAME "
+                f"one of {', '.join(DATA_SETS)}"
+            )
         return find_data_set(labels, rest)
     label_file, _ = split_label_path(labels)
     if not label_file.is_file():

@@ -6,8 +6,7 @@ The checks of single people are in `person_checks`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,19 @@ import numpy as np
 
 from rsgnet.annotations.crowd_index import CrowdIndexRule, compute_crowd_index
 from rsgnet.annotations.findings import Finding
-from rsgnet.annotations.image_hashes import ImageHash, hash_image, match_equal_files, match_similar_images
+from rsgnet.annotations.hash_files import HashedSet
+from rsgnet.annotations.image_hashes import (
+    ImageHash,
+    hash_images,
+    match_equal_files,
+    match_similar_images,
+)
 from rsgnet.annotations.people import SIZE_UNKNOWN, AnnotatedImage, Annotations
 from rsgnet.annotations.person_checks import check_people, has_swapped_size
 from rsgnet.annotations.readers import parse_annotations
 from rsgnet.errors import ImageError
 
 _MAX_CROWD_INDEX_DIFFERENCE = 0.05
-_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ class CheckedDataSet:
     crowd_index: CrowdIndexAgreement | None
     hashes: dict[str, ImageHash] = field(repr=False)
 
+    @property
+    def image_ids(self) -> dict[str, int]:
+        """The id of each image by its file name."""
+        return {image.file_name: image.id for image in self.annotations.images}
+
 
 def check_data_set(path: str | Path, images: str | Path | None) -> CheckedDataSet:
     """Checks a label file and, where their folder is given, its images.
@@ -74,7 +83,7 @@ def check_data_set(path: str | Path, images: str | Path | None) -> CheckedDataSe
     findings: list[Finding] = []
     annotations = parse_annotations(path, on_finding=findings.append)
     hashes: dict[str, ImageHash] = {}
-    for image, outcome in _hash_images(annotations, images):
+    for image, outcome in hash_images(annotations, images):
         size_wh = image.size_wh
         if isinstance(outcome, ImageHash):
             hashes[image.file_name] = outcome
@@ -95,18 +104,37 @@ def check_data_set(path: str | Path, images: str | Path | None) -> CheckedDataSe
 
 def check_splits(checked: CheckedDataSet, other: CheckedDataSet) -> list[Finding]:
     """Finds the images of one data set that are also in another, as the same file or slightly changed."""
-    hashes, other_hashes = list(checked.hashes.values()), list(other.hashes.values())
-    names, other_names = list(checked.hashes), list(other.hashes)
-    image_ids = {image.file_name: image.id for image in checked.annotations.images}
-    equal = list(match_equal_files(hashes, other_hashes))
-    with_equal_file = {index for index, _ in equal}
-    similar = [pair for pair in match_similar_images(hashes, other_hashes) if pair[0] not in with_equal_file]
-    findings = []
-    for kind, adverb, pairs in (("same-image-in-both", "", equal), ("near-image-in-both", "nearly ", similar)):
-        for index, other_index in pairs:
-            what = f"is {adverb}{other_names[other_index]} of {other.annotations.path}"
-            findings.append(Finding(kind, what, image_ids[names[index]], names[index]))
-    return findings
+    names, other_names, image_ids = list(checked.hashes), list(other.hashes), checked.image_ids
+    origin = str(other.annotations.path)
+    equal = dict(match_equal_files(list(checked.hashes.values()), list(other.hashes.values())))
+    same = [
+        Finding("same-image-in-both", f"is {other_names[column]} of {origin}", image_ids[names[row]], names[row])
+        for row, column in equal.items()
+    ]
+    bits = {name: each.bits for name, each in other.hashes.items() if each.bits is not None}
+    return same + check_published(checked, HashedSet(origin, len(other_names), bits), skipped=equal)
+
+
+def check_published(checked: CheckedDataSet, published: HashedSet, skipped: Collection[int] = ()) -> list[Finding]:
+    """Finds the images of a data set that look like images of a set of which only the hashes are known.
+
+    Args:
+        checked: The data set.
+        published: The hashes.
+        skipped: Indices of images that are left out.
+    """
+    names, other_names, image_ids = list(checked.hashes), list(published.bits), checked.image_ids
+    pairs = match_similar_images([each.bits for each in checked.hashes.values()], list(published.bits.values()))
+    return [
+        Finding(
+            "near-image-in-both",
+            f"is nearly {other_names[column]} of {published.name}",
+            image_ids[names[row]],
+            names[row],
+        )
+        for row, column in pairs
+        if row not in skipped
+    ]
 
 
 def summarise_check(checked: CheckedDataSet, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -129,21 +157,6 @@ def summarise_check(checked: CheckedDataSet, findings: Sequence[Finding]) -> dic
         "crowd_index": None if checked.crowd_index is None else asdict(checked.crowd_index),
         "findings": [asdict(finding) | {"where": finding.where, "is_fault": finding.is_fault} for finding in findings],
     }
-
-
-def _hash_images(
-    annotations: Annotations, folder: Path | None
-) -> Iterator[tuple[AnnotatedImage, ImageHash | ImageError | None]]:
-    """Yields each image with its hash, or the error of reading it, or None where there is no folder."""
-
-    def try_hash(image: AnnotatedImage) -> ImageHash | ImageError | None:
-        try:
-            return None if folder is None else hash_image(folder / image.file_name)
-        except ImageError as error:
-            return error
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        yield from zip(annotations.images, pool.map(try_hash, annotations.images), strict=True)
 
 
 def _check_size(image: AnnotatedImage, outcome: ImageHash | ImageError | None) -> Iterator[Finding]:

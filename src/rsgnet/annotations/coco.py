@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,11 @@ from rsgnet.annotations.findings import Finding, FindingHandler, report_entry_er
 from rsgnet.annotations.people import SIZE_UNKNOWN, AnnotatedImage, Annotations, Person, estimate_area
 from rsgnet.annotations.skeleton_matching import match_skeleton
 from rsgnet.errors import AnnotationError
-from rsgnet.skeletons import COCO17, CROWDPOSE14, Skeleton
+from rsgnet.skeletons import COCO17, CROWDPOSE14, WHOLEBODY133, Skeleton
 
 PERSON_CATEGORY = 1
 _ID_TYPES = (int, str)
+_PARTS = ("foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")  # of COCO-WholeBody, besides the body
 _CROWDPOSE_COUNTED = 12  # CrowdPose's num_keypoints does not count the last two keypoints, head and neck
 
 
@@ -53,10 +56,18 @@ def read_coco(
             for kind, what in _check_entry(raw, person, category_ids, skeleton):
                 on_finding(Finding(kind, what, image_id, images[image_id][0].file_name, person.id))
     return skeleton, [
-        AnnotatedImage(image.id, image.file_name, image.size_wh, tuple(people.pop(image.id, ())), image.crowd_index)
-        for same_id in images.values()
-        for image in same_id
+        replace(image, people=tuple(people.pop(image.id, ()))) for same_id in images.values() for image in same_id
     ]
+
+
+def join_whole_body(entry: Any) -> Any:
+    """Returns an entry in which COCO-WholeBody's parts, lists of their own, are joined to its keypoints."""
+    if not isinstance(entry, dict) or _PARTS[0] not in entry:
+        return entry
+    if not all(isinstance(entry.get(key), list) for key in ("keypoints", *_PARTS)):
+        return entry
+    keypoints = [*entry["keypoints"], *chain.from_iterable(entry[key] for key in _PARTS)]
+    return {**entry, "keypoints": keypoints, "num_keypoints": None}  # that of the file counts the body only
 
 
 def to_coco(annotations: Annotations) -> dict[str, Any]:
@@ -125,7 +136,7 @@ def _iterate_people(content: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
     for index, raw in enumerate(content.get("annotations") or []):
         category_id = raw.get("category_id") if isinstance(raw, Mapping) else None
         if not (isinstance(category_id, _ID_TYPES) and category_id in other_ids):
-            yield index, raw
+            yield index, join_whole_body(raw)
 
 
 def _read_ids(entries: Iterable[Any]) -> frozenset[int | str]:
@@ -144,6 +155,8 @@ def _find_skeleton(
         raise AnnotationError(f"a category's `keypoints` must be a list of names, not {names!r}")
     keypoint_lists = [raw.get("keypoints") for raw in entries if isinstance(raw, Mapping)]
     lengths = [len(each) for each in keypoint_lists if isinstance(each, list) and each]
+    if names and len(names) == len(COCO17) and {*lengths} == {3 * len(WHOLEBODY133)}:
+        names = None  # COCO-WholeBody's files name the body only
     if not names and not lengths and not content.get("annotations"):
         return custom_skeletons[0] if custom_skeletons else COCO17  # a list of images to predict on
     # The most frequent number decides: an entry with another number is reported as broken by itself.
@@ -155,13 +168,17 @@ def _parse_person(raw: Mapping[str, Any], keypoint_count: int) -> Person:
     keypoints = np.asarray(raw.get("keypoints") or [0.0] * 3 * keypoint_count, np.float64)
     if keypoints.shape != (3 * keypoint_count,):
         raise AnnotationError(f"expected {3 * keypoint_count} keypoint numbers, got {keypoints.size}")
+    head = np.asarray(raw["bbox_head"], np.float64) if raw.get("bbox_head") else None
+    if head is not None and not (head.shape == (4,) and np.isfinite(head).all()):
+        raise AnnotationError(f"bbox_head must be left, top, width and height, not {raw['bbox_head']!r}")
     box = np.asarray(raw["bbox"], np.float64)
     if box.shape != (4,) or not np.isfinite(box).all() or not np.isfinite(keypoints).all():
         raise AnnotationError(f"box and keypoints must be finite numbers, box is {raw['bbox']!r}")
     area = estimate_area(box) if raw.get("area") is None else float(raw["area"])
     if not np.isfinite(area):
         raise AnnotationError(f"area must be a finite number, not {area}")
-    return Person(int(raw["id"]), box, keypoints.reshape(keypoint_count, 3), area, bool(raw.get("iscrowd", 0)))
+    keypoints = keypoints.reshape(keypoint_count, 3)
+    return Person(int(raw["id"]), box, keypoints, area, bool(raw.get("iscrowd", 0)), head_box_xywh=head)
 
 
 def _parse_image(raw: Mapping[str, Any]) -> AnnotatedImage:
@@ -173,6 +190,10 @@ def _parse_image(raw: Mapping[str, Any]) -> AnnotatedImage:
         size_wh=size_wh if min(size_wh) > 0 else SIZE_UNKNOWN,
         people=(),
         crowd_index=None if crowd_index is None else float(crowd_index),
+        ignored_regions=tuple(
+            np.array([x, y], np.float64).T
+            for x, y in zip(raw.get("ignore_regions_x") or (), raw.get("ignore_regions_y") or (), strict=True)
+        ),
     )
 
 

@@ -37,21 +37,23 @@ def compute_crowd_index(people: Sequence[Person], skeleton: Skeleton, rule: Crow
     crowdpose = rule == "crowdpose"
     if not crowdpose:
         people = [person for person in people if not person.is_crowd]
-    labelled = [person.keypoints[:, 2] > 0 for person in people]
-    labelled_xy = [person.keypoints[mask, :2] for person, mask in zip(people, labelled, strict=True)]
-    xy = np.concatenate([np.zeros((0, 2)), *labelled_xy])
-    owners = np.repeat(np.arange(len(people)), [len(each) for each in labelled_xy])
-    body = _find_body_keypoints(skeleton)
+    if not people:
+        return 0.0
+    x, y, visibility = np.array([person.keypoints for person in people]).transpose(2, 0, 1)
+    labelled = visibility > 0
+    counts = labelled.sum(1)
+    left, top, width, height = np.array([person.box_xywh for person in people]).T
+    x, y = np.where(labelled, x, np.nan), np.where(labelled, y, np.nan)  # what is not labelled is in no box
     ratios = []
-    for index, person in enumerate(people):
-        if labelled[index][body].sum() < _MIN_BODY_KEYPOINTS if crowdpose else not labelled[index].any():
-            continue
-        low, high = person.box_xywh[:2], person.box_xywh[:2] + person.box_xywh[2:]
-        owners_inside = owners[((xy >= low) & (xy <= high)).all(-1)]
-        others = int((owners_inside != index).sum())
-        own = int(labelled[index].sum()) if crowdpose else max(len(owners_inside) - others, 1)
+    is_averaged = labelled[:, _find_body_keypoints(skeleton)].sum(1) >= _MIN_BODY_KEYPOINTS if crowdpose else counts > 0
+    for index in np.flatnonzero(is_averaged).tolist():
+        in_x = (x >= left[index]) & (x <= left[index] + width[index])
+        inside = in_x & (y >= top[index]) & (y <= top[index] + height[index])
+        own_inside = int(np.count_nonzero(inside[index]))
+        others = int(np.count_nonzero(inside)) - own_inside
+        own = int(counts[index]) if crowdpose else max(own_inside, 1)
         ratios.append(others / own if crowdpose else min(others / own, 1.0))
-    return float(np.mean(ratios)) if ratios else 0.0
+    return sum(ratios) / len(ratios) if ratios else 0.0
 
 
 def choose_crowd_index_rule(skeleton: Skeleton) -> CrowdIndexRule:

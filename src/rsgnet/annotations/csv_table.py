@@ -77,9 +77,11 @@ def to_csv(annotations: Annotations) -> str:
     keypoint_columns = [f"{name}_{suffix}" for name in annotations.skeleton.keypoints for suffix in suffixes]
     header = [*_IMAGE_COLUMNS, *_PERSON_COLUMNS, *keypoint_columns]
     text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(_escape, header))
+    plain = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    (quoting if any("\r" in each for each in header) else plain).writerow(map(_escape, header))
     for image in annotations.images:
+        writer = quoting if "\r" in image.file_name else plain  # which quotes no "\r", though it ends a row
         width, height = ("", "") if image.size_wh == SIZE_UNKNOWN else image.size_wh
         image_cells = [_escape(image.file_name), image.id, width, height, image.crowd_index]
         for person in image.people:

@@ -120,6 +120,8 @@ def validate_file_name(name: object) -> str:
     if not is_utf8(name):
         raise AnnotationError(f"file name {name!r} has half a character, which no text can have; correct it")
     path = PurePosixPath(name.replace("\\", "/"))
+    if not path.parts:
+        raise AnnotationError(f"file name {name!r} names a folder")
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in name:
         raise AnnotationError(f"file name {name!r} leads out of the image folder; write it relative to that folder")
     return name

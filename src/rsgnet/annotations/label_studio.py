@@ -13,7 +13,10 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+import numpy as np
+
 from rsgnet.annotations.people import AnnotatedImage, Annotations, Person
+from rsgnet.annotations.yolo import find_keypoints_inside
 from rsgnet.skeletons import Skeleton
 
 _BOX, _KEYPOINT, _IMAGE, _PERSON, _HIDDEN = "box", "keypoint", "image", "person", "hidden"
@@ -25,19 +28,23 @@ def to_label_studio(annotations: Annotations) -> str:
     """Converts people to Label Studio's JSON, to be imported as tasks.
 
     Images are named as files of its local storage. A hidden keypoint has the text `hidden` as its meta information.
+    Keypoints outside the image, which Label Studio refuses, are left out.
     """
     return json.dumps([_task(image, annotations.skeleton) for image in annotations.images])
 
 
 def label_studio_interface(skeleton: Skeleton) -> str:
-    """Returns the XML of a labelling interface for people of a skeleton."""
+    """Returns the XML of a labelling interface for people of a skeleton.
+
+    Label Studio exports keypoints to COCO and YOLO in the order of `model_index`.
+    """
     view = Element("View")
     SubElement(view, "Image", name=_IMAGE, value=f"${_IMAGE}")
     boxes = SubElement(view, "RectangleLabels", name=_BOX, toName=_IMAGE)
     SubElement(boxes, "Label", value=_PERSON)
     points = SubElement(view, "KeyPointLabels", name=_KEYPOINT, toName=_IMAGE)
-    for name in skeleton.keypoints:
-        SubElement(points, "Label", value=name)
+    for index, name in enumerate(skeleton.keypoints):
+        SubElement(points, "Label", value=name, model_index=str(index))
     ElementTree.indent(view)
     return ElementTree.tostring(view, "unicode") + "\n"
 
@@ -67,8 +74,9 @@ def _person_regions(image: AnnotatedImage, person: Person, skeleton: Skeleton) -
     sides = {"x": left, "y": top, "width": box_width, "height": box_height, "rotation": 0}
     box = {**common, "id": box_id, "from_name": _BOX, "type": "rectanglelabels"}
     yield {**box, "value": {**sides, "rectanglelabels": [_PERSON]}, **_score(person.score)}
+    is_inside = find_keypoints_inside(person, np.array(image.size_wh, np.float64))
     for index, (name, (x, y, visibility)) in enumerate(zip(skeleton.keypoints, person.keypoints.tolist(), strict=True)):
-        if not visibility:
+        if not is_inside[index]:
             continue
         score = None if person.keypoint_scores is None else float(person.keypoint_scores[index])
         value = {"x": 100 * x / width, "y": 100 * y / height, "width": _POINT_WIDTH, "keypointlabels": [name]}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from faster_coco_eval.core import mask as rle
+from hotcoco import mask as rle
 from numpy.typing import NDArray
 
 from rsgnet.annotations.readers import load_json
@@ -43,15 +43,26 @@ def decode_segmentation(segmentation: Segmentation, size_wh: tuple[int, int]) ->
         given = str(segmentation.get("size"))
         raise AnnotationError(f"a segmentation has the size {given}, its image [{height}, {width}] (height, width)")
     try:
-        compressed = isinstance(segmentation, Mapping) and isinstance(segmentation["counts"], str | bytes)
-        encoded = segmentation if compressed else rle.frPyObjects(segmentation, height, width)
-        decoded = rle.decode(rle.merge(encoded) if isinstance(encoded, list) else encoded)
+        if isinstance(segmentation, Mapping):
+            is_compressed = isinstance(segmentation["counts"], str | bytes)
+            encoded = dict(segmentation) if is_compressed else rle.frPyObjects(dict(segmentation), height, width)
+        else:
+            _check_polygons(segmentation, size_wh)
+            encoded = rle.merge(rle.frPyObjects(segmentation, height, width))
+        decoded = rle.decode(encoded)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise AnnotationError(f"a segmentation cannot be read: {type(error).__name__} {error}") from error
     if decoded.shape != (height, width):
         raise AnnotationError(f"a segmentation is {decoded.shape[1]}x{decoded.shape[0]}, its image {width}x{height}")
     mask: Mask = decoded.astype(np.bool_)
     return mask
+
+
+def _check_polygons(polygons: Sequence[Sequence[float]], size_wh: tuple[int, int]) -> None:
+    """Raises ValueError or TypeError where there are no points, or some far outside: edges take memory by length."""
+    for polygon in polygons:
+        if not (np.abs(np.asarray(polygon, np.float64)) <= 2 * max(size_wh)).all():
+            raise ValueError("a point is far outside its image")
 
 
 def encode_mask(mask: Mask) -> dict[str, Any]:

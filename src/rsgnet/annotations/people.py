@@ -28,6 +28,7 @@ class Person:
         is_crowd: Whether the box surrounds a group of people.
         score: A network's score of the person; None for a label.
         keypoint_scores: (K,) a network's score of each keypoint, all of which then count as visible; None for a label.
+        head_box_xywh: (4,) the box of the head, by which MPII and PoseTrack measure distances; None if unknown.
 
     Raises:
         AnnotationError: The id does not fit into 64 bits, or the box has a negative or absurd size.
@@ -40,6 +41,7 @@ class Person:
     is_crowd: bool = False
     score: float | None = None
     keypoint_scores: NDArray[np.float64] | None = None
+    head_box_xywh: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if abs(self.id) > _MAX_ID:
@@ -51,7 +53,7 @@ class Person:
     @property
     def num_labelled(self) -> int:
         """The number of labelled keypoints."""
-        return int((self.keypoints[:, 2] > 0).sum())
+        return int(np.count_nonzero(self.keypoints[:, 2] > 0))
 
     @property
     def confidence(self) -> float:
@@ -74,6 +76,7 @@ class AnnotatedImage:
         size_wh: Width and height in pixels; (0, 0) where the labels do not give them.
         people: Everyone annotated in the image.
         crowd_index: CrowdPose's crowd index, as given by the file or else computed; None where nobody is labelled.
+        ignored_regions: Polygons, (V, 2) corners in image pixels, in which PoseTrack evaluates nothing.
 
     Raises:
         AnnotationError: The id does not fit into 64 bits, or a side into 31 bits.
@@ -84,6 +87,7 @@ class AnnotatedImage:
     size_wh: tuple[int, int]
     people: tuple[Person, ...]
     crowd_index: float | None = None
+    ignored_regions: tuple[NDArray[np.float64], ...] = ()
 
     def __post_init__(self) -> None:
         if max(map(abs, self.size_wh)) > _MAX_SIDE or abs(self.id) > _MAX_ID:

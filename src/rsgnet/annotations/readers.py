@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -105,9 +106,22 @@ def load_json(path: Path) -> Any:
     """
     content = _read_bytes(path)
     try:
-        return json.loads(content)
+        with _without_garbage_collection():
+            return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"{path}: not valid JSON ({error}); is it truncated?") from error
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Pauses the search for reference cycles; JSON has none, and the search takes a third of the time of reading it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @contextmanager

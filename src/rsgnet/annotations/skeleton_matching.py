@@ -11,6 +11,7 @@ from rsgnet.errors import AnnotationError
 from rsgnet.skeletons import DEFAULT_SIGMA, SKELETONS, Skeleton, find_flip_pairs, read_skeleton
 
 _SKELETON_FILE = "skeleton.toml"
+_SYNONYMS = {"head_top": "head", "head_bottom": "neck", "upper_neck": "neck"}  # of MPII and PoseTrack
 _NUMBERED_NAME = re.compile(r"\D*\d+")
 
 
@@ -34,8 +35,9 @@ def match_skeleton(
     """Returns the skeleton of a label file.
 
     The first of these that exists is taken, with custom skeletons tried before the built-in ones: the skeleton with
-    exactly these names; the one with this number of keypoints, if the file has no names or half of them or more agree
-    (some files spell a few names differently); a new one with the file's names and edges and a sigma of 0.07.
+    exactly these names, or with other names of the same places; the one with this number of keypoints, if the file has
+    no names or half of them or more agree (some files spell a few names differently); a new one with the file's names
+    and edges and a sigma of 0.07.
 
     Args:
         names: The names of the keypoints; None where the file has none. Numbered names (`point 3`) count as none.
@@ -50,6 +52,9 @@ def match_skeleton(
     known = [*custom_skeletons, *SKELETONS.values()]
     for skeleton in known:
         if names is not None and tuple(names) == skeleton.keypoints:
+            return skeleton
+    for skeleton in known:
+        if names is not None and tuple(_SYNONYMS.get(name, name) for name in names) == skeleton.keypoints:
             return skeleton
     numbers = set(counts) | ({len(names)} if names else set())
     has_names = bool(names) and not all(_NUMBERED_NAME.fullmatch(name) for name in names or ())

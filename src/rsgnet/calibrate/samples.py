@@ -13,7 +13,7 @@ from rsgnet.annotations.people import Annotations, Person
 from rsgnet.config import CropConfig
 from rsgnet.errors import ImageError, RSGNetError
 from rsgnet.evaluation.matching import keypoint_similarity
-from rsgnet.evaluation.protocol import is_crowdpose, oks_area
+from rsgnet.evaluation.protocol import choose_protocol
 from rsgnet.geometry import Floats, apply_affine, xywh_to_xyxy
 from rsgnet.images import read_image
 from rsgnet.inference.crops import Crop, cut_crop, predict_crops
@@ -88,7 +88,7 @@ def collect_samples(
     label_of_keypoint = skeleton.indices_in(truth.skeleton)
     if (label_of_keypoint < 0).all():
         raise RSGNetError(f"{truth.path}: its {truth.skeleton.name} people have none of {skeleton.name}'s keypoints")
-    crowdpose = is_crowdpose(truth, "auto")
+    protocol = choose_protocol(truth)
     sigmas = np.array(truth.skeleton.sigmas)
     for index, image in enumerate(truth.images):
         people = [person for person in image.people if person.num_labelled and not person.is_crowd]
@@ -105,7 +105,7 @@ def collect_samples(
             rivals = find_rivals(poses.keypoints_xy, poses.scores, boxes, skeleton)
             features = add_rival_features(poses.features, rivals)
             for row, person in enumerate(people):
-                labels = _PersonLabels(person.keypoints, oks_area(person, crowdpose), sigmas, label_of_keypoint)
+                labels = _PersonLabels(person.keypoints, protocol.area(person), sigmas, label_of_keypoint)
                 keypoints_xy, crop = poses.keypoints_xy[row], crops[row]
                 yield _compare_with_labels(
                     features[row], keypoints_xy, crop, network.config.crop, labels, first_image + index

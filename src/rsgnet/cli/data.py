@@ -10,7 +10,8 @@ import typer
 from typer import Argument, Option
 
 from rsgnet.cli.help import HelpCommand, HelpGroup
-from rsgnet.cli.options import Out, parse_out_file
+from rsgnet.cli.options import Out, parse_out_file, parse_out_folder
+from rsgnet.errors import RSGNetError
 
 if TYPE_CHECKING:
     from rsgnet.annotations.findings import Finding
@@ -35,7 +36,11 @@ def check(
     ] = None,
     against: Annotated[
         list[str] | None,
-        Option(help="Labels of another split, which must share no image; repeatable.", metavar="LABELS[:IMAGES_DIR]"),
+        Option(
+            help="What must share no image: labels of another split, a published set of which hashes ship "
+            "(coco:val2017, coco:train2017), or a file of `data hash`; repeatable.",
+            metavar="LABELS[:IMAGES_DIR]|SET|FILE.hashes",
+        ),
     ] = None,
     limit: Annotated[int, Option(min=0, help="Findings of each kind to print.", metavar="COUNT")] = 10,
     out: Annotated[
@@ -47,28 +52,99 @@ def check(
     Prints the findings; several LABELS are also compared with each other. Without images only the labels are checked.
     The exit code is 1 if there are faults, and 0 if there are only warnings.
 
+    Images in both are found as the same file or slightly changed: scaled, stretched, recompressed, brightened. Of COCO
+    the hashes of some images ship; how many of a set is printed.
+
     [dim]Examples:[/dim]
 
       rsgnet data check train.json --images images/
+      rsgnet data check train.json:images --against coco:val2017
       rsgnet data check train.json:images --against val.json:images --out report.json
       rsgnet data check my-poses/data.yaml#train my-poses/data.yaml#val
     """
     from rsgnet.annotations.catalog import resolve_labels_and_images
-    from rsgnet.annotations.checks import check_data_set, check_splits, summarise_check
+    from rsgnet.annotations.checks import check_data_set, check_published, check_splits, summarise_check
+    from rsgnet.annotations.hash_files import read_hashed_sets
     from rsgnet.files import write_text
 
-    files = [resolve_labels_and_images(path, images) for path in [*paths, *(against or [])]]
+    hashed_sets = {text: read_hashed_sets(text) for text in against or []}
+    published = [each for sets in hashed_sets.values() for each in sets or []]
+    splits = [text for text, sets in hashed_sets.items() if sets is None]
+    files = [resolve_labels_and_images(path, images) for path in [*paths, *splits]]
     sets = [check_data_set(each.annotations, each.images if each.images.is_dir() else None) for each in files]
     reports = []
     for index, checked in enumerate(sets[: len(paths)]):
         shared = [finding for other in sets[index + 1 :] for finding in check_splits(checked, other)]
+        leaks = [check_published(checked, each) for each in published]
+        shared += [finding for found in leaks for finding in found]
         findings = sorted([*checked.findings, *shared], key=lambda finding: not finding.is_fault)
         reports.append(summarise_check(checked, findings))
         _print(reports[-1], findings, limit)
+        for each, found in zip(published, leaks, strict=True):
+            images_found = len({finding.file_name for finding in found})
+            typer.echo(
+                f"  {images_found} images are of {each.name}, as far as known: {len(each.bits)} of its {each.size} "
+                "images have a hash"
+            )
     if out is not None:
         write_text(out, json.dumps(reports, indent=1))
     if any(report["faults"] for report in reports):
         raise typer.Exit(FAULTS_FOUND)
+
+
+@data.command("hash", no_args_is_help=True, cls=HelpCommand)
+def hash_sets(
+    sets: Annotated[
+        list[str], Argument(help="A name and the labels of its images.", metavar="SET=LABELS[:IMAGES_DIR]...")
+    ],
+    *,
+    out: Annotated[Path, Option(help="The file to write.", metavar="FILE.hashes", parser=parse_out_file)],
+    size: Annotated[
+        list[str] | None,
+        Option(help="Images of the published set, where the labels list only some; repeatable.", metavar="SET=COUNT"),
+    ] = None,
+) -> None:
+    """Write the hashes of a data set's images, by which `data check --against` finds them in other data.
+
+    A line has an image's name and 39 bytes, from which the image cannot be seen. A set named twice is joined. Images
+    that cannot be read are left out.
+
+    [dim]Examples:[/dim]
+
+      rsgnet data hash coco:val2017=DIR:coco:val2017 crowdpose:test=DIR:crowdpose:test --out mine.hashes
+      rsgnet data hash coco:val2017=some.json:images --size coco:val2017=5000 --out mine.hashes
+      rsgnet data check train.json:images --against mine.hashes
+    """
+    from rsgnet.annotations.catalog import resolve_labels_and_images
+    from rsgnet.annotations.hash_files import SUFFIX, HashedSet, write_hash_file
+    from rsgnet.annotations.image_hashes import ImageHash, hash_images
+    from rsgnet.annotations.readers import read_annotations
+
+    if out.suffix != SUFFIX:
+        raise RSGNetError(f"--out {out}: the name of a file of hashes ends with {SUFFIX}")
+    sizes = {name: _parse_count(text, count) for text in size or [] for name, _, count in [text.rpartition("=")]}
+    hashed: dict[str, HashedSet] = {}
+    for text in sets:
+        name, equals, source = text.partition("=")
+        if not equals or not name:
+            raise RSGNetError(f"{text}: expected SET=LABELS[:IMAGES_DIR], such as coco:val2017=val.json:images")
+        files = resolve_labels_and_images(source)
+        truth = read_annotations(files.annotations)
+        before = hashed.get(name, HashedSet(name, 0, {}))
+        found = {
+            image.file_name: outcome.bits
+            for image, outcome in hash_images(truth, files.images)
+            if isinstance(outcome, ImageHash) and outcome.bits is not None
+        }
+        typer.echo(f"{text}: {len(found)} of {len(truth.images)} images hashed")
+        hashed[name] = HashedSet(name, sizes.get(name, before.size + len(truth.images)), {**before.bits, **found})
+    write_hash_file(out, list(hashed.values()))
+
+
+def _parse_count(text: str, count: str) -> int:
+    if not count.isdecimal():
+        raise RSGNetError(f"--size {text}: expected SET=COUNT, such as coco:val2017=5000")
+    return int(count)
 
 
 @data.command(no_args_is_help=True, cls=HelpCommand)
@@ -155,7 +231,7 @@ def convert(
         ),
     ],
     *,
-    out: Annotated[Path, Option(help="The file to write; for YOLO and OpenPose a folder.", metavar="PATH")],
+    out: Annotated[str, Option(help="The file to write; for YOLO and OpenPose a folder.", metavar="PATH")],
     to: Annotated[
         str,
         Option(help="coco, coco-results, yolo, yolo-results, cvat, label-studio, openpose or csv.", metavar="FORMAT"),
@@ -192,9 +268,10 @@ def convert(
     from rsgnet.annotations.catalog import resolve_labels_and_images
     from rsgnet.evaluation import conversion
 
+    path = (parse_out_folder if to in conversion.FOLDER_FORMATS else parse_out_file)(out)
     files = resolve_labels_and_images(source)
     done = conversion.convert(
-        files.annotations, out, to, images=files.images, listed_in=listed_in, threshold=threshold, split=split
+        files.annotations, path, to, images=files.images, listed_in=listed_in, threshold=threshold, split=split
     )
     typer.echo(f"{done.path}: {done.people} people in {done.images} images")
     for loss in done.losses:

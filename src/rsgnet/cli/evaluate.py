@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +32,7 @@ from rsgnet.errors import RSGNetError
 if TYPE_CHECKING:
     from rsgnet.annotations.people import Annotations
     from rsgnet.evaluation.assessment import Assessment
+    from rsgnet.evaluation.results import Results
     from rsgnet.inference.detectors.detector import Detector
     from rsgnet.inference.estimator import PoseEstimator
     from rsgnet.inference.predictions import RunRecord
@@ -68,7 +71,12 @@ def evaluate(
         ),
     ] = None,
     protocol: Annotated[
-        str, Option(help="coco, crowdpose or auto, which chooses by the keypoints.", metavar="PROTOCOL")
+        str,
+        Option(
+            help="The rules: coco, crowdpose, ochuman, wholebody, ex-oks (keypoints outside the box), mpii (PCKh), "
+            "posetrack, or auto, which chooses by the keypoints.",
+            metavar="PROTOCOL",
+        ),
     ] = "auto",
     compare: Annotated[
         Path | None, Option(help="Also compare with these results of the same images.", metavar="OTHER.json")
@@ -78,17 +86,17 @@ def evaluate(
     ] = 1000,
     report: Annotated[bool, Option("--report/--no-report", help="Write report.html.")] = True,
     flip: Flip = None,
-    backend: Backend = "onnx",
+    backend: Backend = "auto",
     precision: Precision = "float32",
     device: Device = "auto",
     batch_size: BatchSize = 32,
 ) -> None:
-    """Measure poses by COCO's or CrowdPose's official rules, and analyse their errors.
+    """Measure poses by the official rules of a benchmark, and analyse their errors.
 
     Needs --images, to predict poses first, or --results, which any program may have written. Writes
     [bold]metrics.json[/bold] and [bold]report.html[/bold]: average precision with 95 % intervals, kinds of errors by
-    level of crowding, and the calibration of the scores. Predicted poses go to [bold]poses.json[/bold], detected boxes
-    to [bold]boxes.json[/bold].
+    level of crowding, and the calibration of the scores; of mpii and posetrack the figures only. Predicted poses go to
+    [bold]poses.json[/bold], detected boxes to [bold]boxes.json[/bold].
 
     [dim]Examples:[/dim]
 
@@ -99,7 +107,7 @@ def evaluate(
     """
     from rsgnet.annotations.readers import read_annotations
     from rsgnet.evaluation.assessment import assess
-    from rsgnet.evaluation.protocol import is_crowdpose
+    from rsgnet.evaluation.protocol import HEAD_DISTANCE_PROTOCOLS
     from rsgnet.evaluation.report import render_report
     from rsgnet.evaluation.results import read_keypoint_results
     from rsgnet.files import write_text
@@ -107,6 +115,7 @@ def evaluate(
     from rsgnet.inference.detectors.open_detector import open_detector
     from rsgnet.inference.estimator import PoseEstimator
     from rsgnet.inference.predictions import read_run_record, record_run
+    from rsgnet.inference.runtime.engines import choose_engine
     from rsgnet.skeletons import read_skeleton
 
     if (results is None) == (images is None):
@@ -117,7 +126,7 @@ def evaluate(
     if detector_layout is not None:
         detector = name_layout(detector or "given boxes", detector_layout)
     truth = read_annotations(annotations, None if skeleton is None else read_skeleton(skeleton))
-    is_crowdpose(truth, protocol)  # refuses a protocol that does not fit before anything is predicted
+    _check_protocol(truth, protocol, compare)
     other = None if compare is None else read_keypoint_results(compare, truth)
     box_metrics: dict[str, float] = {}
     has_failures = False
@@ -125,7 +134,8 @@ def evaluate(
         boxes_name, opened_detector = detector or boxes or "gt", None
         if detector is not None:
             # The threshold is low because average precision needs boxes of low scores, too.
-            opened_detector = open_detector(detector, device, threshold=0.05, backend=backend)
+            engine = choose_engine(weights, backend, precision, device)
+            opened_detector = open_detector(detector, device, threshold=0.05, backend=engine.backend)
             box_metrics = _detect(opened_detector, truth, images, out)
             boxes = str(out / "boxes.json")
         estimator = PoseEstimator(
@@ -142,16 +152,43 @@ def evaluate(
         results, has_failures = _predict(estimator, truth, images, out, record)
     assert results is not None
     run = read_run_record(results)
-    found_by = "" if run is None else f"{run.weights.name}, flip test {run.flip_test}, boxes {run.boxes.name}"
     found = read_keypoint_results(results, truth)
-    assessment = assess(truth, found, protocol, other, resamples=bootstrap, found_by=found_by)
-    metrics = {**box_metrics, **assessment.to_dict(), "boxes": run and asdict(run.boxes)}
-    write_text(out / "metrics.json", json.dumps(metrics, indent=2))
-    if report:
-        write_text(out / "report.html", render_report(assessment))
-    _print_assessment(box_metrics, assessment)
+    if protocol in HEAD_DISTANCE_PROTOCOLS:
+        _write_head_distances(truth, found, protocol, box_metrics, out)
+    else:
+        found_by = "" if run is None else f"{run.weights.name}, flip test {run.flip_test}, boxes {run.boxes.name}"
+        assessment = assess(truth, found, protocol, other, resamples=bootstrap, found_by=found_by)
+        metrics = {**box_metrics, **assessment.to_dict(), "boxes": run and asdict(run.boxes)}
+        write_text(out / "metrics.json", json.dumps(metrics, indent=2))
+        if report:
+            write_text(out / "report.html", render_report(assessment))
+        _print_assessment(box_metrics, assessment)
     if has_failures:
         raise typer.Exit(BAD_IMAGES)
+
+
+def _check_protocol(truth: Annotations, protocol: str, compare: Path | None) -> None:
+    """Refuses a protocol that does not fit, before anything is predicted."""
+    from rsgnet.evaluation.protocol import HEAD_DISTANCE_PROTOCOLS, choose_protocol, require_skeleton
+
+    if protocol not in HEAD_DISTANCE_PROTOCOLS:
+        choose_protocol(truth, protocol)
+        return
+    require_skeleton(truth, protocol, (HEAD_DISTANCE_PROTOCOLS[protocol],))
+    if compare is not None:
+        raise RSGNetError(f"--compare needs intervals, which --protocol {protocol} has not; evaluate each by itself")
+
+
+def _write_head_distances(
+    truth: Annotations, found: Results, protocol: str, box_metrics: dict[str, float], out: Path
+) -> None:
+    from rsgnet.evaluation.head_distance import compute_head_distance_metrics
+    from rsgnet.files import write_text
+
+    metrics = box_metrics | compute_head_distance_metrics(truth, found, protocol)
+    settings = {"annotations": str(truth.path), "results": found.origin, "protocol": protocol}
+    write_text(out / "metrics.json", json.dumps({**metrics, "settings": settings}, indent=2))
+    print_metrics(metrics)
 
 
 def _detect(detector: Detector, truth: Annotations, images: Path, out: Path) -> dict[str, float]:
@@ -208,7 +245,7 @@ def evaluate_tracks(
     ],
     results: Annotated[Path, Option(help="Tracks, as `predict` writes them.", metavar="poses.jsonl")],
 ) -> None:
-    """Measure how well people are tracked: [bold]IDF1[/bold], identity switches and MOTA.
+    """Measure how well people are tracked: [bold]HOTA[/bold], [bold]IDF1[/bold], identity switches and MOTA.
 
     Prints a table; writes nothing.
 
@@ -218,12 +255,17 @@ def evaluate_tracks(
       rsgnet predict walks/clips --out out
       rsgnet evaluate-tracks --annotations walks/crowds.json --results out/poses.jsonl
     """
+    from rsgnet.evaluation.hota import count_hota
     from rsgnet.evaluation.tracking_metrics import TrackingCounts, count_tracks, read_clips
 
     clips = read_clips(annotations, results)
+    hota = reduce(add, map(count_hota, clips.values()))
     counts = sum((count_tracks(frames) for frames in clips.values()), TrackingCounts())
     print_metrics(
         {
+            "HOTA": hota.hota,
+            "DetA": hota.detection_accuracy,
+            "AssA": hota.association_accuracy,
             "IDF1": counts.idf1,
             "switches": counts.switches,
             "MOTA": counts.mota,
@@ -240,14 +282,22 @@ def compare(
     *,
     images: Annotated[Path, Option(help="Folder of the images.", metavar="DIR")],
     out: Out,
+    annotations: Annotated[
+        Path | None, Option(help="Keypoint annotations of the images, for --figure.", metavar="TRUTH.json")
+    ] = None,
+    figure: Annotated[
+        bool, Option("--figure", help="Judge both by the annotations, and draw figure.html and figure.svg.")
+    ] = False,
     count: Annotated[int, Option(min=1, help="Images to draw.", metavar="COUNT")] = 12,
-    threshold: Annotated[float, Option(help="Ignore people with a lower score.", metavar="SCORE")] = 0.1,
+    threshold: Annotated[
+        float, Option(help="Ignore people with a lower score; not for --figure.", metavar="SCORE")
+    ] = 0.1,
     listed_in: Annotated[
         Path | None,
         Option(help="Labels that list the images, for results that have only image ids.", metavar="LABELS.json"),
     ] = None,
 ) -> None:
-    """Draw side by side the images in which two results differ most; needs no annotations.
+    """Draw side by side the images in which two results differ most, with or without annotations.
 
     Writes to DIR the drawn images and differences.json, which lists all images.
 
@@ -255,17 +305,34 @@ def compare(
     score; an image's difference is the sum. A person has the same colour and number on both sides (0 differs most),
     grey if the two agree, and a box if only one side has the person.
 
+    With --figure an image's difference is the number of labelled keypoints that are right in one result only. Errors
+    have a ring by kind (missed, swapped, inverted, jitter), and what only this result has right has a green one. People
+    on whom both agree are faint. [bold]figure.html[/bold] and [bold]figure.svg[/bold] load nothing else; the latter is
+    as wide as A4's text.
+
     [dim]Examples:[/dim]
 
       rsgnet compare old/poses.json new/poses.json --images photos --out differences --count 20
+      rsgnet compare hrnet.json rsgnet.json --annotations val.json --images val --figure --out figure3 --count 6
     """
+    if figure != (annotations is not None):
+        raise RSGNetError("--figure needs --annotations TRUTH.json, and --annotations is for --figure")
+    if not images.is_dir():
+        raise RSGNetError(f"--images {images}: no such folder")
+    if annotations is not None:
+        _draw_figure(annotations, (first, second), images, out, count)
+    else:
+        _draw_differences(first, second, images, out, count, threshold, listed_in)
+
+
+def _draw_differences(
+    first: Path, second: Path, images: Path, out: Path, count: int, threshold: float, listed_in: Path | None
+) -> None:
     from rsgnet.evaluation.comparison import draw_difference, rank_differences
     from rsgnet.evaluation.predicted_people import read_predicted_people
     from rsgnet.files import replace_atomically, write_text
     from rsgnet.images import read_image
 
-    if not images.is_dir():
-        raise RSGNetError(f"--images {images}: no such folder")
     results_a, results_b = (read_predicted_people(path, listed_in) for path in (first, second))
     found = rank_differences(results_a, results_b, threshold)
     names = (f"A {first}", f"B {second}")
@@ -281,3 +348,48 @@ def compare(
         typer.echo(f"{each.total:7.3f}  {each.file_name} -> {path}")
     equal = sum(each.total == 0 for each in found)
     typer.echo(f"{len(found)} images, {equal} of them without difference; all in {out / 'differences.json'}")
+
+
+def _draw_figure(annotations: Path, files: tuple[Path, Path], images: Path, out: Path, count: int) -> None:
+    from rsgnet.annotations.readers import read_annotations
+    from rsgnet.evaluation.figure import render_figure, render_figure_page
+    from rsgnet.evaluation.paired_errors import judge_results, list_judged_images
+    from rsgnet.evaluation.results import read_keypoint_results
+    from rsgnet.files import write_text
+    from rsgnet.images import read_image
+
+    truth = read_annotations(annotations)
+    judged = judge_results(truth, *(read_keypoint_results(path, truth) for path in files))
+    write_text(out / "differences.json", json.dumps(list_judged_images(judged), indent=1))
+    chosen = [image for image in judged[:count] if image.differing.any()]
+    if not chosen:
+        typer.echo(f"{len(judged)} images, none with a keypoint that is right in one result only")
+        return
+    drawn = [(image, read_image(images / image.annotated.file_name)) for image in chosen]
+    names = _name_results(*files)
+    texts = {
+        "figure.html": render_figure_page(judged, drawn, truth.skeleton, names, (*files, annotations)),
+        "figure.svg": render_figure(drawn, truth.skeleton, names),
+    }
+    for name, text in texts.items():
+        write_text(out / name, text)
+        typer.echo(out / name)
+    first, second = (sum(each) for each in zip(*(image.right_once for image in judged), strict=True))
+    typer.echo(f"keypoints right only in A ({names[0]}): {first}, only in B ({names[1]}): {second}")
+
+
+def _name_results(first: Path, second: Path) -> tuple[str, str]:
+    """Returns names for a figure: the weights, where a run.json beside the file records them, else the file.
+
+    Two runs of weights of one name are named by their folders.
+    """
+    from rsgnet.inference.predictions import read_run_record
+
+    records = read_run_record(first), read_run_record(second)
+    names = [
+        path.stem if record is None else Path(record.weights.name).name
+        for path, record in zip((first, second), records, strict=True)
+    ]
+    if names[0] == names[1]:
+        names = [str(Path(path.parent.name) / path.stem) for path in (first, second)]
+    return names[0], names[1]

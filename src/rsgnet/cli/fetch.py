@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from rsgnet.cli.options import parse_out_folder
 from rsgnet.errors import RSGNetError
 
 
@@ -17,7 +18,12 @@ def fetch(
     ] = None,
     *,
     out: Annotated[
-        Path | None, Option(help="Folder to fetch into; default: rsgnet in the user's cache folder.", metavar="DIR")
+        Path | None,
+        Option(
+            help="Folder to fetch into; default: rsgnet in the user's cache folder.",
+            metavar="DIR",
+            parser=parse_out_folder,
+        ),
     ] = None,
     table: Annotated[
         Path | None, Option(help="A table of your own, such as of a mirror; default: this package's.", metavar="TOML")

@@ -238,6 +238,10 @@ def info(
             metavar="NETWORK",
         ),
     ] = "table2",
+    machine: Annotated[
+        bool,
+        Option("--machine", help="Print instead what this processor has, and which back end auto chooses and why."),
+    ] = False,
 ) -> None:
     """Print a network's parameters and multiply-adds beside the paper's figures.
 
@@ -250,7 +254,13 @@ def info(
       rsgnet info
       rsgnet info rsgnet-w32-256x192-coco
       rsgnet info runs/mine/model
+      rsgnet info --machine
     """
+    if machine:
+        from rsgnet.inference.runtime.engines import describe_processor, explain_choice
+
+        typer.echo("\n".join(explain_choice(describe_processor())))
+        return
     from rich.console import Console
     from rich.table import Table
 

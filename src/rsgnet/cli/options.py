@@ -37,6 +37,14 @@ def parse_out_folder(text: str) -> Path:
     return Path(text)
 
 
+def parse_out_store(text: str) -> str:
+    """Returns an output folder in any store; raises OSError as `parse_out_folder` does where it is local."""
+    path = text.removeprefix("file://")
+    if "://" not in path:
+        check_folder(Path(path))
+    return text
+
+
 def parse_out_file(text: str) -> Path:
     """Returns the path of an output file; raises OSError as `parse_out_folder` does for its folder."""
     check_folder(Path(text).parent)
@@ -143,11 +151,18 @@ Out = Annotated[Path, Option(help="Output folder; created if missing.", metavar=
 Flip = Annotated[
     bool | None, Option("--flip/--no-flip", help="Average with the mirrored crop; default: as the weights specify.")
 ]
-Backend = Annotated[str, Option(help="onnx (ONNX Runtime), torch (PyTorch) or openvino.", metavar="BACKEND")]
+Backend = Annotated[
+    str,
+    Option(
+        help="auto (the fastest of those installed: rsgnet info --machine), onnx (ONNX Runtime), torch (PyTorch) or "
+        "openvino.",
+        metavar="BACKEND",
+    ),
+]
 Precision = Annotated[
     str,
     Option(
-        help="Precision of the pose network: float32, bf16 (torch, openvino) or int8 (openvino, if exported).",
+        help="Precision of the pose network: auto, float32, bf16 (torch, openvino) or int8 (openvino, if exported).",
         metavar="PRECISION",
     ),
 ]

@@ -22,6 +22,7 @@ from rsgnet.cli.options import (
     Weights,
     name_layout,
     name_network,
+    parse_out_store,
 )
 from rsgnet.cli.terminal import BAD_IMAGES, show_progress
 from rsgnet.defaults import DEFAULT_DETECTOR, DEFAULT_WEIGHTS
@@ -38,7 +39,10 @@ def predict_dataset(
         ),
     ],
     *,
-    out: Annotated[str, Option(help="Output folder of this data set alone, a path or URI.", metavar="STORE")],
+    out: Annotated[
+        str,
+        Option(help="Output folder of this data set alone, a path or URI.", metavar="STORE", parser=parse_out_store),
+    ],
     weights: Weights = DEFAULT_WEIGHTS,
     network: Network = None,
     detector: Detector = DEFAULT_DETECTOR,
@@ -46,8 +50,8 @@ def predict_dataset(
     box_threshold: BoxThreshold = None,
     skeleton: SkeletonName = None,
     flip: Flip = None,
-    backend: Backend = "onnx",
-    precision: Precision = "float32",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
     device: Annotated[str, Option(help="cuda gives each worker a GPU, cpu one core.", metavar="cpu|cuda")] = "cpu",
     batch_size: BatchSize = 32,
     max_pixels: MaxPixels = 100_000_000,
@@ -85,22 +89,24 @@ def predict_dataset(
         from rsgnet.scaleout.shards import Job, finish_run, plan_run
     from rsgnet.inference.estimator import PoseEstimator
     from rsgnet.inference.predictions import record_run
+    from rsgnet.inference.runtime.engines import choose_engine
 
     weights, detector = name_network(weights, network), name_layout(detector, detector_layout)
     if device not in ("auto", "cpu", "cuda"):
         raise RSGNetError(f"--device {device}: expected auto, cpu or cuda; Ray gives each worker a GPU of its own")
     with_gpu = device == "cuda"
+    engine = choose_engine(weights, backend, precision, "cuda" if with_gpu else "cpu")  # the same for all workers
     open_estimator = partial(
         PoseEstimator,
         weights,
         detector,
-        backend=backend,
+        backend=engine.backend,
         flip_test=flip,
         batch_size=batch_size,
         skeleton=skeleton,
         max_pixels=max_pixels,
         box_threshold=box_threshold,
-        precision=precision,
+        precision=engine.precision,
     )
     estimator = open_estimator(device="cpu")  # to report wrong options before any worker starts, and to record the run
     run = record_run(estimator, weights, detector)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from rsgnet.cli.options import BackboneFrom, FittingFrom, Settings, Workers, parse_out_folder
+from rsgnet.cli.options import FittingFrom, Settings, Workers, parse_model_directory, parse_out_folder
 from rsgnet.cli.terminal import print_markdown
 from rsgnet.errors import RSGNetError, requires_extra
 from rsgnet.files import write_text
@@ -36,6 +36,14 @@ def reproduce(
             metavar="[DATA_SET=]BOXES",
         ),
     ] = None,
+    results: Annotated[
+        list[str] | None,
+        Option(
+            help="Results of another system on the table's data set, as a COCO results list, for the row of that name, "
+            "or for a row of its own; repeatable. The data set is needed where the table has two. Boxes are a note.",
+            metavar="NAME[@DATA_SET]=FILE[,boxes=TEXT]",
+        ),
+    ] = None,
     train: Annotated[
         bool, Option("--train/--collect", help="Train missing networks, or measure only trained ones.")
     ] = False,
@@ -50,18 +58,24 @@ def reproduce(
     Needs rsgnet\\[train]. Writes the table to OUT/TABLE.md and OUT/TABLE.json. Networks missing from RUNS/PRESET/model
     are left out, or trained with --train. Poses of the same weights and boxes are not predicted again.
 
+    --results measures any system's results by the same rules: CPN, OpenPose, RTMO, whatever writes COCO's format. For
+    test-dev, which has no labels, it writes the submission and reads the server's metrics. Names of rows are compared
+    by letters and digits; HRNet-W32 256x192 is one of several HRNets.
+
     [dim]Examples:[/dim]
 
       rsgnet reproduce table4 --smoke
       rsgnet reproduce table1 --data /data --train --boxes runs/faster-rcnn-r101/model
       rsgnet reproduce table3 --data /data --boxes coco-test-dev-boxes.json
       rsgnet reproduce table4 --data /data --boxes crowdpose:test=a.json --boxes coco:val2017=b.json
+      rsgnet reproduce table1 --data /data --results OPEC-Net=opec.json --results "RTMO=rtmo.json,boxes=none"
     """
     with requires_extra("rsgnet reproduce", "train"):
-        from rsgnet.reproduce import measure, synthetic_data, tables
+        from rsgnet.reproduce import measure, synthetic_data, table_output, tables
+        from rsgnet.reproduce.given_results import parse_results
     from rsgnet.files import write_text
 
-    wanted = tables.table_named(table)
+    wanted, given_results = parse_results(results or [], tables.table_named(table))
     given = measure.parse_boxes(boxes or [], wanted)
     if smoke:
         data, runs, workers = out / "smoke-data", out / "smoke-runs", 0
@@ -75,14 +89,16 @@ def reproduce(
         workers=workers,
         log=lambda line: typer.echo(line, err=True),
     )  # fmt: skip
-    figures = [measure.measure_block(block, place) for block in wanted.blocks]
+    figures = [measure.measure_block(block, place, given_results) for block in wanted.blocks]
     found_by = [given[block.data] for block in wanted.blocks]
-    text = tables.table_markdown(wanted, figures, found_by)
+    text = table_output.table_markdown(wanted, figures, found_by, given_results)
+    content = table_output.table_json(wanted, figures, found_by, given_results)
     write_text(out / f"{table}.md", text)
-    write_text(out / f"{table}.json", json.dumps(tables.table_json(wanted, figures, found_by), indent=2))
+    write_text(out / f"{table}.json", json.dumps(content, indent=2))
     typer.echo(text)
+    with_results = {each.row.name for each in given_results}
     untrained = sorted(
-        {row.preset for block in wanted.blocks for row in measure.untrained_rows(block, place) if row.preset}
+        {row.name for block in wanted.blocks for row in measure.untrained_rows(block, place)} - with_results
     )
     if untrained:
         typer.echo(f"Not trained yet: {', '.join(untrained)}. --train trains them into {runs}.", err=True)
@@ -111,11 +127,18 @@ def ablate(
         str, Option(help="The network whose modules are switched on and off.", metavar="PRESET")
     ] = "rsgnet-light",
     variants: Annotated[
-        str, Option(help="Any of plain, plain+conv, sgm, trp, trp+sgm, dense.", metavar="VARIANT,VARIANT")
+        str, Option(help="Any of plain, plain+conv, sgm, trp, trp+sgm, paper, dense.", metavar="VARIANT,VARIANT")
     ] = "plain,trp,trp+sgm,dense",
     seeds: Annotated[int, Option(min=1, help="Runs of each variant.", metavar="COUNT")] = 3,
     start_from: FittingFrom = None,
-    backbone_from: BackboneFrom = None,
+    backbone_from: Annotated[
+        Path | None,
+        Option(
+            help="Start from the backbone of a shipped network or a model directory; all heads start untrained.",
+            metavar="NAME|DIR",
+            parser=parse_model_directory,
+        ),
+    ] = None,
     settings: Settings = None,
     workers: Workers = 1,
     bootstrap: Annotated[

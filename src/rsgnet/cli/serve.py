@@ -19,6 +19,7 @@ from rsgnet.cli.options import (
     Device,
     Flip,
     Network,
+    Precision,
     SkeletonName,
     Weights,
     name_layout,
@@ -79,7 +80,8 @@ def serve(
         int, Option(help="Most simultaneous connections from one address, such as a proxy's.", metavar="COUNT")
     ] = 128,
     batch: Annotated[int, Option(help="Most images in a batch.", metavar="COUNT")] = 16,
-    backend: Backend = "onnx",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
     device: Device = "auto",
     batch_size: BatchSize = 32,
 ) -> None:
@@ -98,6 +100,7 @@ def serve(
         from rsgnet.server.app import Service, run_service
     from rsgnet.inference.detectors.open_detector import open_detector
     from rsgnet.inference.estimator import PoseEstimator
+    from rsgnet.inference.runtime.engines import choose_engine
     from rsgnet.server.decoding import Decoders
     from rsgnet.server.limits import Limits, PeopleLimitDetector
     from rsgnet.server.metrics import Metrics
@@ -124,11 +127,13 @@ def serve(
     names, metrics = [weights, *([compare] if compare is not None else [])], Metrics()
 
     def open_estimator(name: str) -> PoseEstimator:
+        engine = choose_engine(name, backend, precision, device)
         return PoseEstimator(
             name,
-            PeopleLimitDetector(open_detector(detector, device, box_threshold), limits.people),
+            PeopleLimitDetector(open_detector(detector, device, box_threshold, engine.backend), limits.people),
             device=device,
             backend=backend,
+            precision=precision,
             flip_test=flip,
             batch_size=batch_size,
             skeleton=skeleton,

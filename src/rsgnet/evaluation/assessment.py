@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from rsgnet.annotations.people import Annotations
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.average_precision import (
-    RankedPoses,
+    Ranking,
     best_f1_threshold,
-    compute_keypoint_metrics,
+    compute_level_metrics,
+    compute_overall_metrics,
+    compute_part_metrics,
     compute_precision_recall,
-    rank_poses,
+    rank_by_area,
 )
 from rsgnet.evaluation.calibration import ReliabilityCurve, collect_keypoint_scores, compute_reliability
-from rsgnet.evaluation.error_types import ErrorCounts, compute_metrics_without_errors, count_errors
+from rsgnet.evaluation.error_types import ErrorCounts, compute_metrics_without_errors, count_image_errors
 from rsgnet.evaluation.intervals import (
     Difference,
     Interval,
@@ -27,9 +29,8 @@ from rsgnet.evaluation.intervals import (
     compute_differences,
     compute_intervals,
 )
-from rsgnet.evaluation.matching import MatchedImage, match_images
-from rsgnet.evaluation.official import build_evaluator
-from rsgnet.evaluation.protocol import group_by_level, is_crowdpose
+from rsgnet.evaluation.matching import MatchedImage, compare_poses, split_images
+from rsgnet.evaluation.protocol import OksProtocol, choose_protocol, group_by_level
 from rsgnet.evaluation.results import Results
 from rsgnet.geometry import Floats
 
@@ -42,7 +43,7 @@ class Settings:
         annotations: The annotation file.
         results: The results file.
         found_by: How the results were made, "" where unknown.
-        protocol: "coco" or "crowdpose".
+        protocol: The name of the rules.
         skeleton: The name of the evaluated skeleton.
         images: The number of annotated images.
         people: The number of people evaluated in them.
@@ -169,8 +170,8 @@ def assess(
     """
     if resamples < 1:
         raise RSGNetError(f"expected at least one resample, got {resamples}")
-    crowdpose = is_crowdpose(truth, protocol)
-    measured = _measure(truth, results, crowdpose)
+    rules = choose_protocol(truth, protocol)
+    measured = _measure(truth, results, rules)
     counts = bootstrap_counts(len(truth.images), resamples, seed)
     intervals = compute_intervals(bootstrap_metrics(measured.ranking, counts))
     images_behind = {name: _count_images(measured.ranking, name) for name in intervals}
@@ -180,7 +181,7 @@ def assess(
             annotations=str(truth.path),
             results=results.origin,
             found_by=found_by,
-            protocol="crowdpose" if crowdpose else "coco",
+            protocol=rules.name,
             skeleton=truth.skeleton.name,
             images=len(truth.images),
             people=int(measured.ranking.people.sum()),
@@ -195,14 +196,14 @@ def assess(
         images_behind=images_behind,
         precision=compute_precision_recall(measured.ranking, np.ones((1, len(truth.images)), np.int64))[0][0],
         errors=measured.errors,
-        metrics_without_errors=compute_metrics_without_errors(truth, measured.images, crowdpose),
+        metrics_without_errors=compute_metrics_without_errors(truth, measured.images, rules),
         calibration=compute_reliability(scores.clip(0, 1), correct),
         scores_out_of_range=float((scores != scores.clip(0, 1)).mean()) if scores.size else 0.0,
-        comparison=None if other is None else _compare(measured, truth, other, crowdpose, counts),
+        comparison=None if other is None else _compare(measured, truth, other, rules, counts),
     )
 
 
-def _count_images(ranking: RankedPoses, metric: str) -> int:
+def _count_images(ranking: Ranking, metric: str) -> int:
     """Returns the number of images with evaluated people of the crowd level that a metric is about."""
     levels = group_by_level(ranking.levels)
     rows = levels[metric.removeprefix("AP_")] if metric.startswith("AP_") else range(len(ranking.levels))
@@ -214,28 +215,33 @@ class _Measured:
     """One results file, matched and measured."""
 
     images: tuple[MatchedImage, ...]
-    ranking: RankedPoses
+    ranking: Ranking
     metrics: dict[str, float]
     min_score: float
     errors: dict[str, ErrorCounts]
 
 
-def _measure(truth: Annotations, results: Results, crowdpose: bool) -> _Measured:
-    images = match_images(truth, results, crowdpose)
-    ranking = rank_poses(images)
+def _measure(truth: Annotations, results: Results, protocol: OksProtocol) -> _Measured:
+    candidates = compare_poses(truth, results, protocol, protocol.part)
+    images = split_images(truth, results, candidates)
+    rankings = rank_by_area(candidates, protocol.skips_empty_images)
+    ranking = rankings[""]
     min_score = best_f1_threshold(ranking)
     levels = {"all": list(range(len(images))), **group_by_level(ranking.levels)}
-    errors = {
-        level: count_errors([images[row] for row in rows], truth.skeleton, min_score) for level, rows in levels.items()
+    counts = count_image_errors(images, truth.skeleton, min_score)
+    errors = {level: sum((counts[row] for row in rows), ErrorCounts()) for level, rows in levels.items()}
+    metrics = {
+        **compute_overall_metrics(rankings),
+        **compute_level_metrics(ranking),
+        **compute_part_metrics(truth, results, protocol),
     }
-    metrics = compute_keypoint_metrics(build_evaluator(truth, results, "keypoints", crowdpose), truth)
     return _Measured(images, ranking, metrics, min_score, errors)
 
 
 def _compare(
-    measured: _Measured, truth: Annotations, other: Results, crowdpose: bool, counts: NDArray[np.int64]
+    measured: _Measured, truth: Annotations, other: Results, protocol: OksProtocol, counts: NDArray[np.int64]
 ) -> Comparison:
-    measured_other = _measure(truth, other, crowdpose)
+    measured_other = _measure(truth, other, protocol)
     differences = {
         name: difference
         for name, difference in compute_differences(measured.ranking, measured_other.ranking, counts).items()

@@ -101,8 +101,8 @@ def collect_keypoint_scores(images: Sequence[MatchedImage], skeleton: Skeleton) 
         (N,) scores as in the results, and (N,) whether the keypoint is correct.
     """
     scores, correct = [np.zeros(0)], [np.zeros(0, bool)]
-    for image in images:
-        for index, person in find_matched_pairs(image, match_poses(image, [MATCH_OKS])[0]):
+    for image, matches in zip(images, match_poses(images, [MATCH_OKS]), strict=True):
+        for index, person in find_matched_pairs(image, matches[0]):
             pose = image.poses[index]
             labels, area = image.people[person], float(image.areas[person])
             similarity = keypoint_similarity(pose[:, :2], labels[:, :2], area, skeleton.sigmas)

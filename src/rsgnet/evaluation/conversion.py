@@ -69,6 +69,7 @@ OUTPUT_FORMATS = {
     ),
     "csv": OutputFormat("a skeleton's edges and sigmas", has_scores=True, has_crowd_regions=True),
 }
+FOLDER_FORMATS = frozenset({"yolo", "yolo-results", "openpose"})  # the others are files
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def _fit_image(image: AnnotatedImage, target: str, threshold: float, left_out: C
             left_out["people without a labelled keypoint"] += 1
         else:
             people.append(person if output.has_scores else _scores_to_labels(person, threshold, left_out))
-    if target == "yolo":
+    if target in ("yolo", "label-studio"):
         size_wh = np.array(image.size_wh, np.float64)
         outside = sum(person.num_labelled - int(find_keypoints_inside(person, size_wh).sum()) for person in people)
         left_out["keypoints beyond the image"] += outside

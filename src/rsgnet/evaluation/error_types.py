@@ -9,7 +9,7 @@ nearer of the two.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rsgnet.annotations.people import Annotations
 from rsgnet.evaluation.average_precision import compute_keypoint_metrics
 from rsgnet.evaluation.matching import NOBODY, MatchedImage, find_matched_pairs, keypoint_similarity, match_poses
-from rsgnet.evaluation.official import build_evaluator
+from rsgnet.evaluation.protocol import OksProtocol
 from rsgnet.evaluation.results import Results
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
@@ -60,7 +60,7 @@ class ErrorCounts:
     false_people: int = 0
 
     def __add__(self, other: ErrorCounts) -> ErrorCounts:
-        return ErrorCounts(*(one + two for one, two in zip(astuple(self), astuple(other), strict=True)))
+        return ErrorCounts(*(one + two for one, two in zip(vars(self).values(), vars(other).values(), strict=True)))
 
     @property
     def keypoints(self) -> int:
@@ -89,11 +89,19 @@ def count_errors(images: Sequence[MatchedImage], skeleton: Skeleton, min_score: 
         min_score: Poses with a lower score are ignored; `best_f1_threshold` returns a value that is fair to any tool's
             scores.
     """
-    return sum((_count_image_errors(image.drop_poses_below(min_score), skeleton) for image in images), ErrorCounts())
+    return sum(count_image_errors(images, skeleton, min_score), ErrorCounts())
 
 
-def _count_image_errors(image: MatchedImage, skeleton: Skeleton) -> ErrorCounts:
-    matches = match_poses(image, [MATCH_OKS])[0]
+def count_image_errors(
+    images: Sequence[MatchedImage], skeleton: Skeleton, min_score: float = -np.inf
+) -> list[ErrorCounts]:
+    """Counts the errors in each image like `count_errors`."""
+    images = [image.drop_poses_below(min_score) for image in images]
+    matches = match_poses(images, [MATCH_OKS])
+    return [_count_errors(image, own[0], skeleton) for image, own in zip(images, matches, strict=True)]
+
+
+def _count_errors(image: MatchedImage, matches: NDArray[np.intp], skeleton: Skeleton) -> ErrorCounts:
     pairs = find_matched_pairs(image, matches)
     kinds = np.zeros(len(KEYPOINT_KINDS), int)
     for pose, person in pairs:
@@ -140,20 +148,20 @@ def classify_keypoints(pose_xy: Floats, person: int, image: MatchedImage, skelet
 
 
 def compute_metrics_without_errors(
-    truth: Annotations, images: Sequence[MatchedImage], crowdpose: bool
+    truth: Annotations, images: Sequence[MatchedImage], protocol: OksProtocol
 ) -> dict[str, dict[str, float]]:
     """Computes, for each of ERROR_KINDS, the metrics that the poses would have without it.
 
     Args:
         truth: The annotated people.
         images: The same images with the predicted poses.
-        crowdpose: Whether to apply CrowdPose's rules (`protocol.is_crowdpose`).
+        protocol: The rules to apply.
 
     Returns:
         By kind of error, the metrics of `evaluate_keypoints`.
     """
     return {
-        kind: compute_keypoint_metrics(build_evaluator(truth, poses, "keypoints", crowdpose), truth)
+        kind: compute_keypoint_metrics(truth, poses, protocol)
         for kind, poses in correct_errors(images, truth.skeleton).items()
     }
 
@@ -169,7 +177,8 @@ def correct_errors(images: Sequence[MatchedImage], skeleton: Skeleton) -> dict[s
         skeleton: The keypoints of their people.
     """
     poses = np.concatenate([np.empty((0, len(skeleton), 3)), *(image.poses for image in images)])
-    labels = [_kinds_and_labels(image, skeleton) for image in images]
+    matches = match_poses(images, [MATCH_OKS])
+    labels = [_kinds_and_labels(image, own[0], skeleton) for image, own in zip(images, matches, strict=True)]
     kinds = np.concatenate([np.empty((0, len(skeleton)), np.intp), *(kinds for kinds, _ in labels)])
     labels_xy = np.concatenate([np.empty((0, len(skeleton), 2)), *(labels_xy for _, labels_xy in labels)])
     image_ids = np.array([image.image_id for image in images for _ in image.scores], np.int64)
@@ -183,10 +192,12 @@ def correct_errors(images: Sequence[MatchedImage], skeleton: Skeleton) -> dict[s
     return results
 
 
-def _kinds_and_labels(image: MatchedImage, skeleton: Skeleton) -> tuple[NDArray[np.intp], Floats]:
+def _kinds_and_labels(
+    image: MatchedImage, matches: NDArray[np.intp], skeleton: Skeleton
+) -> tuple[NDArray[np.intp], Floats]:
     """Returns the (N, K) kind of each keypoint, -1 without a label, and the (N, K, 2) labelled positions."""
     kinds, labels_xy = np.full(image.poses.shape[:2], -1), image.poses[..., :2].copy()
-    for pose, person in find_matched_pairs(image, match_poses(image, [MATCH_OKS])[0]):
+    for pose, person in find_matched_pairs(image, matches):
         labelled = image.people[person, :, 2] > 0
         kinds[pose, labelled] = classify_keypoints(image.poses[pose, :, :2], person, image, skeleton)[labelled]
         labels_xy[pose] = image.people[person, :, :2]

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.evaluation.average_precision import (
-    RankedPoses,
+    Ranking,
     best_f1_threshold,
     compute_precision_recall,
     rank_poses,
 )
-from rsgnet.evaluation.error_types import ErrorCounts, count_errors
+from rsgnet.evaluation.error_types import ErrorCounts, count_image_errors
 from rsgnet.evaluation.matching import MatchedImage
 from rsgnet.evaluation.protocol import group_by_level
 from rsgnet.geometry import Floats
@@ -104,7 +104,7 @@ def bootstrap_seed_weights(seeds: int, resamples: int, seed: int = 0) -> Floats:
     return np.stack([np.bincount(draw, minlength=seeds) for draw in picked]) / drawn
 
 
-def bootstrap_metrics(ranking: RankedPoses, counts: NDArray[np.int64]) -> dict[str, Floats]:
+def bootstrap_metrics(ranking: Ranking, counts: NDArray[np.int64]) -> dict[str, Floats]:
     """Computes AP, AP50, AP75, AR, AR50, AR75 and AP by crowd level of each resample.
 
     Args:
@@ -130,7 +130,7 @@ def compute_intervals(metrics: Mapping[str, Floats]) -> dict[str, Interval]:
     return {name: Interval(*percentile_interval(values)) for name, values in valid.items() if values.size}
 
 
-def compute_differences(first: RankedPoses, second: RankedPoses, counts: NDArray[np.int64]) -> dict[str, Difference]:
+def compute_differences(first: Ranking, second: Ranking, counts: NDArray[np.int64]) -> dict[str, Difference]:
     """Computes the difference of each metric between two results, in the same resamples of the same images.
 
     Args:
@@ -182,7 +182,7 @@ def bootstrap_run_metrics(
     counts = _prepend_original(counts)
     ranking = rank_poses(images)
     min_score = best_f1_threshold(ranking)
-    errors = [count_errors([image], skeleton, min_score) for image in images]
+    errors = count_image_errors(images, skeleton, min_score)
     metrics = bootstrap_metrics(ranking, counts)
     for level, rows in {"": list(range(len(images))), **group_by_level(ranking.levels)}.items():
         shares = _bootstrap_error_shares([errors[row] for row in rows], counts[:, rows])

@@ -1,4 +1,4 @@
-"""Writing OpenPose's JSON, one file a frame, as Pose2Sim and Sports2D read it."""
+"""Writing OpenPose's JSON, one file a frame, as Pose2Sim reads it."""
 
 from __future__ import annotations
 

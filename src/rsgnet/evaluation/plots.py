@@ -80,6 +80,13 @@ def render_section(title: str, note: str, *parts: str) -> str:
     return f'<section><h2>{escape(title)}</h2><p class="note">{escape(note)}</p>{"".join(parts)}</section>'
 
 
+def render_table(header: Iterable[str], rows: Sequence[Sequence[object]]) -> str:
+    """Returns a table, its content escaped."""
+    top = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
 def render_lines(
     lines: Sequence[Line], x_label: str, y_label: str, *, diagonal: bool = False, dots: bool = False
 ) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from html import escape
 
@@ -19,6 +19,7 @@ from rsgnet.evaluation.plots import (
     render_page,
     render_section,
     render_stacked_bars,
+    render_table,
 )
 
 FEW_IMAGES = 10  # below it, a bootstrap interval says little
@@ -57,7 +58,7 @@ def _metrics(assessment: Assessment) -> str:
     note = f"{_METRICS_NOTE} Intervals contain 95 % of {resamples} bootstrap resamples of the images."
     warning = warn_of_few_images(assessment)
     alert = f'<p class="warning">{escape(warning)}</p>' if warning else ""
-    table = _table(["", "", "95 % interval"], rows)
+    table = render_table(["", "", "95 % interval"], rows)
     plot = render_intervals(plotted, "Metrics with their intervals") if plotted else ""
     return render_section("Official metrics", note, alert, plot, table)
 
@@ -83,9 +84,9 @@ def _comparison(assessment: Assessment, other: Comparison) -> str:
         f"Minus {other.results}, in the same resamples of the images. If an interval excludes 0, the results differ. "
         '"better" is the share of resamples in which these results score higher.'
     )
-    table = _table(["", "this", "other", "difference (95 % interval)", "better"], rows)
+    table = render_table(["", "this", "other", "difference (95 % interval)", "better"], rows)
     plot = render_intervals(plotted, "Differences with their intervals", zero=True)
-    return render_section("Comparison", note, plot, table, _table(["keypoints", "this", "other"], kinds))
+    return render_section("Comparison", note, plot, table, render_table(["keypoints", "this", "other"], kinds))
 
 
 def _keypoint_errors(assessment: Assessment) -> str:
@@ -99,7 +100,7 @@ def _keypoint_errors(assessment: Assessment) -> str:
         "the same person, swapped to another person, or missed."
     )
     plot = render_stacked_bars(shares, KEYPOINT_KINDS, "Keypoints by kind of error and crowd level")
-    return render_section("Keypoint errors", note, plot, _table(["", *_spaced(assessment.errors)], rows))
+    return render_section("Keypoint errors", note, plot, render_table(["", *_spaced(assessment.errors)], rows))
 
 
 def _error_costs(assessment: Assessment) -> str:
@@ -112,7 +113,7 @@ def _error_costs(assessment: Assessment) -> str:
         "How much AP would gain, on all images and by crowd level, if every keypoint with one kind of error were right."
     )
     levels = _spaced(name.removeprefix("AP_").replace("AP", "all") for name in names)
-    return render_section("Cost of keypoint errors", note, _table(["", *levels], rows))
+    return render_section("Cost of keypoint errors", note, render_table(["", *levels], rows))
 
 
 def _spaced(names: Iterable[str]) -> list[str]:
@@ -128,7 +129,9 @@ def _people_errors(assessment: Assessment) -> str:
     note = "People without a pose, further poses of the same person, and poses of nobody" + (
         "." if min_score is None else f", among poses with a score of at least {min_score:.3f} (highest F1 at OKS 0.5)."
     )
-    return render_section("People errors", note, _table(["", "with a pose", "missed", "duplicate", "false"], rows))
+    return render_section(
+        "People errors", note, render_table(["", "with a pose", "missed", "duplicate", "false"], rows)
+    )
 
 
 def _precision_recall(assessment: Assessment) -> str:
@@ -158,17 +161,11 @@ def _settings(assessment: Assessment) -> str:
         for name, value in settings.items()
         if value != ""
     ]
-    return render_section("Settings", "", f'<div class="texts">{_table(["", ""], rows)}</div>')
+    return render_section("Settings", "", f'<div class="texts">{render_table(["", ""], rows)}</div>')
 
 
 def _disjoint_levels(assessment: Assessment) -> dict[str, ErrorCounts]:
     return {level: counts for level, counts in assessment.errors.items() if level != "medium_hard"}
-
-
-def _table(header: Iterable[str], rows: Sequence[Sequence[object]]) -> str:
-    top = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _format_metric(value: float) -> str:

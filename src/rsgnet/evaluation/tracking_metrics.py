@@ -175,7 +175,7 @@ def _match_frame(
     columns = [column for column, track in enumerate(tracks) if track not in pairs.values()]
     remaining = iou[np.ix_(rows, columns)]
     # With 1 per match plus less than 1 in all for the IoU, the number of matches is maximised first.
-    for row, column in _assign(np.where(remaining >= MATCH_IOU, 1 + remaining / (1 + len(rows)), 0.0)):
+    for row, column in assign_pairs(np.where(remaining >= MATCH_IOU, 1 + remaining / (1 + len(rows)), 0.0)):
         pairs[people[rows[row]]] = tracks[columns[column]]
     return pairs
 
@@ -186,10 +186,10 @@ def _count_identified(overlaps: dict[tuple[int, int], int]) -> int:
     frames = np.zeros((len(people), len(tracks)))
     for (person, track), count in overlaps.items():
         frames[people[person], tracks[track]] = count
-    return int(sum(frames[row, column] for row, column in _assign(frames)))
+    return int(sum(frames[row, column] for row, column in assign_pairs(frames)))
 
 
-def _assign(gains: Floats) -> list[tuple[int, int]]:
+def assign_pairs(gains: Floats) -> list[tuple[int, int]]:
     """Returns the one-to-one pairs of rows and columns with the largest total gain, without pairs that gain nothing."""
     with requires_extra("measuring tracks", "video"):
         from scipy.optimize import linear_sum_assignment  # noqa: PLC0415

@@ -14,8 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rsgnet.config import DetectorConfig, ExportOptions, PoseConfig, Refinement
+from rsgnet.export.in_place_shuffles import make_exportable
 from rsgnet.geometry import invert_affine
 from rsgnet.heatmaps import (
+    blur,
     expected_oks,
     heatmap_affine,
     is_refinable,
@@ -45,7 +47,7 @@ class PoseGraph(nn.Module):
 
     def __init__(self, model: RSGNet | DenseRSGNet, config: PoseConfig, options: ExportOptions | None = None) -> None:
         super().__init__()
-        self.model, self.config, self.options = model, config, options or ExportOptions()
+        self.model, self.config, self.options = make_exportable(model), config, options or ExportOptions()
         skeleton = get_skeleton(config.model.skeleton)
         self.sigmas = skeleton.sigmas
         self.register_buffer("flip_indices", torch.from_numpy(skeleton.flip_indices))
@@ -142,7 +144,8 @@ def decode_heatmaps(
     keypoints_xy = torch.stack([column, row], -1).to(heatmaps.dtype)
     if refinement != "none":
         inside = is_refinable(column, row, shape_hw, refinement)
-        offset = peak_offset(_windows(heatmaps, row, column), refinement)
+        windows = _windows(blur(heatmaps) if refinement == "udp" else heatmaps, row, column)
+        offset = peak_offset(windows, refinement)
         keypoints_xy = keypoints_xy + torch.where(inside[..., None], offset, 0.0)
     return torch.where((scores > 0)[..., None], keypoints_xy, 0.0), scores
 

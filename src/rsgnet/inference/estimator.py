@@ -28,6 +28,7 @@ from rsgnet.inference.detectors.open_detector import open_detector
 from rsgnet.inference.hub_upload import upload_to_hub
 from rsgnet.inference.nms import oks_nms
 from rsgnet.inference.ownership import CROP_FEATURES, Features, add_rival_features, find_rivals
+from rsgnet.inference.runtime.engines import choose_engine
 from rsgnet.inference.runtime.network import PoseNetwork
 from rsgnet.inference.runtime.open_network import choose_backend, open_network
 from rsgnet.inference.sources import chunk_images, is_folder, read_ahead
@@ -65,14 +66,15 @@ class PoseEstimator:
         detector: How people are found: "nano" (shipped), "onnx:PATH", "torchvision", "boxes:PATH", "full"; or a
             `Detector` of your own.
         device: "auto" (a CUDA GPU where there is one), "cpu", "cuda", "cuda:1", or "mps" (PyTorch only).
-        backend: "onnx" (ONNX Runtime), "torch" (PyTorch) or "openvino".
+        backend: "onnx" (ONNX Runtime), "torch" (PyTorch), "openvino", or "auto", the fastest of those installed.
         flip_test: Whether outputs are averaged with those of the mirrored crop; None for what the weights say.
         batch_size: How many crops, of any number of people and images, the network gets at once.
         skeleton: The keypoints of the results, by name or as a Skeleton; None for coco17 if the network predicts all of
             it, else the network's own.
         max_pixels: Image files with more pixels than this are refused.
         box_threshold: A detection network drops people whom it scores less than this; None for its own threshold.
-        precision: The arithmetic of the pose network: "float32"; "bf16" in PyTorch and OpenVINO; "int8" in OpenVINO.
+        precision: The arithmetic of the pose network: "float32"; "bf16" in PyTorch and OpenVINO; "int8" in OpenVINO;
+            or "auto", the fastest that agrees with float32.
 
     Raises:
         RSGNetError: The weights or the detector cannot be opened, or an argument is none of the above.
@@ -84,21 +86,22 @@ class PoseEstimator:
         detector: str | Detector = DEFAULT_DETECTOR,
         *,
         device: str = "auto",
-        backend: str = "onnx",
+        backend: str = "auto",
         flip_test: bool | None = None,
         batch_size: int = 32,
         skeleton: str | Skeleton | None = None,
         max_pixels: int = MAX_PIXELS,
         box_threshold: float | None = None,
-        precision: str = "float32",
+        precision: str = "auto",
     ) -> None:
         if batch_size < 1 or max_pixels < 1:
             raise RSGNetError(f"batch_size and max_pixels must be positive, not {batch_size} and {max_pixels}")
         self.backend, self.precision = "", ""
         if isinstance(weights, (str, Path)):
-            backend = choose_backend(weights, backend)
-            weights = open_network(weights, backend, device, precision=precision)
-            self.backend, self.precision = backend, precision
+            engine = choose_engine(weights, backend, precision, device)
+            backend = choose_backend(weights, engine.backend)
+            weights = open_network(weights, backend, device, precision=engine.precision)
+            self.backend, self.precision = backend, engine.precision
         if isinstance(detector, str):
             detector = open_detector(detector, device, box_threshold, backend)
         self.network, self.detector = weights, detector
@@ -119,7 +122,7 @@ class PoseEstimator:
             name_or_path: `USER/MODEL` (needs rsgnet[hub]), unless it names a path or weights that are here already.
             revision: The hub's branch, tag or commit.
             token: The hub's token, for models that are not public.
-            options: The arguments of the class. `backend` defaults to "onnx" for exported weights, else to "torch".
+            options: The arguments of the class.
 
         Raises:
             WeightsError: There are no such weights, the hub cannot be reached, or they are broken.
@@ -127,7 +130,6 @@ class PoseEstimator:
         """
         is_here = Path(name_or_path).exists() or str(name_or_path) in list_shipped_weights()
         files = find_weights(name_or_path if is_here else download_from_hub(str(name_or_path), revision, token))
-        options.setdefault("backend", "onnx" if files.onnx.is_file() else "torch")
         return cls(files.origin, **options)
 
     def push_to_hub(

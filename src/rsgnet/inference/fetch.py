@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import urllib.error
 import urllib.request
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -37,7 +40,9 @@ class PublishedFile(Strict):
         licence: Its licence, one of LICENCES.
         training_data: The data that it was trained on and their terms, as its authors state them.
         score: Its accuracy, as published.
-        use: The option of a command that uses it; {path} is where it lies.
+        use: The options of a command that uses it; {path} is where it lies.
+        member: Where the address is a .zip that holds the file: the file's name in it, in whatever folder. `sha256` and
+            `bytes` are the file's, not the archive's.
 
     Raises:
         RSGNetError: The address or the licence is of another kind, or a number is out of range.
@@ -50,6 +55,7 @@ class PublishedFile(Strict):
     training_data: str
     score: str
     use: str
+    member: str | None = None
 
     def __post_init__(self) -> None:
         if urlsplit(self.address).scheme not in ("http", "https") or not self.file_name:
@@ -61,8 +67,9 @@ class PublishedFile(Strict):
 
     @property
     def file_name(self) -> str:
-        """The last part of the address."""
-        return PurePosixPath(urlsplit(self.address).path).name
+        """The last part of the address; where that is an archive, with the suffix of the file in it."""
+        name = PurePosixPath(urlsplit(self.address).path)
+        return name.name if self.member is None else name.stem + PurePosixPath(self.member).suffix
 
 
 def read_table(path: Path = TABLE) -> dict[str, PublishedFile]:
@@ -105,18 +112,21 @@ def fetch_file(file: PublishedFile, folder: Path, report: Callable[[int], None] 
         return path
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
-    by_hand = f"or put {file.address} (SHA-256 {file.sha256}) at {path}"
+    what = file.address if file.member is None else f"{file.member} of {file.address}"
+    by_hand = f"or put {what} (SHA-256 {file.sha256}) at {path}"
     try:
-        _download(file, partial, report)
+        total = _download(file, partial, report)
     except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise RSGNetError(f"{file.address}: cannot be fetched ({reason}); run the command again, {by_hand}") from error
     size = partial.stat().st_size
-    if size < file.bytes:
+    if size < total:
         raise RSGNetError(
-            f"{file.address}: the connection broke after {size} of {file.bytes} bytes; run the command again to "
+            f"{file.address}: the connection broke after {size} of {total} bytes; run the command again to "
             f"continue, {by_hand}"
         )
+    if file.member is not None:
+        _unpack(partial, file)
     found = compute_sha256(partial)
     if found != file.sha256:
         partial.unlink()
@@ -125,11 +135,15 @@ def fetch_file(file: PublishedFile, folder: Path, report: Callable[[int], None] 
     return path
 
 
-def _download(file: PublishedFile, partial: Path, report: Callable[[int], None]) -> None:
-    """Appends to a partial file what is missing of it; starts over where the server cannot continue."""
+def _download(file: PublishedFile, partial: Path, report: Callable[[int], None]) -> int:
+    """Appends to a partial file what is missing of it; starts over where the server cannot continue.
+
+    Returns:
+        The size of the whole file; of an archive, what the server says, or else 0.
+    """
     start = partial.stat().st_size if partial.is_file() else 0
-    if start >= file.bytes:
-        return
+    if file.member is None and start >= file.bytes:
+        return file.bytes
     request = urllib.request.Request(file.address, headers={"Range": f"bytes={start}-"} if start else {})
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
@@ -140,8 +154,31 @@ def _download(file: PublishedFile, partial: Path, report: Callable[[int], None])
         response = urllib.request.urlopen(file.address, timeout=_TIMEOUT_S)
     continues = response.status == _PARTIAL_CONTENT
     with response, partial.open("ab" if continues else "wb") as out:
-        total = out.tell() if continues else 0
-        while total <= file.bytes and (chunk := response.read(_CHUNK_BYTES)):
+        size = out.tell() if continues else 0
+        total = file.bytes if file.member is None else size + (response.length or -size)
+        while size <= min(total or MAX_NETWORK_BYTES, MAX_NETWORK_BYTES) and (chunk := response.read(_CHUNK_BYTES)):
             out.write(chunk)
-            total += len(chunk)
-            report(total)
+            size += len(chunk)
+            report(size)
+    return total
+
+
+def _unpack(archive: Path, file: PublishedFile) -> None:
+    """Replaces an archive by the file in it.
+
+    Raises:
+        RSGNetError: It is no archive that holds the file and is deleted.
+    """
+    unpacked = archive.with_name(archive.name + ".member")
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            (member,) = (each for each in opened.infolist() if PurePosixPath(each.filename).name == file.member)
+            if member.file_size != file.bytes:
+                raise ValueError(f"{member.filename} has {member.file_size} bytes, not {file.bytes}")
+            with opened.open(member) as source, unpacked.open("wb") as out:
+                shutil.copyfileobj(source, out)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        archive.unlink()
+        unpacked.unlink(missing_ok=True)
+        raise RSGNetError(f"{file.address}: holds no {file.member} that can be read ({error}): deleted") from error
+    unpacked.replace(archive)

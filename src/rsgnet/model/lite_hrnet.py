@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from rsgnet.model.layers import convolution, with_relu
 
-STRIDE, COARSEST_STRIDE = 4, 32
+STRIDE = 4
 _NAME = re.compile(r"lite_hrnet_w([1-9]\d{0,2})(?:_modules([1-9])([1-9])([1-9]))?")
 _PUBLISHED_MODULES = (2, 4, 2)
 _STEM_WIDTH = 32

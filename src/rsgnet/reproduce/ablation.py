@@ -29,7 +29,7 @@ from rsgnet.evaluation.intervals import (
     compute_seed_means,
 )
 from rsgnet.evaluation.matching import MatchedImage, match_images
-from rsgnet.evaluation.protocol import is_crowdpose
+from rsgnet.evaluation.protocol import choose_protocol
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.files import compute_sha256, write_text
 from rsgnet.inference.predictions import RESULTS_FILE
@@ -266,7 +266,7 @@ def _match_run(
             ablation.log(f"{run.name}: poses on {files.annotations}")
             predict_poses(out, model, truth, files.images, "gt", flip_test=False)
         results = read_keypoint_results(out / RESULTS_FILE, truth)
-        images += match_images(truth, results, is_crowdpose(truth, "auto"))
+        images += match_images(truth, results, choose_protocol(truth))
         skeletons.append(truth.skeleton)
         if truth.skeleton != skeletons[0]:
             raise RSGNetError(f"{files.annotations}: has other keypoints than {benchmark.files[0].annotations}")

@@ -10,7 +10,7 @@ from rsgnet.evaluation.intervals import PairedDifference, SeedMean
 from rsgnet.model.cost import Cost
 from rsgnet.reproduce.ablation import Ablation, BenchmarkResult, count_loaded_tensors
 from rsgnet.reproduce.measure import compute_cost
-from rsgnet.reproduce.tables import markdown_table
+from rsgnet.reproduce.table_output import markdown_table
 from rsgnet.reproduce.variants import PLAIN, Variant
 
 _METRICS = (

@@ -1,4 +1,4 @@
-"""Measures the networks of the paper's tables; networks, boxes and poses that exist already are reused."""
+"""Measures the networks of the paper's tables, and given results; networks, boxes and poses that exist are reused."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from rsgnet.inference.estimator import PoseEstimator
 from rsgnet.inference.predictions import RESULTS_FILE, RUN_FILE, read_run_record, record_run, write_predictions
 from rsgnet.model.cost import Cost, count_cost
 from rsgnet.presets import preset_named
+from rsgnet.reproduce.given_results import GivenResults
 from rsgnet.reproduce.tables import Block, DataSetName, Row, Table
 from rsgnet.training.checkpoints import find_intact_checkpoint
 from rsgnet.training.run import MODEL_DIRECTORY, train
@@ -67,18 +68,32 @@ class Reproduction:
         return self.runs / preset / MODEL_DIRECTORY
 
 
-def measure_block(block: Block, reproduction: Reproduction) -> dict[str, dict[str, float]]:
-    """Measures each preset of a block: its size always, its metrics if its network is trained.
+def measure_block(
+    block: Block, reproduction: Reproduction, given: Sequence[GivenResults] = ()
+) -> dict[str, dict[str, float]]:
+    """Measures each row of a block: a preset's size always, its metrics if its network is trained or results are given.
+
+    Args:
+        block: The block.
+        reproduction: Folders and options.
+        given: Results of other systems, which are measured instead of a network; those on other data are ignored.
 
     Returns:
-        By preset and column; precision in 0..1.
+        By the row's name and column; precision in 0..1.
 
     Raises:
-        RSGNetError: The data set is missing, or has no boxes to use.
+        RSGNetError: The data set is missing, has no boxes to use, or does not fit the given results.
     """
     presets = [row.preset for row in block.rows if row.preset is not None]
     measured = {preset: measure_sizes(preset) for preset in presets if "parameters" in block.columns}
-    for preset in presets:
+    for each in given:
+        if each.data == block.data:
+            files = find_data_set(reproduction.data, block.data)
+            out = reproduction.out / each.folder / block.data.replace(":", "-")
+            metrics = _measure_results(each.path, read_annotations(files.annotations), files, out, reproduction)
+            measured[each.row.name] = measured.get(each.row.name, {}) | metrics
+    with_results = {each.row.name for each in given if each.data == block.data}
+    for preset in [each for each in presets if each not in with_results]:
         if reproduction.train_missing:
             _train_if_missing(preset, block.data, reproduction)
         if (reproduction.model_directory(preset) / WEIGHTS_FILE).is_file():
@@ -130,15 +145,22 @@ def _measure_network(preset: str, data: DataSetName, reproduction: Reproduction)
         reproduction.log(f"{model}: poses on {data}, boxes {boxes}")
         boxes_source = _find_boxes(boxes, truth, files, reproduction)
         predict_poses(out, model, truth, files.images, boxes, boxes_source)
+    return _measure_results(out / RESULTS_FILE, truth, files, out, reproduction)
+
+
+def _measure_results(
+    results: Path, truth: Annotations, files: DataSetFiles, out: Path, reproduction: Reproduction
+) -> dict[str, float]:
+    """Returns the metrics of results; without labels the server's, for which a submission is written first."""
     if any(image.people for image in truth.images):
-        metrics = evaluate_keypoints(files.annotations, out / RESULTS_FILE)
+        metrics = evaluate_keypoints(files.annotations, results)
         write_text(out / "metrics.json", json.dumps(metrics, indent=2))
         return metrics
     server_metrics = out / SERVER_METRICS
     if server_metrics.is_file():
         returned: dict[str, float] = json.loads(server_metrics.read_bytes())
         return returned
-    submission = write_submission(out / RESULTS_FILE, files.annotations, out)
+    submission = write_submission(results, files.annotations, out)
     reproduction.log(f"{submission}: submit it, write the server's metrics to {server_metrics}, and collect again")
     return {}
 

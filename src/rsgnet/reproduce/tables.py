@@ -1,23 +1,24 @@
-"""The paper's tables, each row with the preset that reproduces it, and their output beside our metrics.
+"""The paper's tables, each row with the preset that reproduces it.
 
 Precision is in percent as printed, parameters are in millions, multiply-adds in units of 2^30 as the paper counts them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from rsgnet.errors import RSGNetError
 
 DataSetName = Literal["crowdpose:test", "coco:val2017", "coco:test-dev2017"]
-Measured = Mapping[str, Mapping[str, float]]  # our metrics by preset and column
 
+PAPER_BOXES: dict[DataSetName, str] = {  # of the rows whose boxes the paper chose
+    "crowdpose:test": "a detector with ResNet101-FPN, trained on CrowdPose",
+    "coco:val2017": "the person detector that HRNet's authors provide",
+    "coco:test-dev2017": "the person detector that HRNet's authors provide",
+}
 _CROWDPOSE = ("AP", "AP50", "AP75", "AP_easy", "AP_medium", "AP_hard")
 _COCO = ("parameters", "multiply_adds", "AP", "AP50", "AP75", "APM", "APL", "AR")
-_SIZES = ("parameters", "multiply_adds")
-_HEADINGS = {"parameters": "params (M)", "multiply_adds": "GMACs"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Row:
     size: str
     preset: str | None
     paper: tuple[float | None, ...]
+
+    @property
+    def name(self) -> str:
+        """The name that no other row of the block has: the preset, or else method, backbone and size."""
+        return self.preset or " ".join(part for part in (self.method, self.backbone, self.size) if part)
 
 
 @dataclass(frozen=True)
@@ -205,70 +211,3 @@ def table_named(name: str) -> Table:
     if name not in TABLES:
         raise RSGNetError(f"the paper has no {name!r}; there are {', '.join(TABLES)}")
     return TABLES[name]
-
-
-def table_markdown(table: Table, measured: Sequence[Measured], boxes: Sequence[str]) -> str:
-    """Returns the table as Markdown text, the paper's values beside ours.
-
-    Args:
-        table: The paper's table.
-        measured: Our metrics for each block.
-        boxes: How the boxes of each block were found.
-    """
-    lines = [f"# {table.title} ({table.name})", "", "Each cell: the paper's figure / ours; - where there is none.", ""]
-    for block, ours, found_by in zip(table.blocks, measured, boxes, strict=True):
-        headings = ["method", "backbone", "input", *(_HEADINGS.get(column, column) for column in block.columns)]
-        rows = [format_row(block, row, ours) for row in block.rows]
-        lines += [f"{block.data}, our boxes: {found_by}", "", *markdown_table(headings, rows), ""]
-    return "\n".join(lines)
-
-
-def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Returns the lines of a Markdown table."""
-    return [f"| {' | '.join(cells)} |" for cells in (headings, ["---"] * len(headings), *rows)]
-
-
-def format_row(block: Block, row: Row, ours: Measured) -> list[str]:
-    """Returns a row's cells: method, backbone, input, then the paper's value and ours for each column."""
-    values = ours.get(row.preset or "", {})
-    cells = []
-    for column, printed in zip(block.columns, row.paper, strict=True):
-        cell = _format(column, printed)
-        cells.append(
-            f"{cell} / {_format(column, _to_printed_unit(column, values.get(column)))}" if row.preset else cell
-        )
-    return [row.method, row.backbone, row.size or "-", *cells]
-
-
-def table_json(table: Table, measured: Sequence[Measured], boxes: Sequence[str]) -> dict[str, Any]:
-    """Returns the table as JSON content, the paper's values as printed and ours in the same units."""
-    return {
-        "table": table.name,
-        "title": table.title,
-        "blocks": [
-            {"data": block.data, "boxes": found_by, "rows": [_row_json(block, row, ours) for row in block.rows]}
-            for block, ours, found_by in zip(table.blocks, measured, boxes, strict=True)
-        ],
-    }
-
-
-def _row_json(block: Block, row: Row, ours: Measured) -> dict[str, Any]:
-    values = ours.get(row.preset or "", {})
-    return {
-        **{key: value for key, value in asdict(row).items() if key != "paper"},
-        "paper": dict(zip(block.columns, row.paper, strict=True)),
-        "ours": {column: _to_printed_unit(column, values.get(column)) for column in block.columns},
-    }
-
-
-def _to_printed_unit(column: str, value: float | None) -> float | None:
-    """Converts metrics to percent, as the paper prints them; -1 means that there was nobody to measure on."""
-    if value is None or value == -1:
-        return None
-    return value if column in _SIZES else 100 * value
-
-
-def _format(column: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.2f}" if column == "multiply_adds" else f"{value:.1f}"

@@ -41,6 +41,15 @@ VARIANTS = {
         _variant("sgm", "plain, with the Skeleton Graph Machine", "none", True),
         _variant("trp", "with the Target-aware Relation Parser", "candidates", False),
         _variant("trp+sgm", "with both modules (RSGNet)", "candidates", True),
+        _variant(
+            "paper",
+            "with both modules as printed: all places above the threshold, heatmaps and limbs from E_t alone",
+            "candidates",
+            True,
+            "model.relation.selection=places",
+            "model.relation.peaks_per_keypoint=32",
+            "model.fusion=none",
+        ),
         _variant("dense", "with both modules as released, all pixels related", "dense", True),
     )
 }

@@ -89,8 +89,10 @@ def read_file(uri: str) -> bytes:
     """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
+            content = bytearray()
             with _open_uri(uri) as file:
-                content: bytes = file.read(MAX_FILE_BYTES + 1)
+                while len(content) <= MAX_FILE_BYTES and (block := file.read(_BLOCK_BYTES)):
+                    content += block
             break
         except FileNotFoundError as error:
             raise ImageError(f"{uri}: no such file") from error
@@ -101,7 +103,7 @@ def read_file(uri: str) -> bytes:
             time.sleep(_RETRY_WAIT_S)
     if len(content) > MAX_FILE_BYTES:
         raise ImageError(f"{uri}: {_too_large()}")
-    return content
+    return bytes(content)
 
 
 @contextmanager

@@ -108,7 +108,11 @@ async def read_images(request: Request, limits: Limits, reserve: Callable[[int],
     if declared.isdecimal() and int(declared) > limits.request_bytes:
         raise _too_large_error(limits)
     bounded = Request(request.scope, _bounded_receive(request.receive, limits, reserve))
-    async with bounded.form(max_files=limits.images, max_fields=1) as form:
+    try:
+        form = await bounded.form(max_files=limits.images, max_fields=1)
+    except (ValueError, LookupError) as error:  # such as a charset with a null byte
+        raise HTTPException(400, f"the form is broken ({error})") from error
+    try:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:
             raise RSGNetError("the form holds no image: curl -F images=@photo.jpg URL")
@@ -117,6 +121,8 @@ async def read_images(request: Request, limits: Limits, reserve: Callable[[int],
             UploadedImage(await file.read(), file.filename or f"image {number}", image_boxes)
             for number, (file, image_boxes) in enumerate(zip(files, boxes, strict=True), 1)
         ]
+    finally:
+        await form.close()
 
 
 def _bounded_receive(receive: Receive, limits: Limits, reserve: Callable[[int], None]) -> Receive:

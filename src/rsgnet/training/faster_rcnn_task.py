@@ -27,7 +27,7 @@ class FasterRCNNTask(NetworkTask[FasterRCNNConfig]):
     def __init__(self, config: FasterRCNNConfig, pretrained: bool = False) -> None:
         super().__init__(config, pretrained)
         self.average_precision = MeanAveragePrecision(
-            max_detection_thresholds=[1, 10, config.max_boxes], backend="faster_coco_eval"
+            max_detection_thresholds=[1, 10, config.max_boxes], backend="pycocotools"
         )
 
     def training_step(self, batch: list[DetectionSample], _: int) -> Tensor:

@@ -69,6 +69,16 @@ def test_heatmap_pixels_lie_where_the_projects_put_them(tmp_path, network, to_sh
     np.testing.assert_allclose(found.keypoints_xy[0], np.tile(left_top + size * to_share(*place), (17, 1)), atol=1e-3)
 
 
+def test_a_gaussian_between_pixels_is_found_as_vitpose_finds_it(tmp_path):
+    place = 30.3, 21.6
+    path = write_constant_network(tmp_path / "vitpose.onnx", peaks(place), (192, 256), "batch")
+    found = predict(path, np.zeros((220, 300, 3), np.uint8))
+    size = (BOX[2:] - BOX[:2]) * 1.25
+    left_top = (BOX[:2] + BOX[2:]) / 2 - size / 2
+    # The blurred logarithm of a Gaussian is a parabola, whose second-order step is exact.
+    np.testing.assert_allclose(found.keypoints_xy[0], np.tile(left_top + size * place / [47, 63], (17, 1)), atol=2e-3)
+
+
 @pytest.mark.parametrize("flip_test", [False, True])
 def test_simcc_is_decoded_as_two_maxima_of_which_the_lesser_is_the_score(tmp_path, monkeypatch, flip_test):
     network = open_network(f"onnx:{write_published(tmp_path, 'rtmpose-m')}")

@@ -34,7 +34,7 @@ _ONNX_DTYPES = {
     "tensor(int64)": "int64",
 }
 # OpenVINO's names. The layers of an int8 network that are not quantised run in float32.
-_OPENVINO_PRECISIONS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
+OPENVINO_PRECISIONS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class OpenVinoBackend:
         hints = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": thread_limit(),
-            "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[precision],
+            "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[precision],
         }
         if path.suffix.lower() != ".xml":
             check_tensors_inside(path)

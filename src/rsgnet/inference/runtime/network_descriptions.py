@@ -66,7 +66,7 @@ class NetworkDescription(Strict):
 
 # Networks as their authors publish them. Their crops are 1.25 times the box, in ImageNet's colours.
 PRESETS: dict[str, NetworkDescription] = {
-    "vitpose": NetworkDescription(outputs="heatmaps", alignment="corners", refinement="taylor"),
+    "vitpose": NetworkDescription(outputs="heatmaps", alignment="corners", refinement="udp"),
     "rtmpose": NetworkDescription(outputs="simcc", refinement="none"),
     "tinypose": NetworkDescription(outputs="heatmaps", alignment="crop_corners", refinement="taylor"),
     "hrnet-mmpose": NetworkDescription(outputs="heatmaps", refinement="quarter"),

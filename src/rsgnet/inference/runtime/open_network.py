@@ -16,6 +16,7 @@ from rsgnet.errors import RSGNetError, WeightsError
 from rsgnet.files import read_bounded
 from rsgnet.inference.ownership import find_ownership, parse_ownership
 from rsgnet.inference.runtime.backends import Backend, check_backend, open_backend
+from rsgnet.inference.runtime.engines import choose_engine
 from rsgnet.inference.runtime.graph_network import GraphNetwork
 from rsgnet.inference.runtime.network import PoseNetwork
 from rsgnet.inference.runtime.network_descriptions import find_description
@@ -44,16 +45,17 @@ def open_network(
         weights: A shipped name, a model directory, or an .onnx file (for OpenVINO also an .xml file); or a file of any
             project as "onnx:FILE[@NETWORK]" or "openvino:FILE[@NETWORK]", where NETWORK describes it (see
             `network_descriptions.find_description`).
-        backend: "onnx" (ONNX Runtime), "torch" (PyTorch, from safetensors) or "openvino".
+        backend: "onnx" (ONNX Runtime), "torch" (PyTorch, from safetensors), "openvino", or "auto" (`choose_engine`).
         device: "auto", "cpu", "cuda", "cuda:1", or "mps" (PyTorch only).
         ownership: Whether to read the ownership fit that came with the weights, if one did.
-        precision: "float32"; "bf16" in PyTorch and OpenVINO; "int8" in OpenVINO, where it was exported.
+        precision: "float32" or "auto"; "bf16" in PyTorch and OpenVINO; "int8" in OpenVINO, where it was exported.
 
     Raises:
         WeightsError: The weights are missing, broken or of another kind, or their ownership fit is.
         RSGNetError: There is no such back end, precision or device here.
     """
-    backend = choose_backend(weights, backend)
+    engine = choose_engine(weights, backend, precision, device)
+    backend, precision = choose_backend(weights, engine.backend), engine.precision
     check_backend(backend, device, precision)
     named = parse_named_file(weights)
     if named is not None and not named.path.is_dir():
@@ -81,7 +83,7 @@ def choose_backend(weights: str | Path, backend: str) -> str:
     """Returns the back end that runs some weights: the one that "onnx:FILE" or "openvino:FILE" names, else the given.
 
     Raises:
-        RSGNetError: The weights name a back end, and the given one is neither that nor the default.
+        RSGNetError: The weights name a back end, and the given one is neither that nor "onnx".
     """
     named = parse_named_file(weights)
     if named is None:
