@@ -35,7 +35,7 @@ NOT_MEASURABLE = -1.0  # as in pycocotools, where no labelled person is in the r
 _AREAS = {"": (0.0, 1e10), "M": (32.0**2, 96.0**2), "L": (96.0**2, 1e10)}  # squared pixels
 _OVERLAP_IOU = 0.3  # two people overlap if the IoU of their boxes is higher
 _BOXES_PER_IMAGE = 100
-_VALUES_PER_CHUNK = 2_000_000  # bounds the memory of one step over resamples
+_VALUES_PER_CHUNK = 500_000  # of one step over resamples: few enough for the processor's cache
 
 
 def evaluate_keypoints(annotations: str | Path, results: ResultsSource, protocol: str = "auto") -> dict[str, float]:
@@ -281,7 +281,7 @@ def compute_precision_recall(ranking: Ranking, counts: NDArray[np.int64]) -> tup
     step = max(1, _VALUES_PER_CHUNK // max(1, len(ranking.scores)))
     for first in range(0, len(counts), step):
         chunk = slice(first, first + step)
-        occurrences = counts[chunk].astype(np.int32)[:, ranking.images]
+        occurrences = counts[chunk].astype(np.int32).take(ranking.images, 1)
         ranks = np.cumsum(occurrences, 1, np.int32)
         # How many correct predictions each recall needs.
         needed = [np.searchsorted(np.arange(total + 1) / total, RECALLS) if total else None for total in people[chunk]]
@@ -330,11 +330,11 @@ class _Hits:
             (B, H) the cumulative number of correct predictions, and (B, H + 1) the highest precision from each on; the
             last column, for recalls that are not reached, is 0.
         """
-        correct = np.cumsum(occurrences[:, self.correct], 1, np.int32)
-        counted = ranks[:, self.correct]
+        correct = np.cumsum(occurrences.take(self.correct, 1), 1, np.int32)
+        counted = ranks.take(self.correct, 1)
         if len(self.ignored):
-            ignored = np.cumsum(occurrences[:, self.ignored], 1, np.int32)
-            counted -= np.pad(ignored, ((0, 0), (1, 0)))[:, self.ignored_before]
+            ignored = np.cumsum(occurrences.take(self.ignored, 1), 1, np.int32)
+            counted -= np.pad(ignored, ((0, 0), (1, 0))).take(self.ignored_before, 1)
         envelope = np.zeros((len(correct), correct.shape[1] + 1))
         np.divide(correct, np.maximum(counted, 1), out=envelope[:, :-1])
         backwards = envelope[:, -2::-1]

@@ -104,7 +104,7 @@ def compare_poses(truth: Annotations, results: Results, protocol: OksProtocol, p
     people = _PeopleArrays.from_annotations(truth, protocol, part)
     rows, images = _rank_within_images(truth, results, usable, _MAX_POSES)
     # Coordinates are the first axis and poses the last, over which NumPy is fastest.
-    sized_xy = np.ascontiguousarray(results.values[rows, : protocol.size_keypoints, :2].transpose(2, 1, 0))
+    sized_xy = np.ascontiguousarray(results.values[:, : protocol.size_keypoints, :2].transpose(2, 1, 0))
     poses = np.ascontiguousarray(results.values[:, part.keypoints].transpose(2, 0, 1))
     pose, owner = _pair_with_people(images, people.of_image)
     falloff = 2 * np.square(2 * np.asarray(truth.skeleton.sigmas)[part.keypoints])
@@ -112,7 +112,7 @@ def compare_poses(truth: Annotations, results: Results, protocol: OksProtocol, p
     for start in range(0, len(pose), _PAIRS_PER_CHUNK):
         chunk = slice(start, start + _PAIRS_PER_CHUNK)
         similarity[chunk] = _compute_oks(poses[:, rows[pose[chunk]]], people, owner[chunk], falloff, protocol.outside)
-    return _make_candidates(truth, results, people, rows, images, np.ptp(sized_xy, axis=1).prod(0), similarity)
+    return _make_candidates(truth, results, people, rows, images, np.ptp(sized_xy, axis=1).prod(0)[rows], similarity)
 
 
 def compare_boxes(truth: Annotations, results: Results, max_boxes: int) -> Candidates:
