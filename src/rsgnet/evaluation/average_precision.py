@@ -25,13 +25,18 @@ from rsgnet.evaluation.matching import (
     join_images,
     match_candidates,
 )
-from rsgnet.evaluation.protocol import HEAD_DISTANCE_PROTOCOLS, OksProtocol, choose_protocol, group_by_level
+from rsgnet.evaluation.protocol import (
+    HEAD_DISTANCE_PROTOCOLS,
+    NOT_MEASURABLE,
+    OksProtocol,
+    choose_protocol,
+    group_by_level,
+)
 from rsgnet.evaluation.results import Results, ResultsSource, read_box_results, read_keypoint_results
 from rsgnet.geometry import Floats, box_iou, xywh_to_xyxy
 
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
-NOT_MEASURABLE = -1.0  # as in pycocotools, where no labelled person is in the range of areas or the crowd level
 _AREAS = {"": (0.0, 1e10), "M": (32.0**2, 96.0**2), "L": (96.0**2, 1e10)}  # squared pixels
 _OVERLAP_IOU = 0.3  # two people overlap if the IoU of their boxes is higher
 _BOXES_PER_IMAGE = 100
