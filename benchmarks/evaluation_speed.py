@@ -21,11 +21,12 @@ import numpy as np
 from measurement import Measurement, Spread, at_most, make_parser, print_machine, report
 
 from rsgnet.annotations.readers import read_annotations
-from rsgnet.evaluation.average_precision import compute_level_metrics, compute_overall_metrics, rank_by_area
+from rsgnet.evaluation.average_precision import compute_level_metrics, compute_overall_metrics
 from rsgnet.evaluation.intervals import bootstrap_counts, bootstrap_metrics, compute_intervals
-from rsgnet.evaluation.matching import compare_poses
 from rsgnet.evaluation.protocol import COCO
+from rsgnet.evaluation.ranking import rank_by_area
 from rsgnet.evaluation.results import read_keypoint_results
+from rsgnet.evaluation.similarity import compare_poses
 from rsgnet.skeletons import COCO17
 
 RESAMPLES = 1000

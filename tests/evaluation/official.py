@@ -10,13 +10,13 @@ import pytest
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")  # in the tool's order
 
 
-def run_pycocotools(path, results, sigmas, prepare=None):
+def run_pycocotools(path, results, sigmas=None, prepare=None):
     """Returns pycocotools' evaluator after a run.
 
     Args:
         path: The annotations.
         results: The list of results.
-        sigmas: The falloffs of the keypoints.
+        sigmas: The falloffs of the keypoints; None to evaluate boxes.
         prepare: Changes an annotation in place beforehand.
     """
     coco = pytest.importorskip("pycocotools.coco").COCO
@@ -30,8 +30,10 @@ def run_pycocotools(path, results, sigmas, prepare=None):
         truth = coco()
         truth.dataset = content
         truth.createIndex()
-        evaluator = evaluator_class(truth, truth.loadRes([dict(entry) for entry in results]), "keypoints")
-        evaluator.params.kpt_oks_sigmas = np.array(sigmas)
+        found = truth.loadRes([dict(entry) for entry in results])
+        evaluator = evaluator_class(truth, found, "bbox" if sigmas is None else "keypoints")
+        if sigmas is not None:
+            evaluator.params.kpt_oks_sigmas = np.array(sigmas)
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()

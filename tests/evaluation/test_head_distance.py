@@ -54,7 +54,9 @@ def write(tmp_path, truth, results):
 
 def test_posetrack_equals_poseval(tmp_path):
     """The figures are those of PoseTrack's own tool, poseval, on the same files."""
-    metrics = evaluate_keypoints(*write(tmp_path, *make_frames()), "posetrack")
+    truth, results = make_frames()
+    del truth["annotations"][4]["bbox"]  # as in some of PoseTrack's files
+    metrics = evaluate_keypoints(*write(tmp_path, truth, results), "posetrack")
     official = {
         "AP": 0.1820251293390282,
         "precision": 0.369785925470136,
@@ -81,6 +83,15 @@ def test_posetrack_equals_poseval(tmp_path):
 def test_posetrack_without_predictions_is_zero(tmp_path):
     metrics = evaluate_keypoints(*write(tmp_path, make_frames()[0], []), "posetrack")
     assert set(metrics.values()) == {0.0}
+
+
+def test_figures_without_labels_are_minus_one(tmp_path):
+    truth, results = make_frames()
+    for entry in truth["annotations"]:
+        entry["keypoints"][:3] = [0, 0, 0]
+    metrics = evaluate_keypoints(*write(tmp_path, truth, results), "posetrack")
+    assert metrics["AP_nose"] == -1 and metrics["AP_neck"] > 0 and 0 < metrics["AP"] < 1
+    assert set(evaluate_keypoints(*write(tmp_path, truth | {"annotations": []}, []), "posetrack").values()) == {0.0}
 
 
 def make_mpii(seed=5, images=30):

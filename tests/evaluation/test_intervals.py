@@ -3,7 +3,7 @@ import pytest
 from tests.evaluation.conftest import person, random_crowds, result
 
 from rsgnet.annotations.readers import read_annotations
-from rsgnet.evaluation.average_precision import best_f1_threshold, evaluate_keypoints, rank_poses
+from rsgnet.evaluation.average_precision import evaluate_keypoints
 from rsgnet.evaluation.error_types import count_errors
 from rsgnet.evaluation.intervals import (
     Interval,
@@ -19,6 +19,7 @@ from rsgnet.evaluation.intervals import (
 )
 from rsgnet.evaluation.matching import match_images
 from rsgnet.evaluation.protocol import COCO
+from rsgnet.evaluation.ranking import best_f1_threshold, rank_poses
 from rsgnet.evaluation.results import read_keypoint_results
 from rsgnet.skeletons import COCO17
 

@@ -7,9 +7,10 @@ from tests.evaluation.official import METRICS, run_pycocotools
 
 from rsgnet.annotations.readers import read_annotations
 from rsgnet.evaluation.average_precision import evaluate_keypoints
-from rsgnet.evaluation.matching import NOBODY, keypoint_similarity, match_images, match_poses
+from rsgnet.evaluation.matching import NOBODY, match_images, match_poses
 from rsgnet.evaluation.protocol import COCO, CROWDPOSE
 from rsgnet.evaluation.results import read_keypoint_results
+from rsgnet.evaluation.similarity import keypoint_similarity
 from rsgnet.poses import oks
 from rsgnet.skeletons import COCO17, CROWDPOSE14
 

@@ -171,9 +171,10 @@ def _parse_person(raw: Mapping[str, Any], keypoint_count: int) -> Person:
     head = np.asarray(raw["bbox_head"], np.float64) if raw.get("bbox_head") else None
     if head is not None and not (head.shape == (4,) and np.isfinite(head).all()):
         raise AnnotationError(f"bbox_head must be left, top, width and height, not {raw['bbox_head']!r}")
-    box = np.asarray(raw["bbox"], np.float64)
+    # PoseTrack has people of whom only the head has a box.
+    box = head if head is not None and "bbox" not in raw else np.asarray(raw["bbox"], np.float64)
     if box.shape != (4,) or not np.isfinite(box).all() or not np.isfinite(keypoints).all():
-        raise AnnotationError(f"box and keypoints must be finite numbers, box is {raw['bbox']!r}")
+        raise AnnotationError(f"box and keypoints must be finite numbers, box is {raw.get('bbox')!r}")
     area = estimate_area(box) if raw.get("area") is None else float(raw["area"])
     if not np.isfinite(area):
         raise AnnotationError(f"area must be a finite number, not {area}")

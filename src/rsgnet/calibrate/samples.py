@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rsgnet.annotations.people import Annotations, Person
 from rsgnet.config import CropConfig
 from rsgnet.errors import ImageError, RSGNetError
-from rsgnet.evaluation.matching import keypoint_similarity
 from rsgnet.evaluation.protocol import choose_protocol
+from rsgnet.evaluation.similarity import keypoint_similarity
 from rsgnet.geometry import Floats, apply_affine, xywh_to_xyxy
 from rsgnet.images import read_image
 from rsgnet.inference.crops import Crop, cut_crop, predict_crops

@@ -10,15 +10,7 @@ from numpy.typing import NDArray
 
 from rsgnet.annotations.people import Annotations
 from rsgnet.errors import RSGNetError
-from rsgnet.evaluation.average_precision import (
-    Ranking,
-    best_f1_threshold,
-    compute_level_metrics,
-    compute_overall_metrics,
-    compute_part_metrics,
-    compute_precision_recall,
-    rank_by_area,
-)
+from rsgnet.evaluation.average_precision import compute_level_metrics, compute_overall_metrics, compute_part_metrics
 from rsgnet.evaluation.calibration import ReliabilityCurve, collect_keypoint_scores, compute_reliability
 from rsgnet.evaluation.error_types import ErrorCounts, compute_metrics_without_errors, count_image_errors
 from rsgnet.evaluation.intervals import (
@@ -29,9 +21,11 @@ from rsgnet.evaluation.intervals import (
     compute_differences,
     compute_intervals,
 )
-from rsgnet.evaluation.matching import MatchedImage, compare_poses, split_images
+from rsgnet.evaluation.matching import MatchedImage, split_images
 from rsgnet.evaluation.protocol import OksProtocol, choose_protocol, group_by_level
+from rsgnet.evaluation.ranking import Ranking, best_f1_threshold, compute_precision_recall, rank_by_area
 from rsgnet.evaluation.results import Results
+from rsgnet.evaluation.similarity import compare_poses
 from rsgnet.geometry import Floats
 
 
@@ -222,9 +216,9 @@ class _Measured:
 
 
 def _measure(truth: Annotations, results: Results, protocol: OksProtocol) -> _Measured:
-    candidates = compare_poses(truth, results, protocol, protocol.part)
-    images = split_images(truth, results, candidates)
-    rankings = rank_by_area(candidates, protocol.skips_empty_images)
+    similarities = compare_poses(truth, results, protocol, protocol.part)
+    images = split_images(truth, results, similarities)
+    rankings = rank_by_area(similarities, protocol.skips_empty_images)
     ranking = rankings[""]
     min_score = best_f1_threshold(ranking)
     levels = {"all": list(range(len(images))), **group_by_level(ranking.levels)}

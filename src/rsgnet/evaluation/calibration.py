@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.error_types import MATCH_OKS, NEAR_SIMILARITY
-from rsgnet.evaluation.matching import MatchedImage, find_matched_pairs, keypoint_similarity, match_poses
+from rsgnet.evaluation.matching import MatchedImage, find_matched_pairs, match_poses
+from rsgnet.evaluation.similarity import keypoint_similarity
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from rsgnet.annotations.people import Annotations
 from rsgnet.evaluation.average_precision import compute_keypoint_metrics
-from rsgnet.evaluation.matching import NOBODY, MatchedImage, find_matched_pairs, keypoint_similarity, match_poses
+from rsgnet.evaluation.matching import NOBODY, MatchedImage, find_matched_pairs, match_poses
 from rsgnet.evaluation.protocol import OksProtocol
 from rsgnet.evaluation.results import Results
+from rsgnet.evaluation.similarity import keypoint_similarity
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
 

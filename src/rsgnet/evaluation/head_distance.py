@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rsgnet.annotations.people import AnnotatedImage, Annotations, Person
 from rsgnet.errors import AnnotationError
-from rsgnet.evaluation.protocol import HEAD_DISTANCE_PROTOCOLS, require_skeleton
+from rsgnet.evaluation.protocol import HEAD_DISTANCE_PROTOCOLS, NOT_MEASURABLE, require_skeleton
 from rsgnet.evaluation.results import Results
 from rsgnet.geometry import Floats
 
@@ -32,7 +32,7 @@ def compute_pckh(truth: Annotations, results: Results) -> dict[str, float]:
 
     Returns:
         PCKh and PCKh@0.1 over all keypoints but pelvis and thorax, and PCKh of head, shoulder, elbow, wrist, hip, knee
-        and ankle, each the mean of both sides; NaN where none is labelled. The tool of HRNet, from which most published
+        and ankle, each the mean of both sides; NaN where one has no label. The tool of HRNet, from which most published
         figures are, takes 0.11 for 0.1.
 
     Raises:
@@ -102,7 +102,7 @@ def compute_posetrack_ap(truth: Annotations, results: Results) -> dict[str, floa
         correct.append(_assign_poses(hits, is_labelled))
     ranked = zip(np.concatenate(scores).T, np.concatenate(correct).T, counts.tolist(), strict=True)
     curves = np.array([_compute_average_precision(*each) for each in ranked])
-    average, precision, recall = (float(each[~np.isnan(each)].mean()) for each in curves.T)
+    average, precision, recall = (_mean_known(each) for each in curves.T)
     names = [truth.skeleton.keypoints[column] for column in columns]
     return {
         "AP": average,
@@ -172,6 +172,11 @@ def _measure_head(person: Person, is_labelled: NDArray[np.bool_], truth: Annotat
     return _HEAD_SHARE * float(np.hypot(*person.head_box_xywh[2:]))
 
 
+def _mean_known(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else np.nan
+
+
 def _share(part: int, whole: int) -> float:
     return float(part / whole) if whole else float("nan")
 
@@ -183,11 +188,12 @@ _METRICS: dict[str, Callable[[Annotations, Results], dict[str, float]]] = {
 
 
 def compute_head_distance_metrics(truth: Annotations, results: Results, protocol: str) -> dict[str, float]:
-    """Computes the metrics of one of `protocol.HEAD_DISTANCE_PROTOCOLS`.
+    """Computes the metrics of one of `protocol.HEAD_DISTANCE_PROTOCOLS`, with -1 instead of NaN.
 
     Raises:
         AnnotationError: As the functions above.
         RSGNetError: The protocol is for people with other keypoints.
     """
     require_skeleton(truth, protocol, (HEAD_DISTANCE_PROTOCOLS[protocol],))
-    return _METRICS[protocol](truth, results)
+    metrics = _METRICS[protocol](truth, results)
+    return {name: NOT_MEASURABLE if np.isnan(value) else value for name, value in metrics.items()}

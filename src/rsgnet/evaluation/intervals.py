@@ -13,15 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.evaluation.average_precision import (
-    Ranking,
-    best_f1_threshold,
-    compute_precision_recall,
-    rank_poses,
-)
 from rsgnet.evaluation.error_types import ErrorCounts, count_image_errors
 from rsgnet.evaluation.matching import MatchedImage
 from rsgnet.evaluation.protocol import group_by_level
+from rsgnet.evaluation.ranking import Ranking, best_f1_threshold, compute_precision_recall, rank_poses
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import Skeleton
 

@@ -1,4 +1,4 @@
-"""Similarity of predicted and annotated people, and their matching by the official rules, for many images at once."""
+"""The matching of predicted and annotated people by the official rules, for many images at once."""
 
 from __future__ import annotations
 
@@ -8,50 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsgnet.annotations.people import AnnotatedImage, Annotations
-from rsgnet.evaluation.protocol import COCO, OksProtocol, OutsideRule, Part, crowd_level
+from rsgnet.annotations.people import Annotations
+from rsgnet.evaluation.protocol import OksProtocol
 from rsgnet.evaluation.results import Results
+from rsgnet.evaluation.similarity import Similarities, compare_poses, pair_with_people, sort_images
 from rsgnet.geometry import Floats
 
 NOBODY = -1
-_MAX_POSES = 20  # the official tools evaluate this many of the highest-scored poses of an image
-_PAIRS_PER_CHUNK = 4_000  # few enough that a chunk's arrays stay in the processor's cache
-
-
-@dataclass(frozen=True, eq=False)
-class Candidates:
-    """The predictions of a data set with their similarity to the people of their images, in flat arrays.
-
-    Attributes:
-        image_ids: (P,) the ids of the images.
-        levels: The crowd level of each image.
-        rows: (N,) the index in the results of each prediction, image by image in order of descending score.
-        images: (N,) the index of each prediction's image.
-        scores: (N,) the scores of the predictions.
-        sizes: (N,) the areas in squared pixels of the predictions.
-        people_of_image: (P,) how many people are annotated in each image.
-        areas: (M,) the areas in squared pixels of the people, image by image, which set the OKS scale.
-        counted: (M,) whether a person is evaluated; other people add neither correct nor false predictions.
-        groups: (M,) whether the annotation is a box around a group, to which any number of predictions may be matched.
-        similarity: The similarity of each prediction to each person of its image, prediction by prediction.
-    """
-
-    image_ids: NDArray[np.int64]
-    levels: tuple[str | None, ...]
-    rows: NDArray[np.intp]
-    images: NDArray[np.intp]
-    scores: Floats
-    sizes: Floats
-    people_of_image: NDArray[np.intp]
-    areas: Floats
-    counted: NDArray[np.bool_]
-    groups: NDArray[np.bool_]
-    similarity: Floats
-
-    @property
-    def first_person(self) -> NDArray[np.intp]:
-        """(P,) the index of the first person of each image."""
-        return np.cumsum(self.people_of_image) - self.people_of_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,67 +50,14 @@ class MatchedImage:
         return replace(self, poses=self.poses[kept], scores=self.scores[kept], oks=self.oks[kept])
 
 
-def compare_poses(truth: Annotations, results: Results, protocol: OksProtocol, part: Part) -> Candidates:
-    """Computes the OKS of the highest-scored poses of each image with everyone annotated in it.
-
-    For a person of whom nothing is labelled, the distance of a pose's keypoints to the box enlarged to three times its
-    sides counts instead, as in COCO's tools, or to the crop of `protocol.outside`.
-
-    Args:
-        truth: The annotated people.
-        results: The predicted poses.
-        protocol: The rules to apply.
-        part: The keypoints to compare.
-    """
-    scored = results.values[:, part.keypoints, 2]
-    usable = np.flatnonzero((scored > 0).any(1)) if protocol.skips_empty_poses else np.arange(len(results))
-    people = _PeopleArrays.from_annotations(truth, protocol, part)
-    rows, images = _rank_within_images(truth, results, usable, _MAX_POSES)
-    # Coordinates are the first axis and poses the last, over which NumPy is fastest.
-    sized_xy = np.ascontiguousarray(results.values[rows, : protocol.size_keypoints, :2].transpose(2, 1, 0))
-    poses = np.ascontiguousarray(results.values[:, part.keypoints].transpose(2, 0, 1))
-    pose, owner = _pair_with_people(images, people.of_image)
-    falloff = 2 * np.square(2 * np.asarray(truth.skeleton.sigmas)[part.keypoints])
-    similarity = np.empty(len(pose))
-    for start in range(0, len(pose), _PAIRS_PER_CHUNK):
-        chunk = slice(start, start + _PAIRS_PER_CHUNK)
-        similarity[chunk] = _compute_oks(poses[:, rows[pose[chunk]]], people, owner[chunk], falloff, protocol.outside)
-    return _make_candidates(truth, results, people, rows, images, np.ptp(sized_xy, axis=1).prod(0), similarity)
-
-
-def compare_boxes(truth: Annotations, results: Results, max_boxes: int) -> Candidates:
-    """Computes the IoU of the highest-scored boxes of each image with the boxes of everyone annotated in it.
-
-    The overlap with a group is divided by the area of the predicted box alone, as in COCO's tools.
-
-    Args:
-        truth: The annotated people, all of whom are evaluated except groups.
-        results: The predicted boxes.
-        max_boxes: How many boxes of an image are used.
-    """
-    people = _PeopleArrays.from_annotations(truth, COCO, COCO.part)
-    people = replace(people, counted=~people.groups)
-    rows, images = _rank_within_images(truth, results, np.arange(len(results)), max_boxes)
-    box, owner = _pair_with_people(images, people.of_image)
-    left, top, width, height = results.values[rows[box]].T
-    their_left, their_top, their_width, their_height = people.boxes_xywh[owner].T
-    overlap_w = np.minimum(left + width, their_left + their_width) - np.maximum(left, their_left)
-    overlap_h = np.minimum(top + height, their_top + their_height) - np.maximum(top, their_top)
-    overlap = overlap_w.clip(min=0) * overlap_h.clip(min=0)
-    own = width * height
-    union = np.where(people.groups[owner], own, own + their_width * their_height - overlap)
-    iou = np.divide(overlap, union, out=np.zeros(len(overlap)), where=union > 0)
-    return _make_candidates(truth, results, people, rows, images, results.values[rows, 2:].prod(1), iou)
-
-
-def match_candidates(candidates: Candidates, thresholds: ArrayLike, counted: NDArray[np.bool_]) -> NDArray[np.intp]:
+def match_people(similarities: Similarities, thresholds: ArrayLike, counted: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Assigns predictions to people as the official tools do.
 
     In order of descending score, each prediction takes the most similar person who is not taken yet, the last of
     equals; people who are evaluated go before those who are not.
 
     Args:
-        candidates: The predictions.
+        similarities: The predictions.
         thresholds: (T,) the least similarity of a match.
         counted: (R, M) whether each person is evaluated, in each of R evaluations.
 
@@ -155,20 +65,20 @@ def match_candidates(candidates: Candidates, thresholds: ArrayLike, counted: NDA
         (R, T, N) the index of each prediction's person, NOBODY where it has none.
     """
     least = np.minimum(np.asarray(thresholds, np.float64), 1 - 1e-10)
-    shape = len(counted), len(least), len(candidates.scores)
+    shape = len(counted), len(least), len(similarities.scores)
     matches = np.full((shape[0] * shape[1], shape[2]), NOBODY)
-    pose, owner = _pair_with_people(candidates.images, candidates.people_of_image)
-    near = np.flatnonzero(candidates.similarity >= least.min(initial=1.0))
-    pose, owner, similarity = pose[near], owner[near], candidates.similarity[near]
-    rank = np.arange(shape[2]) - np.searchsorted(candidates.images, candidates.images)
+    pose, owner = pair_with_people(similarities.images, similarities.people_of_image)
+    near = np.flatnonzero(similarities.similarity >= least.min(initial=1.0))
+    pose, owner, similarity = pose[near], owner[near], similarities.similarity[near]
+    rank = np.arange(shape[2]) - np.searchsorted(similarities.images, similarities.images)
     by_rank = np.argsort(rank[pose], kind="stable")
-    free = np.ones((len(matches), len(candidates.counted)), bool)
+    free = np.ones((len(matches), len(similarities.counted)), bool)
     least, counted = np.tile(least, shape[0])[:, None], np.repeat(counted, shape[1], axis=0)
     for pairs in np.split(by_rank, np.flatnonzero(np.diff(rank[pose][by_rank])) + 1) if len(by_rank) else []:
         # One prediction per image: these do not compete, and the pairs of each are neighbours.
         people, values = owner[pairs], similarity[pairs]
         starts = np.flatnonzero(np.diff(pose[pairs], prepend=-1))
-        possible = (free[:, people] | candidates.groups[people]) & (values >= least)
+        possible = (free[:, people] | similarities.groups[people]) & (values >= least)
         preferred = possible & counted[:, people]
         has_preferred = np.logical_or.reduceat(preferred, starts, axis=1)
         lengths = np.diff(np.append(starts, len(pairs)))
@@ -185,44 +95,44 @@ def match_candidates(candidates: Candidates, thresholds: ArrayLike, counted: NDA
 
 def match_images(truth: Annotations, results: Results, protocol: OksProtocol) -> tuple[MatchedImage, ...]:
     """Combines annotations and predicted poses image by image, in order of ascending image id."""
-    candidates = compare_poses(truth, results, protocol, protocol.part)
-    return split_images(truth, results, candidates)
+    similarities = compare_poses(truth, results, protocol, protocol.part)
+    return split_images(truth, results, similarities)
 
 
-def split_images(truth: Annotations, results: Results, candidates: Candidates) -> tuple[MatchedImage, ...]:
-    """Returns each image of `candidates`, which `compare_poses` computed from the annotations and the results."""
-    first_pose = np.searchsorted(candidates.images, np.arange(len(candidates.image_ids) + 1)).tolist()
-    first_person = [*candidates.first_person.tolist(), len(candidates.areas)]
-    poses_of_image, pairs_of_image = np.diff(first_pose), np.diff(first_pose) * candidates.people_of_image
+def split_images(truth: Annotations, results: Results, similarities: Similarities) -> tuple[MatchedImage, ...]:
+    """Returns each image of `similarities`, which `compare_poses` computed from the annotations and the results."""
+    first_pose = np.searchsorted(similarities.images, np.arange(len(similarities.image_ids) + 1)).tolist()
+    first_person = [*similarities.first_person.tolist(), len(similarities.areas)]
+    poses_of_image, pairs_of_image = np.diff(first_pose), np.diff(first_pose) * similarities.people_of_image
     first_pair = (np.cumsum(pairs_of_image) - pairs_of_image).tolist()
-    poses = results.values[candidates.rows]
+    poses = results.values[similarities.rows]
     images = []
-    for row, image in enumerate(_sort_images(truth)):
+    for row, image in enumerate(sort_images(truth)):
         own = slice(first_pose[row], first_pose[row + 1])
         people = slice(first_person[row], first_person[row + 1])
-        pairs = candidates.similarity[first_pair[row] : first_pair[row] + int(pairs_of_image[row])]
+        pairs = similarities.similarity[first_pair[row] : first_pair[row] + int(pairs_of_image[row])]
         images.append(
             MatchedImage(
                 image_id=image.id,
-                level=candidates.levels[row],
+                level=similarities.levels[row],
                 poses=poses[own],
-                scores=candidates.scores[own],
+                scores=similarities.scores[own],
                 people=np.array([person.keypoints for person in image.people]).reshape(-1, *poses.shape[1:]),
-                areas=candidates.areas[people],
-                counted=candidates.counted[people],
-                groups=candidates.groups[people],
+                areas=similarities.areas[people],
+                counted=similarities.counted[people],
+                groups=similarities.groups[people],
                 oks=pairs.reshape(int(poses_of_image[row]), len(image.people)),
             )
         )
     return tuple(images)
 
 
-def join_images(images: Sequence[MatchedImage]) -> Candidates:
+def join_images(images: Sequence[MatchedImage]) -> Similarities:
     """Returns the images as flat arrays; `rows` are the indices of the poses among all poses of the images."""
     counts = np.array([len(image.scores) for image in images], np.intp)
     extents = [np.ptp(image.poses[..., :2], axis=1).prod(1) if image.poses.size else np.zeros(0) for image in images]
     none, no_one = np.zeros(0), np.zeros(0, bool)
-    return Candidates(
+    return Similarities(
         image_ids=np.array([image.image_id for image in images], np.int64),
         levels=tuple(image.level for image in images),
         rows=np.arange(counts.sum()),
@@ -238,7 +148,7 @@ def join_images(images: Sequence[MatchedImage]) -> Candidates:
 
 
 def match_poses(images: Sequence[MatchedImage], thresholds: ArrayLike) -> list[NDArray[np.intp]]:
-    """Assigns the poses of each image to its people by `match_candidates`.
+    """Assigns the poses of each image to its people by `match_people`.
 
     Args:
         images: The images.
@@ -247,9 +157,9 @@ def match_poses(images: Sequence[MatchedImage], thresholds: ArrayLike) -> list[N
     Returns:
         For each image (T, N) the index of each pose's person in the image, NOBODY where it has none.
     """
-    candidates = join_images(images)
-    matches = match_candidates(candidates, thresholds, candidates.counted[None])[0]
-    own = np.where(matches == NOBODY, NOBODY, matches - candidates.first_person[candidates.images])
+    similarities = join_images(images)
+    matches = match_people(similarities, thresholds, similarities.counted[None])[0]
+    own = np.where(matches == NOBODY, NOBODY, matches - similarities.first_person[similarities.images])
     return np.split(own, np.cumsum([len(image.scores) for image in images])[:-1], axis=1) if images else []
 
 
@@ -262,165 +172,3 @@ def find_matched_pairs(image: MatchedImage, matches: NDArray[np.intp]) -> list[t
     """
     pairs = [(pose, int(person)) for pose, person in enumerate(matches) if person != NOBODY]
     return [(pose, person) for pose, person in pairs if image.counted[person]]
-
-
-def keypoint_similarity(pose_xy: ArrayLike, people_xy: ArrayLike, area: float, sigmas: ArrayLike) -> Floats:
-    """Computes the similarity of single keypoints, the terms of which OKS is the mean.
-
-    Args:
-        pose_xy: (K, 2) keypoints in image pixels.
-        people_xy: (..., K, 2) keypoints in image pixels.
-        area: Area in squared pixels that sets the scale.
-        sigmas: (K,) falloffs.
-
-    Returns:
-        (..., K) in 0..1; 1 for equal positions.
-    """
-    squared = ((np.asarray(people_xy, np.float64) - np.asarray(pose_xy, np.float64)) ** 2).sum(-1)
-    similarity: Floats = np.exp(-squared / (2 * (area + np.spacing(1)) * (2 * np.asarray(sigmas)) ** 2))
-    return similarity
-
-
-def _sort_images(truth: Annotations) -> list[AnnotatedImage]:
-    return sorted(truth.images, key=lambda image: image.id)
-
-
-def _rank_within_images(
-    truth: Annotations, results: Results, usable: NDArray[np.intp], limit: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Returns the indices of the highest-scored predictions, image by image in order of score, and their images."""
-    ids = np.array([image.id for image in _sort_images(truth)], np.int64)
-    images = np.searchsorted(ids, results.image_ids[usable])
-    order = np.lexsort((-results.scores[usable], images))
-    rows, images = usable[order], images[order]
-    kept = np.arange(len(rows)) - np.searchsorted(images, images) < limit
-    return rows[kept], images[kept]
-
-
-def _pair_with_people(
-    images: NDArray[np.intp], people_of_image: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Returns the indices of prediction and person of each pair of the two in one image, prediction by prediction."""
-    if not len(images):
-        return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    counts = people_of_image[images]
-    prediction = np.repeat(np.arange(len(images)), counts)
-    first_person, first_pair = np.cumsum(people_of_image) - people_of_image, np.cumsum(counts) - counts
-    return prediction, np.arange(len(prediction)) + np.repeat(first_person[images] - first_pair, counts)
-
-
-def _make_candidates(
-    truth: Annotations,
-    results: Results,
-    people: _PeopleArrays,
-    rows: NDArray[np.intp],
-    images: NDArray[np.intp],
-    sizes: Floats,
-    similarity: Floats,
-) -> Candidates:
-    annotated = _sort_images(truth)
-    return Candidates(
-        image_ids=np.array([image.id for image in annotated], np.int64),
-        levels=tuple(crowd_level(image) for image in annotated),
-        rows=rows,
-        images=images,
-        scores=results.scores[rows],
-        sizes=sizes,
-        people_of_image=people.of_image,
-        areas=people.areas,
-        counted=people.counted,
-        groups=people.groups,
-        similarity=similarity,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _PeopleArrays:
-    """All annotated people of a data set, in order of their images' ids, as arrays with one row each."""
-
-    of_image: NDArray[np.intp]  # (P,) the number of people of each image
-    xy: Floats  # (2, M, K)
-    labelled: Floats  # (M, K) 0 or 1
-    outside: NDArray[np.bool_]  # (M, K) whether a keypoint is labelled as outside the crop
-    counted: NDArray[np.bool_]
-    groups: NDArray[np.bool_]
-    boxes_xywh: Floats
-    areas: Floats
-
-    @classmethod
-    def from_annotations(cls, truth: Annotations, protocol: OksProtocol, part: Part) -> _PeopleArrays:
-        images = _sort_images(truth)
-        people = [person for image in images for person in image.people]
-        keypoints = np.array([person.keypoints for person in people]).reshape(-1, len(truth.skeleton), 3)
-        keypoints = keypoints[:, part.keypoints]
-        labelled = part.find_labelled(keypoints[..., 2])
-        groups = np.array([person.is_crowd for person in people], bool)
-        return cls(
-            of_image=np.array([len(image.people) for image in images], np.intp),
-            xy=np.ascontiguousarray(keypoints[..., :2].transpose(2, 0, 1)),
-            labelled=labelled.astype(np.float64),
-            outside=keypoints[..., 2] == (protocol.outside.visibility if protocol.outside else np.inf),
-            counted=labelled[:, : protocol.deciding_keypoints].any(1) & ~groups,
-            groups=groups,
-            boxes_xywh=np.array([person.box_xywh for person in people]).reshape(-1, 4),
-            areas=np.array([protocol.area(person) for person in people]),
-        )
-
-
-def _compute_oks(
-    poses: Floats, people: _PeopleArrays, owner: NDArray[np.intp], falloff: Floats, outside: OutsideRule | None
-) -> Floats:
-    """Returns the (N,) OKS of (3, N, K) predicted keypoints with the people of the (N,) indices `owner`."""
-    labelled = people.labelled[owner]
-    dx, dy = poses[0] - people.xy[0, owner], poses[1] - people.xy[1, owner]
-    squared = dx * dx + dy * dy
-    boxes = people.boxes_xywh[owner]
-    if outside is not None:
-        _compare_outside(squared, poses, people, owner, outside)
-    unlabelled = np.flatnonzero(~labelled.any(1))
-    if len(unlabelled):
-        low, high = _find_surroundings(boxes[unlabelled], outside)
-        distances = [
-            _distance_outside(values[unlabelled], low[:, axis, None], high[:, axis, None])
-            for axis, values in enumerate(poses[:2])
-        ]
-        squared[unlabelled] = distances[0] ** 2 + distances[1] ** 2
-        labelled[unlabelled] = 1
-    similarity = np.exp(squared / (-falloff * (people.areas[owner] + np.spacing(1))[:, None]))
-    mean: Floats = np.einsum("nk,nk->n", similarity, labelled) / labelled.sum(1)
-    return mean
-
-
-def _compare_outside(
-    squared: Floats, poses: Floats, people: _PeopleArrays, owner: NDArray[np.intp], rule: OutsideRule
-) -> None:
-    """Replaces the (N, K) squared distances of keypoints that are labelled or predicted to be outside the crop."""
-    low, high = _find_surroundings(people.boxes_xywh[owner], rule)
-
-    def to_border(xy: Floats) -> Floats:
-        nearest = np.minimum(xy - low.T[:, :, None], high.T[:, :, None] - xy)
-        squared_distance: Floats = nearest[0] ** 2 + nearest[1] ** 2
-        return squared_distance
-
-    is_outside, is_predicted_outside = people.outside[owner], poses[2] < rule.min_score
-    both = is_outside & is_predicted_outside
-    squared[:] = np.where(is_outside, to_border(poses[:2]), squared)
-    squared[:] = np.where(is_predicted_outside, to_border(people.xy[:, owner]), squared)
-    squared[both] = 0
-
-
-def _find_surroundings(boxes_xywh: Floats, outside: OutsideRule | None) -> tuple[Floats, Floats]:
-    """Returns the (N, 2) left top and right bottom of the boxes enlarged threefold, or of the crops of a rule."""
-    if outside is None:
-        return boxes_xywh[:, :2] - boxes_xywh[:, 2:], boxes_xywh[:, :2] + 2 * boxes_xywh[:, 2:]
-    width, height = boxes_xywh[:, 2], boxes_xywh[:, 3]
-    extended = np.maximum(width, height * outside.aspect_ratio), np.maximum(height, width / outside.aspect_ratio)
-    half = np.stack(extended, 1) * outside.padding / 2
-    centres = boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
-    return centres - half, centres + half
-
-
-def _distance_outside(values: Floats, low: Floats, high: Floats) -> Floats:
-    """Returns how far values lie outside the interval from low to high, 0 inside."""
-    distance: Floats = np.maximum(0, low - values) + np.maximum(0, values - high)
-    return distance

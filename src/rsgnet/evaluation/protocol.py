@@ -12,6 +12,7 @@ from rsgnet.annotations.people import AREA_SHARE_OF_BOX, AnnotatedImage, Annotat
 from rsgnet.errors import RSGNetError
 from rsgnet.skeletons import COCO17, CROWDPOSE14, MPII16, POSETRACK17, WHOLEBODY133
 
+NOT_MEASURABLE = -1.0  # the value of a metric as in pycocotools, where nobody is labelled whom it could be about
 _EASY_BELOW, _MEDIUM_BELOW = 0.2, 0.8  # bounds of the crowd index between CrowdPose's levels
 
 

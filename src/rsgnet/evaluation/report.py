@@ -9,7 +9,6 @@ from html import escape
 import numpy as np
 
 from rsgnet.evaluation.assessment import Assessment, Comparison
-from rsgnet.evaluation.average_precision import RECALLS
 from rsgnet.evaluation.error_types import KEYPOINT_KINDS, ErrorCounts
 from rsgnet.evaluation.plots import (
     IntervalRow,
@@ -21,6 +20,7 @@ from rsgnet.evaluation.plots import (
     render_stacked_bars,
     render_table,
 )
+from rsgnet.evaluation.ranking import RECALLS
 
 FEW_IMAGES = 10  # below it, a bootstrap interval says little
 

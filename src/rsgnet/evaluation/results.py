@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rsgnet.annotations.coco import PERSON_CATEGORY, join_whole_body
 from rsgnet.annotations.people import Annotations
-from rsgnet.annotations.readers import load_json, read_annotations
+from rsgnet.annotations.readers import load_json, pause_garbage_collection, read_annotations
 from rsgnet.errors import AnnotationError, RSGNetError
 from rsgnet.files import get_regular_size, write_text
 from rsgnet.geometry import Floats
@@ -173,8 +173,20 @@ def _read(
     parse_values: Callable[[Mapping[str, Any]], Floats],
 ) -> Results:
     """Reads a results list whose entries' values are under a key, of the given shape, and parsed by a function."""
-    origin = str(results) if isinstance(results, (str, Path)) else "results"
-    entries = load_json(Path(results)) if isinstance(results, (str, Path)) else results
+    with pause_garbage_collection():
+        entries = load_json(Path(results)) if isinstance(results, (str, Path)) else results
+        origin = str(results) if isinstance(results, (str, Path)) else "results"
+        return _read_entries(entries, origin, annotations, key, shape, parse_values)
+
+
+def _read_entries(
+    entries: Any,
+    origin: str,
+    annotations: Annotations,
+    key: str,
+    shape: tuple[int, ...],
+    parse_values: Callable[[Mapping[str, Any]], Floats],
+) -> Results:
     if not isinstance(entries, Sequence) or isinstance(entries, (str, bytes)):
         raise AnnotationError(f"{origin}: not a COCO results list: expected a list, got {type(entries).__name__}")
     entries = [join_whole_body(entry) for entry in entries]
