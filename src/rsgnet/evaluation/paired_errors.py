@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsgnet.annotations.people import AnnotatedImage, Annotations
-from rsgnet.evaluation.average_precision import best_f1_threshold, rank_poses
 from rsgnet.evaluation.error_types import KEYPOINT_KINDS, MATCH_OKS, classify_keypoints
 from rsgnet.evaluation.matching import NOBODY, MatchedImage, find_matched_pairs, match_images, match_poses
 from rsgnet.evaluation.protocol import choose_protocol
+from rsgnet.evaluation.ranking import best_f1_threshold, rank_poses
 from rsgnet.evaluation.results import Results
 from rsgnet.skeletons import Skeleton
 
