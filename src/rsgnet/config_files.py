@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -30,11 +30,8 @@ DERIVED_FILES = (OWNERSHIP_FILE, ONNX_FILE, OPENVINO_FILE, "model.bin", INT8_FIL
 ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, EXPORT_OPTIONS_PROPERTY = "rsgnet", "rsgnet_ownership", "rsgnet_graph"
 METADATA_PROPERTIES = (ONNX_CONFIG_PROPERTY, ONNX_OWNERSHIP_PROPERTY, EXPORT_OPTIONS_PROPERTY)
 
-
-@cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    """Returns what reads and writes configs of a class; making it takes as long as opening a network."""
-    return TypeAdapter(kind)
+# What reads and writes configs of a class. It is kept, because making one takes as long as opening a network.
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def to_json(config: object) -> str:

@@ -100,7 +100,7 @@ def test_options_reach_the_pipeline(rsgnet, pipeline, images, colours, tmp_path)
         (["images", "--detector", "boxes:none.json"], "none.json: cannot be read"),
         (["images", "--device", "abacus"], "auto, cpu, cuda"),
         (["images", "--backend", "caffe"], "onnx, torch, openvino"),
-        (["images", "--precision", "bf16"], "use --backend torch or openvino"),
+        (["images", "--backend", "onnx", "--precision", "bf16"], "use --backend torch or openvino"),
         (["images", "--skeleton", "horse"], "no skeleton is named 'horse'"),
         (["images/b.jpg", "--out", "images"], "would overwrite"),
         (["images", "--out", "images/a.png/x"], "images/a.png"),

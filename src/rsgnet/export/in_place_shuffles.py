@@ -41,7 +41,7 @@ class InPlaceLiteHRNet(nn.Module):
             self.new_branches.append(new_branch)
             orders.append(torch.arange(_last_convolution(new_branch).out_channels))
             stage = nn.Sequential()
-            for module in modules:
+            for module in modules.children():
                 assert isinstance(module, LiteHRModule)
                 in_place = _InPlaceModule(module, orders)
                 orders = in_place.orders
@@ -70,6 +70,8 @@ class _InPlaceBlock(nn.Module):
         gain: What the output is multiplied by, a power of 2.
     """
 
+    kept: Tensor
+
     def __init__(self, block: ShuffleBlock, order: Tensor, gain: float = 1.0) -> None:
         super().__init__()
         half = len(order) // 2
@@ -77,6 +79,7 @@ class _InPlaceBlock(nn.Module):
         read = torch.where(is_kept, 0, order - half)
         self.layers = _fold_norms(block.transform)
         first, last = self.layers[0], _last_convolution(self.layers)
+        assert isinstance(first, nn.Conv2d)
         first.weight = nn.Parameter(first.weight[:, read] * ~is_kept[None, :, None, None])
         assert last.bias is not None
         _set_rows(last, last.weight[read] * ~is_kept[:, None, None, None] * gain, last.bias[read] * ~is_kept * gain)
@@ -101,16 +104,19 @@ class _InPlaceModule(nn.Module):
         super().__init__()
         self.branches, self.orders = nn.ModuleList(), []
         for blocks, order in zip(module.branches, orders, strict=True):
-            first = _InPlaceBlock(blocks[0], order)
-            second = _InPlaceBlock(blocks[1], first.order, gain=1.0 if self.branches else 2.0)
+            first_block, second_block = blocks.children()
+            assert isinstance(first_block, ShuffleBlock)
+            assert isinstance(second_block, ShuffleBlock)
+            first = _InPlaceBlock(first_block, order)
+            second = _InPlaceBlock(second_block, first.order, gain=1.0 if self.branches else 2.0)
             self.branches.append(nn.Sequential(first, second))
             self.orders.append(second.order)
         self.paths = nn.ModuleList(
-            nn.ModuleList(self._reorder_path(paths[source], source, target) for source in range(len(paths)))
+            nn.ModuleList(self._reorder_path(path, source, target) for source, path in enumerate(paths.children()))
             for target, paths in enumerate(module.fusion.paths)
         )
 
-    def _reorder_path(self, layers: nn.Sequential, source: int, target: int) -> nn.Module:
+    def _reorder_path(self, layers: nn.Module, source: int, target: int) -> nn.Module:
         if source == target:
             return nn.Identity()
         path = _fold_norms(layers)
@@ -122,24 +128,16 @@ class _InPlaceModule(nn.Module):
         """Returns a non-negative map of each branch, of the same shapes as the given maps."""
         sources = [branch(each) for branch, each in zip(self.branches, maps, strict=True)]
         fused = []
-        for target, paths in enumerate(self.paths):
-            total = sources[target]
+        for target, modules in enumerate(self.paths):
+            paths, total = list(modules.children()), sources[target]
             for path, finer in zip(paths[:target], sources, strict=False):
                 total = total + path(finer)
             if target + 1 < len(sources):
-                total = total + self._enlarge(paths, sources, target)
+                total = total + _enlarge(paths[target + 1 :], sources[target + 1 :])
             if target == 0:
                 sources[0] = total
             fused.append(F.relu(total))
         return fused
-
-    def _enlarge(self, paths: nn.ModuleList, sources: Sequence[Tensor], target: int) -> Tensor:
-        """Returns the sum of the paths from coarser branches, which is enlarged step by step on the way."""
-        coarser = range(len(sources) - 1, target, -1)
-        total = paths[coarser[0]](sources[coarser[0]])
-        for source in coarser[1:]:
-            total = _double_size(total) + paths[source](sources[source])
-        return _double_size(total)
 
 
 def make_exportable(model: nn.Module) -> nn.Module:
@@ -152,6 +150,14 @@ def make_exportable(model: nn.Module) -> nn.Module:
             if isinstance(child, LiteHRNet):
                 setattr(parent, name, InPlaceLiteHRNet(child))
     return model
+
+
+def _enlarge(paths: Sequence[nn.Module], coarser: Sequence[Tensor]) -> Tensor:
+    """Returns the sum of the paths from coarser branches, finest first, which is enlarged step by step on the way."""
+    total: Tensor = paths[-1](coarser[-1])
+    for path, maps in zip(paths[-2::-1], coarser[-2::-1], strict=True):
+        total = _double_size(total) + path(maps)
+    return _double_size(total)
 
 
 def _double_size(maps: Tensor) -> Tensor:
@@ -204,12 +210,12 @@ def _split_stem(first_layers: nn.Sequential, block: DownsamplingShuffleBlock) ->
     paths = []
     for index, layers in enumerate((block.short, block.long)):
         first, path = copy.deepcopy(first_layers), _fold_norms(layers)
-        weight, bias = first[0].weight.chunk(2)[index], first[0].bias.chunk(2)[index]
-        _set_rows(first[0], weight, bias)
-        last = _last_convolution(path)
+        own_half, last = _last_convolution(first), _last_convolution(path)
+        assert own_half.bias is not None
+        assert last.bias is not None
+        _set_rows(own_half, own_half.weight.chunk(2)[index], own_half.bias.chunk(2)[index])
         rows = torch.arange(2 * last.out_channels)
         is_own = rows % 2 == index
-        assert last.bias is not None
         _set_rows(last, last.weight[rows // 2] * is_own[:, None, None, None], last.bias[rows // 2] * is_own)
         paths.append(nn.Sequential(*first, *path))
     return paths
@@ -217,9 +223,10 @@ def _split_stem(first_layers: nn.Sequential, block: DownsamplingShuffleBlock) ->
 
 def _reorder_head(head: IterativeHead, orders: Sequence[Tensor]) -> IterativeHead:
     head = copy.deepcopy(head)
-    head.projections = nn.ModuleList(map(_fold_norms, head.projections))
-    for level, projection in enumerate(head.projections):
+    projections = [_fold_norms(layers) for layers in head.projections]
+    for level, projection in enumerate(projections):
         _reorder_input(projection, orders[level])
         if level > 0:
             _reorder_output(projection, orders[level - 1])
+    head.projections = nn.ModuleList(projections)
     return head

@@ -68,7 +68,8 @@ class PoseEstimator:
         device: "auto" (a CUDA GPU where there is one), "cpu", "cuda", "cuda:1", or "mps" (PyTorch only).
         backend: "onnx" (ONNX Runtime), "torch" (PyTorch), "openvino", or "auto", the fastest of those installed.
         flip_test: Whether outputs are averaged with those of the mirrored crop; None for what the weights say.
-        batch_size: How many crops, of any number of people and images, the network gets at once.
+        batch_size: How many crops, of any number of people and images, the network gets at once; on a processor it
+            works on a few of them at a time.
         skeleton: The keypoints of the results, by name or as a Skeleton; None for coco17 if the network predicts all of
             it, else the network's own.
         max_pixels: Image files with more pixels than this are refused.

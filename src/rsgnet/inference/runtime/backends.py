@@ -60,12 +60,14 @@ class Backend(Protocol):
         inputs: All of its inputs.
         outputs: All of its outputs.
         metadata: The texts that the file carries beside the network, by the property names of `rsgnet.config_files`.
+        is_on_processor: Whether it runs on the processor, not on a GPU.
     """
 
     input: TensorSpec
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     metadata: Mapping[str, str]
+    is_on_processor: bool
 
     def run(
         self, names: Sequence[str], tensor: NDArray[Any], others: Mapping[str, NDArray[Any]] = _NO_TENSORS
@@ -168,7 +170,8 @@ class OnnxBackend:
             raise WeightsError(f"{path}: not an ONNX network that can be read ({reason}); is it truncated?") from error
         if device.startswith("cuda") and "CUDAExecutionProvider" not in self._session.get_providers():
             raise RSGNetError(f"device {device}: ONNX Runtime could not start it; use --device cpu")
-        if device == "auto" and self._session.get_providers() == ["CPUExecutionProvider"] and gpu_is_visible():
+        self.is_on_processor = self._session.get_providers() == ["CPUExecutionProvider"]
+        if device == "auto" and self.is_on_processor and gpu_is_visible():
             warnings.warn(_CPU_FALLBACK, RSGNetWarning, stacklevel=2)
         self.inputs = tuple(_onnx_spec(each) for each in self._session.get_inputs())
         self.input = _main_input(self.inputs)
@@ -229,6 +232,8 @@ class OpenVinoBackend:
         WeightsError: The file is truncated, holds no network, or is an .onnx file that keeps tensors in others.
         RSGNetError: OpenVINO is not installed, or has no such device or precision here.
     """
+
+    is_on_processor = True
 
     def __init__(self, path: Path, device: str, precision: str) -> None:
         with requires_extra("backend openvino", "openvino"):
