@@ -1,6 +1,7 @@
 """The parsers of options' values, and the options that take the name of shipped weights."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -85,6 +86,8 @@ class TestShippedNames:
         monkeypatch.setattr("rsgnet.inference.estimator.PoseEstimator", open_estimator)
         if command.startswith("serve"):
             monkeypatch.setattr("rsgnet.server.worker.Worker", lambda open_estimator, *_: open_estimator())
+            engine = SimpleNamespace(backend="onnx")
+            monkeypatch.setattr("rsgnet.inference.runtime.engines.choose_engine", lambda *_: engine)
         monkeypatch.chdir(people_set[1].parent)
         assert rsgnet(*command.split(), name)[2] == [f"error: opens {weights.SHIPPED / name}"]
 
