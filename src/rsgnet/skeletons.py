@@ -143,6 +143,7 @@ def _build(
 
 HALPE26 = _build("halpe26", tables.HALPE26_KEYPOINTS, tables.HALPE26_SIGMAS, tables.HALPE26_EDGES)
 MPII16 = _build("mpii16", tables.MPII16_KEYPOINTS, tables.MPII16_SIGMAS, tables.MPII16_EDGES)
+# Known by the names in PoseTrack's label files only: other things of 17 keypoints are COCO's.
 POSETRACK17 = _build("posetrack17", tables.POSETRACK17_KEYPOINTS, tables.POSETRACK17_SIGMAS, tables.POSETRACK17_EDGES)
 AIC14 = _build("aic14", tables.AIC14_KEYPOINTS, tables.AIC14_SIGMAS, tables.AIC14_EDGES)
 WHOLEBODY133 = _build(
@@ -155,8 +156,7 @@ WHOLEBODY133 = _build(
 
 # Of two with as many keypoints, files without names are read as the first.
 SKELETONS = {
-    skeleton.name: skeleton
-    for skeleton in (COCO17, CROWDPOSE14, PEOPLE19, HALPE26, MPII16, POSETRACK17, AIC14, WHOLEBODY133)
+    skeleton.name: skeleton for skeleton in (COCO17, CROWDPOSE14, PEOPLE19, HALPE26, MPII16, AIC14, WHOLEBODY133)
 }
 
 

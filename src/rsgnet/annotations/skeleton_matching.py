@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rsgnet.errors import AnnotationError
-from rsgnet.skeletons import DEFAULT_SIGMA, SKELETONS, Skeleton, find_flip_pairs, read_skeleton
+from rsgnet.skeletons import DEFAULT_SIGMA, POSETRACK17, SKELETONS, Skeleton, find_flip_pairs, read_skeleton
 
 _SKELETON_FILE = "skeleton.toml"
 _SYNONYMS = {"head_top": "head", "head_bottom": "neck", "upper_neck": "neck"}  # of MPII and PoseTrack
@@ -53,7 +53,7 @@ def match_skeleton(
     for skeleton in known:
         if names is not None and tuple(names) == skeleton.keypoints:
             return skeleton
-    for skeleton in known:
+    for skeleton in (*known, POSETRACK17):
         if names is not None and tuple(_SYNONYMS.get(name, name) for name in names) == skeleton.keypoints:
             return skeleton
     numbers = set(counts) | ({len(names)} if names else set())
