@@ -72,15 +72,17 @@ class TestShippedNames:
             ("evaluate --annotations people.json --images images --out out --weights", None),
             ("show images/1.png --out out --weights", None),
             ("serve --detector full --weights", "rsgnet.server.app"),
-            ("serve --detector full --weights other --compare", "rsgnet.server.app"),
+            ("serve --detector full --weights OTHER --compare", "rsgnet.server.app"),
         ],
     )
     def test_pose_weights(self, rsgnet, monkeypatch, people_set, command, extra, name):
         if extra is not None:
             pytest.importorskip(extra)
 
+        other = "small" if name == "nano" else "nano"
+
         def open_estimator(wanted, *_, **__):
-            if wanted != "other":
+            if wanted != other:
                 raise RSGNetError(f"opens {weights.find_weights(wanted).directory}")
 
         monkeypatch.setattr("rsgnet.inference.estimator.PoseEstimator", open_estimator)
@@ -89,7 +91,7 @@ class TestShippedNames:
             engine = SimpleNamespace(backend="onnx")
             monkeypatch.setattr("rsgnet.inference.runtime.engines.choose_engine", lambda *_: engine)
         monkeypatch.chdir(people_set[1].parent)
-        assert rsgnet(*command.split(), name)[2] == [f"error: opens {weights.SHIPPED / name}"]
+        assert rsgnet(*command.replace("OTHER", other).split(), name)[2] == [f"error: opens {weights.SHIPPED / name}"]
 
     def test_calibrate_opens_the_weights_before_the_labels(self, rsgnet):
         code, _, errors = rsgnet("calibrate", "nano", "--data", "none.json")
