@@ -76,7 +76,7 @@ def fill_disk(folder: Path, short: bool) -> Outcome:
             with filled(free_mb) as limit:
                 code = finish(start(train_arguments(folder, run), log, limit))
                 kept = is_intact(run / FOLDER / LAST)
-            explained = "make room and start it with --resume" in log.read_text()
+            explained = "free some space and start it with --resume" in log.read_text()
             resumed_code = finish(start(train_arguments(folder, run), log))
             if code != 2 or not kept or not explained or resumed_code or not are_equal(read_weights(run), expected):
                 lost.append(f"{free_mb} MB: exit codes {code} and {resumed_code}, kept {kept}, explained {explained}")
