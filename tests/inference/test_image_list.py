@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -71,14 +72,17 @@ def test_known_ids_are_kept():
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14], ids=lambda skeleton: skeleton.name)
-@pytest.mark.parametrize("library", ["pycocotools", "hotcoco"])
-def test_the_tools_of_coco_load_and_evaluate_the_results(tmp_path, library, skeleton):
-    if library == "pycocotools":
-        coco_class = pytest.importorskip("pycocotools.coco").COCO
-        evaluator_class = pytest.importorskip("pycocotools.cocoeval").COCOeval
-    else:
-        from hotcoco import COCO as coco_class  # noqa: N811
-        from hotcoco import COCOeval as evaluator_class  # noqa: N813
+@pytest.mark.parametrize(
+    ("modules", "evaluator"),
+    [
+        (("pycocotools.coco", "pycocotools.cocoeval"), "COCOeval"),
+        (("faster_coco_eval", "faster_coco_eval"), "COCOeval_faster"),
+        (("hotcoco", "hotcoco"), "COCOeval"),
+    ],
+    ids=["pycocotools", "faster-coco-eval", "hotcoco"],
+)
+def test_the_tools_of_coco_load_and_evaluate_the_results(tmp_path, modules, evaluator, skeleton):
+    coco_class, evaluator_class = pytest.importorskip(modules[0]).COCO, getattr(import_module(modules[1]), evaluator)
     found = [find_people(name, people, skeleton) for name, people in (("a.jpg", 2), ("empty.jpg", 0), ("7.jpg", 3))]
     images, results = write(tmp_path, *found)
     listing = coco_class(str(images))
