@@ -348,8 +348,8 @@ def test_a_body_that_arrives_too_slowly_is_refused(tmp_path):
 def test_a_network_that_is_stuck_does_not_keep_it_from_stopping(tmp_path):
     log = tmp_path / "log"
     with running(log, "-c", SLOW_SERVICE, 10_000, 1) as server:
-        assert server.post(png()).status == 504
-        wait_until(lambda: server.request("GET", "/readyz").status == 503)
+        # A busy machine may not even decode the first image in a second.
+        wait_until(lambda: server.post(png()).status == 504 and server.request("GET", "/readyz").status == 503)
         server.process.send_signal(signal.SIGTERM)
         started = time.monotonic()
         assert server.process.wait(TIMEOUT_S) == 1

@@ -1,3 +1,4 @@
+import gc
 import time
 from threading import Thread
 
@@ -40,6 +41,20 @@ def test_each_image_has_its_own_outcome(worker):
     good, broken = worker.submit(images("a", "broken"))
     assert good.result(TIMEOUT_S).file_name == "a" and good.result().image is None
     assert isinstance(broken.exception(TIMEOUT_S), ImageError)
+
+
+def test_finished_images_hold_no_pixels(worker):
+    """Not even until garbage is collected: other images wait for the memory, and nothing may happen meanwhile."""
+    gc.disable()
+    try:
+        futures = worker.submit(images("a", "b", "broken"))
+        assert [type(future.exception(TIMEOUT_S)) for future in futures] == [type(None), type(None), ImageError]
+        end = time.monotonic() + 60
+        while worker._decoders._budget._held and time.monotonic() < end:
+            time.sleep(0.01)
+        assert worker._decoders._budget._held == 0
+    finally:
+        gc.enable()
 
 
 def test_waiting_images_are_finished_when_the_worker_stops(worker, estimator):

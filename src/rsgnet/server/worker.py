@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -46,15 +47,15 @@ class WorkerCrashError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """An image to be decoded, and the future that receives its poses."""
+    """An image of a client, and the future that receives its poses."""
 
     client: str
-    decoding: Future[LoadedImage]
     future: Future[Poses] = field(default_factory=Future)
 
-    def cancel_decoding(self, _: Future[Poses]) -> None:
-        """Cancels the decoding; called when the future is done or cancelled."""
-        self.decoding.cancel()
+
+def _cancel(decoding: weakref.ref[Future[LoadedImage]], _: Future[Poses]) -> None:
+    if (future := decoding()) is not None:
+        future.cancel()
 
 
 class Worker:
@@ -80,7 +81,7 @@ class Worker:
         self._estimator = open_estimator()
         self.skeleton = self._estimator.skeleton
         self._waiting = Counter[str]()  # by client, the images that are not yet in a batch, decoded or not
-        self._decoded: deque[_Job] = deque()
+        self._decoded: deque[tuple[_Job, Future[LoadedImage]]] = deque()
         self._changed = Condition()
         self._is_open, self._is_stopping = True, False
         self._batch_began_s: float | None = None
@@ -141,10 +142,12 @@ class Worker:
         with self._changed:
             self.check_capacity(len(images), client)
             self._count_waiting(client, len(images))
-        jobs = [_Job(client, self._decoders.submit(image, client)) for image in images]
-        for job in jobs:
-            job.future.add_done_callback(job.cancel_decoding)
-            job.decoding.add_done_callback(partial(self._queue_decoded, job))
+        jobs = [_Job(client) for _ in images]
+        for job, image in zip(jobs, images, strict=True):
+            decoding = self._decoders.submit(image, client)
+            # Weakly, as the decoding refers to the job: a cycle would hold the pixels, for which other images wait.
+            job.future.add_done_callback(partial(_cancel, weakref.ref(decoding)))
+            decoding.add_done_callback(partial(self._queue_decoded, job))
         return [job.future for job in jobs]
 
     def _count_waiting(self, client: str, images: int) -> None:
@@ -153,10 +156,10 @@ class Worker:
             del self._waiting[client]
         self._metrics.set_waiting(self._waiting.total())
 
-    def _queue_decoded(self, job: _Job, _: Future[LoadedImage]) -> None:
+    def _queue_decoded(self, job: _Job, decoding: Future[LoadedImage]) -> None:
         """Queues a job whose image is decoded, or cannot be."""
         with self._changed:
-            self._decoded.append(job)
+            self._decoded.append((job, decoding))
             self._metrics.set_decoded(len(self._decoded))
             self._changed.notify_all()
 
@@ -171,7 +174,7 @@ class Worker:
             except Exception:
                 _LOG.exception("the network failed and is being opened again")
                 self._metrics.count_crash()
-                for job in batch:
+                for job, _ in batch:
                     if not job.future.done():
                         job.future.set_exception(WorkerCrashError("the network failed on this batch; send it again"))
                 self._reopen()
@@ -183,30 +186,30 @@ class Worker:
             self._batch_began_s = None
             del batch  # which holds the pixels
 
-    def _next_batch(self) -> list[_Job]:
+    def _next_batch(self) -> list[tuple[_Job, LoadedImage]]:
         """Waits for the next batch; returns an empty one once the worker is stopping and no image waits."""
-        batch: list[_Job] = []
+        batch: list[tuple[_Job, LoadedImage]] = []
         with self._changed:
             while not batch:
                 while self._decoded and len(batch) < self._limits.batch:
-                    job = self._decoded.popleft()
+                    job, decoding = self._decoded.popleft()
                     self._count_waiting(job.client, -1)
                     self._metrics.set_decoded(len(self._decoded))
                     if not job.future.set_running_or_notify_cancel():
                         continue
-                    if error := job.decoding.exception():
+                    if error := decoding.exception():
                         job.future.set_exception(error)
                     else:
-                        batch.append(job)
+                        batch.append((job, decoding.result()))
                 if self._is_stopping and not self._waiting:
                     break
                 if not batch:
                     self._changed.wait()
         return batch
 
-    def _process(self, batch: Sequence[_Job]) -> None:
-        outcomes = self._estimator.stream([job.decoding.result() for job in batch])
-        for job, (_, outcome) in zip(batch, outcomes, strict=True):
+    def _process(self, batch: Sequence[tuple[_Job, LoadedImage]]) -> None:
+        outcomes = self._estimator.stream([image for _, image in batch])
+        for (job, _), (_, outcome) in zip(batch, outcomes, strict=True):
             if isinstance(outcome, RSGNetError):
                 job.future.set_exception(outcome)
             else:
