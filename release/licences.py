@@ -29,7 +29,7 @@ _IN_PARENTHESES = re.compile(r"\(([^()]* (?:AND|OR) [^()]*)\)")
 # Names of the files of libraries under the GPL that some wheels contain.
 GPL_LIBRARIES = re.compile(r"(^|/)lib(x264|x265|xvidcore|readline|fftw3|postproc)[-.]")
 # Packages whose metadata name no licence; these are from their licence files.
-LICENCES_BY_HAND = {"cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"}
+LICENCES_BY_HAND = {"cuda-toolkit": "LicenseRef-NVIDIA-Proprietary", "faster-coco-eval": "Apache-2.0"}
 _NVIDIA = "NVIDIA's, not open source; pip installs it with PyTorch's CUDA build, the CPU build needs none"
 # Packages that are allowed although the rule refuses them, and why; see docs/decisions/0018-releases.md.
 EXCEPTIONS = {

@@ -45,6 +45,8 @@ def decode_segmentation(segmentation: Segmentation, size_wh: tuple[int, int]) ->
     try:
         if isinstance(segmentation, Mapping):
             is_compressed = isinstance(segmentation["counts"], str | bytes)
+            if not is_compressed and sum(segmentation["counts"]) != width * height:
+                raise ValueError("its run lengths are not those of its size")
             encoded = dict(segmentation) if is_compressed else rle.frPyObjects(dict(segmentation), height, width)
         else:
             _check_polygons(segmentation, size_wh)

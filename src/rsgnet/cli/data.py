@@ -104,7 +104,7 @@ def hash_sets(
         Option(help="Images of the published set, where the labels list only some; repeatable.", metavar="SET=COUNT"),
     ] = None,
 ) -> None:
-    """Write the hashes of a data set's images, by which `data check --against` finds them in other data.
+    """Write the hashes of a data set's images, by which they are found in other data.
 
     A line has an image's name and 39 bytes, from which the image cannot be seen. A set named twice is joined. Images
     that cannot be read are left out.
