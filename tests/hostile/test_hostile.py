@@ -44,6 +44,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.slow
 def test_the_violations_of_faulty_readers_are_found(tmp_path):
     assert EXPECTED.keys() == FAULTY_READERS.keys()
     cases = [file_case("faulty", name, "a.txt", name, b"x") for name in FAULTY_READERS]
