@@ -14,11 +14,15 @@ import numpy as np
 
 from rsgnet.annotations.people import Annotations
 from rsgnet.annotations.readers import read_annotations
-from rsgnet.geometry import Floats, box_iou, xywh_to_xyxy
+from rsgnet.evaluation.ranking import rank_predictions
+from rsgnet.evaluation.results import read_box_results
+from rsgnet.evaluation.similarity import compare_boxes
+from rsgnet.geometry import Floats
 from rsgnet.inference.dataset_inference import detect_dataset
 from rsgnet.inference.detectors.open_detector import open_detector
 
-MIN_IOU = 0.5
+_AT_IOU_50 = 0  # of the thresholds at which predictions are ranked
+_MAX_BOXES = 1000  # of an image; more than detectors give
 THRESHOLDS = np.arange(0.1, 0.85, 0.05)
 
 
@@ -46,37 +50,12 @@ class Counts:
 
 
 def count_boxes(annotations: Annotations, found: list[dict[str, object]]) -> Counts:
-    """Matches COCO box results with annotated people, highest scores first."""
-    by_image: dict[object, list[dict[str, object]]] = {}
-    for entry in found:
-        by_image.setdefault(entry["image_id"], []).append(entry)
-    scores, is_right, people = [], [], 0
-    for image in annotations.images:
-        persons = [person.box_xywh for person in image.people if not person.is_crowd]
-        groups = [person.box_xywh for person in image.people if person.is_crowd]
-        people += len(persons)
-        entries = sorted(by_image.get(image.id, []), key=lambda entry: -float(str(entry["score"])))
-        boxes = xywh_to_xyxy(np.array([entry["bbox"] for entry in entries], float).reshape(-1, 4))
-        similarity = box_iou(boxes, xywh_to_xyxy(np.array(persons).reshape(-1, 4)))
-        in_group = _share_inside(boxes, xywh_to_xyxy(np.array(groups).reshape(-1, 4)))
-        for row, entry in enumerate(entries):
-            best = int(similarity[row].argmax()) if persons else -1
-            right = best >= 0 and similarity[row, best] >= MIN_IOU
-            if right:
-                similarity[:, best] = 0  # each person is found once
-            elif in_group[row] >= MIN_IOU:
-                continue
-            scores.append(float(str(entry["score"])))
-            is_right.append(float(right))
-    return Counts(np.array(scores), np.array(is_right), people, len(annotations.images))
-
-
-def _share_inside(boxes: Floats, groups: Floats) -> Floats:
-    """Returns (N,) the largest share of each box that lies inside one of the groups."""
-    overlap_wh = np.minimum(boxes[:, None, 2:], groups[:, 2:]) - np.maximum(boxes[:, None, :2], groups[:, :2])
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(-1).clip(1e-9)
-    shares: Floats = (overlap_wh.clip(0).prod(-1) / areas[:, None]).max(-1, initial=0)
-    return shares
+    """Matches COCO box results with annotated people as average precision does, highest scores first."""
+    similarities = compare_boxes(annotations, read_box_results(found, annotations), _MAX_BOXES)
+    ranking = rank_predictions(similarities)
+    counted = ranking.counted[_AT_IOU_50]
+    right = ranking.correct[_AT_IOU_50][counted].astype(float)
+    return Counts(ranking.scores[counted], right, int(ranking.people.sum()), len(annotations.images))
 
 
 def main() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsgnet.annotations.people import Annotations
+from rsgnet.annotations.people import AnnotatedImage, Annotations
 from rsgnet.annotations.readers import read_annotations
 from rsgnet.evaluation.head_distance import compute_head_distance_metrics
+from rsgnet.evaluation.matching import match_people
 from rsgnet.evaluation.protocol import (
     HEAD_DISTANCE_PROTOCOLS,
     NOT_MEASURABLE,
@@ -18,9 +19,15 @@ from rsgnet.evaluation.protocol import (
     choose_protocol,
     group_by_level,
 )
-from rsgnet.evaluation.ranking import Ranking, compute_precision_recall, rank_by_area, rank_predictions
+from rsgnet.evaluation.ranking import (
+    OKS_THRESHOLDS,
+    Ranking,
+    compute_precision_recall,
+    rank_by_area,
+    rank_predictions,
+)
 from rsgnet.evaluation.results import Results, ResultsSource, read_box_results, read_keypoint_results
-from rsgnet.evaluation.similarity import compare_boxes, compare_poses
+from rsgnet.evaluation.similarity import Similarities, compare_boxes, compare_poses, sort_images
 from rsgnet.geometry import Floats, box_iou, xywh_to_xyxy
 
 _OVERLAP_IOU = 0.3  # two people overlap if the IoU of their boxes is higher
@@ -131,42 +138,30 @@ def evaluate_boxes(annotations: str | Path, results: ResultsSource) -> dict[str,
     """
     truth = read_annotations(annotations)
     boxes = read_box_results(results, truth)
-    precision, recall = _compute_curves(rank_predictions(compare_boxes(truth, boxes, _BOXES_PER_IMAGE)))
+    similarities = compare_boxes(truth, boxes, _BOXES_PER_IMAGE)
+    precision, recall = _compute_curves(rank_predictions(similarities))
     return {
         "box_AP": _mean(precision),
         "box_AP50": _mean(precision[0]),
         "box_AP75": _mean(precision[5]),
         "box_recall50": _mean(recall[0]),
-        "box_recall50_overlapping": _recall_of_overlapping(truth, boxes),
+        "box_recall50_overlapping": _recall_of_overlapping(truth, similarities),
     }
 
 
-def _recall_of_overlapping(truth: Annotations, results: Results) -> float:
-    found = overlapping = 0
-    for image in truth.images:
-        people = xywh_to_xyxy(np.array([person.box_xywh for person in image.people if not person.is_crowd]))
-        if len(people) < 2:
-            continue
-        iou = box_iou(people, people)
-        np.fill_diagonal(iou, 0.0)
-        is_overlapping = (iou > _OVERLAP_IOU).any(1)
-        rows = np.flatnonzero(results.image_ids == image.id)
-        rows = rows[np.argsort(-results.scores[rows], kind="stable")][:_BOXES_PER_IMAGE]
-        is_found = _match_greedily(box_iou(xywh_to_xyxy(results.values[rows]), people))
-        found += int((is_found & is_overlapping).sum())
-        overlapping += int(is_overlapping.sum())
-    return found / overlapping if overlapping else NOT_MEASURABLE
+def _recall_of_overlapping(truth: Annotations, similarities: Similarities) -> float:
+    """Returns the share of people found at IoU 0.5 among those whose box overlaps another person's."""
+    matches = match_people(similarities, [OKS_THRESHOLDS[0]], similarities.counted[None])[0, 0]
+    is_found = np.isin(np.arange(len(similarities.areas)), matches)
+    overlapping = np.concatenate([np.zeros(0, bool), *(_find_overlapping(image) for image in sort_images(truth))])
+    return float(is_found[overlapping].mean()) if overlapping.any() else NOT_MEASURABLE
 
 
-def _match_greedily(iou: Floats) -> NDArray[np.bool_]:
-    """Returns which (M,) people are matched if each box takes the free person of highest IoU, at least 0.5.
-
-    Args:
-        iou: (N, M) of the boxes, in order of descending score, with the people.
-    """
-    matched = np.zeros(iou.shape[1], bool)
-    for row in iou:
-        free = np.where(matched, -1.0, row)
-        best = int(np.argmax(free))
-        matched[best] |= free[best] >= 0.5
-    return matched
+def _find_overlapping(image: AnnotatedImage) -> NDArray[np.bool_]:
+    """Returns (M,) whether each person's box overlaps another's; groups overlap nobody."""
+    boxes = xywh_to_xyxy(np.array([person.box_xywh for person in image.people]).reshape(-1, 4))
+    is_person = np.array([not person.is_crowd for person in image.people], bool)
+    iou = box_iou(boxes, boxes)
+    np.fill_diagonal(iou, 0.0)
+    overlapping: NDArray[np.bool_] = is_person & ((iou > _OVERLAP_IOU) & is_person).any(1)
+    return overlapping
