@@ -80,7 +80,7 @@ def decode(
             the smoothed log-heatmap (DARK). "udp": the same of the heatmap blurred by `blur`, at the borders too, as
             ViTPose and MMPose's UDP networks are decoded. "expected_oks": "taylor" applied to `expected_oks` of
             (..., K, H, W) heatmaps.
-        sigmas: (K,) OKS falloffs, for "expected_oks" only.
+        sigmas: (K,) of OKS, for "expected_oks" only.
 
     Returns:
         (..., 2) x and y in heatmap pixels, and (...,) the maximum of each heatmap. A heatmap without a positive value
@@ -138,11 +138,11 @@ def expected_oks(heatmaps: Any, sigmas: Sequence[float]) -> Any:
 
     The heatmap, as a distribution of the true position, is convolved with the OKS falloff (ProbPose, arXiv:2412.02254).
     For a heatmap with several peaks or a flat one the maximum of the result is a better prediction than the highest
-    pixel, and it lies closer to the mean the larger the keypoint's falloff.
+    pixel, and it lies closer to the mean the larger the keypoint's sigma.
 
     Args:
         heatmaps: (..., K, H, W) array or tensor.
-        sigmas: (K,) OKS falloffs.
+        sigmas: (K,) of OKS.
 
     Returns:
         (..., K, H, W) in 0..1, of the same library and dtype.

@@ -32,7 +32,7 @@ def oks(
         first: (N, K, 2) keypoints.
         second: (M, K, 2) keypoints.
         areas: Areas in squared pixels that set the scale, of shape (N,), (1, M) or (N, M).
-        sigmas: (K,) falloffs.
+        sigmas: (K,) of OKS.
         weights: (N, K) or (N, M, K) weights of the keypoints in the mean; all equal where None.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Keypoints of published data sets: their names in the published order, falloffs (OKS sigmas), edges and mirror pairs.
+"""Keypoints of published data sets: their names in the published order, OKS sigmas, edges and mirror pairs.
 
 Points of the same place have the same name in all of them, so that `Skeleton.indices_in` maps one to another: the top
 of the head is `head`, the upper neck `neck`.

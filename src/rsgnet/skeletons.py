@@ -15,7 +15,7 @@ from rsgnet import skeleton_tables as tables
 from rsgnet.errors import RSGNetError
 from rsgnet.files import read_toml
 
-DEFAULT_SIGMA = 0.07  # for keypoints without a measured falloff: about the mean of COCO's sigmas
+DEFAULT_SIGMA = 0.07  # for keypoints without a measured sigma: about the mean of COCO's sigmas
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Skeleton:
         edges: Pairs of keypoint indices that are drawn as lines.
         limbs: Pairs of keypoint indices that the Skeleton Graph Machine predicts as limbs.
         flip_pairs: (left, right) pairs of keypoint indices that mirroring an image swaps.
-        sigmas: The OKS falloff of each keypoint (COCO's per-keypoint constants).
+        sigmas: The OKS sigma of each keypoint.
 
     Raises:
         RSGNetError: A name repeats, an index is out of range, a keypoint occurs in two flip pairs, or the sigmas do

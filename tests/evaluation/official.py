@@ -16,7 +16,7 @@ def run_pycocotools(path, results, sigmas=None, prepare=None):
     Args:
         path: The annotations.
         results: The list of results.
-        sigmas: The falloffs of the keypoints; None to evaluate boxes.
+        sigmas: The OKS sigmas of the keypoints; None to evaluate boxes.
         prepare: Changes an annotation in place beforehand.
     """
     coco = pytest.importorskip("pycocotools.coco").COCO

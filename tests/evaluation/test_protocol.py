@@ -81,7 +81,7 @@ def make_cut_people(seed=11, images=40):
 
 
 def test_whole_body_equals_xtcocotools(truth):
-    """The figures are xtcocotools 1.14.3's with COCO-WholeBody's falloffs."""
+    """The figures are xtcocotools 1.14.3's with COCO-WholeBody's sigmas."""
     crowds, results = make_whole_bodies()
     metrics = evaluate_keypoints(truth(*crowds), results)
     official = {

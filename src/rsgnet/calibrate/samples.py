@@ -129,7 +129,7 @@ class _PersonLabels:
     Attributes:
         keypoints: (L, 3) x and y in image pixels, visibility.
         area: Area in squared pixels that sets the OKS scale.
-        sigmas: (L,) falloffs.
+        sigmas: (L,) of OKS.
         label_of_keypoint: (K,) the label's index of each keypoint of the network, -1 for none.
     """
 

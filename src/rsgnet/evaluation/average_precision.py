@@ -43,7 +43,7 @@ def evaluate_keypoints(annotations: str | Path, results: ResultsSource, protocol
         protocol: One of `protocol.PROTOCOL_NAMES`. "coco": areas as annotated, every person with a labelled
             keypoint is evaluated. "crowdpose": 0.53 of the box as area, only people with one of the first twelve
             keypoints labelled are evaluated. "auto": CrowdPose's rules for its 14 keypoints, COCO-WholeBody's for its
-            133, else COCO's. All use the falloffs of the annotations' skeleton.
+            133, else COCO's. All use the sigmas of the annotations' skeleton.
 
     Returns:
         AP, AP50, AP75, AR, AR50, AR75 over everyone, APM, APL, ARM, ARL by area, and where images have a crowd index

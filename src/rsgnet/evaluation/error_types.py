@@ -1,7 +1,7 @@
 """Counts errors by type: keypoints that are jittered, inverted, swapped or missed, and people that are missed or false.
 
 Types and thresholds follow Ronchi and Perona, "Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation"
-(ICCV 2017), with two changes for crowds. Similarity always uses the area and falloff of the matched person, whichever
+(ICCV 2017), with two changes for crowds. Similarity always uses the area and sigmas of the matched person, whichever
 person the keypoint lies on. A keypoint that is near both its own mirror keypoint and another person is assigned to the
 nearer of the two.
 """

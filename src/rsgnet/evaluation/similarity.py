@@ -112,7 +112,7 @@ def keypoint_similarity(pose_xy: ArrayLike, people_xy: ArrayLike, area: float, s
         pose_xy: (K, 2) keypoints in image pixels.
         people_xy: (..., K, 2) keypoints in image pixels.
         area: Area in squared pixels that sets the scale.
-        sigmas: (K,) falloffs.
+        sigmas: (K,) of OKS.
 
     Returns:
         (..., K) in 0..1; 1 for equal positions.

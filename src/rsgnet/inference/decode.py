@@ -68,7 +68,7 @@ def decode_heatmaps(
     Args:
         output: The heatmaps and candidates.
         refinement: How keypoints are located below pixel precision, as in `heatmaps.decode`.
-        sigmas: (K,) falloffs of the OKS, as in `heatmaps.decode`.
+        sigmas: (K,) of OKS, as in `heatmaps.decode`.
         second_peaks: Whether to compute `second_scores`.
     """
     keypoints_xy, scores = decode(output.target_heatmaps, refinement, sigmas)

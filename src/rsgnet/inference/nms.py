@@ -35,7 +35,7 @@ def oks_nms(
         keypoints_xy: (N, K, 2) in image pixels; all of them count.
         scores: (N,) pose scores.
         areas: (N,) squared pixels; two poses are compared at the mean of their areas.
-        sigmas: (K,) falloffs.
+        sigmas: (K,) of OKS.
         threshold: The highest OKS that two kept poses may have.
 
     Returns:

@@ -147,7 +147,7 @@ def compute_similarity(
     Args:
         predicted: N people.
         detected: M people.
-        sigmas: (K,) falloffs of OKS, which are doubled.
+        sigmas: (K,) of OKS, which are doubled.
         box_weight: The weight of the IoU.
 
     Returns:
