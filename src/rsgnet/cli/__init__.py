@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from typer import Option
 
+from rsgnet.cli.compare import compare
 from rsgnet.cli.crowds import crowds
 from rsgnet.cli.data import data
-from rsgnet.cli.evaluate import compare, evaluate, evaluate_tracks
+from rsgnet.cli.evaluate import evaluate, evaluate_tracks
 from rsgnet.cli.fetch import fetch
 from rsgnet.cli.help import HelpCommand, HelpGroup
 from rsgnet.cli.models import calibrate, convert, export, info, push
