@@ -32,7 +32,7 @@ images: $(FULL)/installed ## Draw the images of the README and docs/ again, afte
 	$(FULL)/bin/python docs/method_images.py
 
 # The benchmarks' data are not in this repository: LABELS to train on, HELD_OUT labels, and the IMAGES of both.
-LABELS ?= data/coco_people_train.json
+LABELS ?= data/coco_train.json
 HELD_OUT ?= data/coco_people_val.json
 IMAGES ?= data/images
 FIGURES ?= docs/performance.json
@@ -49,6 +49,7 @@ bench: $(FULL)/installed ## Measure every speed of this kind of processor into d
 	$(BENCH)/evaluation_speed.py $(RESULT)
 	$(BENCH)/training_samples.py $(LABELS) $(IMAGES) $(RESULT)
 	$(BENCH)/training_step.py $(RESULT)
+	$(BENCH)/loader_share.py $(LABELS) $(IMAGES) $(RESULT)
 	$(BENCH)/compile_speed.py $(RESULT)
 	$(BENCH)/footprint.py $(IMAGES) $(RESULT)
 	$(BENCH)/clip_memory.py $(RESULT)

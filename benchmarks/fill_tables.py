@@ -26,13 +26,15 @@ TITLES = {
     "backend_agreement": "Agreement of the back ends",
     "published_speed": "Published networks",
     "pipeline_speed": "From image files to result files",
+    "rtmlib_loop": "Against rtmlib's loop",
     "evaluation_speed": "Evaluation",
     "training_samples": "Training crops",
     "training_step": "A training step",
+    "loader_share": "Waiting for training crops",
     "compile_speed_cpu_float32": "torch.compile and channels last",
     "footprint": "The light install",
     "clip_memory": "An hour of video",
-    "growth": "Growth of cost",
+    "growth": "People, threads and batch",
 }
 _CROPS_PER_SECOND = re.compile(r"(.+), batch (\d+): crops per second, (.+)")
 _BLOCK = re.compile(r"(<!-- begin (\w+): .*? -->\n).*?(<!-- end \2 -->)", re.DOTALL)

@@ -1,82 +1,102 @@
-"""Measures how the time of nano grows with people, images, the size of the heatmaps and the number of candidates.
+"""Measures how the speed of `small` and `nano` changes with people, threads and batch size, and draws three plots.
 
 `python benchmarks/growth.py IMAGES_DIR [--plot docs/images/growth.svg]`
 
-Times are medians on ONNX Runtime; those of the relation are of its module alone, in PyTorch.
+People: milliseconds per image with given boxes, without flip test, from the decoded image to poses. Threads and batch:
+crops per second of the network alone, with batches of 8 crops and with all threads.
 """
 
 import argparse
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import torch
-from measurement import Measurement, Spread, Timings, make_parser, report, set_up
-from pipeline_speed import add_boxes, consume
+import numpy as np
+from measurement import Measurement, Spread, Timings, make_parser, print_machine, report
+from pipeline_speed import add_boxes
 
-from rsgnet.config import CandidateRelationConfig
 from rsgnet.images import read_image
 from rsgnet.inference.detectors.detector import LoadedImage
 from rsgnet.inference.estimator import PoseEstimator
+from rsgnet.inference.runtime.engines import describe_processor
+from rsgnet.inference.runtime.open_network import open_network
 from rsgnet.inference.sources import find_images
-from rsgnet.model.relation_parser import TargetAwareRelationParser
 
+NETWORKS = {"small": "#0072b2", "nano": "#d55e00"}
+BACKENDS = {"onnx": "-", "openvino": "--"}
 PEOPLE = (1, 5, 10, 20, 40, 60)
-IMAGES = (1, 2, 4, 8, 16, 32)
-HEATMAP_HEIGHTS = (16, 32, 64, 96)  # the width is three quarters of the height
-PEAKS = (1, 2, 4, 8, 16)  # candidates per keypoint
-KEYPOINTS, WIDTH, BATCH = 19, 64, 8
+BATCHES = (1, 2, 4, 8, 16, 32)
+BATCH = 8  # of the measurement by threads
+
+Speeds = dict[str, dict[int, Spread]]  # by series and amount
 
 
-def make_relation(height: int, peaks: int) -> Callable[[], object]:
-    torch.manual_seed(0)
-    parser = TargetAwareRelationParser(
-        WIDTH, KEYPOINTS, CandidateRelationConfig(clue_dim=32, peaks_per_keypoint=peaks)
-    ).eval()
-    features = torch.randn(BATCH, WIDTH, height, height * 3 // 4)
-    heatmaps = torch.rand(BATCH, KEYPOINTS, height, height * 3 // 4)
-
-    def call() -> object:
-        with torch.inference_mode():
-            return parser(features, heatmaps)
-
-    return call
+def thread_counts(most: int) -> list[int]:
+    """Returns 1, 2, 4, ... and the largest number."""
+    return sorted({*(2**power for power in range(most.bit_length())), most})
 
 
-def median_ms(calls: dict[int, Callable[[], object]], arguments: argparse.Namespace) -> dict[int, float]:
-    times = Timings({str(amount): call for amount, call in calls.items()}, arguments.rounds, arguments.seconds)
-    return {amount: 1000 * times.spread(str(amount)).median for amount in calls}
+def measure_people(photo: LoadedImage, arguments: argparse.Namespace) -> Speeds:
+    """Returns milliseconds per image."""
+    calls = {}
+    for network in NETWORKS:
+        estimator = PoseEstimator(network, backend="onnx", flip_test=False)
+        for count in PEOPLE:
+            calls[f"{network}, onnx", count] = partial(estimator, add_boxes(photo, count))
+    return time_calls(calls, arguments, lambda seconds, _: 1000 * seconds)
 
 
-def measure(photos: list[LoadedImage], arguments: argparse.Namespace) -> dict[str, dict[int, float]]:
-    """Returns milliseconds by the quantity that grows and its amount."""
-    estimator = PoseEstimator("nano", flip_test=False)
-    crowds = {count: add_boxes(photos[0], count) for count in PEOPLE}
-    series = {count: [add_boxes(photo, 3) for photo in photos[:count]] for count in IMAGES}
-    calls = {
-        "people in an image": {count: lambda crowd=crowd: estimator(crowd) for count, crowd in crowds.items()},
-        "images of three people": {
-            count: lambda images=images: consume(estimator.stream(images)) for count, images in series.items()
-        },
-        f"height of the heatmaps, relation of {BATCH} crops": {
-            height: make_relation(height, 4) for height in HEATMAP_HEIGHTS
-        },
-        f"candidates Np, relation of {BATCH} crops": {KEYPOINTS * peaks: make_relation(32, peaks) for peaks in PEAKS},
-    }
-    return {quantity: median_ms(each, arguments) for quantity, each in calls.items()}
+def measure_networks(
+    arguments: argparse.Namespace, threads: list[int], batches: tuple[int, ...], by_threads: bool
+) -> Speeds:
+    """Returns crops per second."""
+    calls = {}
+    for network in NETWORKS:
+        for backend in BACKENDS:
+            for count in threads:
+                os.environ["OMP_NUM_THREADS"] = str(count)  # read when a network is opened
+                opened = open_network(network, backend)
+                width, height = opened.config.crop.size_wh
+                for batch in batches:
+                    crops = np.random.default_rng(0).integers(0, 256, (batch, height, width, 3), np.uint8)
+                    calls[f"{network}, {backend}", count if by_threads else batch] = partial(opened.run, crops)
+    return time_calls(calls, arguments, lambda seconds, batch: (BATCH if by_threads else batch) / seconds)
 
 
-def draw(times: dict[str, dict[int, float]], path: Path) -> None:
+def time_calls(
+    calls: dict[tuple[str, int], Callable[[], object]],
+    arguments: argparse.Namespace,
+    convert: Callable[[float, int], float],
+) -> Speeds:
+    """Times calls side by side and returns the converted seconds per call by series and amount."""
+    times = Timings({repr(key): call for key, call in calls.items()}, arguments.rounds, arguments.seconds)
+    speeds: Speeds = {}
+    for series, amount in calls:
+        values = [convert(seconds, amount) for seconds in times.seconds[repr((series, amount))]]
+        speeds.setdefault(series, {})[amount] = Spread.of(*values)
+    return speeds
+
+
+def draw(plots: dict[str, tuple[str, Speeds]], title: str, path: Path) -> None:
     import matplotlib  # noqa: PLC0415
 
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.hashsalt": "growth", "svg.fonttype": "none", "font.size": 9})
     from matplotlib import pyplot  # noqa: PLC0415
 
-    figure, axes = pyplot.subplots(2, 2, figsize=(8, 6), layout="constrained")
-    for axis, (quantity, each) in zip(axes.flat, times.items(), strict=True):
-        axis.plot(list(each), list(each.values()), marker="o", color="#0072b2")
-        axis.set(xlabel=quantity, ylabel="milliseconds", ylim=(0, None), xlim=(0, None))
+    figure, axes = pyplot.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+    for axis, (quantity, (unit, speeds)) in zip(axes, plots.items(), strict=True):
+        for series, values in speeds.items():
+            network, _, backend = series.partition(", ")
+            medians = [spread.median for spread in values.values()]
+            axis.plot(list(values), medians, BACKENDS[backend], marker="o", color=NETWORKS[network], label=series)
+        axis.set(xlabel=quantity, ylabel=unit, ylim=(0, None), xlim=(0, None))
+        axis.set_xticks(sorted({amount for values in speeds.values() for amount in values if amount not in (2, 4, 5)}))
         axis.grid(alpha=0.25)
+    handles, labels = axes[-1].get_legend_handles_labels()
+    axes[0].legend(handles, labels, fontsize=8, frameon=False)
+    figure.suptitle(title)
     figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
@@ -86,15 +106,28 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--plot", type=Path, help="an .svg file to write")
     arguments = parser.parse_args()
-    set_up(arguments.threads)
-    files = find_images([str(arguments.images)])[: max(IMAGES)]
-    times = measure([LoadedImage(read_image(file.path), file.file_name) for file in files], arguments)
+    print_machine(arguments.threads)
+    file = find_images([str(arguments.images)])[0]
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
+    people = measure_people(LoadedImage(read_image(file.path), file.file_name), arguments)
+    plots = {
+        "people in an image": ("milliseconds per image", people),
+        "threads": (
+            "crops per second",
+            measure_networks(arguments, thread_counts(arguments.threads), (BATCH,), by_threads=True),
+        ),
+        "crops in a batch": (
+            "crops per second",
+            measure_networks(arguments, [arguments.threads], BATCHES, by_threads=False),
+        ),
+    }
     if arguments.plot is not None:
-        draw(times, arguments.plot)
+        draw(plots, f"{describe_processor().kind.upper()}, {arguments.threads} threads", arguments.plot)
     measurements = [
-        Measurement(f"milliseconds at {amount} ({quantity})", Spread.of(value))
-        for quantity, each in times.items()
-        for amount, value in each.items()
+        Measurement(f"{unit} by {quantity}, {series}: {amount}", spread)
+        for quantity, (unit, speeds) in plots.items()
+        for series, values in speeds.items()
+        for amount, spread in values.items()
     ]
     report("growth", measurements, arguments)
 

@@ -69,6 +69,7 @@ def normalise(
     Returns:
         (B, 3, H, W) in memory format channels last.
     """
-    shift = torch.tensor(mean, device=images.device) * 255
-    scale = 1 / (torch.tensor(std, device=images.device) * 255)
-    return ((images.float() - shift) * scale).permute(0, 3, 1, 2)
+    shift = torch.tensor(mean, device=images.device)[:, None, None] * 255
+    scale = 1 / (torch.tensor(std, device=images.device)[:, None, None] * 255)
+    # Channels come first before they become floats: ONNX Runtime broadcasts over a last axis of 3 slowly.
+    return (images.permute(0, 3, 1, 2).float() - shift) * scale

@@ -163,6 +163,8 @@ class OnnxBackend:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = thread_limit()
         options.log_severity_level = 3  # errors only, and those are raised
+        # Otherwise threads that wait for the next run keep cores busy that the other network and decoding need.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # ONNX Runtime's own classes derive from nothing narrower
