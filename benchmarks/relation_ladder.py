@@ -2,9 +2,10 @@
 
 `python benchmarks/relation_ladder.py ANNOTATIONS.json IMAGES_DIR MODEL_DIR [MODEL_DIR ...] [--crops 1000] [--paste]`
 
-A network with a relation of candidates is run four times: as it is; with the true relation between its own candidates;
-with the labelled keypoints of everyone in the crop as candidates and its own relation; and with both. It was trained on
-its own relation, so that the last three are estimates of a ceiling. Networks without a relation are run as they are.
+A network with a relation of candidates is run five times: as it is; without its relation (A = 0); with the true
+relation between its own candidates; with the labelled keypoints of everyone in the crop as candidates and its own
+relation; and with both. It was trained on its own relation, so that the last three are estimates of a ceiling. Networks
+without a relation are run as they are.
 
 Printed are the mean OKS of the crops' persons, and the mean share of them over the OKS thresholds 0.5, 0.55, ... 0.95
 (AR), with the difference to the first row, paired by person, and the interval of 95 % of resamples of people.
@@ -34,9 +35,9 @@ from rsgnet.training_config import LossConfig
 BATCH = 16
 THRESHOLDS = np.arange(0.5, 0.96, 0.05)
 RESAMPLES = 1000
-OWN, TRUE_RELATION, TRUE_CANDIDATES, TRUE_BOTH = (
-    "as it is", "true relation", "true candidates", "true candidates and relation",
-)  # fmt: skip
+OWN, NO_RELATION, TRUE_RELATION = "as it is", "no relation", "true relation"
+TRUE_CANDIDATES, TRUE_BOTH = "true candidates", "true candidates and relation"
+REPLACED = NO_RELATION, TRUE_RELATION, TRUE_CANDIDATES, TRUE_BOTH
 
 
 def main() -> None:
@@ -68,7 +69,7 @@ def measure(path: Path, source: DataSource, arguments: argparse.Namespace) -> di
     has_relation = config.model.candidates is not None and isinstance(
         getattr(model, "relation_parser", None), TargetAwareRelationParser
     )
-    kinds = (OWN, TRUE_RELATION, TRUE_CANDIDATES, TRUE_BOTH) if has_relation else (OWN,)
+    kinds = (OWN, *REPLACED) if has_relation else (OWN,)
     scores: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
     count = min(arguments.crops, len(people))
     for start in range(0, count, BATCH):
@@ -83,7 +84,7 @@ def measure(path: Path, source: DataSource, arguments: argparse.Namespace) -> di
 
 @contextmanager
 def replaced(model: torch.nn.Module, kind: str, batch: Sample, loss: LossConfig) -> Iterator[None]:
-    """Replaces a network's candidates, its relation or both by the truth about a batch."""
+    """Replaces a network's relation by nothing, or its candidates, its relation or both by the truth about a batch."""
     if kind == OWN:
         yield
         return
@@ -92,13 +93,13 @@ def replaced(model: torch.nn.Module, kind: str, batch: Sample, loss: LossConfig)
     own_find, found = parser.find_candidates, []
 
     def find(heatmaps: Tensor, peaks: int, threshold: float) -> Candidates:
-        is_own = kind == TRUE_RELATION
+        is_own = kind in (NO_RELATION, TRUE_RELATION)
         found[:] = [own_find(heatmaps, peaks, threshold) if is_own else true_candidates(batch, heatmaps, peaks)]
         return found[0]
 
     def relate(clues: Tensor, mask: Tensor) -> Tensor:
         labels, _ = relation_labels(found[0], batch, loss)
-        return labels * (mask[:, :, None] & mask[:, None, :])
+        return labels * (kind != NO_RELATION) * (mask[:, :, None] & mask[:, None, :])
 
     parser.find_candidates = find
     if kind != TRUE_CANDIDATES:

@@ -94,6 +94,8 @@ class TrainingConfig(Strict):
         batch_size: Samples in a step of one process.
         optimizer: "adam" (the paper), "adamw" or "sgd" (momentum 0.9).
         learning_rate: Highest learning rate.
+        head_rate: Factor of the learning rate for all weights outside of the backbone. New heads on a trained backbone,
+            such as those of another skeleton, begin near zero and have further to go.
         weight_decay: Decay of weights of two or more dimensions.
         schedule: "step" (times 0.1 at each of `milestones`) or "cosine" (to zero).
         milestones: Epochs at which "step" reduces the learning rate.
@@ -116,6 +118,7 @@ class TrainingConfig(Strict):
     batch_size: int = 32
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = 1e-3
+    head_rate: float = 1.0
     weight_decay: float = 0.0
     schedule: Literal["step", "cosine"] = "step"
     milestones: tuple[int, ...] = (170, 200)

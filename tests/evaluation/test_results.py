@@ -1,11 +1,12 @@
 import json
+import warnings
 
 import numpy as np
 import pytest
 from tests.evaluation.conftest import person, result
 
 from rsgnet.annotations.readers import read_annotations
-from rsgnet.errors import AnnotationError, RSGNetError
+from rsgnet.errors import AnnotationError, RSGNetError, RSGNetWarning
 from rsgnet.evaluation.results import read_box_results, read_keypoint_results, write_submission
 
 KEYPOINTS = [*range(51)]
@@ -37,6 +38,15 @@ def test_reads_poses_in_their_order(annotations):
 def test_reads_boxes_in_their_order(annotations):
     found = read_box_results([box(), box(image_id=2, bbox=[5.5, 6, 7, 8])], annotations)
     np.testing.assert_array_equal(found.values, [[1, 2, 3, 4], [5.5, 6, 7, 8]])
+
+
+def test_warns_where_most_entries_score_0(annotations):
+    entries = [pose(score=0), pose(image_id=2, score=0), pose(image_id=2, keypoints=KEYPOINTS[::-1])]
+    with pytest.warns(RSGNetWarning, match="2 of 3 entries score 0"):
+        read_keypoint_results(entries, annotations)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_keypoint_results(entries[1:], annotations)
 
 
 @pytest.mark.parametrize(("read", "shape"), [(read_keypoint_results, (0, 17, 3)), (read_box_results, (0, 4))])

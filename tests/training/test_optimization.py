@@ -36,3 +36,17 @@ def test_optimizers_decay_no_biases(name, kind):
     assert type(optimizer) is kind
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
     assert optimizer.param_groups[0].get("momentum", 0.9) == 0.9
+
+
+def test_heads_learn_at_a_rate_of_their_own():
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone, self.head = torch.nn.Linear(3, 2), torch.nn.Linear(2, 1)
+
+    network, trainer = Network(), SimpleNamespace(estimated_stepping_batches=210)
+    config = TrainingConfig(learning_rate=0.1, head_rate=10.0, weight_decay=0.3)
+    groups = configure_optimizer(network, config, trainer)["optimizer"].param_groups
+    rates = {id(weight): (group["initial_lr"], group["weight_decay"]) for group in groups for weight in group["params"]}
+    weights = network.backbone.weight, network.backbone.bias, network.head.weight, network.head.bias
+    assert [rates[id(weight)] for weight in weights] == [(0.1, 0.3), (0.1, 0.0), (1.0, 0.3), (1.0, 0.0)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from rsgnet.annotations.coco import PERSON_CATEGORY, join_whole_body
 from rsgnet.annotations.people import Annotations
 from rsgnet.annotations.readers import load_json, pause_garbage_collection, read_annotations
-from rsgnet.errors import AnnotationError, RSGNetError
+from rsgnet.errors import AnnotationError, RSGNetError, RSGNetWarning
 from rsgnet.files import get_regular_size, write_text
 from rsgnet.geometry import Floats
 from rsgnet.skeletons import COCO17, SKELETONS, Skeleton
@@ -195,6 +196,14 @@ def _read_entries(
     if columns is None:
         columns = _read_one_by_one(entries, images, parse_values, origin)
     image_ids, scores, values = columns
+    zeros = np.count_nonzero(scores == 0)
+    if 2 * zeros > len(scores):
+        warnings.warn(
+            f"{origin}: {zeros} of {len(scores)} entries score 0, so that AP ranks them by chance; poses score 0 where "
+            "no keypoint is above decode.keypoint_threshold",
+            RSGNetWarning,
+            stacklevel=2,
+        )
     return Results(origin, image_ids, scores, values.reshape(-1, *shape))
 
 
