@@ -26,7 +26,7 @@ from rsgnet.config import FasterRCNNConfig, NetworkConfig, PoseConfig
 from rsgnet.config_files import to_json
 from rsgnet.data.dataset import PoseDataset
 from rsgnet.data.teacher import Teacher
-from rsgnet.errors import RSGNetError
+from rsgnet.errors import RSGNetError, RSGNetWarning
 from rsgnet.files import write_text
 from rsgnet.model.layers import normalise
 from rsgnet.pretrained import start_detector, start_pose_network
@@ -47,6 +47,7 @@ from rsgnet.training.task import PoseTask
 from rsgnet.training_config import TrainingConfig
 
 MODEL_DIRECTORY = "model"
+_MAX_START_SHARE = 0.05  # of the starting weights in the averaged ones, at the end of a run
 _STATISTICS_IMAGES = 64  # from which the batch normalisations of a folded network are restored
 
 
@@ -145,6 +146,7 @@ def train(
         use_distributed_sampler=False,  # SeededDraws splits the samples between processes
         **_device_options(devices),
     )
+    _warn_of_lagging_average(config.training, sources.epoch_samples // trainer.world_size)
     with report_full_disk(out):
         trainer.fit(task, sources, ckpt_path=checkpoint, weights_only=True)
     return out / MODEL_DIRECTORY
@@ -207,6 +209,19 @@ def _hide_expected_warnings() -> None:
         "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
     ):
         warnings.filterwarnings("ignore", message, module="lightning")
+
+
+def _warn_of_lagging_average(config: TrainingConfig, epoch_samples: int) -> None:
+    """Warns of a run that is too short for its moving average to leave the starting weights."""
+    steps = max(config.epochs * (epoch_samples // config.batch_size), 1)
+    share = config.ema_decay**steps
+    if share > _MAX_START_SHARE:
+        warnings.warn(
+            f"in {steps} steps the average of training.ema_decay={config.ema_decay} keeps {share:.0%} of the starting "
+            f"weights; {_MAX_START_SHARE ** (1 / steps):.3g} or less would keep {_MAX_START_SHARE:.0%}",
+            RSGNetWarning,
+            stacklevel=3,
+        )
 
 
 def _make_task(config: NetworkConfig, pretrained: bool) -> PoseTask | DetectorTask | FasterRCNNTask:
