@@ -13,7 +13,8 @@ from rsgnet.crowds.data_sets import write_crowds
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.conversion import convert
 from rsgnet.evaluation.predicted_people import read_predicted_people
-from rsgnet.evaluation.results import read_frames, write_submission
+from rsgnet.evaluation.results import read_frames
+from rsgnet.evaluation.submission import write_submission
 from rsgnet.evaluation.tracking_metrics import read_clips
 from rsgnet.export.directory import export_onnx, export_openvino, publish
 from rsgnet.inference.dataset_inference import list_dataset_images

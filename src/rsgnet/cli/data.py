@@ -216,7 +216,7 @@ def submission(
       rsgnet evaluate --annotations INFO.json --images test2017 --boxes boxes.json --out out
       rsgnet data submission out/poses.json --out out --images INFO.json
     """
-    from rsgnet.evaluation.results import write_submission
+    from rsgnet.evaluation.submission import write_submission
 
     written = write_submission(poses, images, out, name, split)
     typer.echo(f"{written}\nTry next: zip it and upload it to the COCO keypoints server")

@@ -17,7 +17,7 @@ from rsgnet.config import PoseConfig
 from rsgnet.config_files import WEIGHTS_FILE, with_settings
 from rsgnet.errors import RSGNetError
 from rsgnet.evaluation.average_precision import evaluate_keypoints
-from rsgnet.evaluation.results import write_submission
+from rsgnet.evaluation.submission import write_submission
 from rsgnet.files import compute_sha256, write_text
 from rsgnet.inference.dataset_inference import detect_dataset, open_dataset_boxes, predict_dataset
 from rsgnet.inference.detectors.box_file import BoxFileDetector
