@@ -50,7 +50,7 @@ def export_simcc(path: Path) -> None:
     network = make_exportable(load_pose_model(find_weights(WEIGHTS).directory)).eval()
     crops = torch.zeros(1, 3, SIZE_WH[1], SIZE_WH[0])
     program = torch.onnx.export(
-        SimccGraph(network), (crops,), input_names=["crops"], output_names=["simcc_x", "simcc_y"], dynamo=True,
+        SimccGraph(network).eval(), (crops,), input_names=["crops"], output_names=["simcc_x", "simcc_y"], dynamo=True,
         verbose=False,
     )  # fmt: skip
     assert program is not None
