@@ -107,6 +107,8 @@ class CandidateRelationConfig(Strict):
             above the threshold, the highest first.
         peaks_per_keypoint: The most candidates from each candidate heatmap; Np is this times K.
         candidate_threshold: Lower candidates are masked out.
+        evidence: Whether heatmaps of the candidates, each as high as A relates it to the others, join the features
+            beside E_t; not in the paper.
         gradient_to_features: Whether gradients of the candidate heatmaps' and the relation's loss reach the features,
             as in the paper. If not, the features are trained only by the losses of target heatmaps and limbs.
 
@@ -119,6 +121,7 @@ class CandidateRelationConfig(Strict):
     selection: Literal["peaks", "places"] = "peaks"
     peaks_per_keypoint: int = 4
     candidate_threshold: float = 0.1
+    evidence: bool = False
     gradient_to_features: bool = True
 
     def __post_init__(self) -> None:
@@ -220,6 +223,8 @@ class ModelConfig(Strict):
     def __post_init__(self) -> None:
         if self.fusion == "none" and not isinstance(self.relation, CandidateRelationConfig):
             raise RSGNetError(f"fusion 'none' reads E_t, which relation {self.relation_kind!r} does not compute")
+        if self.fusion == "none" and isinstance(self.relation, CandidateRelationConfig) and self.relation.evidence:
+            raise RSGNetError("fusion 'none' reads E_t alone: set model.relation.evidence=false")
 
     @property
     def candidates(self) -> CandidateRelationConfig | DenseRelationConfig | None:

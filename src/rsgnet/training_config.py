@@ -84,6 +84,9 @@ class AugmentConfig(Strict):
     mosaic: float = 0.0
 
 
+Oracle = Literal["none", "no_relation", "relation", "candidates", "both"]
+
+
 @dataclass(frozen=True)
 class TrainingConfig(Strict):
     """One training run.
@@ -108,6 +111,8 @@ class TrainingConfig(Strict):
         norm_statistics: Whether batch normalisations use the statistics of each "batch", or keep the "running" ones
             that they started with, for fine-tuning.
         frozen: Modules of the backbone's encoder whose weights and statistics are frozen, such as `layer1`.
+        oracle: What of the network's own is replaced by the truth, to measure its worth: the "relation" of its
+            candidates, the "candidates", or "both"; "no_relation" puts 0 in the relation's place.
         seed: Seed of initialisation, order and augmentation.
         loss: Losses and labels.
         augment: Augmentation.
@@ -130,6 +135,7 @@ class TrainingConfig(Strict):
     pretrained: bool = True
     norm_statistics: Literal["batch", "running"] = "batch"
     frozen: tuple[str, ...] = ()
+    oracle: Oracle = "none"
     seed: int = 0
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)

@@ -121,10 +121,11 @@ def model(tmp_path_factory):
     """Returns a small model directory with random weights and an ownership fit."""
     directory = tmp_path_factory.mktemp("small") / "model"
     torch.manual_seed(0)
-    config = with_settings(rsgnet_light(), [*TINY, "decode.flip_test=true"])
+    config = with_settings(rsgnet_light(), [*TINY, "decode.flip_test=true", "model.relation.evidence=true"])
     network = build(config)
+    torch.nn.init.ones_(network.fuse[-1].weight)  # as if trained: E_t and the evidence change the heatmaps
     for head in (network.candidate_head, network.target_head):
-        torch.nn.init.normal_(head.weight, std=0.3)
+        torch.nn.init.normal_(head.weight, std=0.6)
     save_model(network, config, directory)
     (directory / "ownership.json").write_text(PEOPLE19_OWNERSHIP.read_text())
     return directory

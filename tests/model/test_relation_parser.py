@@ -11,6 +11,7 @@ from rsgnet.model.relation_parser import (
     Candidates,
     bilinear_weights,
     candidate_table,
+    draw_evidence,
     find_candidates,
     find_places,
 )
@@ -187,6 +188,22 @@ def test_support_is_the_mean_over_other_keypoints_of_their_best_candidate():
     assert table[0, 0, 0].tolist() == pytest.approx([0, 1, 0.9, 0.2])
     assert table[0, 0, 1].tolist() == pytest.approx([2, 3, 0.8, 0.7])
     assert table[0, 1].flatten().tolist() == pytest.approx([4, 5, 0.7, 0.7, 0, 0, 0, 0])
+
+
+def test_evidence_is_a_gaussian_on_each_candidate_as_high_as_its_support():
+    relation = torch.tensor([[[1.0, 0.9, 0.2, 0], [0.9, 1, 0.7, 0], [0.2, 0.7, 1, 0], [0, 0, 0, 0]]])
+    found = Candidates(
+        xy=torch.tensor([[[2.0, 3.0], [7.5, 9.0], [4.0, 4.0], [0.0, 0.0]]]),
+        keypoint=torch.tensor([0, 0, 1, 1]),
+        scores=torch.tensor([[0.9, 0.8, 0.7, 0.05]]),
+        mask=torch.tensor([[True, True, True, False]]),
+        peaks=2,
+    )
+    drawn = draw_evidence(found, relation.requires_grad_(), (16, 12))
+    first = 0.2 * encode(found.xy[0, 0], (16, 12), 1.0) + 0.7 * encode(found.xy[0, 1], (16, 12), 1.0)
+    torch.testing.assert_close(drawn, torch.stack([first, 0.7 * encode(found.xy[0, 2], (16, 12), 1.0)])[None])
+    drawn[0, 0, 3, 2].backward()
+    assert relation.grad[0, 0, 2] == pytest.approx(1) and relation.grad[0, 0, :2].abs().sum() == 0
 
 
 def test_without_a_candidate_relation_there_is_no_support():

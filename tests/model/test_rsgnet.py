@@ -79,6 +79,25 @@ def test_without_an_encoding_there_is_nothing_else_to_read(relation):
         replace(NANO, relation=relation, fusion="none")
 
 
+def test_evidence_reaches_the_target_heatmaps_and_the_relation_their_gradient():
+    torch.manual_seed(0)
+    network = RSGNet(replace(NANO, relation=replace(RELATED, evidence=True))).eval()
+    torch.nn.init.normal_(network.candidate_head.weight, std=0.2)
+    torch.nn.init.zeros_(network.relation_parser.project.weight)  # E_t joins nothing
+    crops = torch.randn(1, 3, 64, 64)
+    network(crops).target_heatmaps.square().sum().backward()
+    assert network.relation_parser.score.weight.grad.abs().sum() > 0
+    with torch.no_grad():
+        before = network(crops).target_heatmaps
+        network.relation_parser.score.bias += 3
+        assert not torch.equal(before, network(crops).target_heatmaps)
+
+
+def test_evidence_joins_by_a_fusion():
+    with pytest.raises(RSGNetError, match=r"evidence=false"):
+        replace(NANO, relation=replace(RELATED, evidence=True), fusion="none")
+
+
 @pytest.mark.parametrize("gradient_to_features", [True, False])
 def test_whether_everyone_changes_the_features(gradient_to_features):
     network = RSGNet(replace(NANO, relation=replace(RELATED, gradient_to_features=gradient_to_features)))

@@ -15,9 +15,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from rsgnet.config import CandidateRelationConfig
+from rsgnet.heatmaps import encode
 
 # c_i is softmax(sharpness * heights): heights lie in 0..1, and without it all kinds would be nearly as likely.
 _CATEGORY_SHARPNESS = 10.0
+_EVIDENCE_SIGMA = 1.0  # in heatmap pixels
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,13 @@ class Relation:
         encoding: (B, C, H, W) the target-aware encoding E_t, projected to the width of the visual features or not.
         relation: (B, Np, Np) the relation map A; 0 where either candidate is padding.
         candidates: The candidates that it relates.
+        evidence: (B, K, H, W) heatmaps of the target's candidates; None unless the config asks for them.
     """
 
     encoding: Float[Tensor, "batch channels height width"]
     relation: Float[Tensor, "batch candidates candidates"]
     candidates: Candidates
+    evidence: Float[Tensor, "batch keypoints height width"] | None = None
 
 
 def find_candidates(
@@ -154,6 +158,7 @@ class TargetAwareRelationParser(nn.Module):
         self.peaks, self.threshold = config.peaks_per_keypoint, config.candidate_threshold
         self.find_candidates = find_candidates if config.selection == "peaks" else find_places
         self.gradient_to_features = config.gradient_to_features
+        self.gives_evidence = config.evidence
         clue_dim = config.clue_dim
         self.geometry = nn.Linear(4, clue_dim)
         self.category = nn.Linear(keypoints, clue_dim)
@@ -186,7 +191,8 @@ class TargetAwareRelationParser(nn.Module):
         relation = self.relate(clues, candidates.mask)
         enhanced = self.project(relation.to(clues.dtype) @ clues)
         encoding = places.transpose(1, 2) @ enhanced
-        return Relation(encoding.transpose(1, 2).unflatten(2, shape_hw), relation, candidates)
+        evidence = draw_evidence(candidates, relation, shape_hw).to(features.dtype) if self.gives_evidence else None
+        return Relation(encoding.transpose(1, 2).unflatten(2, shape_hw), relation, candidates, evidence)
 
     def encode_clues(
         self, features: Tensor, candidate_heatmaps: Tensor, candidates: Candidates, places: Tensor
@@ -229,6 +235,22 @@ def candidate_table(
     rows = torch.cat([candidates.xy, candidates.scores[..., None], support[..., None]], dim=-1)
     kept = torch.where(candidates.mask[..., None], rows, torch.zeros_like(rows))
     return kept.reshape(kept.shape[0], -1, candidates.peaks, rows.shape[2])
+
+
+def draw_evidence(
+    candidates: Candidates, relation: Float[Tensor, "batch candidates candidates"], shape_hw: tuple[int, int]
+) -> Float[Tensor, "batch keypoints height width"]:
+    """Draws a Gaussian on each candidate, as high as its support, into the heatmap of its keypoint.
+
+    Args:
+        candidates: The candidates of a batch.
+        relation: (B, Np, Np) A between them.
+        shape_hw: Height and width of the heatmaps.
+    """
+    heights = _support(relation, candidates) * candidates.mask
+    drawn: Tensor = encode(candidates.xy, shape_hw, _EVIDENCE_SIGMA) * heights[..., None, None]
+    # -1 is the batch: its size stays free in exported networks.
+    return drawn.reshape(-1, drawn.shape[1] // candidates.peaks, candidates.peaks, *shape_hw).sum(2)
 
 
 def _support(relation: Tensor, candidates: Candidates) -> Tensor:

@@ -75,7 +75,7 @@ class RSGNet(nn.Module):
             self.candidate_head = heatmap_head(width, keypoints)
             self.relation_parser = TargetAwareRelationParser(width, keypoints, relation, config.fusion != "none")
             if config.fusion != "none":
-                self.fuse = convolution(2 * width, width, 3)
+                self.fuse = convolution(2 * width + keypoints * relation.evidence, width, 3)
             else:
                 width = 3 * relation.clue_dim  # target heatmaps and limbs are read from E_t
         elif isinstance(relation, ConvolutionsConfig):
@@ -106,7 +106,9 @@ class RSGNet(nn.Module):
             if self.fuse is None:
                 features = parsed.encoding
             else:
-                features = self._joined(features, self.fuse(torch.cat([features, parsed.encoding], dim=1)))
+                evidence = [] if parsed.evidence is None else [parsed.evidence]
+                joined = torch.cat([features, parsed.encoding, *evidence], dim=1)
+                features = self._joined(features, self.fuse(joined))
         elif self.fuse is not None:
             features = self._joined(features, self.fuse(features))
         limb_logits = None

@@ -14,12 +14,14 @@ from rsgnet.checkpoint import build
 from rsgnet.config import NetworkConfig, PoseConfig
 from rsgnet.data.dataset import Sample
 from rsgnet.heatmaps import decode
+from rsgnet.model import ModelOutput
 from rsgnet.model.layers import normalise
 from rsgnet.poses import oks
 from rsgnet.skeletons import get_skeleton
 from rsgnet.training.depthwise import use_fast_depthwise
 from rsgnet.training.losses import Losses, pose_losses
 from rsgnet.training.optimization import configure_optimizer
+from rsgnet.training.oracle import use_oracle
 
 Config = TypeVar("Config", bound=NetworkConfig)
 
@@ -79,13 +81,19 @@ class PoseTask(NetworkTask[PoseConfig]):
 
     def validation_step(self, batch: Sample, _: int) -> None:
         """Logs the losses and the mean OKS of a batch."""
-        output = self(batch.crop)
+        output = self._predict(batch)
         self._log("val", pose_losses(output, batch, self.skeleton, self.config.training.loss), len(batch.crop))
         similarity = target_oks(output.target_heatmaps, batch, self.config, self.skeleton.sigmas)
         self.log("val/oks", similarity.mean(), prog_bar=True, batch_size=len(batch.crop), sync_dist=True)
 
+    def _predict(self, batch: Sample) -> ModelOutput:
+        training = self.config.training
+        with use_oracle(self.model, training.oracle, batch, training.loss):
+            output: ModelOutput = self(batch.crop)
+        return output
+
     def _losses(self, batch: Sample) -> Losses:
-        return pose_losses(self(batch.crop), batch, self.skeleton, self.config.training.loss)
+        return pose_losses(self._predict(batch), batch, self.skeleton, self.config.training.loss)
 
     def _log(self, stage: str, losses: Losses, size: int) -> None:
         for field in fields(losses):
