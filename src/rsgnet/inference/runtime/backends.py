@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import onnxruntime
@@ -26,6 +27,7 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
     "openvino": ("float32", "bf16", "int8"),
 }
 _MAX_THREADS = 16
+_USES_UNTIL_FIXED, _MAX_FIXED_BATCHES = 50, 2
 _NO_TENSORS: Mapping[str, NDArray[Any]] = {}
 _ONNX_DTYPES = {
     "tensor(uint8)": "uint8",
@@ -144,6 +146,40 @@ def thread_limit() -> int:
     return min(cores, _MAX_THREADS)
 
 
+Compiled = TypeVar("Compiled")
+
+
+class FixedBatches(Generic[Compiled]):
+    """Networks compiled for one batch size each, which run faster than one for any size.
+
+    Compiling one takes as long as some fifty runs save, so that only sizes that are used that often get their own.
+
+    Args:
+        compile: Compiles the network for a batch size; None where no network can be compiled so.
+    """
+
+    def __init__(self, compile: Callable[[int], Compiled] | None) -> None:
+        self._compile = compile
+        self._networks: dict[int, Compiled] = {}
+        self._uses: Counter[int] = Counter()
+        self._lock = Lock()
+
+    def find(self, size: int) -> Compiled | None:
+        """Returns the network for a batch size that is about to be run, None where it has none of its own (yet)."""
+        network = self._networks.get(size)
+        if network is not None or self._compile is None or size == 0:
+            return network
+        with self._lock:
+            self._uses[size] += 1
+            is_due = self._uses[size] >= _USES_UNTIL_FIXED and len(self._networks) < _MAX_FIXED_BATCHES
+            if is_due and size not in self._networks and self._compile is not None:
+                try:
+                    self._networks[size] = self._compile(size)
+                except Exception:  # the libraries' own classes; such a network runs at any size only
+                    self._compile = None
+            return self._networks.get(size)
+
+
 class OnnxBackend:
     """An ONNX file in ONNX Runtime, with as many threads as this process may use.
 
@@ -160,13 +196,8 @@ class OnnxBackend:
         providers = _onnx_providers(device)
         check_tensors_inside(path)
         self._path = path
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = thread_limit()
-        options.log_severity_level = 3  # errors only, and those are raised
-        # Otherwise threads that wait for the next run keep cores busy that the other network and decoding need.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=providers)
+            self._session: Any = onnxruntime.InferenceSession(str(path), _onnx_options(), providers=providers)
         except Exception as error:  # ONNX Runtime's own classes derive from nothing narrower
             reason = str(error).splitlines()[0]
             raise WeightsError(f"{path}: not an ONNX network that can be read ({reason}); is it truncated?") from error
@@ -179,14 +210,33 @@ class OnnxBackend:
         self.input = _main_input(self.inputs)
         self.outputs = tuple(_onnx_spec(output) for output in self._session.get_outputs())
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        batch_name = self._session.get_inputs()[0].shape[0]
+        has_free_batch = self.is_on_processor and len(self.inputs) == 1 and isinstance(batch_name, str)
+
+        def open_fixed(size: int) -> Any:
+            options = _onnx_options()
+            options.add_free_dimension_override_by_name(batch_name, size)
+            return onnxruntime.InferenceSession(str(path), options, providers=providers)
+
+        self._fixed = FixedBatches[Any](open_fixed if has_free_batch else None)
 
     def run(
         self, names: Sequence[str], tensor: NDArray[Any], others: Mapping[str, NDArray[Any]] = _NO_TENSORS
     ) -> list[NDArray[Any]]:
         """Returns the outputs of those names for an input tensor, and for other inputs by name."""
+        session = self._fixed.find(len(tensor)) or self._session
         with network_errors(self._path):
-            outputs: list[NDArray[Any]] = self._session.run(list(names), {self.input.name: tensor, **others})
+            outputs: list[NDArray[Any]] = session.run(list(names), {self.input.name: tensor, **others})
         return outputs
+
+
+def _onnx_options() -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = thread_limit()
+    options.log_severity_level = 3  # errors only, and those are raised
+    # Otherwise threads that wait for the next run keep cores busy that the other network and decoding need.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
 
 
 _CPU_FALLBACK = (
@@ -269,6 +319,15 @@ class OpenVinoBackend:
         }
         self._indices = {name: index for index, output in enumerate(network.outputs) for name in output.get_names()}
         self._lock = Lock()  # a compiled network runs one request at a time
+        shape = network.inputs[0].get_partial_shape()
+        has_free_batch = len(self.inputs) == 1 and shape.rank.is_static and shape[0].is_dynamic
+
+        def compile_fixed(size: int) -> Any:
+            fixed = core.read_model(path)
+            fixed.reshape([size, *list(shape)[1:]])
+            return core.compile_model(fixed, "CPU", hints)
+
+        self._fixed = FixedBatches[Any](compile_fixed if has_free_batch else None)
 
     def run(
         self, names: Sequence[str], tensor: NDArray[Any], others: Mapping[str, NDArray[Any]] = _NO_TENSORS
@@ -276,8 +335,9 @@ class OpenVinoBackend:
         """Returns the outputs of those names for an input tensor, and for other inputs by name."""
         if len(tensor) == 0:  # for an empty batch OpenVINO returns the outputs of the previous one
             return [output[:0] for output in self.run(names, np.zeros((1, *tensor.shape[1:]), tensor.dtype))]
+        network = self._fixed.find(len(tensor)) or self._network
         with self._lock, network_errors(self._path):
-            outputs = self._network({self.input.name: np.ascontiguousarray(tensor), **others})
+            outputs = network({self.input.name: np.ascontiguousarray(tensor), **others})
         return [outputs[self._indices[name]] for name in names]
 
 
