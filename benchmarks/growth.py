@@ -47,21 +47,27 @@ def measure_people(photo: LoadedImage, arguments: argparse.Namespace) -> Speeds:
     return time_calls(calls, arguments, lambda seconds, _: 1000 * seconds)
 
 
-def measure_networks(
-    arguments: argparse.Namespace, threads: list[int], batches: tuple[int, ...], by_threads: bool
-) -> Speeds:
-    """Returns crops per second."""
+def measure_networks(threads: int, batches: tuple[int, ...], arguments: argparse.Namespace) -> Speeds:
+    """Returns crops per second by batch size."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when a network is opened
     calls = {}
     for network in NETWORKS:
         for backend in BACKENDS:
-            for count in threads:
-                os.environ["OMP_NUM_THREADS"] = str(count)  # read when a network is opened
-                opened = open_network(network, backend)
-                width, height = opened.config.crop.size_wh
-                for batch in batches:
-                    crops = np.random.default_rng(0).integers(0, 256, (batch, height, width, 3), np.uint8)
-                    calls[f"{network}, {backend}", count if by_threads else batch] = partial(opened.run, crops)
-    return time_calls(calls, arguments, lambda seconds, batch: (BATCH if by_threads else batch) / seconds)
+            opened = open_network(network, backend)
+            width, height = opened.config.crop.size_wh
+            for batch in batches:
+                crops = np.random.default_rng(0).integers(0, 256, (batch, height, width, 3), np.uint8)
+                calls[f"{network}, {backend}", batch] = partial(opened.run, crops)
+    return time_calls(calls, arguments, lambda seconds, batch: batch / seconds)
+
+
+def measure_threads(arguments: argparse.Namespace) -> Speeds:
+    """Returns crops per second by number of threads, each number apart, because OpenVINO binds its threads to cores."""
+    speeds: Speeds = {}
+    for threads in thread_counts(arguments.threads):
+        for series, values in measure_networks(threads, (BATCH,), arguments).items():
+            speeds.setdefault(series, {})[threads] = values[BATCH]
+    return speeds
 
 
 def time_calls(
@@ -112,14 +118,8 @@ def main() -> None:
     people = measure_people(LoadedImage(read_image(file.path), file.file_name), arguments)
     plots = {
         "people in an image": ("milliseconds per image", people),
-        "threads": (
-            "crops per second",
-            measure_networks(arguments, thread_counts(arguments.threads), (BATCH,), by_threads=True),
-        ),
-        "crops in a batch": (
-            "crops per second",
-            measure_networks(arguments, [arguments.threads], BATCHES, by_threads=False),
-        ),
+        "threads": ("crops per second", measure_threads(arguments)),
+        "crops in a batch": ("crops per second", measure_networks(arguments.threads, BATCHES, arguments)),
     }
     if arguments.plot is not None:
         draw(plots, f"{describe_processor().kind.upper()}, {arguments.threads} threads", arguments.plot)

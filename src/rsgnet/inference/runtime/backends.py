@@ -195,9 +195,9 @@ class OnnxBackend:
     def __init__(self, path: Path, device: str) -> None:
         providers = _onnx_providers(device)
         check_tensors_inside(path)
-        self._path = path
+        self._path, threads = path, thread_limit()
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), _onnx_options(), providers=providers)
+            self._session: Any = onnxruntime.InferenceSession(str(path), _onnx_options(threads), providers=providers)
         except Exception as error:  # ONNX Runtime's own classes derive from nothing narrower
             reason = str(error).splitlines()[0]
             raise WeightsError(f"{path}: not an ONNX network that can be read ({reason}); is it truncated?") from error
@@ -214,7 +214,7 @@ class OnnxBackend:
         has_free_batch = self.is_on_processor and len(self.inputs) == 1 and isinstance(batch_name, str)
 
         def open_fixed(size: int) -> Any:
-            options = _onnx_options()
+            options = _onnx_options(threads)
             options.add_free_dimension_override_by_name(batch_name, size)
             return onnxruntime.InferenceSession(str(path), options, providers=providers)
 
@@ -230,9 +230,9 @@ class OnnxBackend:
         return outputs
 
 
-def _onnx_options() -> Any:
+def _onnx_options(threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = thread_limit()
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors only, and those are raised
     # Otherwise threads that wait for the next run keep cores busy that the other network and decoding need.
     options.add_session_config_entry("session.force_spinning_stop", "1")
