@@ -35,6 +35,7 @@ images: $(FULL)/installed ## Draw the images of the README and docs/ again, afte
 LABELS ?= data/coco_train.json
 HELD_OUT ?= data/coco_people_val.json
 IMAGES ?= data/images
+RTMDET ?= data/detectors/rtmdet-nano-person_e2e.onnx
 FIGURES ?= docs/performance.json
 BENCH = $(FULL)/bin/python benchmarks
 RESULT = --json $(FIGURES)
@@ -46,6 +47,7 @@ bench: $(FULL)/installed ## Measure every speed of this kind of processor into d
 	$(BENCH)/backend_agreement.py $(HELD_OUT) $(IMAGES) --calibrate $(LABELS):$(IMAGES) $(RESULT)
 	$(BENCH)/published_speed.py $(RESULT)
 	$(BENCH)/pipeline_speed.py $(IMAGES) $(RESULT)
+	-$(BENCH)/rtmlib_loop.py $(RTMDET) $(IMAGES) $(RESULT) # needs pip install rtmlib, and a published RTMDet
 	$(BENCH)/evaluation_speed.py $(RESULT)
 	$(BENCH)/training_samples.py $(LABELS) $(IMAGES) $(RESULT)
 	$(BENCH)/training_step.py $(RESULT)

@@ -23,7 +23,7 @@ HOW_TO = [
 # All blocks that are not run: page, first words of the code, and the reason in the title.
 SHOWN_ONLY = {
     ("accuracy.md", "rsgnet evaluate", "needs COCO's images"),
-    ("accuracy.md", "rsgnet train", "takes two hours of a core and COCO's images"),
+    ("accuracy.md", "rsgnet train", "takes three hours of a core and COCO's images"),
     ("howto/crowds.md", "rsgnet crowds", "needs labelled photos"),
     ("howto/evaluation.md", "rsgnet reproduce", "needs CrowdPose and COCO"),
     ("howto/export.md", "rsgnet export", "takes a minute"),
