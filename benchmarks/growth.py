@@ -98,7 +98,8 @@ def draw(plots: dict[str, tuple[str, Speeds]], title: str, path: Path) -> None:
             medians = [spread.median for spread in values.values()]
             axis.plot(list(values), medians, BACKENDS[backend], marker="o", color=NETWORKS[network], label=series)
         axis.set(xlabel=quantity, ylabel=unit, ylim=(0, None), xlim=(0, None))
-        axis.set_xticks(sorted({amount for values in speeds.values() for amount in values if amount not in (2, 4, 5)}))
+        amounts = sorted({amount for values in speeds.values() for amount in values})
+        axis.set_xticks([amount for amount in amounts if amount >= amounts[-1] / 8 or amount == 1])
         axis.grid(alpha=0.25)
     handles, labels = axes[-1].get_legend_handles_labels()
     axes[0].legend(handles, labels, fontsize=8, frameon=False)
