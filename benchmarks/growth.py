@@ -47,27 +47,22 @@ def measure_people(photo: LoadedImage, arguments: argparse.Namespace) -> Speeds:
     return time_calls(calls, arguments, lambda seconds, _: 1000 * seconds)
 
 
-def measure_networks(threads: int, batches: tuple[int, ...], arguments: argparse.Namespace) -> Speeds:
-    """Returns crops per second by batch size."""
+def measure_networks(settings: dict[int, tuple[int, int]], arguments: argparse.Namespace) -> Speeds:
+    """Returns crops per second by the keys of the settings, each a number of threads and of crops in a batch."""
+    calls = {
+        (f"{network}, {backend}", amount): open_run(network, backend, *setting)
+        for network in NETWORKS
+        for backend in BACKENDS
+        for amount, setting in settings.items()
+    }
+    return time_calls(calls, arguments, lambda seconds, amount: settings[amount][1] / seconds)
+
+
+def open_run(network: str, backend: str, threads: int, batch: int) -> Callable[[], object]:
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when a network is opened
-    calls = {}
-    for network in NETWORKS:
-        for backend in BACKENDS:
-            opened = open_network(network, backend)
-            width, height = opened.config.crop.size_wh
-            for batch in batches:
-                crops = np.random.default_rng(0).integers(0, 256, (batch, height, width, 3), np.uint8)
-                calls[f"{network}, {backend}", batch] = partial(opened.run, crops)
-    return time_calls(calls, arguments, lambda seconds, batch: batch / seconds)
-
-
-def measure_threads(arguments: argparse.Namespace) -> Speeds:
-    """Returns crops per second by number of threads, each number apart, because OpenVINO binds its threads to cores."""
-    speeds: Speeds = {}
-    for threads in thread_counts(arguments.threads):
-        for series, values in measure_networks(threads, (BATCH,), arguments).items():
-            speeds.setdefault(series, {})[threads] = values[BATCH]
-    return speeds
+    opened = open_network(network, backend)
+    width, height = opened.config.crop.size_wh
+    return partial(opened.run, np.random.default_rng(0).integers(0, 256, (batch, height, width, 3), np.uint8))
 
 
 def time_calls(
@@ -119,8 +114,14 @@ def main() -> None:
     people = measure_people(LoadedImage(read_image(file.path), file.file_name), arguments)
     plots = {
         "people in an image": ("milliseconds per image", people),
-        "threads": ("crops per second", measure_threads(arguments)),
-        "crops in a batch": ("crops per second", measure_networks(arguments.threads, BATCHES, arguments)),
+        "threads": (
+            "crops per second",
+            measure_networks({count: (count, BATCH) for count in thread_counts(arguments.threads)}, arguments),
+        ),
+        "crops in a batch": (
+            "crops per second",
+            measure_networks({batch: (arguments.threads, batch) for batch in BATCHES}, arguments),
+        ),
     }
     if arguments.plot is not None:
         draw(plots, f"{describe_processor().kind.upper()}, {arguments.threads} threads", arguments.plot)

@@ -40,14 +40,12 @@ def measure(preset: str, arguments: argparse.Namespace) -> list[Measurement]:
             use_distributed_sampler=False, profiler=profiler,
         )  # fmt: skip
         trainer.fit(PoseTask(config), data)
-    waits, steps = profiler.recorded_durations[WAIT][1:], profiler.recorded_durations[STEP][1:]
-    rate = config.training.batch_size * len(steps) / (sum(waits) + sum(steps))
+    waiting, computing = (sum(profiler.recorded_durations[action][1:]) for action in (WAIT, STEP))
+    seconds, crops = waiting + computing, config.training.batch_size * (arguments.steps - 1)
     prefix = f"{preset}, {arguments.workers} worker, batches of {config.training.batch_size}"
     return [
-        Measurement(f"{prefix}: crops per second", Spread.of(rate)),
-        at_most(
-            f"{prefix}: share of the time waiting for crops", Spread.of(sum(waits) / (sum(waits) + sum(steps))), BOUND
-        ),
+        Measurement(f"{prefix}: crops per second", Spread.of(crops / seconds)),
+        at_most(f"{prefix}: share of the time waiting for crops", Spread.of(waiting / seconds), BOUND),
     ]
 
 

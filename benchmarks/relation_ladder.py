@@ -23,6 +23,8 @@ from torch import Tensor
 from rsgnet.checkpoint import load_model
 from rsgnet.config import CandidateRelationConfig, PoseConfig
 from rsgnet.data.dataset import DataSource, Sample
+from rsgnet.evaluation.intervals import bootstrap_counts, percentile_interval
+from rsgnet.evaluation.ranking import OKS_THRESHOLDS
 from rsgnet.model.layers import normalise
 from rsgnet.skeletons import get_skeleton
 from rsgnet.training.oracle import use_oracle
@@ -30,7 +32,6 @@ from rsgnet.training.task import target_oks
 from rsgnet.training_config import Oracle
 
 BATCH = 16
-THRESHOLDS = np.arange(0.5, 0.96, 0.05)
 RESAMPLES = 1000
 TITLES: dict[Oracle, str] = {
     "none": "as it is",
@@ -83,15 +84,14 @@ def measure(path: Path, source: DataSource, arguments: argparse.Namespace) -> di
 
 def recall(scores: np.ndarray) -> np.ndarray:
     """Returns the share of the OKS thresholds that each person passes."""
-    return (scores[:, None] >= THRESHOLDS).mean(1)
+    return (scores[:, None] >= OKS_THRESHOLDS).mean(1)
 
 
 def interval(scores: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
     """Returns the lower end, the value and the upper end of the difference of AR to the same people's other scores."""
     difference = recall(scores) - recall(others)
-    chosen = np.random.default_rng(0).integers(0, len(difference), (RESAMPLES, len(difference)))
-    low, high = np.quantile(difference[chosen].mean(1), (0.025, 0.975))
-    return float(low), float(difference.mean()), float(high)
+    low, high = percentile_interval(bootstrap_counts(len(difference), RESAMPLES) @ difference / len(difference))
+    return low, float(difference.mean()), high
 
 
 if __name__ == "__main__":

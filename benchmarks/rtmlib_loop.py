@@ -47,7 +47,7 @@ class SimccGraph(nn.Module):
 
 
 def export_simcc(path: Path) -> None:
-    network = make_exportable(load_pose_model(find_weights(WEIGHTS).directory)).eval()
+    network = make_exportable(load_pose_model(find_weights(WEIGHTS).directory))
     crops = torch.zeros(1, 3, SIZE_WH[1], SIZE_WH[0])
     program = torch.onnx.export(
         SimccGraph(network).eval(), (crops,), input_names=["crops"], output_names=["simcc_x", "simcc_y"], dynamo=True,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from rsgnet.errors import ImageError
@@ -316,3 +316,21 @@ def extract_window(image: RGBImage, matrix: Floats, size_wh: tuple[int, int]) ->
     if factor < 2 or not window.size:
         return window, inverse
     return np.asarray(Image.fromarray(np.ascontiguousarray(window)).reduce(factor)), inverse / factor
+
+
+def normalise_images(images: NDArray[np.uint8], mean: ArrayLike, std: ArrayLike) -> NDArray[np.float32]:
+    """Normalises the channels of images, as published networks expect them.
+
+    Args:
+        images: (B, H, W, C), 0..255.
+        mean: (C,) in 0..255.
+        std: (C,) in 0..255.
+
+    Returns:
+        (B, C, H, W).
+    """
+    # Channels come first, because NumPy broadcasts over a last axis of 3 slowly.
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
+    planes -= np.asarray(mean, np.float32)[:, None, None]
+    planes /= np.asarray(std, np.float32)[:, None, None]
+    return planes

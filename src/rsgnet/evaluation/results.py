@@ -70,7 +70,16 @@ def read_keypoint_results(results: ResultsSource, annotations: Annotations) -> R
     """
     skeleton = annotations.skeleton
     shape = len(skeleton), 3
-    return _read(results, annotations, "keypoints", shape, lambda entry: _parse_keypoints(entry, skeleton))
+    poses = _read(results, annotations, "keypoints", shape, lambda entry: _parse_keypoints(entry, skeleton))
+    zeros = np.count_nonzero(poses.scores == 0)
+    if 2 * zeros > len(poses):
+        warnings.warn(
+            f"{poses.origin}: {zeros} of {len(poses)} entries score 0, so that AP ranks them by chance; poses score 0 "
+            "where no keypoint is above decode.keypoint_threshold",
+            RSGNetWarning,
+            stacklevel=2,
+        )
+    return poses
 
 
 def read_box_results(results: ResultsSource, annotations: Annotations) -> Results:
@@ -149,14 +158,6 @@ def _read_entries(
     if columns is None:
         columns = _read_one_by_one(entries, images, parse_values, origin)
     image_ids, scores, values = columns
-    zeros = np.count_nonzero(scores == 0)
-    if 2 * zeros > len(scores):
-        warnings.warn(
-            f"{origin}: {zeros} of {len(scores)} entries score 0, so that AP ranks them by chance; poses score 0 where "
-            "no keypoint is above decode.keypoint_threshold",
-            RSGNetWarning,
-            stacklevel=2,
-        )
     return Results(origin, image_ids, scores, values.reshape(-1, *shape))
 
 

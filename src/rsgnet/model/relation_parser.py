@@ -247,8 +247,8 @@ def draw_evidence(
         relation: (B, Np, Np) A between them.
         shape_hw: Height and width of the heatmaps.
     """
-    heights = _support(relation, candidates) * candidates.mask
-    drawn: Tensor = encode(candidates.xy, shape_hw, _EVIDENCE_SIGMA) * heights[..., None, None]
+    support = _support(relation, candidates)  # 0 for padding, as A is
+    drawn: Tensor = encode(candidates.xy, shape_hw, _EVIDENCE_SIGMA) * support[..., None, None]
     # -1 is the batch: its size stays free in exported networks.
     return drawn.reshape(-1, drawn.shape[1] // candidates.peaks, candidates.peaks, *shape_hw).sum(2)
 

@@ -21,13 +21,18 @@ def configure_optimizer(model: nn.Module, config: TrainingConfig, trainer: L.Tra
         config: Optimizer, learning rates and schedule.
         trainer: The trainer, which knows the number of steps of the run.
     """
+    trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+
+    def rate_of(name: str) -> float:
+        return 1.0 if "backbone" in name.split(".") else config.head_rate
+
     groups = [
         {
-            "params": _select_weights(model, of_backbone, is_decayed),
+            "params": [weight for name, weight in trained if rate_of(name) == rate and (weight.ndim > 1) == is_decayed],
             "weight_decay": config.weight_decay if is_decayed else 0.0,
-            "lr": config.learning_rate * (config.head_rate if of_backbone is False else 1.0),
+            "lr": rate * config.learning_rate,
         }
-        for of_backbone in ((None,) if config.head_rate == 1 else (True, False))
+        for rate in dict.fromkeys((1.0, config.head_rate))
         for is_decayed in (True, False)
     ]
     options: dict[str, Any] = {"lr": config.learning_rate, "fused": True}
@@ -41,17 +46,6 @@ def configure_optimizer(model: nn.Module, config: TrainingConfig, trainer: L.Tra
     steps_per_epoch = int(trainer.estimated_stepping_batches) // config.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, make_rate_factor(config, steps_per_epoch))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def _select_weights(model: nn.Module, of_backbone: bool | None, is_decayed: bool) -> list[nn.Parameter]:
-    """Returns the trained weights in the backbone or outside of it, None for both, that are decayed or not."""
-    return [
-        weight
-        for name, weight in model.named_parameters()
-        if weight.requires_grad
-        and (weight.ndim > 1) == is_decayed
-        and of_backbone in (None, "backbone" in name.split("."))
-    ]
 
 
 def make_rate_factor(config: TrainingConfig, steps_per_epoch: int) -> Callable[[int], float]:

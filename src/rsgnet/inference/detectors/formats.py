@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from rsgnet.config import IMAGENET_MEAN, IMAGENET_STD
 from rsgnet.geometry import Floats
+from rsgnet.images import normalise_images
 from rsgnet.inference.nms import box_nms
 
 Canvases = NDArray[np.uint8]
@@ -127,7 +128,7 @@ class RtmdetFormat(DetectorFormat):
 
     def prepare_input(self, canvases: Canvases) -> NDArray[Any]:
         """Returns (B, 3, H, W) float BGR, normalised."""
-        return _normalise(canvases[..., ::-1], self.mean, self.std)
+        return normalise_images(canvases[..., ::-1], self.mean, self.std)
 
     def read_people(self, outputs: Sequence[NDArray[Any]]) -> list[ScoredBoxes]:
         """Returns the detections of class 0."""
@@ -200,15 +201,7 @@ class PicodetFormat(DetectorFormat):
 
 
 def _imagenet_input(canvases: Canvases) -> NDArray[Any]:
-    return _normalise(canvases, np.multiply(IMAGENET_MEAN, 255), np.multiply(IMAGENET_STD, 255))
-
-
-def _normalise(canvases: Canvases, mean: ArrayLike, std: ArrayLike) -> NDArray[Any]:
-    """Returns (B, 3, H, W) floats, less the mean and over the standard deviation of each channel in 0..255."""
-    pixels = np.ascontiguousarray(canvases.transpose(0, 3, 1, 2), np.float32)
-    pixels -= np.asarray(mean, np.float32)[:, None, None]
-    pixels /= np.asarray(std, np.float32)[:, None, None]
-    return pixels
+    return normalise_images(canvases, np.multiply(IMAGENET_MEAN, 255), np.multiply(IMAGENET_STD, 255))
 
 
 def _read_detections(outputs: Sequence[NDArray[Any]]) -> list[ScoredBoxes]:

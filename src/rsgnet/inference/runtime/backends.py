@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from rsgnet.config_files import METADATA_PROPERTIES
 from rsgnet.errors import RSGNetError, RSGNetWarning, WeightsError, network_errors, requires_extra
+from rsgnet.inference.runtime.fixed_batches import FixedBatches
 from rsgnet.inference.runtime.onnx_structure import check_tensors_inside
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:NUMBER", "mps")
@@ -27,7 +27,6 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
     "openvino": ("float32", "bf16", "int8"),
 }
 _MAX_THREADS = 16
-_USES_UNTIL_FIXED, _MAX_FIXED_BATCHES = 50, 2
 _NO_TENSORS: Mapping[str, NDArray[Any]] = {}
 _ONNX_DTYPES = {
     "tensor(uint8)": "uint8",
@@ -146,40 +145,6 @@ def thread_limit() -> int:
     return min(cores, _MAX_THREADS)
 
 
-Compiled = TypeVar("Compiled")
-
-
-class FixedBatches(Generic[Compiled]):
-    """Networks compiled for one batch size each, which run faster than one for any size.
-
-    Compiling one takes as long as some fifty runs save, so that only sizes that are used that often get their own.
-
-    Args:
-        compile: Compiles the network for a batch size; None where no network can be compiled so.
-    """
-
-    def __init__(self, compile: Callable[[int], Compiled] | None) -> None:
-        self._compile = compile
-        self._networks: dict[int, Compiled] = {}
-        self._uses: Counter[int] = Counter()
-        self._lock = Lock()
-
-    def find(self, size: int) -> Compiled | None:
-        """Returns the network for a batch size that is about to be run, None where it has none of its own (yet)."""
-        network = self._networks.get(size)
-        if network is not None or self._compile is None or size == 0:
-            return network
-        with self._lock:
-            self._uses[size] += 1
-            is_due = self._uses[size] >= _USES_UNTIL_FIXED and len(self._networks) < _MAX_FIXED_BATCHES
-            if is_due and size not in self._networks and self._compile is not None:
-                try:
-                    self._networks[size] = self._compile(size)
-                except Exception:  # the libraries' own classes; such a network runs at any size only
-                    self._compile = None
-            return self._networks.get(size)
-
-
 class OnnxBackend:
     """An ONNX file in ONNX Runtime, with as many threads as this process may use.
 
@@ -210,15 +175,14 @@ class OnnxBackend:
         self.input = _main_input(self.inputs)
         self.outputs = tuple(_onnx_spec(output) for output in self._session.get_outputs())
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
-        batch_name = self._session.get_inputs()[0].shape[0]
-        has_free_batch = self.is_on_processor and len(self.inputs) == 1 and isinstance(batch_name, str)
 
         def open_fixed(size: int) -> Any:
             options = _onnx_options(threads)
-            options.add_free_dimension_override_by_name(batch_name, size)
+            options.add_free_dimension_override_by_name(self._session.get_inputs()[0].shape[0], size)
             return onnxruntime.InferenceSession(str(path), options, providers=providers)
 
-        self._fixed = FixedBatches[Any](open_fixed if has_free_batch else None)
+        can_be_fixed = self.is_on_processor and _has_free_batch(self.inputs)
+        self._fixed = FixedBatches[Any](open_fixed if can_be_fixed else None)
 
     def run(
         self, names: Sequence[str], tensor: NDArray[Any], others: Mapping[str, NDArray[Any]] = _NO_TENSORS
@@ -265,6 +229,11 @@ def _onnx_providers(device: str) -> list[str | tuple[str, dict[str, int]]]:
 
 def _main_input(inputs: Sequence[TensorSpec]) -> TensorSpec:
     return next((spec for spec in inputs if len(spec.shape) == 4), inputs[0])
+
+
+def _has_free_batch(inputs: Sequence[TensorSpec]) -> bool:
+    """Returns whether a network has one input, whose batch size is free."""
+    return len(inputs) == 1 and inputs[0].shape[:1] == (None,)
 
 
 def _onnx_spec(node: Any) -> TensorSpec:
@@ -319,15 +288,13 @@ class OpenVinoBackend:
         }
         self._indices = {name: index for index, output in enumerate(network.outputs) for name in output.get_names()}
         self._lock = Lock()  # a compiled network runs one request at a time
-        shape = network.inputs[0].get_partial_shape()
-        has_free_batch = len(self.inputs) == 1 and shape.rank.is_static and shape[0].is_dynamic
 
         def compile_fixed(size: int) -> Any:
             fixed = core.read_model(path)
-            fixed.reshape([size, *list(shape)[1:]])
+            fixed.reshape([size, *(-1 if side is None else side for side in self.input.shape[1:])])
             return core.compile_model(fixed, "CPU", hints)
 
-        self._fixed = FixedBatches[Any](compile_fixed if has_free_batch else None)
+        self._fixed = FixedBatches[Any](compile_fixed if _has_free_batch(self.inputs) else None)
 
     def run(
         self, names: Sequence[str], tensor: NDArray[Any], others: Mapping[str, NDArray[Any]] = _NO_TENSORS

@@ -19,6 +19,7 @@ from rsgnet.config import CropConfig, DecodeConfig, ModelConfig, PoseConfig
 from rsgnet.errors import RSGNetError, RSGNetWarning, WeightsError
 from rsgnet.files import get_regular_size
 from rsgnet.heatmaps import find_peaks
+from rsgnet.images import normalise_images
 from rsgnet.inference.decode import SIMCC_STRIDE
 from rsgnet.inference.runtime.backends import Backend, TensorSpec
 from rsgnet.inference.runtime.network import NetworkCapabilities, PoseNetwork
@@ -140,12 +141,9 @@ class PublishedNetwork(PoseNetwork):
     def _prepare(self, crops: NDArray[np.uint8]) -> NDArray[Any]:
         """Returns the network's (B, 3, H, W) input for (B, H, W, 3) RGB crops."""
         crop = self.config.crop
-        scale = 1 / (255 * np.array(crop.std, np.float32))
-        shift = np.array(crop.mean, np.float32) / np.array(crop.std, np.float32)
-        pixels = crops * scale - shift
-        if self._is_bgr:
-            pixels = pixels[..., ::-1]
-        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), self._dtype)
+        order = slice(None, None, -1 if self._is_bgr else 1)
+        mean, std = np.multiply(crop.mean, 255)[order], np.multiply(crop.std, 255)[order]
+        return normalise_images(crops[..., order], mean, std).astype(self._dtype, copy=False)
 
     def _run_batches(self, pixels: NDArray[Any]) -> list[NDArray[Any]]:
         """Runs the network on all crops, in batches of the size that it takes."""
